@@ -1,0 +1,139 @@
+//! The one error type of the crate.
+//!
+//! Messages are lower case, say what could not be done with the numbers in it, and leave the way out to [`Error::hint`].
+//! Planning refusals live beside it in [`crate::plan::PlanError`].
+
+use std::path::{Path, PathBuf};
+
+use crate::plan::PlanError;
+
+/// Shorthand used throughout the crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong, with the place where it did.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An operating-system call on `path` did not succeed.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+
+    /// A file is not what its format asks for; `field` is the part that lies.
+    #[error("{}: {field} is {found}, expected {expected}", path.display())]
+    Malformed { path: PathBuf, field: String, found: String, expected: String },
+
+    /// A compressed stream is damaged or ends early.
+    #[error("{}: {what} at byte {offset} of the compressed file", path.display())]
+    Stream { path: PathBuf, what: String, offset: u64 },
+
+    /// One storage chunk could not be read or written.
+    #[error("cannot {action} chunk {chunk} ({stored_bytes} stored bytes) of {}: {what}", path.display())]
+    Chunk { action: &'static str, path: PathBuf, chunk: String, stored_bytes: u64, what: String },
+
+    /// The data is valid, but this program does not handle it.
+    #[error("{}: {what}", path.display())]
+    Unsupported { path: PathBuf, what: String, hint: Option<String> },
+
+    /// The request itself makes no sense; exit code 2.
+    #[error("{what}")]
+    Usage { what: String, hint: Option<String> },
+
+    /// The target is already there.
+    #[error("{} already exists", path.display())]
+    TargetExists { path: PathBuf },
+
+    /// Another process is building the same target.
+    #[error("another run is building {}", path.display())]
+    TargetBusy { path: PathBuf },
+
+    /// No plan fits the budget.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+
+    /// Reading the source voxels of one block did not succeed.
+    #[error("cannot read volume {outer}, region {region} of the source")]
+    Read {
+        outer: u64,
+        region: crate::region::Region,
+        #[source]
+        source: Box<Error>,
+    },
+
+    /// Writing one region of the target did not succeed.
+    #[error("cannot write volume {outer}, region {region} of the target")]
+    Write {
+        outer: u64,
+        region: crate::region::Region,
+        #[source]
+        source: Box<Error>,
+    },
+
+    /// A worker panicked; the message is the panic's own.
+    #[error("a worker panicked: {message}")]
+    Panic { message: String },
+
+    /// The run was asked to stop before it was complete.
+    #[error("stopped after {blocks_done} of {blocks} blocks")]
+    Stopped { blocks_done: u64, blocks: u64 },
+}
+
+impl Error {
+    /// Wraps an [`std::io::Error`] with what was being done to which file.
+    pub fn io(action: &'static str, path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Error {
+        move |source| Error::Io { action, path: path.as_ref().to_path_buf(), source }
+    }
+
+    /// A field of a file that is not what the format asks for.
+    pub fn malformed(
+        path: impl AsRef<Path>,
+        field: impl Into<String>,
+        found: impl ToString,
+        expected: impl Into<String>,
+    ) -> Error {
+        Error::Malformed {
+            path: path.as_ref().to_path_buf(),
+            field: field.into(),
+            found: found.to_string(),
+            expected: expected.into(),
+        }
+    }
+
+    /// A request that makes no sense, without a hint.
+    pub fn usage(what: impl Into<String>) -> Error {
+        Error::Usage { what: what.into(), hint: None }
+    }
+
+    /// A request that makes no sense, and the way out.
+    pub fn usage_hint(what: impl Into<String>, hint: impl Into<String>) -> Error {
+        Error::Usage { what: what.into(), hint: Some(hint.into()) }
+    }
+
+    /// The way out, where there is one.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Error::Usage { hint, .. } | Error::Unsupported { hint, .. } => hint.clone(),
+            Error::TargetExists { .. } => Some("use --overwrite to replace it, or another name".into()),
+            Error::TargetBusy { .. } => Some("wait for it to end, or choose another name".into()),
+            Error::Plan(plan) => plan.hint(),
+            Error::Read { source, .. } | Error::Write { source, .. } => source.hint(),
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                Some("free some space, or write to another disk".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// Exit code of the command: 2 for usage, 75 for a requested stop, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage { .. } | Error::TargetExists { .. } => 2,
+            Error::Stopped { .. } => 75,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A 3x4 affine map in f64.
+
+/// `world[r] = sum_c m[r][c] * index[c] + m[r][3]`, columns in storage order (slowest axis first).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Affine {
+    pub m: [[f64; 4]; 3],
+}
+
+impl Affine {
+    /// The matrix with these columns and this translation.
+    pub fn from_columns(columns: [[f64; 3]; 3], translation: [f64; 3]) -> Affine {
+        let row = |r: usize| [columns[0][r], columns[1][r], columns[2][r], translation[r]];
+        Affine { m: [row(0), row(1), row(2)] }
+    }
+
+    pub fn identity() -> Affine {
+        Affine::from_columns([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [0.0; 3])
+    }
+
+    pub fn column(&self, c: usize) -> [f64; 3] {
+        [self.m[0][c], self.m[1][c], self.m[2][c]]
+    }
+
+    pub fn translation(&self) -> [f64; 3] {
+        self.column(3)
+    }
+
+    /// Euclidean length of column `c`: the step between neighbours along that axis.
+    pub fn column_norm(&self, c: usize) -> f64 {
+        self.column(c).iter().map(|x| x * x).sum::<f64>().sqrt()
+    }
+
+    pub fn apply(&self, p: [f64; 3]) -> [f64; 3] {
+        std::array::from_fn(|r| {
+            let [a, b, c, t] = self.m[r];
+            a.mul_add(p[0], b.mul_add(p[1], c.mul_add(p[2], t)))
+        })
+    }
+
+    /// `self` after `first`: `(self * first)(p) = self(first(p))`.
+    pub fn after(&self, first: &Affine) -> Affine {
+        let mut m = [[0.0; 4]; 3];
+        for (r, row) in m.iter_mut().enumerate() {
+            for (c, out) in row.iter_mut().enumerate() {
+                *out = (0..3).map(|k| self.m[r][k] * first.m[k][c]).sum();
+            }
+            row[3] += self.m[r][3];
+        }
+        Affine { m }
+    }
+
+    pub fn determinant(&self) -> f64 {
+        let [a, b, c] = self.m;
+        a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
+    }
+
+    /// The inverse, or `None` when an entry is not finite or the columns do not span space.
+    pub fn inverse(&self) -> Option<Affine> {
+        let norms = self.column_norm(0) * self.column_norm(1) * self.column_norm(2);
+        let det = self.determinant();
+        if !self.is_finite() || norms == 0.0 || !(det.abs() > 1e-9 * norms) {
+            return None;
+        }
+        let minor = |r: usize, c: usize| {
+            let [r1, r2] = [(r + 1) % 3, (r + 2) % 3];
+            let [c1, c2] = [(c + 1) % 3, (c + 2) % 3];
+            self.m[r1][c1] * self.m[r2][c2] - self.m[r1][c2] * self.m[r2][c1]
+        };
+        let mut m = [[0.0; 4]; 3];
+        for (r, row) in m.iter_mut().enumerate() {
+            for (c, out) in row.iter_mut().take(3).enumerate() {
+                *out = minor(c, r) / det;
+            }
+            row[3] = -(0..3).map(|c| row[c] * self.m[c][3]).sum::<f64>();
+        }
+        Some(Affine { m })
+    }
+
+    pub fn is_finite(&self) -> bool {
+        self.m.iter().flatten().all(|x| x.is_finite())
+    }
+
+    /// Largest cosine between two different columns: 0 for a rotation with spacings, more for a shear.
+    pub fn shear(&self) -> f64 {
+        [(0, 1), (0, 2), (1, 2)]
+            .map(|(a, b)| {
+                let dot: f64 = (0..3).map(|r| self.m[r][a] * self.m[r][b]).sum();
+                (dot / (self.column_norm(a) * self.column_norm(b))).abs()
+            })
+            .into_iter()
+            .fold(0.0, f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn oblique() -> Affine {
+        Affine::from_columns([[0.1, 0.3, 2.0], [-1.2, 0.2, 0.1], [0.4, 1.5, -0.3]], [-90.0, 12.5, 33.0])
+    }
+
+    #[test]
+    fn inverse_undoes() {
+        let a = oblique();
+        let back = a.inverse().unwrap().after(&a);
+        for r in 0..3 {
+            for c in 0..4 {
+                assert!((back.m[r][c] - Affine::identity().m[r][c]).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
+    fn singular_and_not_finite_have_no_inverse() {
+        let flat = Affine::from_columns([[1.0, 0.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 1.0]], [0.0; 3]);
+        assert!(flat.inverse().is_none());
+        let mut nan = oblique();
+        nan.m[1][2] = f64::NAN;
+        assert!(nan.inverse().is_none());
+    }
+
+    #[test]
+    fn after_composes_in_reading_order() {
+        let (a, b) = (oblique(), Affine::from_columns([[0.0, 2.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 3.0]], [1.0; 3]));
+        let p = [3.0, -4.0, 5.5];
+        let (once, twice) = (a.after(&b).apply(p), a.apply(b.apply(p)));
+        assert!((0..3).all(|r| (once[r] - twice[r]).abs() < 1e-12));
+    }
+}

@@ -1,0 +1,3 @@
+//! Axis codes such as RAS and LPI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Orientation {}

@@ -1,0 +1,76 @@
+//! Formats: they read and write regions, and know nothing of resampling, planning or threads.
+//!
+//! A [`Source`] describes itself by a [`Layout`]; what a plan needs to know of a file is in there as plain data.
+//! Every other convention of a file (axis order, byte order, orientation, index base) is converted within one file below
+//! this folder.
+
+use crate::{
+    block::{BlockMut, BlockRef},
+    error::Result,
+    geometry::Grid,
+    region::Region,
+    voxel::{Dtype, Voxel},
+};
+
+pub mod convert;
+pub mod gzip;
+pub mod memory;
+pub mod nifti;
+pub mod ome;
+pub mod raw;
+pub mod staging;
+pub mod zarr;
+
+mod layout;
+pub use layout::{Access, Axis, Layout, Outer};
+
+/// A volume that can be read piece by piece.
+///
+/// Reading takes no position and no state from one call to the next, except for [`Access::Ascending`]: there the
+/// calls come one at a time, with chunks in ascending order, each chunk at most once (skipping is allowed).
+pub trait Source<T: Voxel>: Send + Sync {
+    fn layout(&self) -> &Layout;
+
+    /// Fills `into` with `into.region` of the volumes of outer group `group`.
+    ///
+    /// `into.volumes` is the number of the group's members times the layout's components; the voxels of member `m`,
+    /// component `c` stand in volume `m * components + c`. The region lies within the grid. For chunked and ascending
+    /// sources it is exactly one storage chunk, clipped to the grid.
+    fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()>;
+
+    /// Storage chunks met so far that were absent and stand for the fill value.
+    fn missing_chunks(&self) -> u64 {
+        0
+    }
+}
+
+/// One write unit, ready to be stored.
+#[derive(Clone, Debug, Default)]
+pub struct Encoded {
+    /// What goes to storage; empty for a chunk that is left out because it is all fill value.
+    pub bytes: Vec<u8>,
+    /// CRC-32 of the raw bytes, where the format asks for one.
+    pub crc32: u32,
+    /// Length before compression.
+    pub raw_bytes: u64,
+    /// NaNs that became 0 in an integer type.
+    pub nans: u64,
+}
+
+/// A volume that is written unit by unit, each unit once.
+///
+/// `encode` is pure and may run on any number of threads. `put` of a `Random` or `Chunked` sink may be called in any
+/// order and from several threads; `put` of an `Ascending` sink is called in unit order, one call at a time.
+pub trait Sink<T: Voxel>: Send + Sync {
+    fn layout(&self) -> &Layout;
+
+    /// Encodes write unit `unit` (clipped to the grid) of volume `outer`; `block` holds at least that region, and
+    /// as many volumes as the layout has components.
+    fn encode(&self, outer: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded>;
+
+    /// Stores an encoded unit; the number of bytes that went to storage.
+    fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64>;
+
+    /// Called once, after every unit was put: completes headers, trailers and metadata. Does not rename anything.
+    fn finish(&self) -> Result<()>;
+}

@@ -1,0 +1,9 @@
+//! Streaming, out-of-core resampling of huge 3-D volumes.
+
+pub mod block;
+pub mod error;
+pub mod geometry;
+pub mod io;
+pub mod plan;
+pub mod region;
+pub mod voxel;
