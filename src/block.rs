@@ -54,6 +54,11 @@ impl<'a, T: Voxel> BlockMut<'a, T> {
         &mut self.voxels[start..start + (x.end - x.start) as usize]
     }
 
+    /// Offset of global index `at` of volume `n` in `voxels`.
+    pub fn offset(&self, n: usize, at: [i64; 3]) -> usize {
+        offset(self.region, n, at)
+    }
+
     pub fn as_ref(&self) -> BlockRef<'_, T> {
         BlockRef { region: self.region, volumes: self.volumes, voxels: self.voxels }
     }

@@ -7,9 +7,8 @@
 use crate::{
     block::{BlockMut, BlockRef},
     error::Result,
-    geometry::Grid,
     region::Region,
-    voxel::{Dtype, Voxel},
+    voxel::Voxel,
 };
 
 pub mod convert;
@@ -17,6 +16,7 @@ pub mod gzip;
 pub mod memory;
 pub mod nifti;
 pub mod ome;
+pub mod packed;
 pub mod raw;
 pub mod staging;
 pub mod zarr;

@@ -6,4 +6,5 @@ pub mod geometry;
 pub mod io;
 pub mod plan;
 pub mod region;
+pub mod resample;
 pub mod voxel;

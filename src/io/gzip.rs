@@ -1,1 +1,10 @@
-//! Stub.
+//! Voxels in a gzip stream (RFC 1952): read forward, written in order, compressed in parallel.
+
+mod bgzf;
+mod inflate;
+mod sink;
+mod source;
+
+pub use bgzf::{BgzfSource, is_bgzf};
+pub use sink::{Framing, GzipSink};
+pub use source::GzipSource;

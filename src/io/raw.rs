@@ -1,1 +1,213 @@
-//! Stub.
+//! Uncompressed voxels in a file: read through a memory map or by position, written by position.
+//!
+//! Mapped pages count as resident memory, so a read converts its rows out of the map and gives the pages back every few
+//! MiB. The kernel maps pages around each fault (64 KiB by default); what is given back is counted in those windows.
+
+use std::{
+    fs::File,
+    io,
+    marker::PhantomData,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+use memmap2::{Mmap, UncheckedAdvice};
+
+use super::{Encoded, Layout, Sink, Source, packed::Packed};
+use crate::{
+    block::{BlockMut, BlockRef},
+    error::{Error, Result},
+    region::Region,
+    voxel::Voxel,
+};
+
+/// Mapped bytes after which a read gives its pages back.
+const MAPPED_BYTES: u64 = 2 << 20;
+/// Bytes that one positioned read asks for at most.
+const READ_BYTES: usize = 1 << 20;
+/// The kernel's fault-around window.
+const FAULT_BYTES: u64 = 64 << 10;
+
+/// How a raw file is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    Map,
+    Position,
+}
+
+/// An uncompressed volume in a file.
+#[derive(Debug)]
+pub struct RawSource<T> {
+    path: PathBuf,
+    layout: Layout,
+    packed: Packed,
+    file: File,
+    map: Option<Mmap>,
+    voxel: PhantomData<T>,
+}
+
+impl<T: Voxel> RawSource<T> {
+    /// Opens the volume; `layout.transfer_bytes` is set to what one read takes.
+    ///
+    /// # Errors
+    /// A file that is too short for its voxels is refused with both lengths.
+    pub fn open(path: &Path, mut layout: Layout, packed: Packed, reach: Reach) -> Result<RawSource<T>> {
+        let file = File::open(path).map_err(Error::io("open", path))?;
+        let len = file.metadata().map_err(Error::io("open", path))?.len();
+        let end = packed.position(layout.outer.volumes(), [0; 3]);
+        if len < end {
+            return Err(Error::malformed(path, "file length", format!("{len} bytes"), format!("at least {end} bytes")));
+        }
+        layout.transfer_bytes = match reach {
+            Reach::Map => MAPPED_BYTES + 2 * FAULT_BYTES,
+            Reach::Position => READ_BYTES as u64,
+        };
+        let map = match reach {
+            // SAFETY: the map is only read, and only through copies. A file that shrinks under it ends the process by
+            // SIGBUS, which `--io pread` avoids; the docs say so.
+            Reach::Map => Some(unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?),
+            Reach::Position => None,
+        };
+        Ok(RawSource { path: path.to_path_buf(), layout, packed, file, map, voxel: PhantomData })
+    }
+
+    fn read_mapped(&self, map: &Mmap, volume: u64, into: &mut BlockMut<'_, T>) {
+        let mut window = MappedWindow::new(map);
+        let mut first = 0;
+        // Runs are cut so that one of them never maps more than the window.
+        let most = (MAPPED_BYTES / self.packed.voxel_bytes()).max(1) as usize;
+        for (position, voxels) in self.packed.runs(volume, into.region) {
+            for part in (0..voxels).step_by(most) {
+                let n = most.min(voxels - part);
+                let start = position + part as u64 * self.packed.voxel_bytes();
+                let bytes = window.touch(start, n as u64 * self.packed.voxel_bytes());
+                self.packed.unpack(bytes, into, first);
+                first += n;
+            }
+        }
+    }
+
+    fn read_positioned(&self, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
+        let most = (READ_BYTES / self.packed.voxel_bytes() as usize).max(1);
+        let mut bytes = Vec::new();
+        let mut first = 0;
+        for (position, voxels) in self.packed.runs(volume, into.region) {
+            for part in (0..voxels).step_by(most) {
+                let n = most.min(voxels - part);
+                bytes.resize(n * self.packed.voxel_bytes() as usize, 0);
+                self.file.read_exact_at(&mut bytes, position + part as u64 * self.packed.voxel_bytes())?;
+                self.packed.unpack(&bytes, into, first);
+                first += n;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: Voxel> Source<T> for RawSource<T> {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn read(&self, group: u64, mut into: BlockMut<'_, T>) -> Result<()> {
+        match &self.map {
+            Some(map) => self.read_mapped(map, group, &mut into),
+            None => self.read_positioned(group, &mut into).map_err(Error::io("read", &self.path))?,
+        }
+        Ok(())
+    }
+}
+
+/// The part of a map that one read has touched; gives its pages back when it has grown, and at the end.
+struct MappedWindow<'a> {
+    map: &'a Mmap,
+    start: u64,
+    end: u64,
+    touched: u64,
+}
+
+impl<'a> MappedWindow<'a> {
+    fn new(map: &'a Mmap) -> Self {
+        MappedWindow { map, start: 0, end: 0, touched: 0 }
+    }
+
+    /// The bytes `start..start + len`; positions ascend from call to call.
+    fn touch(&mut self, start: u64, len: u64) -> &'a [u8] {
+        let (lo, hi) = (start / FAULT_BYTES * FAULT_BYTES, (start + len).next_multiple_of(FAULT_BYTES));
+        if self.touched + (hi - lo) > MAPPED_BYTES + FAULT_BYTES {
+            self.give_back();
+        }
+        if self.touched == 0 {
+            self.start = lo;
+            self.end = lo;
+        }
+        self.touched += hi - lo.max(self.end).min(hi);
+        self.end = self.end.max(hi);
+        &self.map[start as usize..(start + len) as usize]
+    }
+
+    fn give_back(&mut self) {
+        let (start, end) = (self.start as usize, (self.end as usize).min(self.map.len()));
+        if self.touched > 0 && start < end {
+            // SAFETY: the map is read-only and file-backed: pages given back are read again from the file.
+            // Advice that the kernel does not take costs memory, not correctness.
+            let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, start, end - start) };
+        }
+        self.touched = 0;
+    }
+}
+
+impl Drop for MappedWindow<'_> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// An uncompressed volume under construction.
+#[derive(Debug)]
+pub struct RawSink<T> {
+    path: PathBuf,
+    layout: Layout,
+    packed: Packed,
+    file: File,
+    voxel: PhantomData<T>,
+}
+
+impl<T: Voxel> RawSink<T> {
+    /// Creates the file at its full length with `prefix` (the header) at its start; `packed.offset` is the prefix's length.
+    pub fn create(path: &Path, mut layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
+        let file = File::create_new(path).map_err(Error::io("create", path))?;
+        let end = packed.position(layout.outer.volumes(), [0; 3]);
+        file.write_all_at(prefix, 0).map_err(Error::io("write", path))?;
+        file.set_len(end).map_err(Error::io("extend", path))?;
+        layout.transfer_bytes = layout.chunk.iter().product::<u64>() * packed.voxel_bytes();
+        Ok(RawSink { path: path.to_path_buf(), layout, packed, file, voxel: PhantomData })
+    }
+}
+
+impl<T: Voxel> Sink<T> for RawSink<T> {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn encode(&self, _outer: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
+        let mut bytes = Vec::new();
+        let nans = self.packed.pack(unit, block, &mut bytes);
+        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, crc32: 0, nans })
+    }
+
+    fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {
+        let mut first = 0;
+        for (position, voxels) in self.packed.runs(outer, unit) {
+            let len = voxels * self.packed.voxel_bytes() as usize;
+            let bytes = &encoded.bytes[first..first + len];
+            self.file.write_all_at(bytes, position).map_err(Error::io("write", &self.path))?;
+            first += len;
+        }
+        Ok(encoded.bytes.len() as u64)
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.file.sync_data().map_err(Error::io("write back", &self.path))
+    }
+}

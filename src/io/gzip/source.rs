@@ -1,0 +1,94 @@
+//! A volume in a gzip stream: runs of raw bytes in ascending order.
+
+use std::{
+    marker::PhantomData,
+    path::Path,
+    sync::{Mutex, PoisonError},
+};
+
+use super::inflate::{Inflate, STATE_BYTES};
+use crate::{
+    block::BlockMut,
+    error::{Error, Result},
+    io::{Access, Layout, Source, packed::Packed},
+    voxel::Voxel,
+};
+
+/// Raw bytes of one unit of reading, about.
+const UNIT_BYTES: u64 = 512 << 10;
+
+/// A volume read forward from a gzip file.
+#[derive(Debug)]
+pub struct GzipSource<T> {
+    layout: Layout,
+    packed: Packed,
+    state: Mutex<State>,
+    voxel: PhantomData<T>,
+}
+
+#[derive(Debug)]
+struct State {
+    stream: Inflate,
+    bytes: Vec<u8>,
+}
+
+impl<T: Voxel> GzipSource<T> {
+    /// Opens the stream. The layout's access, chunk and memory are set to those of this reader.
+    pub fn open(path: &Path, mut layout: Layout, packed: Packed) -> Result<GzipSource<T>> {
+        layout.access = Access::Ascending;
+        layout.chunk = stream_unit(layout.grid.shape, packed.voxel_bytes(), UNIT_BYTES);
+        layout.transfer_bytes = 0;
+        layout.resident_bytes = STATE_BYTES + layout.chunk.iter().product::<u64>() * packed.voxel_bytes();
+        let state = Mutex::new(State { stream: Inflate::open(path)?, bytes: Vec::new() });
+        Ok(GzipSource { layout, packed, state, voxel: PhantomData })
+    }
+}
+
+/// A run of whole rows, or of whole planes where they are small, of at most about `bytes`.
+pub fn stream_unit(shape: [u64; 3], voxel_bytes: u64, bytes: u64) -> [u64; 3] {
+    let [nz, ny, nx] = shape;
+    let row = nx.saturating_mul(voxel_bytes).max(1);
+    let plane = row.saturating_mul(ny);
+    if plane > bytes { [1, (bytes / row).clamp(1, ny), nx] } else { [(bytes / plane.max(1)).clamp(1, nz), ny, nx] }
+}
+
+impl<T: Voxel> Source<T> for GzipSource<T> {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn read(&self, group: u64, mut into: BlockMut<'_, T>) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { stream, bytes } = &mut *state;
+        let mut first = 0;
+        for (position, voxels) in self.packed.runs(group, into.region) {
+            if position < stream.position() {
+                let what =
+                    format!("a gzip stream is read forward only: byte {position} is wanted at {}", stream.position());
+                return Err(Error::usage(what));
+            }
+            stream.skip_to(position)?;
+            bytes.resize(voxels * self.packed.voxel_bytes() as usize, 0);
+            stream.read_exact(bytes)?;
+            self.packed.unpack(bytes, &mut into, first);
+            first += voxels;
+        }
+        if stream.position() == self.packed.position(self.layout.outer.volumes(), [0; 3]) {
+            stream.check_end()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_runs_of_rows_or_planes() {
+        assert_eq!(stream_unit([10, 512, 512], 2, 1 << 20), [2, 512, 512]);
+        assert_eq!(stream_unit([10, 2048, 2045], 2, 1 << 20), [1, 256, 2045]);
+        assert_eq!(stream_unit([1, 1, 9_000_000], 8, 1 << 20), [1, 1, 9_000_000]);
+        assert_eq!(stream_unit([3, 2, 1], 1, 1 << 20), [3, 2, 1]);
+    }
+}

@@ -1,0 +1,92 @@
+//! From what was asked to the op that does it.
+
+use serde::Serialize;
+
+use super::{BlockOp, Kernel, KernelShape, Nearest, Separable, TapTable};
+use crate::{
+    error::{Error, Result},
+    geometry::{AxisMap, Mapping},
+    region::Region,
+    voxel::{Rounding, Voxel},
+};
+
+/// The value of target voxels that look outside the source.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub enum Outside {
+    /// A fixed value, in stored units.
+    Value(f64),
+    /// The nearest voxel, without limit.
+    Edge,
+}
+
+impl Outside {
+    /// The fixed value as a voxel; 0 where the edge is extended and the value is never used.
+    pub fn voxel<T: Voxel>(self) -> T {
+        match self {
+            Outside::Value(value) => T::from_f64(value, Rounding::Nearest),
+            Outside::Edge => T::default(),
+        }
+    }
+}
+
+/// Everything that decides the values of the target, apart from the source's voxels.
+#[derive(Clone, Debug)]
+pub struct OpRequest {
+    /// `None` takes the nearest voxel.
+    pub kernel: Option<KernelShape>,
+    /// Stretches the kernel along every axis that is down-sampled.
+    pub antialias: bool,
+    pub mapping: Mapping,
+    pub target_shape: [u64; 3],
+    /// Source voxels that exist.
+    pub bounds: Region,
+    pub outside: Outside,
+    pub rounding: Rounding,
+}
+
+/// The op for voxels of type `T`.
+///
+/// # Errors
+/// Oblique mappings are not supported yet.
+pub fn block_op<T: Voxel>(request: &OpRequest) -> Result<Box<dyn BlockOp<T>>> {
+    let maps = axis_maps(&request.mapping)?;
+    let nearest = || Nearest::new(request.target_shape, maps, request.bounds, request.outside);
+    let Some(shape) = request.kernel else {
+        return Ok(Box::new(nearest()));
+    };
+    let tables = tap_tables::<T>(request, &maps, shape);
+    if tables.iter().all(TapTable::selects) {
+        // Interpolating would only copy: this way 64-bit integers stay exact.
+        return Ok(Box::new(nearest()));
+    }
+    Ok(Box::new(Separable::new(request.target_shape, &maps, tables, request.outside, request.rounding)))
+}
+
+/// Whether every target voxel inside the source is one source voxel, unchanged, whatever the kernel.
+pub fn passes_through(request: &OpRequest) -> Result<bool> {
+    let maps = axis_maps(&request.mapping)?;
+    Ok(match request.kernel {
+        None => true,
+        Some(shape) => tap_tables::<f64>(request, &maps, shape).iter().all(TapTable::selects),
+    })
+}
+
+fn tap_tables<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelShape) -> [TapTable<T::Acc>; 3] {
+    std::array::from_fn(|t| {
+        let map = &maps[t];
+        let stretch = if request.antialias { map.scale.abs().max(1.0) } else { 1.0 };
+        let bounds = request.bounds.lo[map.source_axis]..request.bounds.hi[map.source_axis];
+        let extend = request.outside == Outside::Edge;
+        TapTable::new(map, request.target_shape[t], bounds, &Kernel { shape, stretch }, extend)
+    })
+}
+
+fn axis_maps(mapping: &Mapping) -> Result<[AxisMap; 3]> {
+    match mapping {
+        Mapping::AxisAligned(maps) => Ok(*maps),
+        Mapping::Affine(_) => Err(Error::usage_hint(
+            "the target grid is rotated or sheared against the source, and oblique resampling is not supported yet",
+            "use a target grid along the source's axes, for example with --spacing or --orient",
+        )),
+    }
+}

@@ -1,0 +1,101 @@
+//! The loops over rows of samples, left to the vectoriser, with copies per instruction set.
+//!
+//! No fused multiply-add and no reassociation by the compiler: sums are written in the order in which they are taken, so
+//! every instruction set gives the same bits.
+
+use multiversion::multiversion;
+
+use crate::voxel::{Real, Rounding, Voxel};
+
+/// Lanes of the partial sums of a long dot product. Part of the result's definition, not of the machine.
+const LANES: usize = 8;
+
+/// Samples to their type of accumulation.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn load<T: Voxel>(from: &[T], to: &mut [T::Acc]) {
+    for (a, v) in to.iter_mut().zip(from) {
+        *a = v.to_acc();
+    }
+}
+
+/// Sums to samples, rounded.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn store<T: Voxel>(from: &[T::Acc], to: &mut [T], rounding: Rounding) {
+    match rounding {
+        Rounding::Nearest => {
+            for (v, a) in to.iter_mut().zip(from) {
+                *v = T::from_acc(*a, Rounding::Nearest);
+            }
+        }
+        Rounding::Truncate => {
+            for (v, a) in to.iter_mut().zip(from) {
+                *v = T::from_acc(*a, Rounding::Truncate);
+            }
+        }
+    }
+}
+
+/// `out[x] = a[x] * w`.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn scale<A: Real>(w: A, a: &[A], out: &mut [A]) {
+    for (o, &a) in out.iter_mut().zip(a) {
+        *o = a * w;
+    }
+}
+
+/// `out[x] = a[x] * w[0] + b[x] * w[1]`.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn blend<A: Real>(w: [A; 2], a: &[A], b: &[A], out: &mut [A]) {
+    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *o = a * w[0] + b * w[1];
+    }
+}
+
+/// `out[x] += a[x] * w`.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn add_scaled<A: Real>(w: A, a: &[A], out: &mut [A]) {
+    for (o, &a) in out.iter_mut().zip(a) {
+        *o += a * w;
+    }
+}
+
+/// Weighs and sums whole rows: `out = sum_k weights[k] * row(k)`, in ascending k.
+pub fn combine<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: &mut [A]) {
+    match weights {
+        [w] => scale(*w, row(0), out),
+        [w0, w1] => blend([*w0, *w1], row(0), row(1), out),
+        [w0, w1, rest @ ..] => {
+            blend([*w0, *w1], row(0), row(1), out);
+            for (k, w) in rest.iter().enumerate() {
+                add_scaled(*w, row(k + 2), out);
+            }
+        }
+        [] => out.fill(A::ZERO),
+    }
+}
+
+/// `sum_k weights[k] * samples[k]`: up to [`LANES`] taps in ascending order, more in that many partial sums.
+#[inline(always)]
+pub fn dot<A: Real>(weights: &[A], samples: &[A]) -> A {
+    if weights.len() <= LANES {
+        let mut sum = A::ZERO;
+        for (n, (&w, &s)) in weights.iter().zip(samples).enumerate() {
+            sum = if n == 0 { s * w } else { sum + s * w };
+        }
+        return sum;
+    }
+    let mut partial = [A::ZERO; LANES];
+    let mut weights = weights.chunks_exact(LANES);
+    let mut samples = samples.chunks_exact(LANES);
+    for (w, s) in weights.by_ref().zip(samples.by_ref()) {
+        for lane in 0..LANES {
+            partial[lane] += s[lane] * w[lane];
+        }
+    }
+    let [a, b, c, d, e, f, g, h] = partial;
+    let mut sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    for (&w, &s) in weights.remainder().iter().zip(samples.remainder()) {
+        sum += s * w;
+    }
+    sum
+}

@@ -1,0 +1,176 @@
+//! Tap tables: for every index of one target axis, the source indices it looks at and their weights.
+
+use std::ops::Range;
+
+use super::Kernel;
+use crate::{
+    geometry::{AxisMap, inside, settle},
+    voxel::Real,
+};
+
+/// The taps of every target index along one axis, in one flat table.
+///
+/// Built in f64 from global indices, stored in the type of accumulation. Weights of 0 are no taps. Taps beyond `bounds`
+/// are moved to its edge voxels.
+#[derive(Clone, Debug)]
+pub struct TapTable<A> {
+    /// Target indices that look inside the source; contiguous, since the map is monotone.
+    inside: Range<i64>,
+    /// Source index of the first tap, per index of `inside`.
+    first: Vec<i64>,
+    /// Start of the weights of each index of `inside`; one more entry than `first`.
+    start: Vec<u32>,
+    weights: Vec<A>,
+}
+
+impl<A: Real> TapTable<A> {
+    /// The table of one target axis of `len` voxels over source indices `bounds`.
+    ///
+    /// With `extend`, target indices beyond the source look at its edge voxels instead of being outside.
+    pub fn new(map: &AxisMap, len: u64, bounds: Range<i64>, kernel: &Kernel, extend: bool) -> TapTable<A> {
+        let inside = inside_range(map, len, &bounds, extend);
+        let mut table = TapTable { inside: inside.clone(), first: Vec::new(), start: vec![0], weights: Vec::new() };
+        for i in inside {
+            let (first, weights) = clamped_taps(kernel, map.at(i), &bounds);
+            let nonzero = |w: &f64| A::of_f64(*w) != A::ZERO;
+            let skip = weights.iter().position(nonzero).unwrap_or(0);
+            let end = weights.iter().rposition(nonzero).map_or(0, |n| n + 1);
+            table.first.push(first + skip as i64);
+            table.weights.extend(weights[skip..end].iter().map(|&w| A::of_f64(w)));
+            table.start.push(table.weights.len() as u32);
+        }
+        table
+    }
+
+    /// Target indices that look inside the source.
+    pub fn inside(&self) -> Range<i64> {
+        self.inside.clone()
+    }
+
+    /// First source index and weights of target index `i`, which must be inside.
+    #[inline]
+    pub fn at(&self, i: i64) -> (i64, &[A]) {
+        let n = (i - self.inside.start) as usize;
+        (self.first[n], &self.weights[self.start[n] as usize..self.start[n + 1] as usize])
+    }
+
+    /// Hull of the taps of the target indices in `target`; empty when none of them is inside.
+    pub fn source(&self, target: Range<i64>) -> Range<i64> {
+        let inside = target.start.max(self.inside.start)..target.end.min(self.inside.end);
+        inside.fold(0..0, |hull, i| {
+            let (first, weights) = self.at(i);
+            let taps = first..first + weights.len() as i64;
+            if hull.is_empty() { taps } else { hull.start.min(taps.start)..hull.end.max(taps.end) }
+        })
+    }
+
+    /// Whether every index has one tap of weight 1, so that interpolating is copying.
+    pub fn selects(&self) -> bool {
+        let one = A::of_f64(1.0);
+        self.weights.len() == self.first.len() && self.weights.iter().all(|&w| w == one)
+    }
+
+    pub fn bytes(&self) -> u64 {
+        (self.first.len() * 8 + self.start.len() * 4 + self.weights.len() * size_of::<A>()) as u64
+    }
+}
+
+/// Target indices whose source index lies inside `bounds`, by bisection: the map is monotone.
+pub fn inside_range(map: &AxisMap, len: u64, bounds: &Range<i64>, extend: bool) -> Range<i64> {
+    let len = len as i64;
+    if extend {
+        return 0..len;
+    }
+    let is_inside = |i: i64| inside(settle(map.at(i)), bounds.start, bounds.end);
+    let past_low = |i: i64| settle(map.at(i)) >= bounds.start as f64 - 0.5;
+    let before_high = |i: i64| settle(map.at(i)) < bounds.end as f64 - 0.5;
+    let (enters, leaves): (&dyn Fn(i64) -> bool, &dyn Fn(i64) -> bool) =
+        if map.scale >= 0.0 { (&past_low, &before_high) } else { (&before_high, &past_low) };
+    let start = bisect(0..len, |i| !enters(i));
+    let end = bisect(start..len, leaves);
+    debug_assert!(start == end || (is_inside(start) && is_inside(end - 1)));
+    start..end
+}
+
+/// First index of `range` for which `holds` is false; `holds` is true, then false.
+fn bisect(range: Range<i64>, holds: impl Fn(i64) -> bool) -> i64 {
+    let (mut lo, mut hi) = (range.start, range.end);
+    while lo < hi {
+        let mid = lo + (hi - lo) / 2;
+        if holds(mid) { lo = mid + 1 } else { hi = mid }
+    }
+    lo
+}
+
+/// The taps at `c` with those beyond `bounds` added to the edge voxels.
+fn clamped_taps(kernel: &Kernel, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>) {
+    // Beyond the edges every tap is the edge voxel; moving `c` next to the edge first keeps indices small.
+    let reach = kernel.support() + 1.0;
+    let c = c.clamp(bounds.start as f64 - reach, (bounds.end - 1) as f64 + reach);
+    let (first, weights) = kernel.taps(c);
+    let clamp = |i: i64| i.clamp(bounds.start, bounds.end - 1);
+    let lo = clamp(first);
+    let hi = clamp(first + weights.len() as i64 - 1);
+    let mut clamped = vec![0.0; (hi - lo + 1) as usize];
+    for (k, weight) in weights.into_iter().enumerate() {
+        clamped[(clamp(first + k as i64) - lo) as usize] += weight;
+    }
+    (lo, clamped)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resample::KernelShape;
+
+    fn map(scale: f64, offset: f64) -> AxisMap {
+        AxisMap { source_axis: 0, scale, offset }
+    }
+
+    const LINEAR: Kernel = Kernel { shape: KernelShape::Linear, stretch: 1.0 };
+    const CUBIC: Kernel = Kernel { shape: KernelShape::CatmullRom, stretch: 1.0 };
+
+    #[test]
+    fn whole_indices_are_single_taps() {
+        let table = TapTable::<f32>::new(&map(2.0, 1.0), 5, 0..11, &CUBIC, false);
+        assert_eq!(table.inside(), 0..5);
+        for i in 0..5 {
+            assert_eq!(table.at(i), (2 * i + 1, &[1.0f32][..]));
+        }
+        assert!(table.selects());
+        assert_eq!(table.source(1..3), 3..6);
+    }
+
+    #[test]
+    fn taps_beyond_the_border_repeat_the_edge_voxel() {
+        let table = TapTable::<f64>::new(&map(0.5, -0.5), 12, 0..5, &LINEAR, false);
+        assert_eq!(table.inside(), 0..10);
+        assert_eq!(table.at(0), (0, &[1.0][..]));
+        assert_eq!(table.at(2), (0, &[0.5, 0.5][..]));
+        assert_eq!(table.at(9), (4, &[1.0][..]));
+    }
+
+    #[test]
+    fn outside_has_no_taps_unless_extended() {
+        let outside = TapTable::<f64>::new(&map(1.0, 100.0), 4, 0..5, &CUBIC, false);
+        assert!(outside.inside().is_empty() && outside.source(0..4).is_empty());
+        let extended = TapTable::<f64>::new(&map(1e9, -1e12), 4, 0..5, &CUBIC, true);
+        assert_eq!(extended.inside(), 0..4);
+        assert_eq!(extended.at(3), (0, &[1.0][..]));
+    }
+
+    #[test]
+    fn a_flip_reads_backwards() {
+        let table = TapTable::<f64>::new(&map(-1.0, 4.0), 7, 0..5, &LINEAR, false);
+        assert_eq!(table.inside(), 0..5);
+        assert_eq!((table.at(0).0, table.at(4).0), (4, 0));
+    }
+
+    #[test]
+    fn the_half_integer_rule_decides_the_border() {
+        let table = TapTable::<f64>::new(&map(1.0, -0.5 - 5e-7), 6, 0..5, &LINEAR, false);
+        assert_eq!(table.inside(), 0..5);
+        let table = TapTable::<f64>::new(&map(1.0, -0.5 - 5e-6), 6, 0..5, &LINEAR, false);
+        assert_eq!(table.inside(), 1..6);
+    }
+}
