@@ -2,14 +2,12 @@
 
 mod affine;
 mod grid;
-mod inside;
 mod mapping;
 mod orientation;
 mod target;
 
 pub use affine::Affine;
 pub use grid::{Grid, Unit};
-pub use inside::{inside, settle};
 pub use mapping::{AxisMap, Mapping, Snapped};
 pub use orientation::Orientation;
 pub use target::{Align, GridRequest, Resolved, Sizing};

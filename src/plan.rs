@@ -1,11 +1,96 @@
-//! Plan stub.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    #[error("todo")]
-    Todo,
+//! What will be done, decided by a dry run before one voxel is read.
+//!
+//! A [`Plan`] fixes block shape, order, number of workers and the size of the chunk window, and projects the peak of
+//! resident memory and the chunk decodes, or refuses with numbers. Pure: it sees formats as [`Layout`]s and ops as
+//! [`Footprint`]s. The run walks the same [`Walk`] that the dry run walked, so that both decode the same chunks.
+
+use serde::Serialize;
+
+use crate::{io::Layout, resample::Footprint};
+
+mod error;
+mod memory;
+mod order;
+mod pieces;
+mod search;
+mod touch;
+mod walk;
+
+pub use error::PlanError;
+pub use memory::{Memory, Workers};
+pub use order::{Level, Order};
+pub use pieces::Pieces;
+pub use touch::{ChunkBox, Touch};
+pub use walk::{Chunk, Step, Walk, WalkTotals, WindowTooSmall};
+
+/// What a run may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Budget {
+    /// Ceiling of the resident memory of the whole process.
+    pub memory_bytes: u64,
+    /// Workers at most; a plan takes fewer where the memory asks for it, and says so.
+    pub threads: usize,
+    /// Resident memory of the process before the run starts.
+    pub reserved_bytes: u64,
 }
-impl PlanError {
-    pub fn hint(&self) -> Option<String> {
-        None
+
+/// Everything a plan is made from.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    pub footprint: &'a dyn Footprint,
+    pub source: &'a Layout,
+    pub target: &'a Layout,
+    /// Bytes of one sample in the pipeline.
+    pub sample_bytes: usize,
+    pub budget: Budget,
+}
+
+/// A schedule that fits the budget.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// Voxels of one block, storage order; a union of write units.
+    pub block: [u64; 3],
+    /// Blocks of the whole run, all volumes.
+    pub blocks: u64,
+    pub order: Order,
+    pub workers: Workers,
+    /// Voxels of one piece: a block is fetched and computed piece by piece.
+    pub piece: [usize; 3],
+    /// Bytes that decoded chunks may hold; 0 for sources without chunks.
+    pub window_bytes: u64,
+    pub memory: Memory,
+    /// What the dry run counted.
+    pub totals: WalkTotals,
+    /// Source voxels copied or converted into pieces, halo included, over the voxels that are needed at least once.
+    pub fetch_ratio: f64,
+    /// Whether the dry run walked everything; otherwise `totals` and what follows from it are extrapolated.
+    pub exact: bool,
+    /// Relative time that the search compared plans by.
+    #[serde(skip)]
+    pub cost: f64,
+}
+
+impl Plan {
+    /// The cheapest schedule that fits the budget.
+    ///
+    /// # Errors
+    /// Refuses with the smallest budget that works.
+    pub fn new(request: &Request<'_>) -> Result<Plan, PlanError> {
+        search::cheapest(request)
+    }
+
+    /// The schedule, from the start. Dry runs and real runs walk it alike.
+    pub fn walk<'a>(&'a self, touch: &'a Touch) -> Walk<'a> {
+        Walk::new(touch, &self.order, self.window_bytes, self.workers.gate)
+    }
+
+    /// Which chunks its blocks touch.
+    pub fn touch(&self, request: &Request<'_>) -> Touch {
+        Touch::new(request, self.block)
+    }
+
+    /// Projected peak of resident memory.
+    pub fn projected_bytes(&self) -> u64 {
+        self.memory.total()
     }
 }

@@ -1,0 +1,58 @@
+//! Refusals.
+
+use bytesize::ByteSize;
+
+/// Why there is no plan.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlanError {
+    /// Even one worker with the smallest pieces needs more.
+    #[error(
+        "memory budget {} is too small: one worker needs {} for blocks of {} target voxels{}",
+        ByteSize(*.memory_bytes).display().iec(), ByteSize(*.smallest_bytes).display().iec(), shape(.block),
+        detail(.window_bytes)
+    )]
+    TooSmall {
+        memory_bytes: u64,
+        /// The smallest budget that works.
+        smallest_bytes: u64,
+        block: [u64; 3],
+        /// The part of it that decoded chunks take.
+        window_bytes: u64,
+    },
+
+    /// The scratch file that would make the plan possible does not fit.
+    #[error(
+        "a scratch file of {} is needed, {} has {} free",
+        ByteSize(*.needed_bytes).display().iec(), .folder, ByteSize(*.free_bytes).display().iec()
+    )]
+    ScratchTooSmall { needed_bytes: u64, free_bytes: u64, folder: String },
+}
+
+impl PlanError {
+    /// The way out.
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            PlanError::TooSmall { smallest_bytes, .. } => {
+                format!(
+                    "use --memory {}MiB or more, or a target with smaller chunks (--chunk)",
+                    smallest_bytes.div_ceil(1 << 20)
+                )
+            }
+            PlanError::ScratchTooSmall { .. } => {
+                "name a folder with more room by --scratch, or give more --memory".into()
+            }
+        })
+    }
+}
+
+fn shape(block: &[u64; 3]) -> String {
+    block.map(|n| n.to_string()).join("x")
+}
+
+fn detail(window_bytes: &u64) -> String {
+    match window_bytes {
+        0 => String::new(),
+        bytes => format!(", {} of it for decoded chunks", ByteSize(*bytes).display().iec()),
+    }
+}

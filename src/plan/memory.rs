@@ -1,0 +1,70 @@
+//! The sum of everything that is resident at once.
+
+use serde::Serialize;
+
+use super::Request;
+use crate::io::Access;
+
+/// How many blocks are under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Workers {
+    pub count: usize,
+    /// No block is begun that is this far ahead of the lowest unfinished one.
+    pub gate: u64,
+}
+
+/// Projected memory by purpose, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Memory {
+    /// The process before the run, and a margin for allocators and stacks.
+    pub reserved: u64,
+    /// Tables of the op, indexes and decoder states of the formats.
+    pub tables: u64,
+    /// Decoded chunks.
+    pub window: u64,
+    /// Target blocks of all workers.
+    pub targets: u64,
+    /// Fetched pieces and scratch of all workers.
+    pub pieces: u64,
+    /// Encoded bytes, mapped pages and codecs of all workers.
+    pub transfers: u64,
+    /// Encoded blocks that wait for their turn.
+    pub waiting: u64,
+}
+
+/// Stack and allocator memory that a worker takes.
+const WORKER_BYTES: u64 = 512 << 10;
+/// Allocator slack and what the calling thread holds.
+const MARGIN_BYTES: u64 = 3 << 20;
+
+impl Memory {
+    /// Everything but the window.
+    pub fn without_window(request: &Request<'_>, block: [u64; 3], piece_bytes: u64, workers: Workers) -> Memory {
+        let count = workers.count as u64;
+        let voxels = block.iter().fold(1u64, |n, &e| n.saturating_mul(e));
+        let samples = voxels.saturating_mul(request.target.components as u64);
+        let block_bytes = samples.saturating_mul(request.sample_bytes as u64);
+        let stored_bytes = samples.saturating_mul(request.target.stored.bytes() as u64);
+        let waiting = match request.target.access {
+            Access::Ascending => stored_bytes.saturating_mul(workers.gate),
+            // Encoded in parts of one write unit, counted by the sink.
+            Access::Random | Access::Chunked => 0,
+        };
+        Memory {
+            reserved: request.budget.reserved_bytes + MARGIN_BYTES + count * WORKER_BYTES,
+            tables: request.footprint.table_bytes() + request.source.resident_bytes + request.target.resident_bytes,
+            window: 0,
+            targets: count.saturating_mul(block_bytes),
+            pieces: count.saturating_mul(piece_bytes),
+            transfers: count
+                .saturating_mul(request.source.transfer_bytes.saturating_add(request.target.transfer_bytes)),
+            waiting,
+        }
+    }
+
+    pub fn total(&self) -> u64 {
+        [self.reserved, self.tables, self.window, self.targets, self.pieces, self.transfers, self.waiting]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+}

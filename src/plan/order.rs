@@ -1,0 +1,183 @@
+//! In which order blocks are done: nested widths per axis.
+//!
+//! An order is a list of levels, slowest first. Each level cuts what the level before it on the same axis has left
+//! into parts `width` blocks wide. A raster is one level of width 1 per axis; a sweep down columns has the columns' widths
+//! first, then the axis that is walked, then single blocks across the column.
+
+use serde::Serialize;
+
+/// One digit of a block's place in the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Level {
+    /// Storage axis.
+    pub axis: usize,
+    /// Blocks per part.
+    pub width: u64,
+}
+
+/// An order over a raster of blocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Order {
+    pub levels: Vec<Level>,
+}
+
+impl Order {
+    /// Slowest axis outermost.
+    pub fn raster() -> Order {
+        Order { levels: (0..3).map(|axis| Level { axis, width: 1 }).collect() }
+    }
+
+    /// Columns of `widths` blocks across the other two axes, walked along `axis`, column after column.
+    pub fn sweep(axis: usize, widths: [u64; 2]) -> Order {
+        let [a, b] = match axis {
+            0 => [1, 2],
+            1 => [0, 2],
+            _ => [0, 1],
+        };
+        let level = |axis, width| Level { axis, width };
+        Order { levels: vec![level(a, widths[0]), level(b, widths[1]), level(axis, 1), level(a, 1), level(b, 1)] }
+    }
+
+    /// The same order within boxes of `widths` blocks, box after box.
+    pub fn within(mut self, widths: [u64; 3]) -> Order {
+        let boxes = (0..3).map(|axis| Level { axis, width: widths[axis] });
+        self.levels.splice(0..0, boxes);
+        self
+    }
+
+    /// A number that grows along the order; `counts` are the blocks per axis.
+    pub fn code(&self, at: [u64; 3], counts: [u64; 3]) -> u128 {
+        let mut left = counts;
+        let mut within = at;
+        self.levels.iter().fold(0u128, |code, level| {
+            let parts = left[level.axis].div_ceil(level.width);
+            let digit = within[level.axis] / level.width;
+            within[level.axis] %= level.width;
+            left[level.axis] = left[level.axis].min(level.width);
+            code * u128::from(parts) + u128::from(digit)
+        })
+    }
+
+    /// The first block of the box `lo..hi` that comes after block `after` in the order, or the first of all.
+    pub fn next(&self, after: Option<[u64; 3]>, lo: [u64; 3], hi: [u64; 3]) -> Option<[u64; 3]> {
+        if (0..3).any(|a| lo[a] >= hi[a]) {
+            return None;
+        }
+        match after {
+            None => Some(self.first(&self.levels, [0; 3], lo)),
+            Some(after) => self.successor(&self.levels, [0; 3], after, lo, hi),
+        }
+    }
+
+    /// The first block of the box within the part that starts at `start`; the box reaches into that part.
+    fn first(&self, levels: &[Level], mut start: [u64; 3], lo: [u64; 3]) -> [u64; 3] {
+        for level in levels {
+            let a = level.axis;
+            let offset = lo[a].saturating_sub(start[a]);
+            start[a] += offset / level.width * level.width;
+        }
+        start
+    }
+
+    /// The first block of the box after `after`, which lies in the part that starts at `start`.
+    fn successor(
+        &self,
+        levels: &[Level],
+        start: [u64; 3],
+        after: [u64; 3],
+        lo: [u64; 3],
+        hi: [u64; 3],
+    ) -> Option<[u64; 3]> {
+        let (level, rest) = levels.split_first()?;
+        let (a, width) = (level.axis, level.width);
+        // The part's end on this axis is known from the levels before: it is where the parent part ends.
+        let parent_end = self.part_end(levels, start, a);
+        let digit = (after[a] - start[a]) / width;
+        let mut part = start;
+        part[a] = start[a] + digit * width;
+        let meets = |from: u64| from.max(lo[a]) < (from + width).min(parent_end).min(hi[a]);
+        if meets(part[a])
+            && let Some(found) = self.successor(rest, part, after, lo, hi)
+        {
+            return Some(found);
+        }
+        // The next part on this axis that meets the box.
+        let mut from = part[a] + width;
+        if from < lo[a] {
+            from += (lo[a] - from) / width * width;
+        }
+        if !meets(from) {
+            return None;
+        }
+        // Every other axis must still meet the box within its part.
+        let mut next = start;
+        next[a] = from;
+        Some(self.first(rest, next, lo))
+    }
+
+    /// Where the part on `axis` that the levels before `levels` have cut ends.
+    fn part_end(&self, levels: &[Level], start: [u64; 3], axis: usize) -> u64 {
+        let before = &self.levels[..self.levels.len() - levels.len()];
+        match before.iter().rev().find(|level| level.axis == axis) {
+            Some(level) => start[axis].saturating_add(level.width),
+            None => u64::MAX,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn orders() -> Vec<Order> {
+        let mut orders = vec![Order::raster(), Order::raster().within([2, 3, 2])];
+        for axis in 0..3 {
+            for widths in [[1, 1], [2, 3], [4, 1], [9, 9]] {
+                orders.push(Order::sweep(axis, widths));
+                orders.push(Order::sweep(axis, widths).within([3, 2, 4]));
+            }
+        }
+        orders
+    }
+
+    #[test]
+    fn walks_every_block_once_with_growing_codes() {
+        let counts = [5, 4, 7];
+        for order in orders() {
+            let mut seen = std::collections::HashSet::new();
+            let mut last = None;
+            let mut at = order.next(None, [0; 3], counts);
+            while let Some(block) = at {
+                assert!(seen.insert(block), "{order:?} repeats {block:?}");
+                let code = order.code(block, counts);
+                assert!(last.is_none_or(|last| last < code), "{order:?} at {block:?}");
+                last = Some(code);
+                at = order.next(at, [0; 3], counts);
+            }
+            assert_eq!(seen.len(), 5 * 4 * 7, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn next_in_a_box_is_the_first_of_its_blocks_by_code() {
+        let counts = [5u64, 4, 7];
+        let all: Vec<[u64; 3]> = (0..140).map(|n| [n / 28, n / 7 % 4, n % 7]).collect();
+        let boxes = [([1, 1, 2], [4, 3, 6]), ([0, 0, 0], [1, 4, 7]), ([4, 3, 6], [5, 4, 7]), ([2, 0, 3], [3, 4, 4])];
+        for order in orders() {
+            for (lo, hi) in boxes {
+                for after in &all {
+                    let expected = all
+                        .iter()
+                        .filter(|b| (0..3).all(|a| lo[a] <= b[a] && b[a] < hi[a]))
+                        .filter(|b| order.code(**b, counts) > order.code(*after, counts))
+                        .min_by_key(|b| order.code(**b, counts));
+                    assert_eq!(
+                        order.next(Some(*after), lo, hi).as_ref(),
+                        expected,
+                        "{order:?} {after:?} {lo:?}..{hi:?}"
+                    );
+                }
+            }
+        }
+    }
+}

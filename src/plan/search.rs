@@ -1,0 +1,239 @@
+//! The search: block shapes, orders, workers and piece sizes, each dry-run, the cheapest that fits.
+
+use super::{Memory, Order, Pieces, Plan, PlanError, Request, Touch, Walk, WalkTotals, Workers};
+use crate::io::Access;
+
+/// Steps of one dry run; longer schedules are extrapolated from their first stretch.
+const DRY_RUN_STEPS: u64 = 100_000;
+/// Steps of all dry runs together.
+const SEARCH_STEPS: u64 = 3_000_000;
+/// Piece sizes tried, largest first. The largest suits the caches; the others are for tight budgets.
+const PIECE_BYTES: [u64; 4] = [4 << 20, 1 << 20, 256 << 10, 64 << 10];
+/// Target blocks are not made larger than this by joining write units.
+const BLOCK_BYTES: u64 = 16 << 20;
+/// Relative time of decoding a byte, against copying and computing it once.
+const DECODE_COST: f64 = 3.0;
+
+/// A block shape with an order, and what its dry run needs.
+struct Candidate {
+    block: [u64; 3],
+    orders: Vec<Order>,
+}
+
+pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
+    let mut best: Option<Plan> = None;
+    let mut smallest: Option<(u64, [u64; 3], u64)> = None;
+    let mut steps_left = SEARCH_STEPS;
+    for candidate in candidates(request) {
+        let touch = Touch::new(request, candidate.block);
+        for (workers, piece_bytes) in settings(request) {
+            let pieces = Pieces::new(request.footprint, candidate.block, voxel_bytes(request), piece_bytes);
+            let memory = Memory::without_window(request, candidate.block, pieces.bytes, workers);
+            for order in &candidate.orders {
+                let trial = Trial { request, touch: &touch, order, workers, pieces, memory };
+                let least = memory.total().saturating_add(trial.least_window());
+                if smallest.is_none_or(|(bytes, ..)| least < bytes) {
+                    smallest = Some((least, candidate.block, trial.least_window()));
+                }
+                if least > request.budget.memory_bytes || steps_left == 0 {
+                    continue;
+                }
+                let Some(plan) = trial.dry_run(&mut steps_left, &mut smallest) else { continue };
+                if best.as_ref().is_none_or(|best| plan.cost < best.cost) {
+                    best = Some(plan);
+                }
+            }
+        }
+    }
+    best.ok_or_else(|| {
+        let (smallest_bytes, block, window_bytes) = smallest.unwrap_or((u64::MAX, [0; 3], 0));
+        PlanError::TooSmall { memory_bytes: request.budget.memory_bytes, smallest_bytes, block, window_bytes }
+    })
+}
+
+fn voxel_bytes(request: &Request<'_>) -> u64 {
+    (request.source.components * request.sample_bytes) as u64
+}
+
+/// Workers and piece sizes, most comfortable first.
+fn settings(request: &Request<'_>) -> Vec<(Workers, u64)> {
+    let most = request.budget.threads.max(1);
+    let mut counts = vec![most];
+    while let Some(&last) = counts.last()
+        && last > 1
+    {
+        counts.push(last / 2);
+    }
+    let mut settings = Vec::new();
+    for count in counts {
+        for (n, &piece_bytes) in PIECE_BYTES.iter().enumerate() {
+            let ahead = if n == 0 { count } else { 0 };
+            settings.push((Workers { count, gate: (count + ahead) as u64 }, piece_bytes));
+        }
+    }
+    settings
+}
+
+/// Block shapes and the orders in which each may be walked.
+fn candidates(request: &Request<'_>) -> Vec<Candidate> {
+    let shape = request.footprint.target_shape();
+    let unit = request.target.chunk;
+    let sample = request.sample_bytes as u64 * request.target.components as u64;
+    let mut candidates = Vec::new();
+    for factors in joins(request) {
+        let block: [u64; 3] =
+            std::array::from_fn(|a| unit[a].saturating_mul(factors[a]).min(shape[a].next_multiple_of(unit[a])));
+        let bytes = block.iter().fold(sample, |n, &e| n.saturating_mul(e));
+        let repeated = candidates.iter().any(|c: &Candidate| c.block == block);
+        if repeated || (factors != [1; 3] && bytes > BLOCK_BYTES) {
+            continue;
+        }
+        candidates.push(Candidate { block, orders: orders(request, block) });
+    }
+    candidates
+}
+
+/// How many write units are joined to a block along each axis.
+fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
+    let powers = [1u64, 2, 4, 8, 16, 32, 64, 128, 256];
+    match request.target.access {
+        // A stream takes its units in order: a run of rows within a plane, or of planes.
+        Access::Ascending => {
+            let axis = if request.target.chunk[0] == 1 && request.target.chunk[1] < request.target.grid.shape[1] {
+                1
+            } else {
+                0
+            };
+            let join = |n| std::array::from_fn(|a| if a == axis { n } else { 1 });
+            powers.iter().take(5).map(|&n| join(n)).collect()
+        }
+        Access::Random => powers.iter().flat_map(|&z| powers.iter().map(move |&y| [z, y, 1])).collect(),
+        Access::Chunked if request.target.shard.is_some() => vec![[1; 3]],
+        Access::Chunked => vec![[1; 3], [1, 1, 2], [1, 2, 2], [2, 2, 2]],
+    }
+}
+
+fn orders(request: &Request<'_>, block: [u64; 3]) -> Vec<Order> {
+    let mut orders = vec![Order::raster()];
+    if request.target.access == Access::Ascending {
+        return orders;
+    }
+    if request.source.access == Access::Chunked {
+        for axis in 0..3 {
+            for a in [1, 2, 3, 5, 8] {
+                for b in [1, 2, 3, 5, 8] {
+                    orders.push(Order::sweep(axis, [a, b]));
+                }
+            }
+        }
+    }
+    if let Some(shard) = request.target.shard {
+        let widths = std::array::from_fn(|a| shard[a] / block[a]);
+        orders = orders.into_iter().map(|order| order.within(widths)).collect();
+    }
+    orders
+}
+
+/// One point of the search.
+struct Trial<'a> {
+    request: &'a Request<'a>,
+    touch: &'a Touch,
+    order: &'a Order,
+    workers: Workers,
+    pieces: Pieces,
+    memory: Memory,
+}
+
+impl Trial<'_> {
+    /// The window that any dry run of this trial needs at least: the chunks of one block.
+    fn least_window(&self) -> u64 {
+        if self.touch.chunk_counts.is_none() {
+            return 0;
+        }
+        let most = (0..3).fold(1u64, |n, t| n.saturating_mul(self.touch.most_chunks(t)));
+        most.saturating_mul(self.touch.chunk_bytes)
+    }
+
+    /// Walks the schedule with all the memory that is left for the window.
+    fn dry_run(&self, steps_left: &mut u64, smallest: &mut Option<(u64, [u64; 3], u64)>) -> Option<Plan> {
+        let left = self.request.budget.memory_bytes - self.memory.total();
+        let (totals, exact) = match self.walk(left, steps_left) {
+            Some(walked) => walked,
+            None => {
+                self.note_smallest(steps_left, smallest);
+                return None;
+            }
+        };
+        let window_bytes = totals.most_held * self.touch.chunk_bytes;
+        let memory = Memory { window: window_bytes, ..self.memory };
+        Some(self.plan(totals, exact, window_bytes, memory))
+    }
+
+    /// Totals of the walk, extrapolated where it is long; `None` when the window is too small.
+    fn walk(&self, window_bytes: u64, steps_left: &mut u64) -> Option<(WalkTotals, bool)> {
+        let blocks = self.blocks();
+        if self.touch.chunk_counts.is_none() {
+            return Some((WalkTotals { blocks, ..WalkTotals::default() }, true));
+        }
+        let mut walk = Walk::new(self.touch, self.order, window_bytes, self.workers.gate);
+        let mut steps = 0;
+        while steps < DRY_RUN_STEPS {
+            *steps_left = steps_left.saturating_sub(1);
+            steps += 1;
+            if walk.step().ok()?.is_none() {
+                return Some((walk.totals(), true));
+            }
+        }
+        let mut totals = walk.totals();
+        let scale = blocks as f64 / totals.blocks as f64;
+        totals.decodes = (totals.decodes as f64 * scale) as u64;
+        totals.distinct = (totals.distinct as f64 * scale) as u64;
+        totals.blocks = blocks;
+        Some((totals, false))
+    }
+
+    /// What this trial would have needed: for streams the most that is alive at once, else the pinned chunks.
+    fn note_smallest(&self, steps_left: &mut u64, smallest: &mut Option<(u64, [u64; 3], u64)>) {
+        if self.touch.access != Access::Ascending {
+            return;
+        }
+        if let Some((totals, _)) = self.walk(u64::MAX, steps_left) {
+            let window = totals.most_held * self.touch.chunk_bytes;
+            let needed = self.memory.total().saturating_add(window);
+            // The bound from a single block was too low for this trial; it must not stand as the answer.
+            let stands =
+                smallest.is_some_and(|(bytes, ..)| bytes > self.request.budget.memory_bytes && bytes <= needed);
+            if !stands {
+                *smallest = Some((needed, self.touch.block, window));
+            }
+        }
+    }
+
+    fn blocks(&self) -> u64 {
+        self.touch.counts.iter().product::<u64>() * self.request.target.outer.volumes()
+    }
+
+    fn plan(&self, totals: WalkTotals, exact: bool, window_bytes: u64, memory: Memory) -> Plan {
+        let volumes = self.request.target.outer.volumes() as f64;
+        let sample = voxel_bytes(self.request) as f64;
+        let fetched = self.pieces.fetched_voxels * sample * volumes;
+        let needed = self.request.footprint.source_region(self.touch.target).voxels() as f64;
+        let decoded = (totals.decodes * self.touch.chunk_bytes) as f64;
+        let written = self.touch.target.voxels() as f64 * sample * volumes;
+        // The last round of blocks keeps only some of the workers busy.
+        let rounds = totals.blocks.div_ceil(self.workers.count as u64) as f64;
+        Plan {
+            block: self.touch.block,
+            blocks: totals.blocks,
+            order: self.order.clone(),
+            workers: self.workers,
+            piece: self.pieces.shape,
+            window_bytes,
+            memory,
+            totals,
+            fetch_ratio: if needed > 0.0 { self.pieces.fetched_voxels / needed } else { 1.0 },
+            exact,
+            cost: (fetched + written + DECODE_COST * decoded) / totals.blocks.max(1) as f64 * rounds,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Which source chunks each target block touches, and back, as small tables per axis.
+
+use std::ops::Range;
+
+use super::Request;
+use crate::{
+    io::{Access, Outer},
+    region::Region,
+    resample::Footprint,
+};
+
+/// A half-open box of chunk numbers along each source axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ChunkBox {
+    pub lo: [u64; 3],
+    pub hi: [u64; 3],
+}
+
+impl ChunkBox {
+    pub fn len(&self) -> u64 {
+        (0..3).map(|a| self.hi[a].saturating_sub(self.lo[a])).product()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The chunks, in C order.
+    pub fn iter(&self) -> impl Iterator<Item = [u64; 3]> + use<> {
+        let ChunkBox { lo, hi } = *self;
+        (lo[0]..hi[0]).flat_map(move |z| (lo[1]..hi[1]).flat_map(move |y| (lo[2]..hi[2]).map(move |x| [z, y, x])))
+    }
+}
+
+/// The raster of target blocks over the raster of source chunks.
+///
+/// For every target axis and source axis there is the interval of chunks that a slab of blocks can reach, and its
+/// inverse: tables as long as the axes are, never as the volume is.
+#[derive(Clone, Debug)]
+pub struct Touch {
+    pub target: Region,
+    pub block: [u64; 3],
+    /// Blocks along each target axis.
+    pub counts: [u64; 3],
+    /// Chunks along each source axis; `None` for sources without chunks.
+    pub chunk_counts: Option<[u64; 3]>,
+    pub access: Access,
+    /// Bytes of one decoded chunk, all volumes of its group.
+    pub chunk_bytes: u64,
+    pub outer: Outer,
+    /// Whether one volume is finished before the next begins, as streams ask for; else a block is done for all volumes
+    /// that share its chunks.
+    pub volumes_outermost: bool,
+    /// `reach[t][s][b]`: chunks along source axis `s` that blocks with number `b` along target axis `t` reach.
+    reach: [[Vec<Range<u64>>; 3]; 3],
+    /// `used_by[t][s][c]`: the inverse.
+    used_by: [[Vec<Range<u64>>; 3]; 3],
+}
+
+impl Touch {
+    pub fn new(request: &Request<'_>, block: [u64; 3]) -> Touch {
+        let shape = request.footprint.target_shape();
+        let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(block[a]));
+        let source = request.source;
+        let chunked = source.access != Access::Random;
+        let mut touch = Touch {
+            target: Region::of_shape(shape),
+            block,
+            counts,
+            chunk_counts: chunked.then(|| source.chunk_counts()),
+            access: source.access,
+            chunk_bytes: source.chunk.iter().product::<u64>()
+                * source.outer.largest_group()
+                * (source.components * request.sample_bytes) as u64,
+            outer: source.outer.clone(),
+            volumes_outermost: request.target.access == Access::Ascending,
+            reach: Default::default(),
+            used_by: Default::default(),
+        };
+        if chunked {
+            touch.fill(request.footprint, source.chunk, source.chunk_counts());
+        }
+        touch
+    }
+
+    fn fill(&mut self, footprint: &dyn Footprint, chunk: [u64; 3], chunk_counts: [u64; 3]) {
+        for t in 0..3 {
+            for b in 0..self.counts[t] {
+                let mut slab = self.target;
+                slab.lo[t] = (b * self.block[t]) as i64;
+                slab.hi[t] = slab.hi[t].min(((b + 1) * self.block[t]) as i64);
+                let reached = chunks_of(footprint.source_region(slab), chunk);
+                for s in 0..3 {
+                    self.reach[t][s].push(reached.lo[s]..reached.hi[s]);
+                }
+            }
+            for s in 0..3 {
+                self.used_by[t][s] = inverse(&self.reach[t][s], chunk_counts[s]);
+            }
+        }
+    }
+
+    /// The target voxels of a block.
+    pub fn region(&self, at: [u64; 3]) -> Region {
+        let lo: [i64; 3] = std::array::from_fn(|a| (at[a] * self.block[a]) as i64);
+        let hi = std::array::from_fn(|a| (lo[a] + self.block[a] as i64).min(self.target.hi[a]));
+        Region { lo, hi }
+    }
+
+    /// The chunks that a block needs.
+    pub fn chunks(&self, at: [u64; 3]) -> ChunkBox {
+        let mut found = ChunkBox { lo: [0; 3], hi: self.chunk_counts.unwrap_or([0; 3]) };
+        if self.chunk_counts.is_none() {
+            return ChunkBox::default();
+        }
+        for (t, &b) in at.iter().enumerate() {
+            for s in 0..3 {
+                let reach = &self.reach[t][s][b as usize];
+                found.lo[s] = found.lo[s].max(reach.start);
+                found.hi[s] = found.hi[s].min(reach.end);
+            }
+        }
+        if found.is_empty() { ChunkBox::default() } else { found }
+    }
+
+    /// The most chunks that blocks reach along the source axes that depend on target axis `t`.
+    pub fn most_chunks(&self, t: usize) -> u64 {
+        let along = |s: usize| self.reach[t][s].iter().map(|r| r.end - r.start).max().unwrap_or(0);
+        // A source axis that every slab reaches in full depends on another target axis.
+        let full = |s: usize| self.reach[t][s].windows(2).all(|pair| pair[0] == pair[1]) && self.counts[t] > 1;
+        (0..3).filter(|&s| !full(s)).map(along).min().unwrap_or(1).max(1)
+    }
+
+    /// A box of blocks that holds all blocks that need this chunk: lower and upper corner, half-open.
+    pub fn users(&self, chunk: [u64; 3]) -> ([u64; 3], [u64; 3]) {
+        let (mut lo, mut hi) = ([0; 3], self.counts);
+        for t in 0..3 {
+            for (s, &c) in chunk.iter().enumerate() {
+                let used = &self.used_by[t][s][c as usize];
+                lo[t] = lo[t].max(used.start);
+                hi[t] = hi[t].min(used.end);
+            }
+        }
+        (lo, hi)
+    }
+}
+
+/// The chunks that a source region meets.
+fn chunks_of(region: Region, chunk: [u64; 3]) -> ChunkBox {
+    if region.is_empty() {
+        return ChunkBox::default();
+    }
+    ChunkBox {
+        lo: std::array::from_fn(|a| region.lo[a] as u64 / chunk[a]),
+        hi: std::array::from_fn(|a| (region.hi[a] as u64).div_ceil(chunk[a])),
+    }
+}
+
+/// For each chunk number, the hull of the slabs that reach it.
+fn inverse(reach: &[Range<u64>], chunks: u64) -> Vec<Range<u64>> {
+    let mut used = vec![0..0; chunks as usize];
+    for (b, reached) in reach.iter().enumerate() {
+        for slot in &mut used[reached.start as usize..reached.end as usize] {
+            let b = b as u64;
+            *slot = if slot.is_empty() { b..b + 1 } else { slot.start.min(b)..slot.end.max(b + 1) };
+        }
+    }
+    used
+}

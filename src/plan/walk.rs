@@ -1,0 +1,312 @@
+//! The schedule, block by block: which chunks to load before each, and which to let go.
+//!
+//! The order is known, so the best replacement is too: when the window is full, the chunk whose next use is farthest goes
+//! (Belady 1966, algorithm MIN). Chunks of the last `gate` blocks are pinned, because those blocks may still be under way.
+//! The dry run and the real run walk this same iterator; whatever it names is loaded and freed.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+
+use serde::Serialize;
+
+use super::{ChunkBox, Order, Touch};
+use crate::{io::Access, region::Region};
+
+/// A source chunk: the group of volumes it holds, and its place among the chunks of the grid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Chunk {
+    pub group: u64,
+    pub at: [u64; 3],
+}
+
+/// One block of the schedule.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Number in the schedule, from 0.
+    pub number: u64,
+    /// The volume this block belongs to.
+    pub volume: u64,
+    /// Outer group of the volume, and its place among the group's members.
+    pub group: u64,
+    pub member: u64,
+    pub region: Region,
+    /// The chunks this block reads.
+    pub chunks: ChunkBox,
+    /// To be freed before this block begins: no block that is still under way reads them.
+    pub frees: Vec<Chunk>,
+    /// To be decoded for this block; in ascending order.
+    pub loads: Vec<Chunk>,
+}
+
+/// Sums over a walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct WalkTotals {
+    pub blocks: u64,
+    /// Chunk decodes.
+    pub decodes: u64,
+    /// Chunks that are decoded at least once.
+    pub distinct: u64,
+    /// Most chunks held at once.
+    pub most_held: u64,
+}
+
+impl WalkTotals {
+    /// Decodes over chunks touched; 1 where nothing is decoded.
+    pub fn amplification(&self) -> f64 {
+        if self.distinct == 0 { 1.0 } else { self.decodes as f64 / self.distinct as f64 }
+    }
+}
+
+/// The place in the order of a use that does not come.
+const NEVER: u128 = u128::MAX;
+
+/// What the window knows of a chunk it holds.
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    /// Place of the next use in the order; [`NEVER`] when there is none.
+    next_use: u128,
+    /// The last block that used it.
+    last_block: u64,
+}
+
+/// The walk itself. Memory is a few words for each chunk held.
+#[derive(Debug)]
+pub struct Walk<'a> {
+    touch: &'a Touch,
+    order: &'a Order,
+    /// Chunks that may be held at once.
+    capacity: u64,
+    gate: u64,
+    place: Option<Place>,
+    number: u64,
+    held: HashMap<Chunk, Held>,
+    by_next_use: BTreeSet<(u128, Chunk)>,
+    /// Chunks without further use, with the last block that used them.
+    spent: VecDeque<(u64, Chunk)>,
+    /// Ascending sources: chunks before this one have gone by.
+    front: Chunk,
+    totals: WalkTotals,
+}
+
+/// Where in the schedule a walk stands.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Place {
+    group: u64,
+    member: u64,
+    members: u64,
+    volume: u64,
+    at: [u64; 3],
+}
+
+/// The window cannot hold what one stretch of the schedule needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowTooSmall;
+
+impl<'a> Walk<'a> {
+    /// A walk that holds `window_bytes` of decoded chunks at most and keeps those of the last `gate` blocks.
+    pub fn new(touch: &'a Touch, order: &'a Order, window_bytes: u64, gate: u64) -> Walk<'a> {
+        Walk {
+            touch,
+            order,
+            capacity: window_bytes / touch.chunk_bytes.max(1),
+            gate,
+            place: None,
+            number: 0,
+            held: HashMap::new(),
+            by_next_use: BTreeSet::new(),
+            spent: VecDeque::new(),
+            front: Chunk { group: 0, at: [0; 3] },
+            totals: WalkTotals::default(),
+        }
+    }
+
+    /// Sums over the steps so far.
+    pub fn totals(&self) -> WalkTotals {
+        self.totals
+    }
+
+    /// The next block, or `None` after the last.
+    ///
+    /// # Errors
+    /// The window is too small for this block and those that may be under way beside it.
+    pub fn step(&mut self) -> Result<Option<Step>, WindowTooSmall> {
+        let Some(place) = self.next_place() else { return Ok(None) };
+        self.place = Some(place);
+        let chunks = self.touch.chunks(place.at);
+        let mut step = Step {
+            number: self.number,
+            volume: place.volume,
+            group: place.group,
+            member: place.member,
+            region: self.touch.region(place.at),
+            chunks,
+            frees: Vec::new(),
+            loads: Vec::new(),
+        };
+        if !chunks.is_empty() {
+            self.free_spent(&mut step);
+            self.load(place, &mut step)?;
+        }
+        self.number += 1;
+        self.totals.blocks += 1;
+        self.totals.decodes += step.loads.len() as u64;
+        self.totals.most_held = self.totals.most_held.max(self.held.len() as u64);
+        Ok(Some(step))
+    }
+
+    fn next_place(&self) -> Option<Place> {
+        let all = |after| self.order.next(after, [0; 3], self.touch.counts);
+        let Some(place) = self.place else { return Some(self.enter(0, 0, all(None)?)) };
+        let groups = self.touch.outer.groups();
+        if self.touch.volumes_outermost {
+            return match all(Some(place.at)) {
+                Some(at) => Some(Place { at, ..place }),
+                None if place.volume + 1 < self.touch.outer.volumes() => {
+                    let (group, member) = self.touch.outer.locate(place.volume + 1);
+                    Some(self.enter(group, member as u64, all(None)?))
+                }
+                None => None,
+            };
+        }
+        if place.member + 1 < place.members {
+            return Some(self.enter(place.group, place.member + 1, place.at));
+        }
+        match all(Some(place.at)) {
+            Some(at) => Some(self.enter(place.group, 0, at)),
+            None if place.group + 1 < groups => Some(self.enter(place.group + 1, 0, all(None)?)),
+            None => None,
+        }
+    }
+
+    fn enter(&self, group: u64, member: u64, at: [u64; 3]) -> Place {
+        let members = self.touch.outer.members(group);
+        Place { group, member, members: members.len() as u64, volume: members[member as usize], at }
+    }
+
+    /// Frees chunks without further use, once no block that reads them can be under way.
+    fn free_spent(&mut self, step: &mut Step) {
+        while let Some(&(last_block, chunk)) = self.spent.front() {
+            if last_block + self.gate > self.number {
+                break;
+            }
+            self.spent.pop_front();
+            if let Some(held) = self.held.remove(&chunk) {
+                self.by_next_use.remove(&(held.next_use, chunk));
+            }
+            step.frees.push(chunk);
+        }
+    }
+
+    fn load(&mut self, place: Place, step: &mut Step) -> Result<(), WindowTooSmall> {
+        for at in step.chunks.iter() {
+            let chunk = Chunk { group: place.group, at };
+            if self.touch.access == Access::Ascending {
+                self.load_up_to(chunk, place, step)?;
+            }
+            if !self.held.contains_key(&chunk) {
+                if self.touch.access == Access::Ascending {
+                    // It went by before: a stream cannot be read again.
+                    return Err(WindowTooSmall);
+                }
+                self.totals.distinct += u64::from(self.is_first_use(chunk, place));
+                step.loads.push(chunk);
+            }
+            self.hold(chunk, self.next_use(chunk, place), self.number);
+        }
+        step.loads.sort_unstable();
+        self.shrink(step)
+    }
+
+    /// Ascending sources: takes in every chunk up to `chunk` that this block or a later one needs.
+    fn load_up_to(&mut self, chunk: Chunk, place: Place, step: &mut Step) -> Result<(), WindowTooSmall> {
+        if self.front.group < chunk.group {
+            self.front = Chunk { group: chunk.group, at: [0; 3] };
+        }
+        while self.front <= chunk {
+            let front = self.front;
+            let needed_now = (0..3).all(|a| step.chunks.lo[a] <= front.at[a] && front.at[a] < step.chunks.hi[a]);
+            let next_use = self.next_use(front, place);
+            if needed_now || next_use != NEVER {
+                self.totals.distinct += 1;
+                step.loads.push(front);
+                self.hold(front, next_use, self.number);
+            }
+            self.front = self.chunk_after(front);
+        }
+        Ok(())
+    }
+
+    fn chunk_after(&self, chunk: Chunk) -> Chunk {
+        let counts = self.touch.chunk_counts.unwrap_or([1; 3]);
+        let [z, y, x] = chunk.at;
+        let at = if x + 1 < counts[2] {
+            [z, y, x + 1]
+        } else if y + 1 < counts[1] {
+            [z, y + 1, 0]
+        } else if z + 1 < counts[0] {
+            [z + 1, 0, 0]
+        } else {
+            return Chunk { group: chunk.group + 1, at: [0; 3] };
+        };
+        Chunk { group: chunk.group, at }
+    }
+
+    /// Notes that `chunk` is in the window until its next use at least.
+    fn hold(&mut self, chunk: Chunk, next_use: u128, last_block: u64) {
+        if let Some(old) = self.held.insert(chunk, Held { next_use, last_block }) {
+            self.by_next_use.remove(&(old.next_use, chunk));
+        }
+        self.by_next_use.insert((next_use, chunk));
+        if next_use == NEVER {
+            self.spent.push_back((last_block, chunk));
+        }
+    }
+
+    /// Lets chunks go until the window is as small as it must be: farthest next use first, none that may be in use.
+    fn shrink(&mut self, step: &mut Step) -> Result<(), WindowTooSmall> {
+        while self.held.len() as u64 > self.capacity {
+            if self.touch.access == Access::Ascending {
+                return Err(WindowTooSmall);
+            }
+            let unpinned = |(_, chunk): &&(u128, Chunk)| self.held[chunk].last_block + self.gate <= self.number;
+            let Some(&(next_use, chunk)) = self.by_next_use.iter().rev().find(unpinned) else {
+                return Err(WindowTooSmall);
+            };
+            self.by_next_use.remove(&(next_use, chunk));
+            self.held.remove(&chunk);
+            step.frees.push(chunk);
+        }
+        Ok(())
+    }
+
+    /// Place in the order of the next block after `place` that needs `chunk`; [`NEVER`] when there is none.
+    fn next_use(&self, chunk: Chunk, place: Place) -> u128 {
+        let (lo, hi) = self.touch.users(chunk.at);
+        let code = |at, rank: u64, of: u64| self.order.code(at, self.touch.counts) * u128::from(of) + u128::from(rank);
+        if self.touch.volumes_outermost {
+            let per_volume = self.touch.counts.iter().map(|&n| u128::from(n)).product::<u128>();
+            let at_volume = |volume: u64, at| u128::from(volume) * per_volume + code(at, 0, 1);
+            if chunk.group == place.group
+                && let Some(at) = self.order.next(Some(place.at), lo, hi)
+            {
+                return at_volume(place.volume, at);
+            }
+            let later = self.touch.outer.members(chunk.group).into_iter().find(|&v| v > place.volume);
+            return match (later, self.order.next(None, lo, hi)) {
+                (Some(volume), Some(at)) => at_volume(volume, at),
+                _ => NEVER,
+            };
+        }
+        let needed_here = (0..3).all(|a| lo[a] <= place.at[a] && place.at[a] < hi[a]);
+        if needed_here && place.member + 1 < place.members {
+            return code(place.at, place.member + 1, place.members);
+        }
+        self.order.next(Some(place.at), lo, hi).map_or(NEVER, |at| code(at, 0, place.members))
+    }
+
+    /// Whether no block before this one needs `chunk`.
+    fn is_first_use(&self, chunk: Chunk, place: Place) -> bool {
+        let (lo, hi) = self.touch.users(chunk.at);
+        let first_volume = self.touch.outer.members(chunk.group).first() == Some(&place.volume);
+        first_volume && self.order.next(None, lo, hi) == Some(place.at)
+    }
+}
