@@ -7,6 +7,9 @@ mod inside;
 mod mapping;
 mod orientation;
 mod target;
+mod target_axis;
+#[cfg(test)]
+mod target_tests;
 
 pub use affine::Affine;
 pub use grid::{Grid, Unit};

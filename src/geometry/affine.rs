@@ -58,7 +58,7 @@ impl Affine {
     pub fn inverse(&self) -> Option<Affine> {
         let norms = self.column_norm(0) * self.column_norm(1) * self.column_norm(2);
         let det = self.determinant();
-        if !self.is_finite() || norms == 0.0 || !(det.abs() > 1e-9 * norms) {
+        if !self.is_finite() || norms == 0.0 || det.is_nan() || det.abs() <= 1e-9 * norms {
             return None;
         }
         let minor = |r: usize, c: usize| {
