@@ -1,13 +1,19 @@
 //! Where voxels are: affines, grids, and the mapping from target index to source index.
 
 mod affine;
+mod assignment;
 mod grid;
+mod inside;
 mod mapping;
 mod orientation;
 mod target;
+mod target_axis;
+#[cfg(test)]
+mod target_tests;
 
 pub use affine::Affine;
 pub use grid::{Grid, Unit};
+pub use inside::{FaceCounts, TIE_VOXELS, inside, outside_per_face, settle};
 pub use mapping::{AxisMap, Mapping, Snapped};
 pub use orientation::Orientation;
 pub use target::{Align, GridRequest, Resolved, Sizing};

@@ -58,7 +58,7 @@ impl Affine {
     pub fn inverse(&self) -> Option<Affine> {
         let norms = self.column_norm(0) * self.column_norm(1) * self.column_norm(2);
         let det = self.determinant();
-        if !self.is_finite() || norms == 0.0 || !(det.abs() > 1e-9 * norms) {
+        if !self.is_finite() || norms == 0.0 || det.is_nan() || det.abs() <= 1e-9 * norms {
             return None;
         }
         let minor = |r: usize, c: usize| {
@@ -72,6 +72,38 @@ impl Affine {
                 *out = minor(c, r) / det;
             }
             row[3] = -(0..3).map(|c| row[c] * self.m[c][3]).sum::<f64>();
+        }
+        Some(Affine { m })
+    }
+
+    /// The map `x` for which `self.after(x)` is `rhs`, or `None` where there is no inverse.
+    ///
+    /// As `inverse().after(rhs)`, with less rounding: translations are subtracted first, so that equal ones cancel, and
+    /// where each row and column of `self` holds one number, each entry is one quotient. Gauss-Jordan, full pivoting.
+    pub fn solve(&self, rhs: &Affine) -> Option<Affine> {
+        self.inverse()?;
+        let (mut left, mut right) = (self.m, rhs.m);
+        for (right, left) in right.iter_mut().zip(&left) {
+            right[3] -= left[3];
+        }
+        let mut row_of: [Option<usize>; 3] = [None; 3];
+        for _ in 0..3 {
+            let free =
+                (0..9).map(|n| (n / 3, n % 3)).filter(|(r, c)| row_of[*c].is_none() && !row_of.contains(&Some(*r)));
+            let (row, column) = free.max_by(|a, b| left[a.0][a.1].abs().total_cmp(&left[b.0][b.1].abs()))?;
+            row_of[column] = Some(row);
+            for other in (0..3).filter(|&other| other != row) {
+                let factor = left[other][column] / left[row][column];
+                if factor != 0.0 {
+                    (0..3).for_each(|c| left[other][c] -= factor * left[row][c]);
+                    (0..4).for_each(|c| right[other][c] -= factor * right[row][c]);
+                }
+            }
+        }
+        let mut m = [[0.0; 4]; 3];
+        for (c, out) in m.iter_mut().enumerate() {
+            let row = row_of[c]?;
+            *out = right[row].map(|x| x / left[row][c]);
         }
         Some(Affine { m })
     }
@@ -109,6 +141,27 @@ mod tests {
                 assert!((back.m[r][c] - Affine::identity().m[r][c]).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn solving_is_inverting_and_composing() {
+        let (a, b) = (oblique(), Affine::from_columns([[0.2, 0.1, 3.0], [1.0, -2.0, 0.3], [4.0, 0.1, 0.2]], [1.0; 3]));
+        let (solved, composed) = (a.solve(&b).unwrap(), a.inverse().unwrap().after(&b));
+        for r in 0..3 {
+            for c in 0..4 {
+                assert!((solved.m[r][c] - composed.m[r][c]).abs() < 1e-12);
+            }
+        }
+        assert_eq!(a.solve(&a).unwrap().translation(), [0.0; 3]);
+    }
+
+    #[test]
+    fn solving_rounds_once_where_axes_are_aligned() {
+        let turned = Affine::from_columns([[0.0, 0.3, 0.0], [0.0, 0.0, -0.7], [1.1, 0.0, 0.0]], [0.1; 3]);
+        let x = turned.solve(&Affine::identity()).unwrap();
+        assert_eq!(x.column(0), [0.0, 0.0, 1.0 / 1.1]);
+        assert_eq!(x.column(1), [1.0 / 0.3, 0.0, 0.0]);
+        assert_eq!(x.column(2), [0.0, -1.0 / 0.7, 0.0]);
     }
 
     #[test]

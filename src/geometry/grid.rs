@@ -41,11 +41,19 @@ impl Unit {
     }
 
     /// Factor from lengths in `self` to lengths in `other`; `None` where one of them is not known.
+    ///
+    /// Whole numbers and their reciprocals are exact.
     pub fn factor_to(&self, other: &Unit) -> Option<f64> {
         if self == other {
             return Some(1.0);
         }
-        Some(self.metres()? / other.metres()?)
+        let (factor, inverse) = (self.metres()? / other.metres()?, other.metres()? / self.metres()?);
+        let is_whole = |x: f64| (x - x.round()).abs() <= 1e-12 * x;
+        Some(match (is_whole(factor), is_whole(inverse)) {
+            (true, _) => factor.round(),
+            (_, true) => 1.0 / inverse.round(),
+            _ => factor,
+        })
     }
 
     /// The name in the OME-Zarr vocabulary (UDUNITS-2 long names).
@@ -129,5 +137,35 @@ impl Grid {
     /// Number of voxels, saturating.
     pub fn voxels(&self) -> u64 {
         self.shape.iter().fold(1u64, |n, &extent| n.saturating_mul(extent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn factors_are_exact_where_they_are_whole() {
+        for (from, to, factor) in [
+            (Unit::Millimetre, Unit::Micrometre, 1000.0),
+            (Unit::Micrometre, Unit::Nanometre, 1000.0),
+            (Unit::Angstrom, Unit::Nanometre, 0.1),
+            (Unit::Nanometre, Unit::Metre, 1e-9),
+            (Unit::Other("parsec".into()), Unit::Other("parsec".into()), 1.0),
+        ] {
+            assert_eq!(from.factor_to(&to), Some(factor));
+        }
+        assert_eq!(Unit::Unknown.factor_to(&Unit::Metre), None);
+        let inch = Unit::Other("inch".into()).factor_to(&Unit::Millimetre).unwrap();
+        assert!((inch - 25.4).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_stated_spacing_counts_where_the_affine_agrees() {
+        let columns = [[0.0, 0.0, 3.0], [0.0, 2.0, 0.0], [1.0, 0.0, 0.0]];
+        let mut grid = Grid::new([2; 3], Affine::from_columns(columns, [0.0; 3]), Unit::Millimetre);
+        assert_eq!(grid.spacing(), [3.0, 2.0, 1.0]);
+        grid.stated_spacing = Some([2.9999998, 2.1, 1.0]);
+        assert_eq!(grid.spacing(), [2.9999998, 2.0, 1.0]);
     }
 }
