@@ -150,8 +150,7 @@ impl Trial<'_> {
         if self.touch.chunk_counts.is_none() {
             return 0;
         }
-        let most = (0..3).fold(1u64, |n, t| n.saturating_mul(self.touch.most_chunks(t)));
-        most.saturating_mul(self.touch.chunk_bytes)
+        self.touch.most_chunks_per_block().saturating_mul(self.touch.chunk_bytes)
     }
 
     /// Walks the schedule with all the memory that is left for the window.

@@ -123,12 +123,10 @@ impl Touch {
         if found.is_empty() { ChunkBox::default() } else { found }
     }
 
-    /// The most chunks that blocks reach along the source axes that depend on target axis `t`.
-    pub fn most_chunks(&self, t: usize) -> u64 {
-        let along = |s: usize| self.reach[t][s].iter().map(|r| r.end - r.start).max().unwrap_or(0);
-        // A source axis that every slab reaches in full depends on another target axis.
-        let full = |s: usize| self.reach[t][s].windows(2).all(|pair| pair[0] == pair[1]) && self.counts[t] > 1;
-        (0..3).filter(|&s| !full(s)).map(along).min().unwrap_or(1).max(1)
+    /// The most chunks that one block needs, from the longest reach along each axis.
+    pub fn most_chunks_per_block(&self) -> u64 {
+        let longest = |ranges: &[Range<u64>]| ranges.iter().map(|r| r.end - r.start).max().unwrap_or(0);
+        (0..3).map(|s| (0..3).map(|t| longest(&self.reach[t][s])).min().unwrap_or(0)).product()
     }
 
     /// A box of blocks that holds all blocks that need this chunk: lower and upper corner, half-open.
@@ -162,7 +160,7 @@ fn inverse(reach: &[Range<u64>], chunks: u64) -> Vec<Range<u64>> {
     for (b, reached) in reach.iter().enumerate() {
         for slot in &mut used[reached.start as usize..reached.end as usize] {
             let b = b as u64;
-            *slot = if slot.is_empty() { b..b + 1 } else { slot.start.min(b)..slot.end.max(b + 1) };
+            *slot = if slot.start == slot.end { b..b + 1 } else { slot.start.min(b)..slot.end.max(b + 1) };
         }
     }
     used

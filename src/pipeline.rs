@@ -1,0 +1,130 @@
+//! Carries blocks through read, apply and write with a bounded set of workers.
+//!
+//! Workers claim blocks in schedule order. A gate keeps them within `gate` blocks of the lowest unfinished one, so what is
+//! alive stays what the plan counted. Chunks are decoded once into the window and freed when the schedule says so.
+//! Stream targets take encoded blocks in order, through a turnstile. The first error, panic or request to stop ends the
+//! run: every waiter is woken, and the sink is not finished.
+//!
+//! The only place in the crate that names threads.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
+
+use crossbeam_channel::RecvTimeoutError;
+
+use crate::{
+    error::{Error, Result},
+    io::{Sink, Source},
+    plan::{Plan, Touch},
+    resample::BlockOp,
+    voxel::Voxel,
+};
+
+mod claims;
+mod halt;
+mod tally;
+mod turnstile;
+mod window;
+mod worker;
+
+use claims::Claims;
+use halt::Halt;
+use tally::Tally;
+pub use tally::{Progress, Stages};
+use turnstile::Turnstile;
+use window::Window;
+
+/// How often the calling thread looks whether it is to stop.
+const POLL: Duration = Duration::from_millis(100);
+
+/// One pass from a source through an op into a sink.
+pub struct Pass<'a, T: Voxel> {
+    pub plan: &'a Plan,
+    pub touch: &'a Touch,
+    pub source: &'a dyn Source<T>,
+    pub op: &'a dyn BlockOp<T>,
+    pub sink: &'a dyn Sink<T>,
+}
+
+/// What the workers of a pass share.
+struct Shared<'a, T: Voxel> {
+    pass: &'a Pass<'a, T>,
+    halt: Halt,
+    claims: Claims<'a>,
+    window: Window<T>,
+    turnstile: Turnstile,
+    tally: Tally,
+}
+
+/// Runs a pass to its end and finishes the sink.
+///
+/// `stop` is looked at ten times a second, `on_progress` is called on the calling thread after blocks were finished and at
+/// least that often. What was really done comes back; the decodes equal the plan's.
+///
+/// # Errors
+/// The first error of a format, [`Error::Panic`] with the message of a panic, or [`Error::Stopped`].
+pub fn run<T: Voxel>(
+    pass: &Pass<'_, T>,
+    stop: &AtomicBool,
+    mut on_progress: impl FnMut(&Progress),
+) -> Result<Progress> {
+    let shared = Shared {
+        pass,
+        halt: Halt::default(),
+        claims: Claims::new(pass.plan.walk(pass.touch), pass.plan.workers.gate),
+        window: Window::new(pass),
+        turnstile: Turnstile::default(),
+        tally: Tally::new(pass.plan.blocks),
+    };
+    let (finished, outcomes) = crossbeam_channel::bounded::<()>(2 * pass.plan.workers.count);
+    thread::scope(|scope| {
+        for _ in 0..pass.plan.workers.count {
+            let (shared, finished) = (&shared, finished.clone());
+            scope.spawn(move || {
+                let work = AssertUnwindSafe(|| worker::work(shared, &finished));
+                if let Err(error) = catch_unwind(work).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
+                    shared.fail(error);
+                }
+            });
+        }
+        drop(finished);
+        // Should `on_progress` panic, dropping `outcomes` ends the workers.
+        loop {
+            match outcomes.recv_timeout(POLL) {
+                Ok(()) | Err(RecvTimeoutError::Timeout) => on_progress(&shared.tally.progress()),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if stop.load(Ordering::Relaxed) {
+                let progress = shared.tally.progress();
+                shared.fail(Error::Stopped { blocks_done: progress.blocks_done, blocks: progress.blocks });
+            }
+        }
+    });
+    shared.halt.result()?;
+    pass.sink.finish()?;
+    let progress = Progress { decodes: shared.claims.decodes(), ..shared.tally.progress() };
+    on_progress(&progress);
+    Ok(progress)
+}
+
+impl<T: Voxel> Shared<'_, T> {
+    /// Keeps the first error and wakes everybody who waits.
+    fn fail(&self, error: Error) {
+        self.halt.fail(error);
+        self.claims.wake();
+        self.window.wake();
+    }
+}
+
+fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {
+    let message = payload
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".to_string());
+    Error::Panic { message }
+}

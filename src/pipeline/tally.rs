@@ -1,0 +1,102 @@
+//! Counters of a run, shared by the workers.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+
+/// Seconds that the workers together spent in each stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Stages {
+    /// Reading and decoding, waits for other workers' decodes included.
+    pub read: f64,
+    pub apply: f64,
+    pub encode: f64,
+    pub write: f64,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Progress {
+    pub blocks: u64,
+    pub blocks_done: u64,
+    pub voxels_done: u64,
+    /// Source bytes decoded or copied, as samples of the pipeline.
+    pub bytes_fetched: u64,
+    /// Bytes that went to storage.
+    pub bytes_written: u64,
+    /// Chunk decodes; known at the end.
+    pub decodes: u64,
+    /// NaNs that became 0 in an integer target.
+    pub nans: u64,
+    pub seconds: f64,
+    pub stages: Stages,
+}
+
+/// A stage of the work on a block.
+#[derive(Clone, Copy, Debug)]
+pub enum Stage {
+    Read,
+    Apply,
+    Encode,
+    Write,
+}
+
+/// The counters themselves.
+#[derive(Debug)]
+pub struct Tally {
+    blocks: u64,
+    begun: Instant,
+    pub blocks_done: AtomicU64,
+    pub voxels_done: AtomicU64,
+    pub bytes_fetched: AtomicU64,
+    pub bytes_written: AtomicU64,
+    pub nans: AtomicU64,
+    nanoseconds: [AtomicU64; 4],
+}
+
+impl Tally {
+    pub fn new(blocks: u64) -> Tally {
+        Tally {
+            blocks,
+            begun: Instant::now(),
+            blocks_done: AtomicU64::new(0),
+            voxels_done: AtomicU64::new(0),
+            bytes_fetched: AtomicU64::new(0),
+            bytes_written: AtomicU64::new(0),
+            nans: AtomicU64::new(0),
+            nanoseconds: Default::default(),
+        }
+    }
+
+    /// Runs `work` and counts its time.
+    pub fn time<R>(&self, stage: Stage, work: impl FnOnce() -> R) -> R {
+        let begun = Instant::now();
+        let result = work();
+        self.nanoseconds[stage as usize].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        result
+    }
+
+    pub fn progress(&self) -> Progress {
+        let seconds =
+            |stage: Stage| Duration::from_nanos(self.nanoseconds[stage as usize].load(Ordering::Relaxed)).as_secs_f64();
+        Progress {
+            blocks: self.blocks,
+            blocks_done: self.blocks_done.load(Ordering::Relaxed),
+            voxels_done: self.voxels_done.load(Ordering::Relaxed),
+            bytes_fetched: self.bytes_fetched.load(Ordering::Relaxed),
+            bytes_written: self.bytes_written.load(Ordering::Relaxed),
+            decodes: 0,
+            nans: self.nans.load(Ordering::Relaxed),
+            seconds: self.begun.elapsed().as_secs_f64(),
+            stages: Stages {
+                read: seconds(Stage::Read),
+                apply: seconds(Stage::Apply),
+                encode: seconds(Stage::Encode),
+                write: seconds(Stage::Write),
+            },
+        }
+    }
+}

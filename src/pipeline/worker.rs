@@ -1,0 +1,149 @@
+//! What one worker does with its blocks.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use crossbeam_channel::Sender;
+
+use super::{Shared, tally::Stage, turnstile::Parcel, window::Decoded};
+use crate::{
+    block::{BlockMut, BlockRef},
+    error::{Error, Result},
+    io::{Access, Encoded},
+    plan::Step,
+    region::Region,
+    resample::Scratch,
+    voxel::Voxel,
+};
+
+/// The reusable memory of one worker.
+struct Slot<T: Voxel> {
+    /// Fetched source voxels of one piece.
+    source: Vec<T>,
+    /// Target voxels of one block.
+    target: Vec<T>,
+    scratch: Scratch<T::Acc>,
+}
+
+/// Claims blocks and does them until there are none left or the run has ended.
+pub fn work<T: Voxel>(shared: &Shared<'_, T>, finished: &Sender<()>) -> Result<()> {
+    let mut slot = Slot { source: Vec::new(), target: Vec::new(), scratch: Scratch::default() };
+    while let Some(step) = shared.claims.claim(&shared.halt, |step| shared.window.admit(step))? {
+        let chunks =
+            shared.tally.time(Stage::Read, || shared.window.acquire(&step, shared.pass.source, &shared.halt))?;
+        let Some(chunks) = chunks else { break };
+        compute(shared, &step, &chunks, &mut slot)?;
+        drop(chunks);
+        if !deliver(shared, &step, &slot.target, finished)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Fills `slot.target` with the block, piece by piece.
+fn compute<T: Voxel>(
+    shared: &Shared<'_, T>,
+    step: &Step,
+    chunks: &[Arc<Decoded<T>>],
+    slot: &mut Slot<T>,
+) -> Result<()> {
+    let pass = shared.pass;
+    let components = pass.source.layout().components;
+    slot.target.resize(step.region.voxels() as usize * components, T::default());
+    let mut target = BlockMut::new(step.region, components, &mut slot.target);
+    for piece in step.region.tiles(pass.plan.piece) {
+        let region = pass.op.source_region(piece);
+        let len = region.voxels() as usize * components;
+        slot.source.resize(len.max(slot.source.len()), T::default());
+        let mut source = BlockMut::new(region, components, &mut slot.source[..len]);
+        if !region.is_empty() {
+            shared.tally.time(Stage::Read, || fetch(shared, step, chunks, &mut source))?;
+        }
+        shared.tally.bytes_fetched.fetch_add((len * size_of::<T>()) as u64, Ordering::Relaxed);
+        shared.tally.time(Stage::Apply, || pass.op.apply(source.as_ref(), &mut target, piece, &mut slot.scratch));
+    }
+    Ok(())
+}
+
+/// The voxels of a piece's source region: from the window, or straight from a source without chunks.
+fn fetch<T: Voxel>(
+    shared: &Shared<'_, T>,
+    step: &Step,
+    chunks: &[Arc<Decoded<T>>],
+    into: &mut BlockMut<'_, T>,
+) -> Result<()> {
+    if shared.pass.touch.chunk_counts.is_some() {
+        let volume = step.member as usize * into.volumes;
+        chunks.iter().for_each(|chunk| into.copy_from(chunk.block(), volume));
+        return Ok(());
+    }
+    let region = into.region;
+    let piece = BlockMut::new(region, into.volumes, into.voxels);
+    shared.pass.source.read(step.group, piece).map_err(|source| Error::Read {
+        outer: step.volume,
+        region,
+        source: Box::new(source),
+    })
+}
+
+/// Encodes the block's write units and stores them, or leaves them at the turnstile; `false` when the run has ended.
+fn deliver<T: Voxel>(shared: &Shared<'_, T>, step: &Step, voxels: &[T], finished: &Sender<()>) -> Result<bool> {
+    let layout = shared.pass.sink.layout();
+    let block = BlockRef::new(step.region, layout.components, voxels);
+    if layout.access == Access::Ascending {
+        let mut units = Vec::new();
+        for unit in units_of(step.region, layout.access, layout.chunk) {
+            units.push((unit, encode(shared, step.volume, unit, block)?));
+        }
+        let parcel = Parcel { volume: step.volume, units };
+        let mut open = true;
+        shared.turnstile.deposit(step.number, parcel, |number, parcel| {
+            let voxels = parcel.units.iter().map(|(unit, _)| unit.voxels()).sum();
+            for (unit, encoded) in parcel.units {
+                put(shared, parcel.volume, unit, encoded)?;
+            }
+            open &= finish(shared, number, voxels, finished);
+            Ok(())
+        })?;
+        return Ok(open);
+    }
+    for unit in units_of(step.region, layout.access, layout.chunk) {
+        let encoded = encode(shared, step.volume, unit, block)?;
+        put(shared, step.volume, unit, encoded)?;
+    }
+    Ok(finish(shared, step.number, step.region.voxels(), finished))
+}
+
+/// The units in which a block goes to the sink: its write units; for positioned files a plane of the block, since its rows
+/// are then mostly one run.
+fn units_of(block: Region, access: Access, chunk: [u64; 3]) -> impl Iterator<Item = Region> {
+    let step = match access {
+        Access::Random => [1, usize::MAX, usize::MAX],
+        Access::Chunked | Access::Ascending => chunk.map(|n| n as usize),
+    };
+    let shape = block.shape();
+    block.tiles(std::array::from_fn(|a| step[a].min(shape[a])))
+}
+
+fn encode<T: Voxel>(shared: &Shared<'_, T>, volume: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
+    let encoded = shared.tally.time(Stage::Encode, || shared.pass.sink.encode(volume, unit, block));
+    encoded.map_err(|source| Error::Write { outer: volume, region: unit, source: Box::new(source) })
+}
+
+fn put<T: Voxel>(shared: &Shared<'_, T>, volume: u64, unit: Region, encoded: Encoded) -> Result<()> {
+    shared.tally.nans.fetch_add(encoded.nans, Ordering::Relaxed);
+    let stored = shared
+        .tally
+        .time(Stage::Write, || shared.pass.sink.put(volume, unit, encoded))
+        .map_err(|source| Error::Write { outer: volume, region: unit, source: Box::new(source) })?;
+    shared.tally.bytes_written.fetch_add(stored, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Counts a written block and opens the gate for the next; `false` when nobody listens any more.
+fn finish<T: Voxel>(shared: &Shared<'_, T>, number: u64, voxels: u64, finished: &Sender<()>) -> bool {
+    shared.claims.finish(number);
+    shared.tally.blocks_done.fetch_add(1, Ordering::Relaxed);
+    shared.tally.voxels_done.fetch_add(voxels, Ordering::Relaxed);
+    finished.send(()).is_ok()
+}
