@@ -1,1 +1,26 @@
-//! Stub.
+//! NIfTI-1 and NIfTI-2 headers: fields, validation, geometry, extensions, and the header of a target.
+//!
+//! No voxels pass through here: [`open`] says where they stand and how to read them, [`target_header`] gives the bytes
+//! that go before them. File axes i, j, k become storage axes k, j, i (slowest first) here and nowhere else. World is
+//! RAS+, as the format has it.
+//!
+//! Sources: `nifti1.h` (2007), `nifti2.h` (2011), `nifti1_io.c` for the quaternion formulas.
+
+mod affine;
+mod axes;
+mod check;
+mod datatype;
+mod extension;
+mod header;
+mod open;
+mod quaternion;
+mod target;
+mod unit;
+mod wire;
+
+pub use datatype::data_type_code;
+pub use extension::MAX_EXTENSION_BYTES;
+pub use header::{Header, Version};
+pub use open::{NiftiFile, open};
+pub use target::{TargetSpec, target_header};
+pub use unit::write_unit;
