@@ -17,7 +17,7 @@ use crate::{
 const MAX_DISAGREEMENT: f64 = 1e-3;
 
 /// Cosine between axes above which a matrix is no rotation with spacings.
-pub(super) const MAX_SHEAR: f64 = 1e-5;
+const MAX_SHEAR: f64 = 1e-5;
 
 /// The grid of a header: sform if its code is positive, else qform if its code is positive, else pixdim with index 0
 /// at 0. Warns where the two forms disagree, and where a negative spacing was used.
@@ -167,19 +167,20 @@ fn is_scaling(affine: &Affine) -> bool {
     *affine == scaling([i, j, k])
 }
 
-/// Writes `affine` (columns in storage order, lengths in the header's unit) into pixdim\[0..4\], sform and qform.
+/// Writes `affine` and `spacing` (storage order, in the header's unit) into pixdim\[0..4\], sform and qform.
+///
+/// `spacing` is the columns' length, or the rounder number that stands for it ([`Grid::spacing`]).
 ///
 /// `codes` are those of the header that the target takes after, qform first. Both 0 stay 0 where pixdim says it all,
 /// and become 1 (scanner) where it does not. A sheared affine has no qform: its code is 0, the sform's positive.
-pub(super) fn set_forms(header: &mut Header, affine: &Affine, codes: (i32, i32)) {
+pub(super) fn set_forms(header: &mut Header, affine: &Affine, spacing: [f64; 3], codes: (i32, i32)) {
     let (mut qform_code, mut sform_code) = (codes.0.max(0), codes.1.max(0));
     if (qform_code, sform_code) == (0, 0) && !is_scaling(affine) {
         (qform_code, sform_code) = (1, 1);
     }
     header.srow = affine.m.map(|[k, j, i, t]| [i, j, k, t]);
-    for n in 1..4 {
-        header.pixdim[n] = affine.column_norm(3 - n);
-    }
+    let [k, j, i] = spacing;
+    header.pixdim[1..4].copy_from_slice(&[i, j, k]);
     if affine.shear() <= MAX_SHEAR {
         set_qform(header, affine);
     } else {
@@ -313,7 +314,7 @@ mod tests {
             let affine = Affine::from_columns(columns_of_rotation, [-90.5, 126.25, -72.0]);
             for version in [Version::One, Version::Two] {
                 let mut header = Header::new(version);
-                set_forms(&mut header, &affine, (1, 2));
+                set_forms(&mut header, &affine, steps, (1, 2));
                 assert_eq!((header.qform_code, header.sform_code), (1, 2));
                 let header = Header::parse(Path::new("x"), &header.encode()).unwrap();
                 assert_near(&qform(Path::new("x"), &header, SHAPE).unwrap(), &affine, 2e-5);
@@ -321,18 +322,18 @@ mod tests {
             }
         }
         let mut sheared = Header::new(Version::One);
-        set_forms(&mut sheared, &Affine::from_columns(columns, [0.0; 3]), (3, 0));
+        set_forms(&mut sheared, &Affine::from_columns(columns, [0.0; 3]), [1.0; 3], (3, 0));
         assert_eq!((sheared.qform_code, sheared.sform_code), (0, 3));
     }
 
     #[test]
     fn codes_of_0_stay_where_pixdim_says_it_all() {
         let mut header = Header::new(Version::One);
-        set_forms(&mut header, &scaling([0.5, 2.0, 3.0]), (0, 0));
+        set_forms(&mut header, &scaling([0.5, 2.0, 3.0]), [3.0, 2.0, 0.5], (0, 0));
         assert_eq!((header.qform_code, header.sform_code), (0, 0));
         assert_eq!(header.pixdim[..4], [1.0, 0.5, 2.0, 3.0]);
         let moved = Affine::from_columns([[0.0, 0.0, 3.0], [0.0, 2.0, 0.0], [0.5, 0.0, 0.0]], [0.1, 0.0, 0.0]);
-        set_forms(&mut header, &moved, (0, 0));
+        set_forms(&mut header, &moved, [3.0, 2.0, 0.5], (0, 0));
         assert_eq!((header.qform_code, header.sform_code), (1, 1));
     }
 

@@ -96,7 +96,7 @@ fn set_geometry(spec: &TargetSpec<'_>, header: &mut Header) {
     let (code, factor) = affine::spatial_code(&spec.grid.unit, header.xyzt_units);
     header.xyzt_units = header.xyzt_units & !7 | code;
     let affine = Affine { m: spec.grid.index_to_world.m.map(|row| row.map(|x| x * factor)) };
-    let axes = spec.like.and_then(|like| source_affine(like)).map(|source| compare_axes(&source, &affine));
+    let axes = spec.like.and_then(source_affine).map(|source| compare_axes(&source, &affine));
     let (same_axes, same_directions) = axes.unwrap_or((true, true));
     if !same_axes {
         header.dim_info = 0;
@@ -105,7 +105,7 @@ fn set_geometry(spec: &TargetSpec<'_>, header: &mut Header) {
         (header.slice_code, header.slice_start, header.slice_end, header.slice_duration) = (0, 0, 0, 0.0);
     }
     let codes = spec.like.map_or((1, 1), |like| (like.qform_code, like.sform_code));
-    affine::set_forms(header, &affine, codes);
+    affine::set_forms(header, &affine, spec.grid.spacing().map(|x| x * factor), codes);
 }
 
 /// The affine of the header that the target takes after, where it has a valid one.
