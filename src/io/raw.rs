@@ -13,7 +13,7 @@ use std::{
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-use super::{Encoded, Layout, Sink, Source, packed::Packed};
+use super::{Access, Encoded, Layout, Sink, Source, packed::Packed};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
@@ -173,14 +173,24 @@ pub struct RawSink<T> {
     voxel: PhantomData<T>,
 }
 
+/// The layout of a raw target of this shape: any region can be written, rows at a time.
+pub fn target_layout(mut layout: Layout) -> Layout {
+    layout.access = Access::Random;
+    layout.chunk = [1, 1, layout.grid.shape[2]];
+    layout.shard = None;
+    layout.transfer_bytes = 0;
+    layout.resident_bytes = 0;
+    layout
+}
+
 impl<T: Voxel> RawSink<T> {
     /// Creates the file at its full length with `prefix` (the header) at its start; `packed.offset` is the prefix's length.
-    pub fn create(path: &Path, mut layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
+    /// `layout` is that of [`target_layout`].
+    pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
         let file = File::create_new(path).map_err(Error::io("create", path))?;
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         file.write_all_at(prefix, 0).map_err(Error::io("write", path))?;
         file.set_len(end).map_err(Error::io("extend", path))?;
-        layout.transfer_bytes = layout.chunk.iter().product::<u64>() * packed.voxel_bytes();
         Ok(RawSink { path: path.to_path_buf(), layout, packed, file, voxel: PhantomData })
     }
 }

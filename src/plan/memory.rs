@@ -45,19 +45,21 @@ impl Memory {
         let samples = voxels.saturating_mul(request.target.components as u64);
         let block_bytes = samples.saturating_mul(request.sample_bytes as u64);
         let stored_bytes = samples.saturating_mul(request.target.stored.bytes() as u64);
-        let waiting = match request.target.access {
-            Access::Ascending => stored_bytes.saturating_mul(workers.gate),
-            // Encoded in parts of one write unit, counted by the sink.
-            Access::Random | Access::Chunked => 0,
+        // What is encoded at once: for streams whole blocks, which may wait for their turn; for positioned files a plane
+        // of a block at most; chunks are counted by the sink.
+        let (waiting, encoding) = match request.target.access {
+            Access::Ascending => (stored_bytes.saturating_mul(workers.gate), 0),
+            Access::Random => (0, stored_bytes / block[0].max(1)),
+            Access::Chunked => (0, 0),
         };
+        let transfer = request.source.transfer_bytes.saturating_add(request.target.transfer_bytes);
         Memory {
             reserved: request.budget.reserved_bytes + MARGIN_BYTES + count * WORKER_BYTES,
             tables: request.footprint.table_bytes() + request.source.resident_bytes + request.target.resident_bytes,
             window: 0,
             targets: count.saturating_mul(block_bytes),
             pieces: count.saturating_mul(piece_bytes),
-            transfers: count
-                .saturating_mul(request.source.transfer_bytes.saturating_add(request.target.transfer_bytes)),
+            transfers: count.saturating_mul(transfer.saturating_add(encoding)),
             waiting,
         }
     }

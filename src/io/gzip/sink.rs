@@ -18,7 +18,7 @@ use libdeflater::{CompressionLvl, Compressor};
 use crate::{
     block::BlockRef,
     error::{Error, Result},
-    io::{Access, Encoded, Layout, Sink, packed::Packed},
+    io::{Access, Encoded, Layout, Sink, nifti::write_unit, packed::Packed},
     region::Region,
     voxel::Voxel,
 };
@@ -61,13 +61,22 @@ struct State {
     raw_bytes: u64,
 }
 
+/// The layout of a gzip target of this shape: write units in order.
+pub fn target_layout(mut layout: Layout) -> Layout {
+    let voxel_bytes = (layout.components * layout.stored.bytes()) as u64;
+    layout.access = Access::Ascending;
+    layout.chunk = write_unit(layout.grid.shape, voxel_bytes);
+    layout.shard = None;
+    layout.transfer_bytes = layout.chunk.iter().product::<u64>() * voxel_bytes + COMPRESSOR_BYTES;
+    layout.resident_bytes = 0;
+    layout
+}
+
 impl<T: Voxel> GzipSink<T> {
-    /// Creates the file and writes `prefix` (the NIfTI header and its extensions) as the first unit.
-    pub fn create(path: &Path, mut layout: Layout, packed: Packed, prefix: &[u8], framing: Framing) -> Result<Self> {
+    /// Creates the file and writes `prefix` (the NIfTI header and its extensions) as the first unit. `layout` is that of
+    /// [`target_layout`].
+    pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], framing: Framing) -> Result<Self> {
         let file = File::create_new(path).map_err(Error::io("create", path))?;
-        layout.access = Access::Ascending;
-        let unit_bytes = layout.chunk.iter().product::<u64>() * packed.voxel_bytes();
-        layout.transfer_bytes = unit_bytes + COMPRESSOR_BYTES;
         let state = Mutex::new(State { file, crc: crc32fast::Hasher::new(), raw_bytes: 0 });
         let sink = GzipSink { path: path.to_path_buf(), layout, packed, framing, state, voxel: PhantomData };
         if let Framing::Single { .. } = framing {

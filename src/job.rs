@@ -1,0 +1,102 @@
+//! A resampling job from files to files: everything that the command does, for callers of the library.
+//!
+//! [`Job::resolve`] opens the source and decides grid, values and formats; [`Job::run`] plans the passes, refuses or runs them,
+//! and renames the finished target into place. Nothing here computes voxels or names threads.
+
+use std::path::PathBuf;
+
+use crate::{
+    geometry::GridRequest,
+    io::{
+        gzip::Framing,
+        zarr::{Codec, OpenOptions},
+    },
+    resample::KernelShape,
+    voxel::{Dtype, Rounding},
+};
+
+mod execute;
+mod input;
+mod output;
+mod passes;
+mod resolve;
+mod summary;
+mod values;
+
+pub use execute::Event;
+pub use input::{Input, IoMode};
+pub use output::{Format, TargetOptions};
+pub use passes::{PassKind, PassSummary};
+pub use resolve::Job;
+pub use summary::{GridSummary, Summary};
+pub use values::Values;
+
+/// How target voxels are computed from source voxels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Interpolation {
+    Nearest,
+    Kernel(KernelShape),
+}
+
+/// The value of target voxels that look outside the source, in real units.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OutsideRequest {
+    Value(f64),
+    Edge,
+}
+
+/// The target grid as asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GridChoice {
+    /// By the rules of [`GridRequest`]; what the file lacks is filled in when it is opened.
+    Rules(GridRequest),
+    /// The grid of another file.
+    Like(PathBuf),
+}
+
+/// A job as asked for. Triples in storage order (slowest axis first).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub input: PathBuf,
+    pub output: PathBuf,
+    /// Level of a multiscale image, and the step of a source that does not say it.
+    pub open: OpenOptions,
+    pub io: IoMode,
+    pub grid: GridChoice,
+    pub interpolation: Interpolation,
+    pub antialias: bool,
+    pub outside: OutsideRequest,
+    pub rounding: Rounding,
+    /// Sample type of the target; `None` keeps the source's.
+    pub dtype: Option<Dtype>,
+    /// Ignore the source's slope and intercept.
+    pub raw: bool,
+    pub target: TargetOptions,
+    pub memory_bytes: u64,
+    pub threads: usize,
+    /// Folder for a scratch file, should one be needed; `None` takes the folder in which the target is built.
+    pub scratch: Option<PathBuf>,
+}
+
+impl Request {
+    /// Linear, same grid, default formats.
+    pub fn new(input: impl Into<PathBuf>, output: impl Into<PathBuf>, memory_bytes: u64, threads: usize) -> Request {
+        Request {
+            input: input.into(),
+            output: output.into(),
+            open: OpenOptions::default(),
+            io: IoMode::Auto,
+            grid: GridChoice::Rules(GridRequest::default()),
+            interpolation: Interpolation::Kernel(KernelShape::Linear),
+            antialias: false,
+            outside: OutsideRequest::Value(0.0),
+            rounding: Rounding::Nearest,
+            dtype: None,
+            raw: false,
+            target: TargetOptions::default(),
+            memory_bytes,
+            threads,
+            scratch: None,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Planning and running a resolved job.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
+
+use super::{
+    Job, PassKind, PassSummary, Summary,
+    passes::{self, Planned, Route},
+};
+use crate::{
+    dispatch,
+    error::{Error, Result},
+    io::{
+        Layout, Sink, Source,
+        convert::Conversion,
+        packed::Packed,
+        raw::{self, RawSink, RawSource, Reach},
+        staging::{Staging, suffixed},
+    },
+    pipeline::{self, Pass, Progress},
+    plan::Budget,
+    sys,
+    voxel::Voxel,
+};
+
+/// What a run tells while it goes on.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The schedule is fixed and the run begins.
+    Planned(&'a Summary),
+    /// A stale staging folder of a run that did not end was cleared.
+    Cleared(&'a Path),
+    /// Pass `pass` of `passes` has come this far.
+    Progress { pass: usize, passes: usize, kind: PassKind, progress: &'a Progress },
+}
+
+impl Job {
+    /// What would be done, without doing it. Nothing is written.
+    pub fn dry_run(self) -> Result<Summary> {
+        let missing_folder = self.output.path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir());
+        if let Some(folder) = missing_folder {
+            return Err(no_folder(folder));
+        }
+        dispatch!(self.values.pipeline, T => self.prepare::<T>().map(|(summary, ..)| summary))
+    }
+
+    /// Does it: plans, runs every pass, and gives the finished target its name.
+    pub fn run(self, stop: &AtomicBool, on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
+        if !self.output.overwrites() && self.output.path.symlink_metadata().is_ok() {
+            return Err(Error::TargetExists { path: self.output.path.clone() });
+        }
+        dispatch!(self.values.pipeline, T => self.run_as::<T>(stop, on_event))
+    }
+
+    /// Opens the voxels and plans. Hands the job's parts on.
+    fn prepare<T: Voxel>(mut self) -> Result<(Summary, Job, Box<dyn Source<T>>, Route<T>)> {
+        let reading = self.values.reading;
+        let input = std::mem::replace(&mut self.input, super::Input::Opened);
+        let source = input.source::<T>(reading, self.request.io)?;
+        let budget = Budget {
+            memory_bytes: self.request.memory_bytes,
+            threads: self.request.threads,
+            reserved_bytes: sys::resident().now_bytes,
+        };
+        let route = passes::route::<T>(&self.op, source.layout(), &self.output.layout, budget)?;
+        let summary = Summary::planned(&self, source.layout(), &route);
+        Ok((summary, self, source, route))
+    }
+
+    fn run_as<T: Voxel>(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
+        let (mut summary, job, source, route) = self.prepare::<T>()?;
+        let folder = job.output.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !folder.is_dir() {
+            return Err(no_folder(folder));
+        }
+        let staging = Staging::create(&job.output.path, job.output.overwrites())?;
+        if staging.cleared {
+            on_event(Event::Cleared(&suffixed(&job.output.path, ".reslice")));
+        }
+        let scratch = Scratch::new(&job, &staging, route.scratch_bytes)?;
+        on_event(Event::Planned(&summary));
+        let sink = job.output.create::<T>(&staging)?;
+        let passes = route.passes.len();
+        for (n, planned) in route.passes.iter().enumerate() {
+            let on_progress = |progress: &Progress| {
+                on_event(Event::Progress { pass: n, passes, kind: planned.kind, progress });
+            };
+            let first = n == 0;
+            let last = n + 1 == passes;
+            let scratch_source = if first { None } else { Some(scratch.source::<T>(&planned.source)?) };
+            let scratch_sink = if last { None } else { Some(scratch.sink::<T>(&planned.target)?) };
+            let from: &dyn Source<T> = scratch_source.as_ref().map_or(source.as_ref(), |s| s);
+            let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
+            let done = run_pass(planned, from, to, stop, on_progress)?;
+            summary.passes[n].done = Some(done);
+        }
+        drop(sink);
+        scratch.remove()?;
+        job.output.commit(staging)?;
+        summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
+        Ok(summary)
+    }
+}
+
+fn run_pass<T: Voxel>(
+    planned: &Planned<T>,
+    source: &dyn Source<T>,
+    sink: &dyn Sink<T>,
+    stop: &AtomicBool,
+    on_progress: impl FnMut(&Progress),
+) -> Result<Progress> {
+    let pass = Pass { plan: &planned.plan, touch: &planned.touch, source, op: planned.op.as_ref(), sink };
+    pipeline::run(&pass, stop, on_progress)
+}
+
+fn no_folder(folder: &Path) -> Error {
+    let source = io::Error::from(io::ErrorKind::NotFound);
+    Error::Io { action: "write into", path: folder.to_path_buf(), source }
+}
+
+/// The scratch file, while there is one.
+struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    fn new(job: &Job, staging: &Staging, bytes: u64) -> Result<Scratch> {
+        let path = match &job.request.scratch {
+            Some(folder) => folder.join(format!("reslice-scratch-{}", std::process::id())),
+            None => staging.path("scratch"),
+        };
+        if bytes > 0 {
+            passes::check_scratch(path.parent().unwrap_or(Path::new(".")), bytes)?;
+        }
+        Ok(Scratch { path })
+    }
+
+    fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {
+        RawSink::create(&self.path, layout.clone(), Packed::new(layout, 0, Conversion::plain(T::DTYPE)), &[])
+    }
+
+    fn source<T: Voxel>(&self, layout: &Layout) -> Result<RawSource<T>> {
+        let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
+        RawSource::open(&self.path, layout.clone(), packed, Reach::Position)
+    }
+
+    fn remove(&self) -> Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::Io { action: "remove", path: self.path.clone(), source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // After an error: the run's own error is what is told.
+        let _ = self.remove();
+    }
+}

@@ -1,0 +1,175 @@
+//! Which passes a job takes: one, or one more through a scratch file where a stream does not fit its order.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{
+    error::{Error, Result},
+    geometry::{AxisMap, Mapping},
+    io::{Access, Layout, raw},
+    pipeline::Progress,
+    plan::{self, Budget, Plan, PlanError, Touch},
+    region::Region,
+    resample::{BlockOp, OpRequest, Outside, block_op},
+    sys,
+    voxel::{Rounding, Voxel},
+};
+
+/// Relative time of writing a byte to a scratch file and reading it again, against computing it.
+const SCRATCH_COST: f64 = 2.0;
+/// Amplification up to which no scratch file is considered.
+const GOOD_ENOUGH: f64 = 1.5;
+
+/// What a pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PassKind {
+    /// The source stream is unpacked into a scratch file.
+    Unpack,
+    Resample,
+    /// The scratch file is packed into the target stream.
+    Pack,
+}
+
+/// One planned pass.
+pub struct Planned<T: Voxel> {
+    pub kind: PassKind,
+    pub op: Box<dyn BlockOp<T>>,
+    pub source: Layout,
+    pub target: Layout,
+    pub plan: Plan,
+    pub touch: Touch,
+}
+
+/// A pass, as summaries tell it.
+#[derive(Clone, Debug, Serialize)]
+pub struct PassSummary {
+    pub kind: PassKind,
+    pub plan: Plan,
+    pub projected_bytes: u64,
+    /// Chunk decodes over chunks touched, as planned.
+    pub planned_amplification: f64,
+    /// Bytes of one decoded chunk.
+    pub chunk_bytes: u64,
+    /// What was done; nothing in a dry run.
+    pub done: Option<Progress>,
+    /// Bytes of the scratch file that this pass writes.
+    pub scratch_bytes: Option<u64>,
+}
+
+/// The cheapest way through that fits.
+pub struct Route<T: Voxel> {
+    pub passes: Vec<Planned<T>>,
+    pub scratch_bytes: u64,
+    cost: f64,
+}
+
+/// Plans the job directly and, where a stream makes that impossible or dear, through a scratch file.
+///
+/// # Errors
+/// The refusal of the direct way when no other way fits either.
+pub fn route<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
+    let direct = planned::<T>(PassKind::Resample, block_op::<T>(op)?, source, target, budget);
+    if let Ok(pass) = &direct
+        && pass.plan.totals.amplification() <= GOOD_ENOUGH
+    {
+        let cost = pass.plan.cost;
+        return Ok(Route { passes: direct.into_iter().collect(), scratch_bytes: 0, cost });
+    }
+    let mut routes = Vec::new();
+    if source.access == Access::Ascending {
+        routes.extend(unpacking::<T>(op, source, target, budget)?);
+    }
+    if target.access == Access::Ascending {
+        routes.extend(packing::<T>(op, source, target, budget)?);
+    }
+    let refusal = match direct {
+        Ok(pass) => {
+            let cost = pass.plan.cost;
+            routes.push(Route { passes: vec![pass], scratch_bytes: 0, cost });
+            None
+        }
+        Err(refusal) => Some(refusal),
+    };
+    let best = routes.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
+    match (best, refusal) {
+        (Some(route), _) => Ok(route),
+        (None, Some(refusal)) => Err(refusal.into()),
+        (None, None) => Err(Error::usage("there is no way from the source to the target")),
+    }
+}
+
+/// Source stream to scratch file, scratch file to target.
+fn unpacking<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget: Budget) -> Result<Option<Route<T>>> {
+    let scratch = scratch_layout::<T>(source);
+    let copy = block_op::<T>(&copying(source))?;
+    let Ok(unpack) = planned(PassKind::Unpack, copy, source, &scratch, budget) else { return Ok(None) };
+    let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
+    let resample = planned(PassKind::Resample, block_op::<T>(op)?, &reading, target, budget);
+    Ok(resample.ok().map(|resample| through_scratch::<T>(vec![unpack, resample], source)))
+}
+
+/// Source to scratch file, scratch file to target stream.
+fn packing<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget: Budget) -> Result<Option<Route<T>>> {
+    let scratch = scratch_layout::<T>(target);
+    let resample = planned(PassKind::Resample, block_op::<T>(op)?, source, &scratch, budget);
+    let Ok(resample) = resample else { return Ok(None) };
+    let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
+    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target))?, &reading, target, budget);
+    Ok(pack.ok().map(|pack| through_scratch::<T>(vec![resample, pack], target)))
+}
+
+fn through_scratch<T: Voxel>(passes: Vec<Planned<T>>, stored: &Layout) -> Route<T> {
+    let scratch_bytes = scratch_bytes::<T>(stored);
+    let cost = passes.iter().map(|pass| pass.plan.cost).sum::<f64>() + SCRATCH_COST * scratch_bytes as f64;
+    Route { passes, scratch_bytes, cost }
+}
+
+fn planned<T: Voxel>(
+    kind: PassKind,
+    op: Box<dyn BlockOp<T>>,
+    source: &Layout,
+    target: &Layout,
+    budget: Budget,
+) -> Result<Planned<T>, PlanError> {
+    let request = plan::Request { footprint: op.as_footprint(), source, target, sample_bytes: size_of::<T>(), budget };
+    let plan = Plan::new(&request)?;
+    let touch = plan.touch(&request);
+    Ok(Planned { kind, op, source: source.clone(), target: target.clone(), plan, touch })
+}
+
+/// The volume as a raw file of pipeline samples.
+fn scratch_layout<T: Voxel>(of: &Layout) -> Layout {
+    let outer = crate::io::Outer::separate(of.outer.axes.clone());
+    raw::target_layout(Layout { outer, stored: T::DTYPE, ..of.clone() })
+}
+
+pub fn scratch_bytes<T: Voxel>(of: &Layout) -> u64 {
+    let samples = of.grid.voxels().saturating_mul(of.outer.volumes()).saturating_mul(of.components as u64);
+    samples.saturating_mul(size_of::<T>() as u64)
+}
+
+/// Every voxel as it is.
+fn copying(layout: &Layout) -> OpRequest {
+    let maps = std::array::from_fn(|a| AxisMap { source_axis: a, scale: 1.0, offset: 0.0 });
+    OpRequest {
+        kernel: None,
+        antialias: false,
+        mapping: Mapping::AxisAligned(maps),
+        target_shape: layout.grid.shape,
+        bounds: Region::of_shape(layout.grid.shape),
+        outside: Outside::Value(0.0),
+        rounding: Rounding::Nearest,
+    }
+}
+
+/// Refuses a scratch file that is larger than what is free in its folder.
+pub fn check_scratch(folder: &Path, needed_bytes: u64) -> Result<()> {
+    let free_bytes = sys::free_bytes(folder).unwrap_or(u64::MAX);
+    if needed_bytes > free_bytes {
+        let folder = folder.display().to_string();
+        return Err(PlanError::ScratchTooSmall { needed_bytes, free_bytes, folder }.into());
+    }
+    Ok(())
+}

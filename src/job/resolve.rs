@@ -1,0 +1,131 @@
+//! From a request to a job: the source opened, grid, mapping, values and target decided. Nothing is written.
+
+use super::{
+    Format, GridChoice, Input, Interpolation, OutsideRequest, Request, Values,
+    output::{Heritage, Output},
+};
+use crate::{
+    error::{Error, Result},
+    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, outside_per_face},
+    io::{nifti::Header, zarr::OpenOptions},
+    resample::{OpRequest, passes_through},
+};
+
+/// Down-sampling beyond this factor by an interpolating kernel is warned about.
+const ALIASING_FACTOR: f64 = 1.5;
+
+/// A job that can be planned and run.
+#[derive(Debug)]
+pub struct Job {
+    pub request: Request,
+    pub input: Input,
+    pub source_grid: Grid,
+    pub values: Values,
+    pub op: OpRequest,
+    pub output: Output,
+    /// Target voxels that look outside the source, per face.
+    pub outside: FaceCounts,
+    /// What a user should know before the run.
+    pub warnings: Vec<String>,
+}
+
+impl Job {
+    /// Opens the source and decides everything but the schedule.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the request or the source's metadata.
+    pub fn resolve(request: Request) -> Result<Job> {
+        let format = Format::of_name(&request.output)?;
+        let input = Input::open(&request.input, &request.open)?;
+        let mut warnings: Vec<String> = input.warnings().to_vec();
+        let source_grid = input.layout().grid.clone();
+        let reference = reference(&request.grid)?;
+        let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
+        let mapping = mapping(&target, &source_grid, &mut warnings)?;
+        let values = Values::resolve(&request, &input, format.is_nifti(), &mut warnings)?;
+        let op = OpRequest {
+            kernel: match request.interpolation {
+                Interpolation::Nearest => None,
+                Interpolation::Kernel(shape) => Some(shape),
+            },
+            antialias: request.antialias,
+            mapping,
+            target_shape: target.shape,
+            bounds,
+            outside: values.outside,
+            rounding: request.rounding,
+        };
+        warn_of_aliasing(&request, &op, &mut warnings)?;
+        let heritage = Heritage {
+            input: &input,
+            reference: reference.as_ref().and_then(nifti_header),
+            slices_resampled: source_grid.shape[0] != target.shape[0]
+                || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
+        };
+        let output = Output::describe(&request.output, format, &target, &values, &request.target, &heritage)?;
+        warn_of_shear(&output, &mut warnings);
+        let outside = match (&op.mapping, request.outside) {
+            (Mapping::AxisAligned(maps), OutsideRequest::Value(_)) => outside_per_face(maps, target.shape, bounds),
+            _ => FaceCounts::default(),
+        };
+        Ok(Job { request, input, source_grid, values, op, output, outside, warnings })
+    }
+}
+
+fn reference(choice: &GridChoice) -> Result<Option<Input>> {
+    match choice {
+        GridChoice::Like(path) => Ok(Some(Input::open(path, &OpenOptions::default())?)),
+        GridChoice::Rules(_) => Ok(None),
+    }
+}
+
+fn nifti_header(input: &Input) -> Option<&Header> {
+    match input {
+        Input::Nifti(file) => Some(&file.header),
+        Input::Zarr(_) => None,
+    }
+}
+
+fn target_grid(request: &Request, input: &Input, reference: Option<&Input>) -> Result<Resolved> {
+    let source = &input.layout().grid;
+    let rules = match (&request.grid, reference) {
+        (GridChoice::Rules(rules), _) => GridRequest { lacking: input.lacking(), ..rules.clone() },
+        (GridChoice::Like(_), Some(reference)) => {
+            GridRequest { sizing: Sizing::Like(reference.layout().grid.clone()), ..GridRequest::default() }
+        }
+        (GridChoice::Like(path), None) => return Err(Error::usage(format!("no grid in {}", path.display()))),
+    };
+    rules.resolve(source)
+}
+
+fn mapping(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Mapping> {
+    if target.unit.factor_to(&source.unit).is_none() {
+        warnings.push(format!(
+            "the target's unit ({}) and the source's ({}) cannot be compared: numbers are taken as they stand",
+            target.unit.symbol(),
+            source.unit.symbol()
+        ));
+    }
+    let snapped = Mapping::between(target, source)?;
+    if snapped.removed_voxels > 1e-6 {
+        warnings.push(format!("snapped away {:.1e} voxel of rounding in the headers", snapped.removed_voxels));
+    }
+    Ok(snapped.mapping)
+}
+
+fn warn_of_aliasing(request: &Request, op: &OpRequest, warnings: &mut Vec<String>) -> Result<()> {
+    let Mapping::AxisAligned(maps) = &op.mapping else { return Ok(()) };
+    let largest = maps.iter().map(|map| map.scale.abs()).fold(0.0, f64::max);
+    if !request.antialias && largest > ALIASING_FACTOR && !passes_through(op)? {
+        warnings.push(format!(
+            "an axis is down-sampled {largest:.2} times by an interpolating kernel, so fine detail aliases; --antialias smooths it"
+        ));
+    }
+    Ok(())
+}
+
+fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {
+    if output.format.is_nifti() && output.layout.grid.index_to_world.shear() > 1e-4 {
+        warnings.push("the target's axes are sheared: readers built on ITK refuse such files".into());
+    }
+}

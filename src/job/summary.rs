@@ -1,0 +1,137 @@
+//! What was planned and what was done, for people and machines.
+
+use serde::Serialize;
+
+use super::{
+    Interpolation, Job, PassSummary,
+    passes::{Route, scratch_bytes},
+};
+use crate::{
+    geometry::{FaceCounts, Grid, Mapping, Orientation},
+    io::Layout,
+    resample::KernelShape,
+    voxel::{Dtype, Voxel},
+};
+
+/// A grid as people read it: file axes i, j, k (x, y, z).
+#[derive(Clone, Debug, Serialize)]
+pub struct GridSummary {
+    pub shape: [u64; 3],
+    pub spacing: [f64; 3],
+    pub origin: [f64; 3],
+    pub unit: crate::geometry::Unit,
+    pub orientation: String,
+    /// Index (i, j, k) to world, rows x, y, z.
+    pub index_to_world: [[f64; 4]; 3],
+}
+
+impl GridSummary {
+    pub fn new(grid: &Grid) -> GridSummary {
+        let [z, y, x] = grid.spacing();
+        let [nz, ny, nx] = grid.shape;
+        GridSummary {
+            shape: [nx, ny, nz],
+            spacing: [x, y, z],
+            origin: grid.origin(),
+            unit: grid.unit.clone(),
+            orientation: Orientation::of(grid).to_string(),
+            index_to_world: grid.index_to_world.m.map(|[k, j, i, t]| [i, j, k, t]),
+        }
+    }
+}
+
+/// The whole of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    pub version: &'static str,
+    pub input: String,
+    pub output: String,
+    pub source_format: String,
+    pub source: GridSummary,
+    pub target: GridSummary,
+    pub volumes: u64,
+    pub components: usize,
+    pub source_dtype: Dtype,
+    pub target_dtype: Dtype,
+    pub interpolation: String,
+    pub antialias: bool,
+    /// `identity`, `axis_aligned` or `affine`.
+    pub mapping: &'static str,
+    pub memory_bytes: u64,
+    pub threads: usize,
+    pub passes: Vec<PassSummary>,
+    /// Size of the scratch file; 0 without one.
+    pub scratch_bytes: u64,
+    /// Target voxels of one volume that look outside the source.
+    pub outside: FaceCounts,
+    pub warnings: Vec<String>,
+    /// Absent storage chunks that stood for the fill value.
+    pub missing_chunks: u64,
+    /// Highest resident memory of the process, as the kernel counts it; 0 in a dry run.
+    pub peak_bytes: u64,
+}
+
+impl Summary {
+    pub(super) fn planned<T: Voxel>(job: &Job, source: &Layout, route: &Route<T>) -> Summary {
+        let passes = route.passes.iter().enumerate().map(|(n, pass)| PassSummary {
+            kind: pass.kind,
+            projected_bytes: pass.plan.projected_bytes(),
+            planned_amplification: pass.plan.totals.amplification(),
+            chunk_bytes: if pass.touch.chunk_counts.is_some() { pass.touch.chunk_bytes } else { 0 },
+            plan: pass.plan.clone(),
+            done: None,
+            scratch_bytes: (n + 1 < route.passes.len()).then(|| scratch_bytes::<T>(&pass.target)),
+        });
+        Summary {
+            version: env!("CARGO_PKG_VERSION"),
+            input: job.request.input.display().to_string(),
+            output: job.request.output.display().to_string(),
+            source_format: job.source_format.clone(),
+            source: GridSummary::new(&source.grid),
+            target: GridSummary::new(&job.output.layout.grid),
+            volumes: source.outer.volumes(),
+            components: source.components,
+            source_dtype: source.stored,
+            target_dtype: job.values.target,
+            interpolation: name(job.request.interpolation),
+            antialias: job.request.antialias,
+            mapping: match &job.op.mapping {
+                mapping if mapping.is_identity() => "identity",
+                Mapping::AxisAligned(_) => "axis_aligned",
+                Mapping::Affine(_) => "affine",
+            },
+            memory_bytes: job.request.memory_bytes,
+            threads: job.request.threads,
+            passes: passes.collect(),
+            scratch_bytes: route.scratch_bytes,
+            outside: job.outside,
+            warnings: job.warnings.clone(),
+            missing_chunks: 0,
+            peak_bytes: 0,
+        }
+    }
+
+    pub(super) fn complete(&mut self, missing_chunks: u64, peak_bytes: u64) {
+        self.missing_chunks = missing_chunks;
+        self.peak_bytes = peak_bytes;
+    }
+
+    /// Seconds of all passes.
+    pub fn seconds(&self) -> f64 {
+        self.passes.iter().filter_map(|pass| pass.done).map(|done| done.seconds).sum()
+    }
+
+    /// Highest projected memory of all passes.
+    pub fn projected_bytes(&self) -> u64 {
+        self.passes.iter().map(|pass| pass.projected_bytes).max().unwrap_or(0)
+    }
+}
+
+fn name(interpolation: Interpolation) -> String {
+    match interpolation {
+        Interpolation::Nearest => "nearest".into(),
+        Interpolation::Kernel(KernelShape::Linear) => "linear".into(),
+        Interpolation::Kernel(KernelShape::CatmullRom) => "cubic".into(),
+        Interpolation::Kernel(KernelShape::Lanczos { lobes }) => format!("lanczos{lobes}"),
+    }
+}

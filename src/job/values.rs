@@ -1,0 +1,85 @@
+//! Sample types, slopes and the outside value: what the numbers of source, pipeline and target mean.
+
+use super::{Input, OutsideRequest, Request};
+use crate::{
+    error::{Error, Result},
+    io::convert::Conversion,
+    resample::Outside,
+    voxel::Dtype,
+};
+
+/// How samples are converted on their way.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Values {
+    /// Sample type of the pipeline.
+    pub pipeline: Dtype,
+    /// Sample type of the target.
+    pub target: Dtype,
+    /// From storage to the pipeline.
+    pub reading: Conversion,
+    /// From the pipeline to storage.
+    pub writing: Conversion,
+    /// `(slope, intercept)` that the target states.
+    pub kept_slope: Option<(f64, f64)>,
+    /// In pipeline units.
+    pub outside: Outside,
+}
+
+impl Values {
+    /// Decides by the rules of `docs/decisions.md`: with the same sample type, NIfTI to NIfTI keeps raw samples and
+    /// slope; otherwise the slope is applied.
+    pub fn resolve(request: &Request, input: &Input, to_nifti: bool, warnings: &mut Vec<String>) -> Result<Values> {
+        let stored = input.layout().stored;
+        let slope = if request.raw { None } else { input.slope() };
+        let keeps_slope = to_nifti && request.dtype.is_none_or(|dtype| dtype == stored);
+        let applied = slope.filter(|_| !keeps_slope);
+        let target = request.dtype.unwrap_or(if applied.is_some() { Dtype::F32 } else { stored });
+        let pipeline = if applied.is_none() && target == stored { stored } else { wider(stored.real(), target.real()) };
+        if pipeline != stored && [stored, target].iter().all(|dtype| dtype.bytes() == 8 && !dtype.is_float()) {
+            warnings.push(format!("{stored} becomes {target} by way of f64: whole numbers above 2^53 are rounded"));
+        }
+        let kept_slope = slope.filter(|_| keeps_slope);
+        Ok(Values {
+            pipeline,
+            target,
+            reading: Conversion { slope: applied, ..input.conversion() },
+            writing: Conversion { rounding: request.rounding, ..Conversion::plain(target) },
+            kept_slope,
+            outside: outside(request.outside, kept_slope, target, warnings)?,
+        })
+    }
+}
+
+fn wider(a: Dtype, b: Dtype) -> Dtype {
+    if a == Dtype::F64 { a } else { b }
+}
+
+/// The outside value in stored units.
+fn outside(
+    requested: OutsideRequest,
+    slope: Option<(f64, f64)>,
+    target: Dtype,
+    warnings: &mut Vec<String>,
+) -> Result<Outside> {
+    let OutsideRequest::Value(real) = requested else { return Ok(Outside::Edge) };
+    let (factor, inter) = slope.unwrap_or((1.0, 0.0));
+    let stored = (real - inter) / factor;
+    if target.is_float() {
+        return Ok(Outside::Value(stored));
+    }
+    let (least, most) = target.range();
+    if !(least..=most).contains(&stored) {
+        return Err(Error::usage_hint(
+            format!("the outside value {real} is {stored} in stored units, and {target} holds {least} to {most}"),
+            "choose a value with --outside, --outside edge, or another --dtype",
+        ));
+    }
+    if stored.fract() != 0.0 {
+        let rounded = (stored + 0.5).floor();
+        warnings.push(format!(
+            "the outside value {real} is {stored} in stored units and becomes {rounded}, that is {}",
+            rounded * factor + inter
+        ));
+    }
+    Ok(Outside::Value(stored))
+}
