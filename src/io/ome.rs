@@ -1,1 +1,225 @@
-//! Stub.
+//! OME-Zarr metadata (NGFF 0.4 and 0.5): the `multiscales` of a group, what they say of one level, and our own attribute.
+//!
+//! Numbers are f64 and unknown members are kept. Nothing here reads files or knows Zarr; documents come and go as JSON.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+mod nifti;
+mod place;
+
+pub use nifti::NiftiAttribute;
+pub use place::{AxisRole, Placed, axis_roles, level_placement};
+
+/// The member of a group's or array's attributes that is ours.
+pub const OWN_ATTRIBUTE: &str = "reslice";
+
+/// What a group says of its images.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OmeMetadata {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    pub multiscales: Vec<Multiscale>,
+    /// `omero` and whatever else stands beside `multiscales` (0.5) or among the attributes (0.4).
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// One image at several resolutions, finest first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Multiscale {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default)]
+    pub axes: Vec<OmeAxis>,
+    pub datasets: Vec<Dataset>,
+    #[serde(default, rename = "coordinateTransformations", skip_serializing_if = "Vec::is_empty")]
+    pub transformations: Vec<Transformation>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// One axis of an image; NGFF 0.3 has the bare name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "AxisForm")]
+pub struct OmeAxis {
+    pub name: String,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AxisForm {
+    Name(String),
+    Full {
+        name: String,
+        #[serde(default, rename = "type")]
+        kind: Option<String>,
+        #[serde(default)]
+        unit: Option<String>,
+        #[serde(flatten)]
+        other: Map<String, Value>,
+    },
+}
+
+impl From<AxisForm> for OmeAxis {
+    fn from(form: AxisForm) -> OmeAxis {
+        match form {
+            AxisForm::Name(name) => {
+                let kind = match name.as_str() {
+                    "t" => "time",
+                    "c" => "channel",
+                    _ => "space",
+                };
+                OmeAxis { name, kind: Some(kind.into()), ..OmeAxis::default() }
+            }
+            AxisForm::Full { name, kind, unit, other } => OmeAxis { name, kind, unit, other },
+        }
+    }
+}
+
+/// One level of an image: an array and where its voxels are.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Dataset {
+    pub path: String,
+    #[serde(default, rename = "coordinateTransformations", skip_serializing_if = "Vec::is_empty")]
+    pub transformations: Vec<Transformation>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// One step from array indices to world coordinates, per axis in the order of the axes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transformation {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Vec<f64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub translation: Option<Vec<f64>>,
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Transformation {
+    pub fn scale(factors: Vec<f64>) -> Transformation {
+        Transformation { kind: "scale".into(), scale: Some(factors), ..Transformation::default() }
+    }
+
+    pub fn translation(offsets: Vec<f64>) -> Transformation {
+        Transformation { kind: "translation".into(), translation: Some(offsets), ..Transformation::default() }
+    }
+}
+
+impl OmeMetadata {
+    /// The metadata among a group's attributes: below `ome` (0.5) or at the top (0.4 and before). `None` where there are
+    /// no `multiscales`.
+    ///
+    /// # Errors
+    ///
+    /// The message of the JSON reader, where `multiscales` are there but not of the right form.
+    pub fn from_attributes(attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>, String> {
+        let within = attributes.get("ome").and_then(Value::as_object).filter(|ome| ome.contains_key("multiscales"));
+        let members = match within {
+            Some(ome) => ome.clone(),
+            None if attributes.contains_key("multiscales") => {
+                // At the top the members are mixed with other people's attributes; only OME's own are taken.
+                let own = |key: &str| matches!(key, "multiscales" | "omero");
+                attributes.iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
+            }
+            None => return Ok(None),
+        };
+        serde_json::from_value(Value::Object(members)).map(Some).map_err(|e| e.to_string())
+    }
+
+    /// The attributes that a written group can take over: OME's own (`omero`), and everybody else's.
+    ///
+    /// Left out is what describes the source's own structure: multiscales, versions, labels, plates, our attribute.
+    pub fn carried(attributes: &Map<String, Value>) -> Carried {
+        const STRUCTURE: [&str; 10] = [
+            "ome",
+            "multiscales",
+            "omero",
+            "labels",
+            "plate",
+            "well",
+            "image-label",
+            "bioformats2raw.layout",
+            "_ARRAY_DIMENSIONS",
+            OWN_ATTRIBUTE,
+        ];
+        let omero = attributes.get("ome").and_then(|ome| ome.get("omero")).or(attributes.get("omero"));
+        let other = attributes.iter().filter(|(key, _)| !STRUCTURE.contains(&key.as_str()));
+        Carried {
+            ome: omero.iter().map(|value| ("omero".to_string(), (*value).clone())).collect(),
+            attributes: other.map(|(key, value)| (key.clone(), value.clone())).collect(),
+        }
+    }
+}
+
+/// Attributes of a source that its copy keeps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Carried {
+    /// Members that belong beside `multiscales`, such as `omero`.
+    pub ome: Map<String, Value>,
+    /// Members of the group's attributes that are not OME's.
+    pub attributes: Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn parse(attributes: Value) -> OmeMetadata {
+        OmeMetadata::from_attributes(attributes.as_object().unwrap()).unwrap().unwrap()
+    }
+
+    fn multiscales() -> Value {
+        json!([{"name": "head", "axes": [{"name": "y", "type": "space", "unit": "micrometer"}, {"name": "x", "type": "space"}],
+            "datasets": [{"path": "0", "coordinateTransformations": [
+                {"type": "scale", "scale": [150000.123456, 0.1]}], "note": 1}], "type": "gaussian"}])
+    }
+
+    #[test]
+    fn numbers_stay_exact_and_unknown_members_stay() {
+        for attributes in [
+            json!({"multiscales": multiscales(), "omero": {"channels": []}}),
+            json!({"ome": {"version": "0.5", "multiscales": multiscales(), "omero": {"channels": []}}}),
+        ] {
+            let ome = parse(attributes);
+            let scale = &ome.multiscales[0].datasets[0].transformations[0].scale;
+            assert_eq!(scale.as_deref(), Some(&[150000.123456, 0.1][..]));
+            assert_eq!(ome.other["omero"], json!({"channels": []}));
+            let back = serde_json::to_value(&ome).unwrap();
+            assert_eq!(back["multiscales"], multiscales());
+        }
+    }
+
+    #[test]
+    fn bare_axis_names_of_version_0_3() {
+        let ome = parse(json!({"multiscales": [{"axes": ["t", "y", "x"], "datasets": [{"path": "0"}]}]}));
+        let kinds: Vec<_> = ome.multiscales[0].axes.iter().map(|a| a.kind.as_deref().unwrap()).collect();
+        assert_eq!(kinds, ["time", "space", "space"]);
+    }
+
+    #[test]
+    fn what_is_carried() {
+        let attributes = json!({"multiscales": [], "omero": {"id": 1}, "mine": [2], "reslice": {}, "labels": ["a"]});
+        let carried = OmeMetadata::carried(attributes.as_object().unwrap());
+        assert_eq!(Value::Object(carried.ome), json!({"omero": {"id": 1}}));
+        assert_eq!(Value::Object(carried.attributes), json!({"mine": [2]}));
+    }
+
+    #[test]
+    fn malformed_multiscales_are_an_error_and_none_are_none() {
+        let bad = json!({"multiscales": [{"datasets": 3}]});
+        assert!(OmeMetadata::from_attributes(bad.as_object().unwrap()).is_err());
+        assert_eq!(OmeMetadata::from_attributes(&Map::new()), Ok(None));
+    }
+}

@@ -1,0 +1,385 @@
+//! Compressors of chunks, decoded within a bound that is known beforehand.
+//!
+//! The sizes that a stored stream claims are never believed: each decoder is given room for what a chunk can hold and
+//! fails where the stream asks for more. zarrs decodes Blosc; its other decoders trust the stream, so theirs are not used.
+
+use std::{borrow::Cow, io::Read};
+
+use zarrs::array::codec::{
+    BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes, blosc_decompress_bytes,
+    blosc_validate,
+};
+
+use super::lz4;
+
+/// Zarr codecs from bytes to bytes that can be read.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ByteCodec {
+    Blosc {
+        inner: String,
+    },
+    Zstd,
+    Gzip,
+    Zlib,
+    Bz2,
+    /// numcodecs' framing: decoded size as u32, then one LZ4 block.
+    Lz4,
+    Crc32c,
+}
+
+/// How many bytes a decoded stage may have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Room {
+    Exactly(u64),
+    AtMost(u64),
+}
+
+impl Room {
+    pub fn bytes(self) -> u64 {
+        match self {
+            Room::Exactly(n) | Room::AtMost(n) => n,
+        }
+    }
+}
+
+impl ByteCodec {
+    pub fn name(&self) -> String {
+        match self {
+            ByteCodec::Blosc { inner } => format!("blosc-{inner}"),
+            ByteCodec::Zstd => "zstd".into(),
+            ByteCodec::Gzip => "gzip".into(),
+            ByteCodec::Zlib => "zlib".into(),
+            ByteCodec::Bz2 => "bz2".into(),
+            ByteCodec::Lz4 => "lz4".into(),
+            ByteCodec::Crc32c => "crc32c".into(),
+        }
+    }
+
+    /// Largest stored size that is believed for a decoded size: every codec here adds less to what it cannot compress.
+    fn encoded_room(&self, decoded: Room) -> Room {
+        match (self, decoded) {
+            (ByteCodec::Crc32c, Room::Exactly(n)) => Room::Exactly(n.saturating_add(4)),
+            (_, room) => Room::AtMost(room.bytes().saturating_add(room.bytes() / 16).saturating_add(64 << 10)),
+        }
+    }
+
+    /// Working memory of the decoder beyond its input and output.
+    fn scratch_bytes(&self, decoded: u64) -> u64 {
+        match self {
+            ByteCodec::Blosc { .. } => decoded.saturating_mul(3).min(24 << 20),
+            ByteCodec::Bz2 => 5 << 20,
+            ByteCodec::Zstd => 256 << 10,
+            ByteCodec::Gzip | ByteCodec::Zlib => 128 << 10,
+            ByteCodec::Lz4 | ByteCodec::Crc32c => 0,
+        }
+    }
+
+    fn decode<'a>(&self, encoded: Cow<'a, [u8]>, room: Room) -> Result<Cow<'a, [u8]>, String> {
+        let decoded = match self {
+            ByteCodec::Crc32c => check_crc32c(encoded)?,
+            ByteCodec::Blosc { .. } => Cow::Owned(decode_blosc(&encoded, room)?),
+            ByteCodec::Zstd => Cow::Owned(decode_zstd(&encoded, room)?),
+            ByteCodec::Gzip => Cow::Owned(read_within(flate2::read::MultiGzDecoder::new(&*encoded), room)?),
+            ByteCodec::Zlib => Cow::Owned(read_within(flate2::read::ZlibDecoder::new(&*encoded), room)?),
+            ByteCodec::Bz2 => Cow::Owned(read_within(bzip2::read::MultiBzDecoder::new(&*encoded), room)?),
+            ByteCodec::Lz4 => Cow::Owned(lz4::decode(&encoded, room)?),
+        };
+        check_size(decoded.len() as u64, room)?;
+        Ok(decoded)
+    }
+}
+
+/// The codecs of a chunk, in the order in which they encode.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Chain(pub Vec<ByteCodec>);
+
+impl Chain {
+    /// Decodes one chunk to exactly `decoded_bytes`; the message says which codec found what wrong.
+    pub fn decode<'a>(&self, encoded: &'a [u8], decoded_bytes: u64) -> Result<Cow<'a, [u8]>, String> {
+        let rooms = self.rooms(decoded_bytes);
+        let mut data = Cow::Borrowed(encoded);
+        for (codec, room) in self.0.iter().zip(&rooms).rev() {
+            data = codec.decode(data, *room).map_err(|what| format!("{}: {what}", codec.name()))?;
+        }
+        check_size(data.len() as u64, Room::Exactly(decoded_bytes))?;
+        Ok(data)
+    }
+
+    /// Room before each codec, then the room of what is stored.
+    fn rooms(&self, decoded_bytes: u64) -> Vec<Room> {
+        let mut rooms = vec![Room::Exactly(decoded_bytes)];
+        for codec in &self.0 {
+            rooms.push(codec.encoded_room(rooms[rooms.len() - 1]));
+        }
+        rooms
+    }
+
+    /// Largest stored size of a chunk that is read at all.
+    pub fn encoded_limit(&self, decoded_bytes: u64) -> u64 {
+        self.rooms(decoded_bytes).last().map_or(decoded_bytes, |room| room.bytes())
+    }
+
+    /// Memory that decoding one chunk takes at its peak: stored bytes, decoded bytes, codecs.
+    pub fn decode_memory(&self, decoded_bytes: u64) -> u64 {
+        let scratch = self.0.iter().map(|codec| codec.scratch_bytes(decoded_bytes)).max().unwrap_or(0);
+        let copies = if self.0.is_empty() { 0 } else { decoded_bytes };
+        self.encoded_limit(decoded_bytes).saturating_add(copies).saturating_add(scratch)
+    }
+
+    /// Whether a damaged chunk is noticed.
+    pub fn has_checksum(&self) -> bool {
+        self.0
+            .iter()
+            .any(|codec| matches!(codec, ByteCodec::Crc32c | ByteCodec::Gzip | ByteCodec::Zlib | ByteCodec::Bz2))
+    }
+
+    pub fn describe(&self) -> String {
+        if self.0.is_empty() {
+            return "none".into();
+        }
+        self.0.iter().map(ByteCodec::name).collect::<Vec<_>>().join("+")
+    }
+}
+
+fn check_size(found: u64, room: Room) -> Result<(), String> {
+    match room {
+        Room::Exactly(n) if found != n => Err(format!("{found} decoded bytes, expected {n}")),
+        Room::AtMost(n) if found > n => Err(format!("{found} decoded bytes, expected at most {n}")),
+        _ => Ok(()),
+    }
+}
+
+/// A buffer for `bytes`, or an error instead of an abort where there is no such memory.
+pub fn reserve(bytes: u64) -> Result<Vec<u8>, String> {
+    let mut buffer = Vec::new();
+    let len = usize::try_from(bytes).map_err(|_| format!("{bytes} bytes are too many to hold"))?;
+    buffer.try_reserve_exact(len).map_err(|_| format!("{bytes} bytes are too many to hold"))?;
+    Ok(buffer)
+}
+
+/// Reads to the end, where checksums stand, but never more than one byte past the room.
+fn read_within(decoder: impl Read, room: Room) -> Result<Vec<u8>, String> {
+    let mut decoded = reserve(room.bytes().saturating_add(1))?;
+    decoder.take(room.bytes().saturating_add(1)).read_to_end(&mut decoded).map_err(|e| e.to_string())?;
+    if decoded.len() as u64 > room.bytes() {
+        return Err(format!("more than the {} decoded bytes expected", room.bytes()));
+    }
+    Ok(decoded)
+}
+
+fn decode_zstd(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
+    let mut decoded = reserve(room.bytes())?;
+    let mut decoder = zstd::bulk::Decompressor::new().map_err(|e| e.to_string())?;
+    decoder.decompress_to_buffer(encoded, &mut decoded).map_err(|e| e.to_string())?;
+    Ok(decoded)
+}
+
+/// Blosc 1 header: version, versionlz, flags, typesize, then nbytes, blocksize, cbytes as u32 (c-blosc README_HEADER).
+fn decode_blosc(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
+    if encoded.len() < 16 || encoded[3] == 0 {
+        return Err("damaged header".into());
+    }
+    let claimed = blosc_validate(encoded).ok_or("damaged header")?;
+    check_size(claimed as u64, room)?;
+    if claimed == 0 {
+        return Ok(Vec::new());
+    }
+    reserve(claimed as u64)?;
+    blosc_decompress_bytes(encoded, claimed, 1).map_err(|e| e.to_string())
+}
+
+fn check_crc32c(encoded: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
+    let Some(body) = encoded.len().checked_sub(4) else {
+        return Err(format!("{} bytes, expected at least 4", encoded.len()));
+    };
+    let found = crc32c::crc32c(&encoded[..body]);
+    let stored = u32::from_le_bytes([encoded[body], encoded[body + 1], encoded[body + 2], encoded[body + 3]]);
+    if found != stored {
+        return Err(format!("checksum is {found:08x}, stored is {stored:08x}"));
+    }
+    Ok(match encoded {
+        Cow::Borrowed(bytes) => Cow::Borrowed(&bytes[..body]),
+        Cow::Owned(mut bytes) => {
+            bytes.truncate(body);
+            Cow::Owned(bytes)
+        }
+    })
+}
+
+/// How chunks are compressed on writing. Every choice ends in a checksum: zstd and gzip carry one, the others get crc32c.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Level 1 to 22.
+    Zstd(i32),
+    /// Level 0 to 9, byte shuffle.
+    BloscZstd(u8),
+    /// Level 0 to 9, byte shuffle.
+    BloscLz4(u8),
+    /// Level 0 to 9.
+    Gzip(u8),
+    None,
+}
+
+impl Codec {
+    /// The codecs of Zarr v3 metadata, for samples of `sample_bytes`.
+    pub fn metadata(self, sample_bytes: usize) -> Vec<serde_json::Value> {
+        let shuffle = if sample_bytes > 1 { "shuffle" } else { "noshuffle" };
+        let blosc = |cname: &str, level: u8| {
+            serde_json::json!({"name": "blosc", "configuration": {
+                "cname": cname, "clevel": level, "shuffle": shuffle, "typesize": sample_bytes, "blocksize": 0}})
+        };
+        let crc32c = serde_json::json!({"name": "crc32c"});
+        match self {
+            Codec::Zstd(level) => {
+                vec![serde_json::json!({"name": "zstd", "configuration": {"level": level, "checksum": true}})]
+            }
+            Codec::BloscZstd(level) => vec![blosc("zstd", level), crc32c],
+            Codec::BloscLz4(level) => vec![blosc("lz4", level), crc32c],
+            Codec::Gzip(level) => vec![serde_json::json!({"name": "gzip", "configuration": {"level": level}})],
+            Codec::None => vec![crc32c],
+        }
+    }
+
+    /// Whether the level is one that the compressor knows.
+    pub fn check(self) -> Result<(), String> {
+        let (level, known) = match self {
+            Codec::Zstd(level) => (level, 1..=22),
+            Codec::BloscZstd(level) | Codec::BloscLz4(level) | Codec::Gzip(level) => (i32::from(level), 0..=9),
+            Codec::None => return Ok(()),
+        };
+        if known.contains(&level) {
+            return Ok(());
+        }
+        Err(format!("compression level {level} is outside {}..{}", known.start(), known.end()))
+    }
+
+    /// Encodes one chunk of samples of `sample_bytes`; the same bytes for the same input, always.
+    pub fn encode(self, raw: Vec<u8>, sample_bytes: usize) -> Result<Vec<u8>, String> {
+        match self {
+            Codec::Zstd(level) => encode_zstd(&raw, level),
+            Codec::Gzip(level) => encode_gzip(&raw, level),
+            Codec::BloscZstd(level) => encode_blosc(&raw, BloscCompressor::Zstd, level, sample_bytes).map(with_crc32c),
+            Codec::BloscLz4(level) => encode_blosc(&raw, BloscCompressor::LZ4, level, sample_bytes).map(with_crc32c),
+            Codec::None => Ok(with_crc32c(raw)),
+        }
+    }
+
+    /// Memory that encoding one chunk of `raw_bytes` takes: raw and stored bytes, and the compressor's tables.
+    pub fn encode_memory(self, raw_bytes: u64) -> u64 {
+        let tables = match self {
+            Codec::Zstd(level) => zstd_tables(level, raw_bytes),
+            Codec::BloscZstd(level) => zstd_tables(i32::from(level) * 2 + 4, raw_bytes) + raw_bytes.min(24 << 20),
+            Codec::BloscLz4(_) => raw_bytes.min(24 << 20) + (512 << 10),
+            Codec::Gzip(_) => 512 << 10,
+            Codec::None => 0,
+        };
+        raw_bytes.saturating_mul(2).saturating_add(raw_bytes / 16).saturating_add(64 << 10).saturating_add(tables)
+    }
+}
+
+/// Match-finder tables of zstd 1.5 by level, for inputs of known size.
+fn zstd_tables(level: i32, raw_bytes: u64) -> u64 {
+    let by_level: u64 = match level {
+        ..=4 => 4 << 20,
+        5..=9 => 16 << 20,
+        10..=15 => 48 << 20,
+        _ => 160 << 20,
+    };
+    by_level.min(raw_bytes.saturating_mul(16).saturating_add(1 << 20))
+}
+
+fn with_crc32c(mut bytes: Vec<u8>) -> Vec<u8> {
+    let sum = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+fn encode_zstd(raw: &[u8], level: i32) -> Result<Vec<u8>, String> {
+    let mut compressor = zstd::bulk::Compressor::new(level).map_err(|e| e.to_string())?;
+    compressor.include_checksum(true).map_err(|e| e.to_string())?;
+    let mut encoded = reserve(zstd::zstd_safe::compress_bound(raw.len()) as u64)?;
+    compressor.compress_to_buffer(raw, &mut encoded).map_err(|e| e.to_string())?;
+    encoded.shrink_to_fit();
+    Ok(encoded)
+}
+
+fn encode_gzip(raw: &[u8], level: u8) -> Result<Vec<u8>, String> {
+    let mut encoded = Vec::new();
+    let encoder = flate2::bufread::GzEncoder::new(raw, flate2::Compression::new(u32::from(level)));
+    let mut encoder = encoder;
+    encoder.read_to_end(&mut encoded).map_err(|e| e.to_string())?;
+    Ok(encoded)
+}
+
+fn encode_blosc(raw: &[u8], inner: BloscCompressor, level: u8, sample_bytes: usize) -> Result<Vec<u8>, String> {
+    let level = BloscCompressionLevel::try_from(level).map_err(|_| format!("no level {level}"))?;
+    let shuffle = if sample_bytes > 1 { BloscShuffleMode::Shuffle } else { BloscShuffleMode::NoShuffle };
+    blosc_compress_bytes(raw, level, shuffle, sample_bytes, inner, 0, 1).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ramp(n: usize) -> Vec<u8> {
+        (0..n).map(|i| (i / 7) as u8).collect()
+    }
+
+    fn written() -> [(Codec, Chain); 5] {
+        let blosc = |inner: &str| Chain(vec![ByteCodec::Blosc { inner: inner.into() }, ByteCodec::Crc32c]);
+        [
+            (Codec::Zstd(3), Chain(vec![ByteCodec::Zstd])),
+            (Codec::BloscZstd(5), blosc("zstd")),
+            (Codec::BloscLz4(5), blosc("lz4")),
+            (Codec::Gzip(6), Chain(vec![ByteCodec::Gzip])),
+            (Codec::None, Chain(vec![ByteCodec::Crc32c])),
+        ]
+    }
+
+    #[test]
+    fn what_is_encoded_decodes_and_every_flipped_bit_is_noticed() {
+        let raw = ramp(1000);
+        for (codec, chain) in written() {
+            let encoded = codec.encode(raw.clone(), 2).unwrap();
+            assert_eq!(encoded, codec.encode(raw.clone(), 2).unwrap());
+            assert_eq!(chain.decode(&encoded, 1000).unwrap(), raw);
+            for bit in 0..encoded.len() * 8 {
+                let mut bad = encoded.clone();
+                bad[bit / 8] ^= 1 << (bit % 8);
+                if let Ok(decoded) = chain.decode(&bad, 1000) {
+                    assert_eq!(decoded, raw, "{codec:?} bit {bit}");
+                }
+            }
+            for cut in 0..encoded.len() {
+                assert!(chain.decode(&encoded[..cut], 1000).is_err(), "{codec:?} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn bombs_are_refused_within_the_room() {
+        let zeros = vec![0; 50 << 20];
+        for (codec, chain) in written() {
+            let bomb = codec.encode(zeros.clone(), 2).unwrap();
+            assert!(chain.decode(&bomb, 8192).is_err(), "{codec:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_that_claims_a_gibibyte_is_refused() {
+        // Magic, single segment with 8-byte content size, the size, one empty last raw block.
+        let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0xe0];
+        frame.extend_from_slice(&(1u64 << 30).to_le_bytes());
+        frame.extend_from_slice(&[1, 0, 0]);
+        assert!(Chain(vec![ByteCodec::Zstd]).decode(&frame, 8192).is_err());
+    }
+
+    #[test]
+    fn streams_within_streams_are_bounded_too() {
+        let chain = Chain(vec![ByteCodec::Crc32c, ByteCodec::Gzip, ByteCodec::Zstd]);
+        let inner = encode_gzip(&with_crc32c(ramp(100)), 5).unwrap();
+        assert_eq!(chain.decode(&encode_zstd(&inner, 1).unwrap(), 100).unwrap(), ramp(100));
+        assert_eq!(chain.rooms(100)[1], Room::Exactly(104));
+        assert!(chain.decode(&encode_zstd(&vec![0; 10 << 20], 1).unwrap(), 100).is_err());
+    }
+}

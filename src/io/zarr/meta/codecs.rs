@@ -1,0 +1,107 @@
+//! The codec lists of array metadata.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::{brief, unsupported};
+use crate::{
+    error::{Error, Result},
+    io::zarr::codec::ByteCodec,
+};
+
+/// A codec list of v3 in one form: transposes, then `bytes` or sharding, then compressors.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub stored_order: Vec<usize>,
+    pub big_endian: bool,
+    pub bytes: Vec<ByteCodec>,
+    /// The configuration of `sharding_indexed`, where that stands instead of `bytes`.
+    pub sharding: Option<Map<String, Value>>,
+}
+
+impl Pipeline {
+    pub fn parse(path: &Path, list: &Value, dims: usize, may_shard: bool) -> Result<Pipeline> {
+        let Some(list) = list.as_array().filter(|list| list.len() <= 32) else {
+            return Err(Error::malformed(path, "codecs", brief(list), "a list of at most 32 codecs"));
+        };
+        let mut stored_order: Vec<usize> = (0..dims).collect();
+        let mut steps = list.iter().peekable();
+        while let Some(step) = steps.next_if(|step| name(step) == Some("transpose")) {
+            let order = transpose_order(path, step, dims)?;
+            stored_order = order.into_iter().map(|d| stored_order[d]).collect();
+        }
+        let (big_endian, sharding) = match steps.next() {
+            Some(step) if matches!(name(step), Some("bytes" | "endian")) => (endian(path, step)?, None),
+            Some(step) if name(step) == Some("sharding_indexed") && may_shard => {
+                let configuration = step.get("configuration").and_then(Value::as_object).cloned();
+                (false, Some(configuration.unwrap_or_default()))
+            }
+            Some(step) if name(step) == Some("sharding_indexed") => {
+                return Err(unsupported(path, "shards within shards are not supported"));
+            }
+            Some(step) => return Err(unsupported(path, format!("codec {} is not supported", brief(step)))),
+            None => return Err(Error::malformed(path, "codecs", "without 'bytes'", "an array to bytes codec")),
+        };
+        let bytes = steps
+            .map(|step| byte_codec(path, step, "name", step.get("configuration").unwrap_or(&Value::Null)))
+            .collect::<Result<Vec<_>>>()?;
+        if sharding.is_some() && !bytes.is_empty() {
+            return Err(unsupported(path, "a compressed shard is not supported"));
+        }
+        Ok(Pipeline { stored_order, big_endian, bytes, sharding })
+    }
+}
+
+/// The name of an extension point: a string, or the member `name` of an object.
+pub fn name(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value.get("name").and_then(Value::as_str))
+}
+
+/// A compressor by its name under `name_key`, with its configuration.
+pub fn byte_codec(path: &Path, step: &Value, name_key: &str, configuration: &Value) -> Result<ByteCodec> {
+    let name = step.get(name_key).and_then(Value::as_str).or(step.as_str()).unwrap_or_default();
+    Ok(match name.strip_prefix("numcodecs.").unwrap_or(name) {
+        "blosc" => {
+            let inner = configuration.get("cname").and_then(Value::as_str).unwrap_or("lz4");
+            ByteCodec::Blosc { inner: inner.to_string() }
+        }
+        "zstd" => ByteCodec::Zstd,
+        "gzip" => ByteCodec::Gzip,
+        "zlib" => ByteCodec::Zlib,
+        "bz2" => ByteCodec::Bz2,
+        "lz4" => ByteCodec::Lz4,
+        // numcodecs' own crc32c may stand in front of the data; the codec of the specification never does.
+        "crc32c" if configuration.get("location").is_none_or(|at| at == "end") => ByteCodec::Crc32c,
+        _ => {
+            let hint = "supported are blosc, zstd, gzip, zlib, bz2, lz4 and crc32c; store it anew with one of these";
+            return Err(Error::Unsupported {
+                path: path.to_path_buf(),
+                what: format!("codec {} is not supported", brief(step)),
+                hint: Some(hint.into()),
+            });
+        }
+    })
+}
+
+fn endian(path: &Path, step: &Value) -> Result<bool> {
+    match step.get("configuration").and_then(|c| c.get("endian")).map(|e| e.as_str()) {
+        None | Some(Some("little")) => Ok(false),
+        Some(Some("big")) => Ok(true),
+        Some(_) => Err(Error::malformed(path, "endian", brief(step), "\"little\" or \"big\"")),
+    }
+}
+
+/// Dimension `i` of the encoded array is dimension `order[i]` of the decoded one.
+fn transpose_order(path: &Path, step: &Value, dims: usize) -> Result<Vec<usize>> {
+    let order = step.get("configuration").and_then(|c| c.get("order")).unwrap_or(&Value::Null);
+    let list = match order {
+        Value::String(c) if c == "C" => Some((0..dims).collect()),
+        Value::String(f) if f == "F" => Some((0..dims).rev().collect()),
+        Value::Array(list) => list.iter().map(|d| d.as_u64().map(|d| d as usize)).collect::<Option<Vec<usize>>>(),
+        _ => None,
+    };
+    let permutation = |list: &Vec<usize>| list.len() == dims && (0..dims).all(|d| list.contains(&d));
+    list.filter(permutation)
+        .ok_or_else(|| Error::malformed(path, "transpose order", brief(order), format!("a permutation of {dims} axes")))
+}

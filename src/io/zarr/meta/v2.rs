@@ -1,0 +1,69 @@
+//! `.zarray` (Zarr storage specification version 2).
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::{ArrayMeta, KeyEncoding, brief, codecs, extents, unsupported};
+use crate::{
+    error::{Error, Result},
+    io::zarr::{codec::Chain, sample::Sample},
+};
+
+pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
+    let get = |key: &str| document.get(key).unwrap_or(&Value::Null);
+    if get("zarr_format").as_u64() != Some(2) {
+        return Err(Error::malformed(path, "zarr_format", brief(get("zarr_format")), "2"));
+    }
+    let (shape, chunk) = (extents(path, document, "shape")?, extents(path, document, "chunks")?);
+    let name = get("dtype").as_str().unwrap_or_default();
+    let (sample, big_endian) = Sample::from_v2(name).ok_or_else(|| dtype_refused(path, get("dtype")))?;
+    let fill = sample
+        .fill_bytes(get("fill_value"), big_endian)
+        .ok_or_else(|| Error::malformed(path, "fill_value", brief(get("fill_value")), format!("a value of {name}")))?;
+    let stored_order = match get("order").as_str() {
+        Some("C") => (0..shape.len()).collect(),
+        Some("F") => (0..shape.len()).rev().collect(),
+        _ => return Err(Error::malformed(path, "order", brief(get("order")), "\"C\" or \"F\"")),
+    };
+    let filters = get("filters").as_array().map_or(&[][..], Vec::as_slice);
+    if let Some(filter) = filters.first() {
+        return Err(unsupported(path, format!("filter {} is not supported", brief(filter))));
+    }
+    let compressor = get("compressor");
+    let chain =
+        if compressor.is_null() { vec![] } else { vec![codecs::byte_codec(path, compressor, "id", compressor)?] };
+    Ok(ArrayMeta {
+        zarr_format: 2,
+        object: chunk.clone(),
+        shard: None,
+        shape,
+        chunk,
+        sample,
+        big_endian,
+        fill,
+        stored_order,
+        chain: Chain(chain),
+        keys: KeyEncoding { prefix: None, separator: separator(path, get("dimension_separator"))? },
+        dimension_names: Vec::new(),
+        attributes: Map::new(),
+    })
+}
+
+fn separator(path: &Path, found: &Value) -> Result<char> {
+    match found.as_str() {
+        None if found.is_null() => Ok('.'),
+        Some(".") => Ok('.'),
+        Some("/") => Ok('/'),
+        _ => Err(Error::malformed(path, "dimension_separator", brief(found), "\".\" or \"/\"")),
+    }
+}
+
+fn dtype_refused(path: &Path, found: &Value) -> Error {
+    let hint = "supported are bool, integers and floats of 16 to 64 bits; store other types as those".to_string();
+    Error::Unsupported {
+        path: path.to_path_buf(),
+        what: format!("samples of type {} are not supported", brief(found)),
+        hint: Some(hint),
+    }
+}

@@ -1,0 +1,329 @@
+//! Opening: from a path to an array, the image it belongs to, and the layout that a plan needs.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::{
+    index,
+    meta::ArrayMeta,
+    node::{self, ANCESTORS, Node},
+    place::{self, Dims},
+    sample::Sample,
+    store::DirStore,
+};
+use crate::{
+    error::{Error, Result},
+    io::{
+        Access, Layout,
+        convert::Conversion,
+        ome::{AxisRole, Carried, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
+        ome::{axis_roles, level_placement},
+    },
+    voxel::{Dtype, Rounding},
+};
+
+/// What the user says of the source beyond its path.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct OpenOptions {
+    /// Resolution level of an image; the finest by default.
+    pub level: Option<usize>,
+    /// Step along z, y, x, in place of what the file says; needed by bare arrays, which say nothing.
+    pub spacing_in: Option<[f64; 3]>,
+}
+
+/// An open array: what a plan, a copy and a report need of it.
+#[derive(Clone, Debug)]
+pub struct ZarrFile {
+    pub layout: Layout,
+    /// The type handed over unless another is asked for: the stored one, u8 for bool, f32 for half precision.
+    pub stored: Dtype,
+    /// From storage to voxels; the caller may add a slope before it makes a source.
+    pub conversion: Conversion,
+    /// The image that the array is a level of.
+    pub ome: Option<OmeMetadata>,
+    /// Our own attribute, where it is there and agrees with the standard metadata: the grid then has its affine.
+    pub nifti: Option<NiftiAttribute>,
+    /// Attributes that a copy of the image keeps.
+    pub carried: Carried,
+    pub warnings: Vec<String>,
+    /// The array's folder, for messages.
+    pub path: PathBuf,
+    /// The array's path within the store; empty for a bare array.
+    pub array_path: String,
+    /// Which level of the image the array is, and how many there are.
+    pub level: Option<(usize, usize)>,
+    /// 2 or 3.
+    pub zarr_format: u8,
+    /// Compression for people: `blosc-lz4`, `zstd in shards of [512, 512, 512]`.
+    pub codecs: String,
+    /// Chunks that were left out on writing because they are all fill, where our own attribute says so.
+    pub empty_chunks: Option<u64>,
+    pub(super) store: DirStore,
+    pub(super) meta: ArrayMeta,
+    pub(super) dims: Dims,
+}
+
+impl ZarrFile {
+    /// Bytes of all files of the array, metadata included; walks the folder.
+    pub fn stored_size(&self) -> Result<u64> {
+        self.store.stored_size(&self.array_path)
+    }
+
+    pub(super) fn sample(&self) -> Sample {
+        self.meta.sample
+    }
+}
+
+/// An array and the image around it.
+struct Located {
+    root: PathBuf,
+    array_path: String,
+    meta: ArrayMeta,
+    array_attributes: Map<String, Value>,
+    image: Option<Image>,
+}
+
+struct Image {
+    attributes: Map<String, Value>,
+    ome: OmeMetadata,
+    level: usize,
+}
+
+impl Image {
+    fn multiscale(&self) -> &Multiscale {
+        &self.ome.multiscales[0]
+    }
+}
+
+/// Opens an array (`a.zarr`, `image.zarr/1`) or a level of an image (`image.zarr`), Zarr v2 or v3.
+///
+/// # Errors
+///
+/// [`Error::Io`] where there is nothing, [`Error::Malformed`] and [`Error::Unsupported`] with the metadata's file and
+/// member, [`Error::Usage`] for options that do not go with what is there. No chunk is read.
+pub fn open(path: &Path, options: &OpenOptions) -> Result<ZarrFile> {
+    let located = locate(path, options)?;
+    let path = node::descend(&located.root, &located.array_path)?;
+    let mut warnings = Vec::new();
+    let (axes, roles, placed) = axes_of(&path, &located)?;
+    let dims = Dims::from_roles(&roles);
+    let (unit, factors) = place::spatial_unit(&path, &axes, &dims, &mut warnings)?;
+    let in_unit = |placed: &[Placed]| {
+        let own = dims.spatial(placed, Placed { scale: 1.0, translation: 0.0 });
+        [0, 1, 2].map(|a| Placed { scale: own[a].scale * factors[a], translation: own[a].translation * factors[a] })
+    };
+    let spatial = in_unit(&placed);
+    let shape = dims.spatial(&located.meta.shape, 1);
+    let mut grid = place::grid(shape, spatial, unit);
+    let nifti = match own_attribute(&located, &in_unit, spatial, &grid) {
+        Some((attribute, affine)) => {
+            grid.index_to_world = affine;
+            Some(attribute)
+        }
+        None => None,
+    };
+    if let Some(spacing) = options.spacing_in {
+        grid = respaced(grid, spatial, spacing)?;
+    }
+    warn_of_levels(&path, &located, &mut warnings);
+    let layout = layout(&located.meta, grid, place::outer(&located.meta, &dims, &axes, &placed), &dims);
+    Ok(assemble(located, path, layout, dims, nifti.filter(|_| options.spacing_in.is_none()), warnings))
+}
+
+fn assemble(
+    located: Located,
+    path: PathBuf,
+    layout: Layout,
+    dims: Dims,
+    nifti: Option<NiftiAttribute>,
+    warnings: Vec<String>,
+) -> ZarrFile {
+    let Located { root, array_path, meta, array_attributes, image } = located;
+    let stored = meta.sample.dtype();
+    let empty_chunks = array_attributes.get(OWN_ATTRIBUTE).and_then(|own| own.get("empty_chunks")?.as_u64());
+    let attributes = image.as_ref().map_or(&array_attributes, |image| &image.attributes);
+    ZarrFile {
+        stored,
+        conversion: Conversion { stored, big_endian: meta.big_endian, slope: None, rounding: Rounding::Nearest },
+        carried: OmeMetadata::carried(attributes),
+        level: image.as_ref().map(|image| (image.level, image.multiscale().datasets.len())),
+        zarr_format: meta.zarr_format,
+        codecs: describe(&meta),
+        ome: image.map(|image| image.ome),
+        store: DirStore::new(root),
+        layout,
+        nifti,
+        warnings,
+        path,
+        array_path,
+        empty_chunks,
+        meta,
+        dims,
+    }
+}
+
+fn describe(meta: &ArrayMeta) -> String {
+    let order = if meta.big_endian && meta.sample.bytes() > 1 { ", big-endian" } else { "" };
+    let shards = if meta.shard.is_some() { format!(" in shards of {:?}", meta.object) } else { String::new() };
+    format!("{}{order}{shards}", meta.chain.describe())
+}
+
+fn locate(path: &Path, options: &OpenOptions) -> Result<Located> {
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no zarr array or group here");
+    let canonical;
+    let path = match path.file_name() {
+        Some(_) => path,
+        None => {
+            canonical = path.canonicalize().map_err(Error::io("open", path))?;
+            &canonical
+        }
+    };
+    match node::read(path)?.ok_or_else(|| Error::io("open", path)(missing()))? {
+        Node::Group { attributes } => locate_level(path, attributes, options.level.unwrap_or(0)),
+        Node::Array { meta, attributes } => {
+            if options.level.is_some() {
+                let hint = "name the group to choose a level, or the array alone";
+                return Err(Error::usage_hint(format!("{} is one array, without levels", path.display()), hint));
+            }
+            locate_parent(path, *meta, attributes)
+        }
+    }
+}
+
+fn read_ome(path: &Path, attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>> {
+    let ome = OmeMetadata::from_attributes(attributes)
+        .map_err(|what| Error::malformed(path, "multiscales", what, "NGFF 0.4 or 0.5 metadata"))?;
+    Ok(ome.filter(|ome| !ome.multiscales.is_empty()))
+}
+
+fn locate_level(path: &Path, attributes: Map<String, Value>, level: usize) -> Result<Located> {
+    let Some(ome) = read_ome(path, &attributes)? else {
+        return Err(Error::Unsupported {
+            path: path.to_path_buf(),
+            what: "a zarr group that is not an OME-Zarr image".into(),
+            hint: Some(format!("name one of the images or arrays in it, such as {}", path.join("0").display())),
+        });
+    };
+    let levels = &ome.multiscales[0].datasets;
+    let Some(dataset) = levels.get(level) else {
+        return Err(Error::usage(format!("{} has {} levels, there is no level {level}", path.display(), levels.len())));
+    };
+    let array_path = dataset.path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+    let folder = node::descend(path, &array_path)?;
+    match node::read(&folder)? {
+        Some(Node::Array { meta, attributes: array_attributes }) => {
+            let image = Some(Image { attributes, ome, level });
+            Ok(Located { root: path.to_path_buf(), array_path, meta: *meta, array_attributes, image })
+        }
+        _ => Err(Error::malformed(path, format!("level {level}"), format!("{array_path:?}"), "the path of an array")),
+    }
+}
+
+/// The image that lists this array as a level, up to four folders above; else the array by itself.
+fn locate_parent(path: &Path, meta: ArrayMeta, array_attributes: Map<String, Value>) -> Result<Located> {
+    for ancestor in path.ancestors().skip(1).take(ANCESTORS) {
+        let Ok(below) = path.strip_prefix(ancestor) else { break };
+        let Some(Node::Group { attributes }) = node::read(ancestor)? else { continue };
+        let Some(ome) = read_ome(ancestor, &attributes)? else { continue };
+        let is_this = |dataset: &super::super::ome::Dataset| Path::new(dataset.path.trim_matches('/')) == below;
+        if let Some(level) = ome.multiscales[0].datasets.iter().position(is_this) {
+            let image = Some(Image { attributes, ome, level });
+            let array_path = below.to_string_lossy().into_owned();
+            return Ok(Located { root: ancestor.to_path_buf(), array_path, meta, array_attributes, image });
+        }
+    }
+    Ok(Located { root: path.to_path_buf(), array_path: String::new(), meta, array_attributes, image: None })
+}
+
+type Axes = (Vec<OmeAxis>, Vec<AxisRole>, Vec<Placed>);
+
+fn axes_of(path: &Path, located: &Located) -> Result<Axes> {
+    let dims = located.meta.shape.len();
+    let Some(image) = &located.image else {
+        let names = dimension_names(located);
+        let (axes, roles) = place::bare_axes(&located.meta, &names);
+        return Ok((axes, roles, vec![Placed { scale: 1.0, translation: 0.0 }; dims]));
+    };
+    let mut axes = image.multiscale().axes.clone();
+    if axes.is_empty() && dims == 5 {
+        // NGFF 0.1 and 0.2 have no axes: always t, c, z, y, x.
+        axes = ["t", "c", "z", "y", "x"].map(|name| OmeAxis { name: name.into(), ..OmeAxis::default() }).to_vec();
+    }
+    if axes.len() != dims {
+        return Err(Error::malformed(path, "number of OME axes", axes.len(), format!("{dims}, as the array has")));
+    }
+    let malformed = |what| Error::malformed(path, "OME metadata", what, "NGFF 0.4 or 0.5");
+    let roles = axis_roles(&axes).map_err(malformed)?;
+    let placed = level_placement(image.multiscale(), image.level, dims).map_err(malformed)?;
+    Ok((axes, roles, placed))
+}
+
+/// Names of a bare array's dimensions: v3's own, or xarray's attribute in v2.
+fn dimension_names(located: &Located) -> Vec<Option<String>> {
+    if !located.meta.dimension_names.is_empty() {
+        return located.meta.dimension_names.clone();
+    }
+    let names = located.array_attributes.get("_ARRAY_DIMENSIONS").and_then(Value::as_array);
+    names.map(|names| names.iter().map(|n| n.as_str().map(str::to_string)).collect()).unwrap_or_default()
+}
+
+fn own_attribute(
+    located: &Located,
+    in_unit: &dyn Fn(&[Placed]) -> [Placed; 3],
+    level: [Placed; 3],
+    grid: &crate::geometry::Grid,
+) -> Option<(NiftiAttribute, crate::geometry::Affine)> {
+    let image = located.image.as_ref()?;
+    let attribute = NiftiAttribute::from_attributes(&image.attributes)?;
+    let finest = in_unit(&level_placement(image.multiscale(), 0, located.meta.shape.len()).ok()?);
+    let shape = (image.level == 0).then_some(grid.shape);
+    let affine = attribute.resolve(finest, level, shape, &grid.unit)?;
+    Some((attribute, affine))
+}
+
+fn respaced(grid: crate::geometry::Grid, mut placed: [Placed; 3], spacing: [f64; 3]) -> Result<crate::geometry::Grid> {
+    if spacing.iter().any(|step| !step.is_finite() || *step <= 0.0) {
+        return Err(Error::usage(format!("spacing of the source {spacing:?} is not positive")));
+    }
+    for (p, step) in placed.iter_mut().zip(spacing) {
+        p.scale = step;
+    }
+    Ok(place::grid(grid.shape, placed, grid.unit))
+}
+
+fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {
+    let Some(image) = &located.image else { return };
+    if image.ome.multiscales.len() > 1 {
+        warnings.push(format!("{}: the first of {} images is read", path.display(), image.ome.multiscales.len()));
+    }
+    if image.multiscale().datasets[image.level].transformations.is_empty()
+        && image.multiscale().transformations.is_empty()
+    {
+        warnings.push(format!("{}: the image states no scale, taken as 1", path.display()));
+    }
+}
+
+fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate::io::Outer, dims: &Dims) -> Layout {
+    let chunk = dims.spatial(&meta.chunk, 1);
+    let chunk = [0, 1, 2].map(|a| chunk[a].min(grid.shape[a]));
+    let index = index::memory(meta);
+    let row_bytes = grid.shape[2].min(chunk[2]).saturating_mul(8 * super::copy::ROWS as u64);
+    Layout {
+        grid,
+        outer,
+        components: 1,
+        stored: meta.sample.dtype(),
+        access: Access::Chunked,
+        chunk,
+        shard: None,
+        transfer_bytes: meta
+            .chain
+            .decode_memory(meta.chunk_bytes())
+            .saturating_add(index.load_bytes)
+            .saturating_add(row_bytes)
+            .saturating_add(64 << 10),
+        resident_bytes: index.cache_bytes,
+        stored_bytes: None,
+    }
+}

@@ -1,0 +1,213 @@
+//! Reading chunks.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use zarrs::storage::{Bytes, ReadableStorageTraits, StoreKey, byte_range::ByteRange};
+
+use super::{
+    copy::Decoded,
+    index::{self, IndexCache, ShardIndex},
+    meta::ShardIndexMeta,
+    open::ZarrFile,
+};
+use crate::{
+    block::BlockMut,
+    error::{Error, Result},
+    io::{Layout, Source},
+    region::Region,
+    voxel::Voxel,
+};
+
+/// An open array as a source of voxels of type `T`.
+pub struct ZarrSource<T> {
+    file: ZarrFile,
+    indexes: IndexCache,
+    missing: AtomicU64,
+    fill: T,
+}
+
+/// One chunk: where it is, and what to call it in a message.
+struct Place {
+    key: StoreKey,
+    /// Coordinates of the chunk or shard that the key holds.
+    object: Vec<u64>,
+    /// Position within the shard, C order, and its coordinates.
+    inner: Option<(usize, Vec<u64>)>,
+    path: PathBuf,
+}
+
+impl Place {
+    fn error(&self, stored_bytes: u64, what: impl ToString) -> Error {
+        let inner = self.inner.as_ref().map(|(_, at)| format!(" inner {at:?}")).unwrap_or_default();
+        Error::Chunk {
+            action: "read",
+            path: self.path.clone(),
+            chunk: format!("{}{inner}", self.key),
+            stored_bytes,
+            what: what.to_string(),
+        }
+    }
+}
+
+impl<T: Voxel> ZarrSource<T> {
+    /// Voxels are converted by `file.conversion`, bits copied where the stored type is `T`.
+    pub fn new(file: ZarrFile) -> ZarrSource<T> {
+        let mut fill = [T::default()];
+        decoded(&file, &[]).decode(&file.meta.fill, &mut fill);
+        ZarrSource { indexes: IndexCache::new(&file.meta), missing: AtomicU64::new(0), fill: fill[0], file }
+    }
+
+    pub fn file(&self) -> &ZarrFile {
+        &self.file
+    }
+
+    /// Coordinates of a chunk of group `group`, per dimension of the array.
+    fn chunk_at(&self, group: u64, region: Region) -> Vec<u64> {
+        let mut at = vec![0; self.file.meta.shape.len()];
+        for (a, d) in self.file.dims.space.iter().enumerate() {
+            if let Some(d) = d {
+                at[*d] = region.lo[a] as u64 / self.file.layout.chunk[a];
+            }
+        }
+        let outer = &self.file.layout.outer;
+        let mut rest = group;
+        for (n, &d) in self.file.dims.outer.iter().enumerate().rev() {
+            let count = outer.axes[n].len.div_ceil(outer.chunk[n]);
+            at[d] = rest % count;
+            rest /= count;
+        }
+        at
+    }
+
+    /// The chunk that holds the corner of `region`, clipped to the grid.
+    fn chunk_region(&self, region: Region) -> Region {
+        let layout = &self.file.layout;
+        layout.chunk_region(
+            [0, 1, 2].map(|a| region.lo[a].clamp(0, layout.grid.shape[a] as i64) as u64 / layout.chunk[a]),
+        )
+    }
+
+    fn place(&self, chunk: Vec<u64>) -> Result<Place> {
+        let meta = &self.file.meta;
+        let per_object = meta.chunks_per_object();
+        let object: Vec<u64> = chunk.iter().zip(&per_object).map(|(at, n)| at / n).collect();
+        let inner = meta.shard.map(|_| {
+            let within: Vec<u64> = chunk.iter().zip(&per_object).map(|(at, n)| at % n).collect();
+            let slot = within.iter().zip(&per_object).fold(0u64, |slot, (at, n)| slot * n + at);
+            (slot as usize, within)
+        });
+        let name = meta.keys.key(&object);
+        let prefix = &self.file.array_path;
+        let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
+        let key = StoreKey::new(key).map_err(|e| Error::malformed(&self.file.path, "chunk key", e, "a valid key"))?;
+        Ok(Place { key, object, inner, path: self.file.path.clone() })
+    }
+
+    /// The stored bytes of a chunk; `None` where it is absent.
+    fn fetch(&self, place: &Place) -> Result<Option<Bytes>> {
+        let limit = self.file.meta.chain.encoded_limit(self.file.meta.chunk_bytes());
+        let refuse = |len: u64| place.error(len, format!("larger than any chunk of this array can be ({limit} bytes)"));
+        let store = &self.file.store;
+        let Some((slot, _)) = place.inner else {
+            let Some(len) = store.size_key(&place.key).map_err(|e| place.error(0, e))? else { return Ok(None) };
+            if len > limit {
+                return Err(refuse(len));
+            }
+            return store.get_partial(&place.key, ByteRange::FromStart(0, Some(len))).map_err(|e| place.error(len, e));
+        };
+        let index = self.index(place)?;
+        let Some((offset, len)) = index.entry(slot).map_err(|what| place.error(0, what))? else { return Ok(None) };
+        if len > limit {
+            return Err(refuse(len));
+        }
+        let range = ByteRange::FromStart(offset, Some(len));
+        let stored = store.get_partial(&place.key, range).map_err(|e| place.error(len, e))?;
+        stored.map(Some).ok_or_else(|| place.error(len, "the shard is gone"))
+    }
+
+    fn index(&self, place: &Place) -> Result<Arc<ShardIndex>> {
+        if let Some(index) = self.indexes.get(&place.object) {
+            return Ok(index);
+        }
+        let index = match self.file.meta.shard {
+            Some(shard) => Arc::new(self.load_index(place, shard)?),
+            None => Arc::new(ShardIndex::absent()),
+        };
+        self.indexes.put(&place.object, index.clone());
+        Ok(index)
+    }
+
+    fn load_index(&self, place: &Place, shard: ShardIndexMeta) -> Result<ShardIndex> {
+        let store = &self.file.store;
+        let Some(file_bytes) = store.size_key(&place.key).map_err(|e| place.error(0, e))? else {
+            return Ok(ShardIndex::absent());
+        };
+        let len = index::stored_bytes(&self.file.meta, shard);
+        if len > file_bytes {
+            return Err(place.error(file_bytes, format!("the shard is shorter than its index of {len} bytes")));
+        }
+        let offset = if shard.at_end { file_bytes - len } else { 0 };
+        let range = ByteRange::FromStart(offset, Some(len));
+        let stored = store.get_partial(&place.key, range).map_err(|e| place.error(file_bytes, e))?;
+        let stored = stored.ok_or_else(|| place.error(file_bytes, "the shard is gone"))?;
+        ShardIndex::parse(&stored, shard, file_bytes).map_err(|what| place.error(file_bytes, what))
+    }
+
+    /// First sample of each member of group `group` within a decoded chunk, in the order of the members.
+    fn member_offsets(&self, group: u64) -> Vec<usize> {
+        let strides = self.file.meta.strides();
+        let outer = &self.file.layout.outer;
+        let chunk = self.chunk_at(group, Region::EMPTY);
+        let mut offsets = vec![0usize];
+        for (n, &d) in self.file.dims.outer.iter().enumerate() {
+            let extent = outer.chunk[n].min(outer.axes[n].len.saturating_sub(chunk[d] * outer.chunk[n]));
+            let step = strides[d] as usize;
+            offsets = offsets.iter().flat_map(|&o| (0..extent as usize).map(move |i| o + i * step)).collect();
+        }
+        offsets
+    }
+}
+
+fn decoded<'a>(file: &ZarrFile, bytes: &'a [u8]) -> Decoded<'a> {
+    let strides = file.dims.spatial(&file.meta.strides(), 0).map(|stride| stride as usize);
+    Decoded { bytes, strides, sample: file.sample(), conversion: file.conversion }
+}
+
+impl<T: Voxel> Source<T> for ZarrSource<T> {
+    fn layout(&self) -> &Layout {
+        &self.file.layout
+    }
+
+    fn read(&self, group: u64, mut into: BlockMut<'_, T>) -> Result<()> {
+        let offsets = self.member_offsets(group);
+        if into.volumes != offsets.len() || into.region != self.chunk_region(into.region) {
+            let what =
+                format!("region {} x {} is not one chunk of {}", into.region, into.volumes, self.file.path.display());
+            return Err(Error::usage(what));
+        }
+        let place = self.place(self.chunk_at(group, into.region))?;
+        let Some(stored) = self.fetch(&place)? else {
+            self.missing.fetch_add(1, Ordering::Relaxed);
+            into.voxels.fill(self.fill);
+            return Ok(());
+        };
+        let chunk_bytes = self.file.meta.chunk_bytes();
+        let bytes = self.file.meta.chain.decode(&stored, chunk_bytes);
+        let bytes = bytes.map_err(|what| place.error(stored.len() as u64, what))?;
+        let chunk = decoded(&self.file, &bytes);
+        for (n, first) in offsets.into_iter().enumerate() {
+            chunk.copy_volume(first, n, &mut into);
+        }
+        Ok(())
+    }
+
+    fn missing_chunks(&self) -> u64 {
+        self.missing.load(Ordering::Relaxed)
+    }
+}
