@@ -7,10 +7,7 @@ use std::path::PathBuf;
 
 use crate::{
     geometry::GridRequest,
-    io::{
-        gzip::Framing,
-        zarr::{Codec, OpenOptions},
-    },
+    io::zarr::OpenOptions,
     resample::KernelShape,
     voxel::{Dtype, Rounding},
 };
@@ -50,8 +47,8 @@ pub enum OutsideRequest {
 pub enum GridChoice {
     /// By the rules of [`GridRequest`]; what the file lacks is filled in when it is opened.
     Rules(GridRequest),
-    /// The grid of another file.
-    Like(PathBuf),
+    /// The grid of another file; of the rules only a region goes with it.
+    Like { path: PathBuf, rules: GridRequest },
 }
 
 /// A job as asked for. Triples in storage order (slowest axis first).

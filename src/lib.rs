@@ -1,9 +1,11 @@
 //! Streaming, out-of-core resampling of huge 3-D volumes.
 
 pub mod block;
+pub mod cli;
 pub mod error;
 pub mod geometry;
 pub mod io;
+pub mod job;
 pub mod pipeline;
 pub mod plan;
 pub mod region;

@@ -6,5 +6,5 @@ mod sink;
 mod source;
 
 pub use bgzf::{BgzfSource, is_bgzf};
-pub use sink::{Framing, GzipSink, target_layout};
+pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, target_layout};
 pub use source::GzipSource;

@@ -25,6 +25,8 @@ use crate::{
 const MAPPED_BYTES: u64 = 2 << 20;
 /// Bytes that one positioned read asks for at most.
 const READ_BYTES: usize = 1 << 20;
+/// What one positioned read takes.
+pub const READ_TRANSFER_BYTES: u64 = READ_BYTES as u64;
 /// The kernel's fault-around window.
 const FAULT_BYTES: u64 = 64 << 10;
 
@@ -60,7 +62,7 @@ impl<T: Voxel> RawSource<T> {
         }
         layout.transfer_bytes = match reach {
             Reach::Map => MAPPED_BYTES + 2 * FAULT_BYTES,
-            Reach::Position => READ_BYTES as u64,
+            Reach::Position => READ_TRANSFER_BYTES,
         };
         let map = match reach {
             // SAFETY: the map is only read, and only through copies. A file that shrinks under it ends the process by

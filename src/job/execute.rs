@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Job, PassKind, PassSummary, Summary,
+    Job, PassKind, Summary,
     passes::{self, Planned, Route},
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         Layout, Sink, Source,
         convert::Conversion,
         packed::Packed,
-        raw::{self, RawSink, RawSource, Reach},
+        raw::{RawSink, RawSource, Reach},
         staging::{Staging, suffixed},
     },
     pipeline::{self, Pass, Progress},
@@ -56,10 +56,8 @@ impl Job {
     }
 
     /// Opens the voxels and plans. Hands the job's parts on.
-    fn prepare<T: Voxel>(mut self) -> Result<(Summary, Job, Box<dyn Source<T>>, Route<T>)> {
-        let reading = self.values.reading;
-        let input = std::mem::replace(&mut self.input, super::Input::Opened);
-        let source = input.source::<T>(reading, self.request.io)?;
+    fn prepare<T: Voxel>(self) -> Result<(Summary, Job, Box<dyn Source<T>>, Route<T>)> {
+        let source = self.input.source::<T>(self.values.reading, self.request.io)?;
         let budget = Budget {
             memory_bytes: self.request.memory_bytes,
             threads: self.request.threads,

@@ -98,15 +98,16 @@ impl Input {
     }
 
     /// The voxels as type `T`; `conversion` is this input's own, perhaps with a slope.
-    pub fn source<T: Voxel>(self, conversion: Conversion, io: IoMode) -> Result<Box<dyn Source<T>>> {
+    pub fn source<T: Voxel>(&self, conversion: Conversion, io: IoMode) -> Result<Box<dyn Source<T>>> {
         match self {
-            Input::Zarr(mut file) => {
+            Input::Zarr(file) => {
+                let mut file = ZarrFile::clone(file);
                 file.conversion = conversion;
-                Ok(Box::new(ZarrSource::<T>::new(*file)))
+                Ok(Box::new(ZarrSource::<T>::new(file)))
             }
             Input::Nifti(file) => {
                 let packed = Packed::new(&file.layout, file.data_offset, conversion);
-                let (path, layout) = (&file.data_path, file.layout);
+                let (path, layout) = (&file.data_path, file.layout.clone());
                 if !file.compressed {
                     return Ok(Box::new(RawSource::open(path, layout, packed, reach(path, io))?));
                 }

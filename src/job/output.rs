@@ -15,7 +15,7 @@ use crate::{
         packed::Packed,
         raw::{self, RawSink},
         staging::Staging,
-        zarr::{Codec, ZarrSink, ZarrTarget},
+        zarr::Codec,
     },
     voxel::Voxel,
 };
@@ -91,7 +91,6 @@ pub struct Output {
 #[derive(Debug)]
 enum Recipe {
     Nifti { prefix: Vec<u8>, packed: Packed },
-    Zarr(Box<ZarrTarget>),
 }
 
 /// What a target takes over from its source and reference.
@@ -126,10 +125,7 @@ impl Output {
             stored_bytes: None,
         };
         let (layout, recipe) = match format {
-            Format::Zarr => {
-                let target = zarr_target(path, &layout, values, options, heritage)?;
-                (target.layout(), Recipe::Zarr(Box::new(target)))
-            }
+            Format::Zarr => return Err(Error::usage("ZARRSOON")),
             _ => {
                 let prefix = nifti_prefix(path, format, &layout, values, heritage)?;
                 let offset = if format == Format::Pair { 0 } else { prefix.len() as u64 };
@@ -148,7 +144,6 @@ impl Output {
     pub fn create<T: Voxel>(&self, staging: &Staging) -> Result<Box<dyn Sink<T>>> {
         let built = staging.path(BUILT);
         match &self.recipe {
-            Recipe::Zarr(target) => Ok(Box::new(ZarrSink::<T>::create(&built, target)?)),
             Recipe::Nifti { prefix, packed } => match self.format {
                 Format::NiftiGz => {
                     Ok(Box::new(GzipSink::create(&built, self.layout.clone(), *packed, prefix, self.options.framing)?))

@@ -133,7 +133,7 @@ fn planned<T: Voxel>(
     target: &Layout,
     budget: Budget,
 ) -> Result<Planned<T>, PlanError> {
-    let request = plan::Request { footprint: op.as_footprint(), source, target, sample_bytes: size_of::<T>(), budget };
+    let request = plan::Request { footprint: op.as_ref(), source, target, sample_bytes: size_of::<T>(), budget };
     let plan = Plan::new(&request)?;
     let touch = plan.touch(&request);
     Ok(Planned { kind, op, source: source.clone(), target: target.clone(), plan, touch })

@@ -74,7 +74,7 @@ impl Job {
 
 fn reference(choice: &GridChoice) -> Result<Option<Input>> {
     match choice {
-        GridChoice::Like(path) => Ok(Some(Input::open(path, &OpenOptions::default())?)),
+        GridChoice::Like { path, .. } => Ok(Some(Input::open(path, &OpenOptions::default())?)),
         GridChoice::Rules(_) => Ok(None),
     }
 }
@@ -90,10 +90,10 @@ fn target_grid(request: &Request, input: &Input, reference: Option<&Input>) -> R
     let source = &input.layout().grid;
     let rules = match (&request.grid, reference) {
         (GridChoice::Rules(rules), _) => GridRequest { lacking: input.lacking(), ..rules.clone() },
-        (GridChoice::Like(_), Some(reference)) => {
-            GridRequest { sizing: Sizing::Like(reference.layout().grid.clone()), ..GridRequest::default() }
+        (GridChoice::Like { rules, .. }, Some(reference)) => {
+            GridRequest { sizing: Sizing::Like(reference.layout().grid.clone()), ..rules.clone() }
         }
-        (GridChoice::Like(path), None) => return Err(Error::usage(format!("no grid in {}", path.display()))),
+        (GridChoice::Like { path, .. }, None) => return Err(Error::usage(format!("no grid in {}", path.display()))),
     };
     rules.resolve(source)
 }

@@ -86,7 +86,7 @@ impl Summary {
             version: env!("CARGO_PKG_VERSION"),
             input: job.request.input.display().to_string(),
             output: job.request.output.display().to_string(),
-            source_format: job.source_format.clone(),
+            source_format: job.input.format_name(),
             source: GridSummary::new(&source.grid),
             target: GridSummary::new(&job.output.layout.grid),
             volumes: source.outer.volumes(),

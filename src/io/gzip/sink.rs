@@ -34,6 +34,11 @@ const FINAL_BLOCK: [u8; 2] = [3, 0];
 /// Working memory of one compressor.
 const COMPRESSOR_BYTES: u64 = 1 << 20;
 
+/// Level of a single member: the fastest that compresses well.
+pub const DEFAULT_LEVEL: u32 = 2;
+/// Level of BGZF blocks.
+pub const DEFAULT_BGZF_LEVEL: u32 = 1;
+
 /// How the stream is cut into gzip members, and the compression level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {

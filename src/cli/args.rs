@@ -1,0 +1,209 @@
+//! `resample` and its options, as typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::parse::{CodecArg, DryRun, Extents, GzipArg, InterpArg, OutsideArg, RegionArg, ShardArg, Size, Triple};
+use crate::{
+    geometry::{Align, Orientation},
+    job::IoMode,
+    voxel::{Dtype, Rounding},
+};
+
+/// Triples follow the file's own axes i,j,k (x,y,z of an OME-Zarr); one number stands for all three.
+#[derive(Debug, Args)]
+pub struct ResampleArgs {
+    /// NIfTI file (.nii, .nii.gz, .hdr with .img) or Zarr folder (array, OME-Zarr image, or a level of it)
+    pub input: PathBuf,
+    /// .nii, .nii.gz, .hdr or .zarr: the name says the format
+    pub output: PathBuf,
+    #[command(flatten)]
+    pub grid: GridArgs,
+    #[command(flatten)]
+    pub values: ValueArgs,
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Grid")]
+pub struct GridArgs {
+    /// New step, in the source's unit (mm for NIfTI): 1 or 0.4,0.4,1
+    #[arg(long, value_name = "S", group = "sizing")]
+    pub spacing: Option<Triple>,
+    /// New number of voxels
+    #[arg(long, value_name = "N", group = "sizing")]
+    pub size: Option<Extents>,
+    /// Factor on the number of voxels
+    #[arg(long, value_name = "F", group = "sizing")]
+    pub scale: Option<Triple>,
+    /// Same step along all axes: the smallest of the source, or S
+    #[arg(long, value_name = "S", group = "sizing", num_args = 0..=1, require_equals = true, default_missing_value = "smallest")]
+    pub isotropic: Option<String>,
+    /// The grid of another file
+    #[arg(long, value_name = "REF", group = "sizing")]
+    pub like: Option<PathBuf>,
+    /// What keeps its place: the first voxel's centre, the outer faces, or the centre of the field of view
+    #[arg(long, value_enum, default_value_t = AlignArg::Origin)]
+    pub align: AlignArg,
+    /// Permute and flip the axes to these codes first, such as RAS
+    #[arg(long, value_name = "CODES")]
+    pub orient: Option<Orientation>,
+    /// Crop to these source voxels first: x0:x1,y0:y1,z0:z1
+    #[arg(long, value_name = "BOX")]
+    pub region: Option<RegionArg>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum AlignArg {
+    Origin,
+    Edges,
+    Center,
+}
+
+impl From<AlignArg> for Align {
+    fn from(arg: AlignArg) -> Align {
+        match arg {
+            AlignArg::Origin => Align::Origin,
+            AlignArg::Edges => Align::Edges,
+            AlignArg::Center => Align::Center,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Values")]
+pub struct ValueArgs {
+    /// nearest, linear, cubic, lanczos2 to lanczos6 (lanczos is lanczos3)
+    #[arg(long, value_name = "KERNEL", default_value = "linear")]
+    pub interp: InterpArg,
+    /// Stretch the kernel along down-sampled axes, so that fine detail is averaged
+    #[arg(long)]
+    pub antialias: bool,
+    /// Value of target voxels outside the source: a number in real units, nan, or edge
+    #[arg(long, value_name = "V", default_value = "0", allow_hyphen_values = true)]
+    pub outside: OutsideArg,
+    /// How sums become integers: floor(x + 0.5), or toward zero as ITK does
+    #[arg(long, value_enum, default_value_t = RoundingArg::Nearest)]
+    pub rounding: RoundingArg,
+    /// Sample type of the target: same, u8, i8, u16, i16, u32, i32, u64, i64, f32, f64
+    #[arg(long, value_name = "TYPE", default_value = "same", value_parser = dtype)]
+    pub dtype: DtypeArg,
+    /// Ignore the source's slope and intercept
+    #[arg(long)]
+    pub raw: bool,
+    /// Step of a source that does not say it (a bare Zarr array)
+    #[arg(long, value_name = "S")]
+    pub spacing_in: Option<Triple>,
+    /// Level of a multiscale image, 0 the finest
+    #[arg(long, value_name = "N")]
+    pub level: Option<usize>,
+}
+
+/// `None` is "same".
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DtypeArg(pub Option<Dtype>);
+
+fn dtype(text: &str) -> Result<DtypeArg, String> {
+    if text == "same" { Ok(DtypeArg(None)) } else { text.parse().map(|dtype| DtypeArg(Some(dtype))) }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum RoundingArg {
+    Nearest,
+    Truncate,
+}
+
+impl From<RoundingArg> for Rounding {
+    fn from(arg: RoundingArg) -> Rounding {
+        match arg {
+            RoundingArg::Nearest => Rounding::Nearest,
+            RoundingArg::Truncate => Rounding::Truncate,
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub struct TargetArgs {
+    /// Chunk of a Zarr target, in voxels
+    #[arg(long, value_name = "N")]
+    pub chunk: Option<Extents>,
+    /// Shard of a Zarr target, in voxels (a multiple of the chunk), or none for a file per chunk
+    #[arg(long, value_name = "N|none")]
+    pub shard: Option<ShardArg>,
+    /// zstd, blosc-zstd, blosc-lz4, gzip or none, with :LEVEL
+    #[arg(long, value_name = "CODEC", default_value = "zstd")]
+    pub codec: CodecArg,
+    /// One gzip member, or BGZF blocks (faster to write, and to read in parallel), with :LEVEL
+    #[arg(long, value_name = "single|bgzf", default_value = "single")]
+    pub gzip: GzipArg,
+    /// Replace an existing target when the new one is complete
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Run")]
+pub struct RunArgs {
+    /// Ceiling of the resident memory of the whole process, such as 512MiB; default: half of what the job may use
+    #[arg(long, value_name = "SIZE", env = "RESLICE_MEMORY")]
+    pub memory: Option<Size>,
+    /// Workers; default: the CPUs this process may use
+    #[arg(long, value_name = "N", env = "RESLICE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Folder for a scratch file, should one be needed; default: beside the target
+    #[arg(long, value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+    /// How uncompressed files are read
+    #[arg(long, value_enum, default_value_t = IoArg::Auto)]
+    pub io: IoArg,
+    /// Print what would be done, as text or JSON, and stop
+    #[arg(long, value_name = "json", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    pub dry_run: Option<DryRun>,
+    /// Write the summary of the run to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub summary: Option<PathBuf>,
+    /// How to show progress on stderr
+    #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
+    pub progress: ProgressArg,
+    /// Say more
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub verbose: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum IoArg {
+    /// Mapped; by position on network file systems and under RLIMIT_AS
+    Auto,
+    Mmap,
+    Pread,
+}
+
+impl From<IoArg> for IoMode {
+    fn from(arg: IoArg) -> IoMode {
+        match arg {
+            IoArg::Auto => IoMode::Auto,
+            IoArg::Mmap => IoMode::Map,
+            IoArg::Pread => IoMode::Position,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum ProgressArg {
+    /// A bar on a terminal, lines otherwise
+    Auto,
+    Bar,
+    /// One line every 30 s
+    Lines,
+    /// One JSON object a line
+    Json,
+    None,
+}

@@ -1,0 +1,232 @@
+//! Values as typed: triples, sizes, kernels, codecs.
+
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+
+use crate::{
+    io::{
+        gzip::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing},
+        zarr::Codec,
+    },
+    job::{Interpolation, OutsideRequest},
+    region::Region,
+    resample::KernelShape,
+};
+
+/// Three numbers in file order (x, y, z), or one for all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Triple(pub [f64; 3]);
+
+/// Three counts in file order (x, y, z), or one for all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Extents(pub [u64; 3]);
+
+fn three<N: Copy + FromStr>(text: &str, what: &str) -> Result<[N; 3], String> {
+    let numbers: Result<Vec<N>, _> = text.split(',').map(|part| part.trim().parse::<N>()).collect();
+    match numbers.as_deref() {
+        Ok([all]) => Ok([*all; 3]),
+        Ok([x, y, z]) => Ok([*x, *y, *z]),
+        _ => Err(format!("expected one {what}, or three with commas between them")),
+    }
+}
+
+impl FromStr for Triple {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        three(text, "number").map(Triple)
+    }
+}
+
+impl FromStr for Extents {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        three(text, "whole number").map(Extents)
+    }
+}
+
+impl Triple {
+    /// Slowest axis first.
+    pub fn storage(self) -> [f64; 3] {
+        let [x, y, z] = self.0;
+        [z, y, x]
+    }
+}
+
+impl Extents {
+    /// Slowest axis first.
+    pub fn storage(self) -> [u64; 3] {
+        let [x, y, z] = self.0;
+        [z, y, x]
+    }
+}
+
+/// `x0:x1,y0:y1,z0:z1`, half-open.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RegionArg(pub Region);
+
+impl FromStr for RegionArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected x0:x1,y0:y1,z0:z1, half-open".to_string();
+        let range = |part: &str| -> Result<(i64, i64), String> {
+            let (lo, hi) = part.split_once(':').ok_or_else(expected)?;
+            Ok((lo.trim().parse().map_err(|_| expected())?, hi.trim().parse().map_err(|_| expected())?))
+        };
+        let ranges: Vec<(i64, i64)> = text.split(',').map(range).collect::<Result<_, _>>()?;
+        let [x, y, z] = ranges[..] else { return Err(expected()) };
+        Ok(RegionArg(Region::new([z.0, y.0, x.0], [z.1, y.1, x.1])))
+    }
+}
+
+/// A number of bytes: `512MiB`, `2G`, `1000000`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse::<ByteSize>().map(|size| Size(size.as_u64())).map_err(|_| "expected a size such as 512MiB or 2G".into())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct InterpArg(pub Interpolation);
+
+impl FromStr for InterpArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let lanczos = |lobes| Interpolation::Kernel(KernelShape::Lanczos { lobes });
+        Ok(InterpArg(match text {
+            "nearest" => Interpolation::Nearest,
+            "linear" => Interpolation::Kernel(KernelShape::Linear),
+            "cubic" => Interpolation::Kernel(KernelShape::CatmullRom),
+            "lanczos" | "lanczos3" => lanczos(3),
+            "lanczos2" => lanczos(2),
+            "lanczos4" => lanczos(4),
+            "lanczos5" => lanczos(5),
+            "lanczos6" => lanczos(6),
+            _ => return Err("expected nearest, linear, cubic, or lanczos2 to lanczos6".into()),
+        }))
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OutsideArg(pub OutsideRequest);
+
+impl FromStr for OutsideArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(OutsideArg(match text {
+            "edge" => OutsideRequest::Edge,
+            "nan" => OutsideRequest::Value(f64::NAN),
+            number => OutsideRequest::Value(number.parse().map_err(|_| "expected a number, nan or edge".to_string())?),
+        }))
+    }
+}
+
+/// A codec's name and, behind a colon, its level.
+fn leveled(text: &str, most: u32) -> Result<(&str, Option<u32>), String> {
+    let Some((name, level)) = text.split_once(':') else { return Ok((text, None)) };
+    match level.parse::<u32>() {
+        Ok(level) if level <= most => Ok((name, Some(level))),
+        _ => Err(format!("'{level}' is no level from 0 to {most}")),
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GzipArg(pub Framing);
+
+impl FromStr for GzipArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match leveled(text, if text.starts_with("bgzf") { 12 } else { 9 })? {
+            ("single", level) => Ok(GzipArg(Framing::Single { level: level.unwrap_or(DEFAULT_LEVEL) })),
+            ("bgzf", level) => Ok(GzipArg(Framing::Bgzf { level: level.unwrap_or(DEFAULT_BGZF_LEVEL) })),
+            _ => Err("expected single or bgzf, with :LEVEL if wanted".into()),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CodecArg(pub Codec);
+
+impl FromStr for CodecArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let most = if text.starts_with("zstd") { 22 } else { 9 };
+        let (name, level) = leveled(text, most)?;
+        let small = |default: u8| level.map_or(default, |level| level as u8);
+        Ok(CodecArg(match name {
+            "zstd" => Codec::Zstd(level.map_or(1, |level| level.max(1) as i32)),
+            "blosc-zstd" => Codec::BloscZstd(small(3)),
+            "blosc-lz4" => Codec::BloscLz4(small(5)),
+            "gzip" => Codec::Gzip(small(3)),
+            "none" if level.is_none() => Codec::None,
+            _ => return Err("expected zstd, blosc-zstd, blosc-lz4, gzip or none".into()),
+        }))
+    }
+}
+
+/// `None` writes a file per chunk.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShardArg(pub Option<Extents>);
+
+impl FromStr for ShardArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" { Ok(ShardArg(None)) } else { text.parse().map(|extents| ShardArg(Some(extents))) }
+    }
+}
+
+/// How a dry run is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DryRun {
+    Text,
+    Json,
+}
+
+impl FromStr for DryRun {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(DryRun::Text),
+            "json" => Ok(DryRun::Json),
+            _ => Err("expected nothing or json".into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn triples_are_one_number_or_three() {
+        assert_eq!("0.4".parse(), Ok(Triple([0.4; 3])));
+        assert_eq!("1, 2,3".parse::<Triple>().unwrap().storage(), [3.0, 2.0, 1.0]);
+        assert!("1,2".parse::<Triple>().is_err() && "".parse::<Extents>().is_err() && "1.5".parse::<Extents>().is_err());
+    }
+
+    #[test]
+    fn regions_are_in_file_order() {
+        let region = "1:2,3:4,5:6".parse::<RegionArg>().unwrap().0;
+        assert_eq!((region.lo, region.hi), ([5, 3, 1], [6, 4, 2]));
+        assert!("1:2,3:4".parse::<RegionArg>().is_err());
+    }
+
+    #[test]
+    fn sizes_are_binary_or_decimal() {
+        assert_eq!("96MiB".parse(), Ok(Size(96 << 20)));
+        assert_eq!("2G".parse(), Ok(Size(2_000_000_000)));
+        assert!("much".parse::<Size>().is_err());
+    }
+
+    #[test]
+    fn levels_stay_in_their_codec() {
+        assert_eq!("single:6".parse(), Ok(GzipArg(Framing::Single { level: 6 })));
+        assert!("single:12".parse::<GzipArg>().is_err());
+        assert_eq!("zstd:19".parse(), Ok(CodecArg(Codec::Zstd(19))));
+        assert!("blosc-lz4:12".parse::<CodecArg>().is_err());
+    }
+}

@@ -1,0 +1,135 @@
+//! `reslice resample`.
+
+use std::{fs, process::ExitCode};
+
+use super::{
+    args::{GridArgs, ResampleArgs, RunArgs},
+    messages,
+    parse::DryRun,
+    progress::Display,
+    tell,
+};
+use crate::{
+    error::{Error, Result},
+    geometry::{Align, GridRequest, Sizing},
+    io::zarr::OpenOptions,
+    job::{Event, GridChoice, Job, Request, Summary, TargetOptions},
+    sys,
+};
+
+pub fn run(args: &ResampleArgs) -> Result<ExitCode> {
+    let job = Job::resolve(request(args)?)?;
+    if !args.run.quiet {
+        job.warnings.iter().for_each(|warning| messages::warning(warning));
+    }
+    if let Some(how) = args.run.dry_run {
+        let summary = job.dry_run()?;
+        match how {
+            DryRun::Text => println!("{}", tell::plan(&summary)),
+            DryRun::Json => println!("{}", json(&summary)?),
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let summary = execute(job, &args.run)?;
+    if let Some(path) = &args.run.summary {
+        fs::write(path, json(&summary)?).map_err(Error::io("write", path))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a job and tells about it on stderr.
+pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
+    let mut display = Display::new(args.progress, args.quiet);
+    let outcome = job.run(sys::stop_flag(), |event| match event {
+        Event::Cleared(folder) if !args.quiet => {
+            messages::note(&format!("cleared {}, left by a run that did not end", folder.display()));
+        }
+        Event::Planned(summary) if args.verbose => messages::note(&tell::plan(summary)),
+        Event::Planned(summary) if summary.scratch_bytes > 0 && !args.quiet => {
+            messages::note(&format!("a scratch file of {} is needed", tell::bytes(summary.scratch_bytes)));
+        }
+        Event::Progress { kind, progress, .. } => display.update(kind, progress),
+        Event::Cleared(_) | Event::Planned(_) => {}
+    });
+    display.finish();
+    let summary = outcome?;
+    if !args.quiet {
+        if !args.verbose {
+            messages::note(&tell::grids(&summary));
+        }
+        tell::remarks(&summary).iter().for_each(|remark| messages::warning(remark));
+        messages::note(&tell::outcome(&summary));
+    }
+    Ok(summary)
+}
+
+fn json(summary: &Summary) -> Result<String> {
+    serde_json::to_string_pretty(summary).map_err(|error| Error::usage(format!("no JSON for the summary: {error}")))
+}
+
+/// The arguments as a job.
+fn request(args: &ResampleArgs) -> Result<Request> {
+    let (memory_bytes, threads) = budget(&args.run);
+    Ok(Request {
+        open: OpenOptions { level: args.values.level, spacing_in: args.values.spacing_in.map(|triple| triple.storage()) },
+        io: args.run.io.into(),
+        grid: grid(&args.grid)?,
+        interpolation: args.values.interp.0,
+        antialias: antialias(args)?,
+        outside: args.values.outside.0,
+        rounding: args.values.rounding.into(),
+        dtype: args.values.dtype.0,
+        raw: args.values.raw,
+        target: TargetOptions {
+            overwrite: args.target.overwrite,
+            framing: args.target.gzip.0,
+            chunk: args.target.chunk.map(|extents| extents.storage()),
+            shard: args.target.shard.map(|shard| shard.0.map(|extents| extents.storage())),
+            codec: args.target.codec.0,
+        },
+        scratch: args.run.scratch.clone(),
+        ..Request::new(&args.input, &args.output, memory_bytes, threads)
+    })
+}
+
+/// Memory and threads as asked for, or what the job may use.
+pub fn budget(args: &RunArgs) -> (u64, usize) {
+    let memory = args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0);
+    (memory, args.threads.map_or_else(sys::threads, usize::from))
+}
+
+fn antialias(args: &ResampleArgs) -> Result<bool> {
+    if args.values.antialias && args.values.interp.0 == crate::job::Interpolation::Nearest {
+        return Err(Error::usage_hint(
+            "--antialias stretches a kernel, and nearest has none",
+            "use --interp linear, cubic or lanczos with it",
+        ));
+    }
+    Ok(args.values.antialias)
+}
+
+fn grid(args: &GridArgs) -> Result<GridChoice> {
+    let sizing = match args {
+        GridArgs { like: Some(_), .. } => Sizing::Keep,
+        GridArgs { spacing: Some(triple), .. } => Sizing::Spacing(triple.storage()),
+        GridArgs { size: Some(extents), .. } => Sizing::Size(extents.storage()),
+        GridArgs { scale: Some(triple), .. } => Sizing::Scale(triple.storage()),
+        GridArgs { isotropic: Some(step), .. } if step == "smallest" => Sizing::Isotropic(None),
+        GridArgs { isotropic: Some(step), .. } => {
+            let step = step.parse().map_err(|_| Error::usage(format!("'{step}' is no step for --isotropic")))?;
+            Sizing::Isotropic(Some(step))
+        }
+        _ => Sizing::Keep,
+    };
+    let rules = GridRequest {
+        sizing,
+        align: Align::from(args.align),
+        orient: args.orient,
+        region: args.region.map(|region| region.0),
+        ..GridRequest::default()
+    };
+    match &args.like {
+        Some(path) => Ok(GridChoice::Like { path: path.clone(), rules }),
+        None => Ok(GridChoice::Rules(rules)),
+    }
+}

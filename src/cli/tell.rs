@@ -1,0 +1,139 @@
+//! Plans and summaries in words.
+
+use bytesize::ByteSize;
+
+use super::progress;
+use crate::{
+    geometry::FaceCounts,
+    job::{GridSummary, PassSummary, Summary},
+};
+
+/// `512x512x120 voxels of 0.41x0.41x1.5 mm, LPS`
+pub fn grid(grid: &GridSummary) -> String {
+    let times = |numbers: [String; 3]| numbers.join("x");
+    format!(
+        "{} voxels of {} {}, {}",
+        times(grid.shape.map(|n| n.to_string())),
+        times(grid.spacing.map(number)),
+        grid.unit.symbol(),
+        grid.orientation
+    )
+}
+
+/// Up to six digits behind the point, no more than needed.
+pub fn number(x: f64) -> String {
+    let text = format!("{x:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_string()
+}
+
+/// Both grids, a line each.
+pub fn grids(summary: &Summary) -> String {
+    let volumes = if summary.volumes > 1 { format!(" x {} volumes", summary.volumes) } else { String::new() };
+    format!(
+        "source  {}{volumes}, {}\ntarget  {}{volumes}, {}",
+        grid(&summary.source),
+        summary.source_dtype,
+        grid(&summary.target),
+        summary.target_dtype
+    )
+}
+
+/// What will be done.
+pub fn plan(summary: &Summary) -> String {
+    let mut lines = vec![
+        format!("input   {} ({})", summary.input, summary.source_format),
+        format!("output  {}", summary.output),
+        grids(summary),
+        format!("values  {}{}, {} mapping", summary.interpolation, if summary.antialias { ", anti-aliased" } else { "" }, summary.mapping.replace('_', "-")),
+    ];
+    lines.extend(summary.passes.iter().map(|pass| self::pass(summary, pass)));
+    lines.push(format!(
+        "memory  {} projected of {}",
+        bytes(summary.projected_bytes()),
+        bytes(summary.memory_bytes)
+    ));
+    lines.join("\n")
+}
+
+fn pass(summary: &Summary, pass: &PassSummary) -> String {
+    let plan = &pass.plan;
+    let [z, y, x] = plan.block;
+    let mut text = format!(
+        "{:<7} {} blocks of {x}x{y}x{z}, {} of {} workers",
+        progress::name(pass.kind),
+        plan.blocks,
+        plan.workers.count,
+        summary.threads
+    );
+    if plan.window_bytes > 0 {
+        let about = if plan.exact { "" } else { "about " };
+        text += &format!(
+            ", {about}{} chunk decodes (amplification {:.3}), {} of decoded chunks at most",
+            plan.totals.decodes,
+            pass.planned_amplification,
+            bytes(plan.window_bytes)
+        );
+    }
+    if let Some(scratch) = pass.scratch_bytes {
+        text += &format!(", into a scratch file of {}", bytes(scratch));
+    }
+    text
+}
+
+/// What was done.
+pub fn outcome(summary: &Summary) -> String {
+    let voxels = summary.target.shape.iter().product::<u64>() * summary.volumes;
+    let seconds = summary.seconds();
+    let written: u64 = summary.passes.last().and_then(|pass| pass.done).map_or(0, |done| done.bytes_written);
+    let mut text = format!(
+        "{} in {seconds:.2} s ({:.0} Mvoxel/s), {} written, peak memory {} of {}",
+        summary.output,
+        voxels as f64 / seconds.max(1e-9) / 1e6,
+        bytes(written),
+        bytes(summary.peak_bytes),
+        bytes(summary.memory_bytes)
+    );
+    if let Some(pass) = summary.passes.iter().find(|pass| pass.chunk_bytes > 0)
+        && let Some(done) = pass.done
+    {
+        text += &format!(", {} chunk decodes (planned {})", done.decodes, pass.plan.totals.decodes);
+    }
+    text
+}
+
+/// What happened that was not asked for; each with the way out.
+pub fn remarks(summary: &Summary) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if summary.outside.outside > 0 {
+        remarks.push(format!(
+            "{} target voxels look outside the source ({}) and got the outside value; --align edges or --outside edge avoid it",
+            summary.outside.outside,
+            faces(&summary.outside)
+        ));
+    }
+    let nans: u64 = summary.passes.iter().filter_map(|pass| pass.done).map(|done| done.nans).sum();
+    if nans > 0 {
+        remarks.push(format!("{nans} NaNs became 0 in {}", summary.target_dtype));
+    }
+    if summary.missing_chunks > 0 {
+        remarks.push(format!("{} chunks of the source are absent and were read as the fill value", summary.missing_chunks));
+    }
+    remarks
+}
+
+/// Counts per source face, by the file's axes.
+fn faces(counts: &FaceCounts) -> String {
+    let mut parts = Vec::new();
+    for (axis, name) in [(2, 'i'), (1, 'j'), (0, 'k')] {
+        for (count, end) in [(counts.low[axis], "below"), (counts.high[axis], "beyond")] {
+            if count > 0 {
+                parts.push(format!("{count} {end} {name}"));
+            }
+        }
+    }
+    parts.join(", ")
+}
+
+pub fn bytes(n: u64) -> String {
+    ByteSize(n).display().iec().to_string()
+}
