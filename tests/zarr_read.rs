@@ -89,7 +89,7 @@ fn v2(shape: &[u64], chunks: &[u64], dtype: &str, order: &str, compressor: Value
 fn v3(shape: &[u64], chunks: &[u64], dtype: &str, codecs: Value) -> Value {
     json!({"zarr_format": 3, "node_type": "array", "shape": shape, "data_type": dtype,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunks}},
-        "chunk_key_encoding": {"name": "default"}, "fill_value": 0, "codecs": codecs})
+        "chunk_key_encoding": {"name": "default"}, "fill_value": if dtype == "bool" { json!(false) } else { json!(0) }, "codecs": codecs})
 }
 
 fn little() -> Value {
@@ -111,6 +111,10 @@ fn expected(axis_of: [usize; 3]) -> Vec<f64> {
         }
     }
     all
+}
+
+fn near(found: [f64; 3], expected: [f64; 3]) -> bool {
+    found.iter().zip(expected).all(|(f, e)| (f - e).abs() <= 1e-12 * e.abs())
 }
 
 fn floats<T: Voxel>(volume: &[T]) -> Vec<f64> {
@@ -177,8 +181,8 @@ fn every_codec() {
         json!([little(), {"name": "zstd", "configuration": {"level": 3, "checksum": true}}]),
         json!([little(), {"name": "zstd", "configuration": {"level": 1, "checksum": false}}, {"name": "crc32c"}]),
         json!([little(), {"name": "gzip", "configuration": {"level": 6}}]),
-        json!([little(), {"name": "zlib", "configuration": {"level": 6}}]),
-        json!([little(), {"name": "bz2", "configuration": {"level": 9}}]),
+        json!([little(), {"name": "numcodecs.zlib", "configuration": {"level": 6}}]),
+        json!([little(), {"name": "numcodecs.bz2", "configuration": {"level": 9}}]),
         json!([little(), {"name": "crc32c"}, {"name": "gzip", "configuration": {"level": 1}}, {"name": "zstd", "configuration": {"level": 1, "checksum": false}}]),
     ];
     for cname in ["blosclz", "lz4", "lz4hc", "snappy", "zlib", "zstd"] {
@@ -249,9 +253,9 @@ fn axes_in_any_order_with_time_and_channel_between() {
         let file = opened(&path);
         let grid = &file.layout.grid;
         assert_eq!((grid.shape, file.layout.chunk), (SHAPE, [8, 7, 16]));
-        assert_eq!(grid.spacing(), [2.0, 0.25, 1.0]);
-        assert_eq!(grid.origin(), [2.0, -3.0, 500.0]);
-        assert_eq!(grid.index_to_world.apply([1.0, 0.0, 0.0]), [2.0, -3.0, 502.0]);
+        assert!(near(grid.spacing(), [2.0, 0.25, 1.0]));
+        assert!(near(grid.origin(), [2.0, -3.0, 500.0]));
+        assert!(near(grid.index_to_world.apply([1.0, 0.0, 0.0]), [2.0, -3.0, 502.0]));
         let outer = &file.layout.outer;
         assert_eq!((outer.axes[0].name.as_str(), outer.axes[0].len, outer.axes[0].step), ("t", 5, 3.0));
         assert_eq!((outer.axes[1].name.as_str(), outer.chunk.clone()), ("c", vec![2, 3]));

@@ -10,6 +10,7 @@
 
 use std::path::Path;
 
+mod chunking;
 mod codec;
 mod copy;
 mod index;
@@ -19,14 +20,18 @@ mod node;
 mod open;
 mod place;
 mod sample;
-
+mod shard;
+mod sink;
 mod source;
 pub mod store;
+mod target;
 
+pub use chunking::default_chunking;
 pub use codec::Codec;
 pub use open::{OpenOptions, ZarrFile, open};
-
+pub use sink::ZarrSink;
 pub use source::ZarrSource;
+pub use target::ZarrTarget;
 
 /// Whether `path` is a folder that holds a Zarr array or group, by its content.
 pub fn is_zarr(path: &Path) -> bool {

@@ -1,0 +1,197 @@
+//! Writing chunks and shards, and the documents at the end.
+
+use std::{
+    marker::PhantomData,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use serde_json::Value;
+use zarrs::storage::{Bytes, StoreKey, WritableStorageTraits};
+
+use super::{
+    shard::Assembler,
+    store::DirStore,
+    target::{LEVEL_PATH, ZarrTarget},
+};
+use crate::{
+    block::BlockRef,
+    error::{Error, Result},
+    io::{Access, Encoded, Layout, Outer, Sink},
+    region::Region,
+    voxel::Voxel,
+};
+
+/// Early chunks of shards wait in memory up to four chunks, and up to this.
+const EARLY_BYTES: u64 = 16 << 20;
+
+/// One image being written into a folder that the caller renames when it is complete.
+pub struct ZarrSink<T> {
+    target: ZarrTarget,
+    layout: Layout,
+    store: DirStore,
+    assembler: Option<Assembler>,
+    empty: AtomicU64,
+    voxel: PhantomData<fn(T)>,
+}
+
+impl<T: Voxel> ZarrSink<T> {
+    /// Writes the array's metadata into folder `dir`; those of the group follow at the very end.
+    ///
+    /// The layout's outer axes are the target's, with colour components as a last axis `c`: component `k` of volume `v`
+    /// is volume `v * components + k` of the sink.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for what OME-Zarr cannot hold, [`Error::Usage`] for chunks and levels that make no sense.
+    pub fn create(dir: &Path, target: &ZarrTarget) -> Result<ZarrSink<T>> {
+        let target = target.normalised(dir)?;
+        let chunk = target.chunk;
+        let counts: [u64; 3] = std::array::from_fn(|a| target.grid.shape[a].div_ceil(chunk[a]));
+        let assembler = target.shard.map(|shard| {
+            let per_shard = std::array::from_fn(|a| shard[a] / chunk[a]);
+            Assembler::new(per_shard, counts, target.chunk_bytes().saturating_mul(4).min(EARLY_BYTES))
+        });
+        let layout = Layout {
+            grid: target.grid.clone(),
+            outer: Outer::separate(target.outer.clone()),
+            components: 1,
+            stored: target.conversion.stored,
+            access: Access::Chunked,
+            chunk,
+            shard: target.shard,
+            transfer_bytes: target.codec.encode_memory(target.chunk_bytes()),
+            resident_bytes: assembler.as_ref().map_or(0, Assembler::resident_bytes),
+            stored_bytes: None,
+        };
+        let (store, empty) = (DirStore::new(dir), AtomicU64::new(0));
+        let sink = ZarrSink { target, layout, store, assembler, empty, voxel: PhantomData };
+        sink.write_document(&format!("{LEVEL_PATH}/zarr.json"), &sink.target.array_document(None))?;
+        Ok(sink)
+    }
+
+    /// Waits until everything written so far is on the disk.
+    pub fn sync(&self) -> Result<()> {
+        self.store.sync()
+    }
+
+    /// Chunks left out so far because they are all fill.
+    pub fn empty_chunks(&self) -> u64 {
+        self.empty.load(Ordering::Relaxed)
+    }
+
+    fn write_document(&self, key: &str, document: &Value) -> Result<()> {
+        let path = self.store.root().join(key);
+        let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", &path)(e.into()))?;
+        self.set(&self.key(key)?, text, 0)
+    }
+
+    fn key(&self, key: &str) -> Result<StoreKey> {
+        StoreKey::new(key).map_err(|e| Error::malformed(self.store.root(), "key", e, "a valid key"))
+    }
+
+    fn set(&self, key: &StoreKey, bytes: Vec<u8>, stored_bytes: u64) -> Result<()> {
+        use zarrs::storage::StorageError;
+        let path = self.store.root().join(key.as_str());
+        self.store.set(key, Bytes::from(bytes)).map_err(|e| match e {
+            StorageError::IOError(source) => Error::io("write", path)(std::io::Error::new(source.kind(), source)),
+            other => self.chunk_error(key.as_str(), stored_bytes, other),
+        })
+    }
+
+    fn chunk_error(&self, chunk: &str, stored_bytes: u64, what: impl ToString) -> Error {
+        let (path, chunk) = (self.store.root().join(LEVEL_PATH), chunk.to_string());
+        Error::Chunk { action: "write", path, chunk, stored_bytes, what: what.to_string() }
+    }
+
+    /// The chunk's coordinates, and the key of the chunk or of the shard that holds it.
+    fn locate(&self, outer: u64, unit: Region) -> ([u64; 3], String) {
+        let at: [u64; 3] = std::array::from_fn(|a| unit.lo[a].max(0) as u64 / self.target.chunk[a]);
+        let per_object = self.target.shard.map_or([1; 3], |s| std::array::from_fn(|a| s[a] / self.target.chunk[a]));
+        let mut indices = vec![0; self.target.outer.len()];
+        let mut rest = outer;
+        for (n, axis) in self.target.outer.iter().enumerate().rev() {
+            indices[n] = rest % axis.len;
+            rest /= axis.len;
+        }
+        let mut key = format!("{LEVEL_PATH}/c");
+        let outer_parts = self.target.outer_order().into_iter().map(|n| indices[n]);
+        for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
+            key = format!("{key}/{part}");
+        }
+        (at, key)
+    }
+
+    /// The unit's samples in storage order, padded with the fill value to a whole chunk; and the NaNs that became 0.
+    fn padded(&self, unit: Region, block: BlockRef<'_, T>) -> (Vec<u8>, u64) {
+        let size = self.target.conversion.stored.bytes();
+        let [_, cy, cx] = self.target.chunk.map(|extent| extent as usize * size);
+        let (row_bytes, plane_bytes) = (cx, cy / size * cx);
+        let total = self.target.chunk_bytes() as usize;
+        let mut bytes = Vec::with_capacity(total);
+        let mut nans = 0;
+        for (plane, z) in (unit.lo[0]..unit.hi[0]).enumerate() {
+            for (line, y) in (unit.lo[1]..unit.hi[1]).enumerate() {
+                bytes.resize(plane * plane_bytes + line * row_bytes, 0);
+                let row = block.row(0, z, y, unit.lo[2]..unit.hi[2]);
+                nans += self.target.conversion.encode(row, &mut bytes);
+            }
+        }
+        bytes.resize(total, 0);
+        (bytes, nans)
+    }
+}
+
+impl<T: Voxel> Sink<T> for ZarrSink<T> {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn encode(&self, outer: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
+        let (at, key) = self.locate(outer, unit);
+        let expected = self.layout.chunk_region(at);
+        if unit != expected || block.volumes != 1 || !block.region.contains(&unit) {
+            let what = format!("region {unit} of block {} x {} is not one chunk", block.region, block.volumes);
+            return Err(self.chunk_error(&key, 0, what));
+        }
+        let (raw, nans) = self.padded(unit, block);
+        let raw_bytes = raw.len() as u64;
+        let is_fill = raw.chunks(4096).all(|part| part.iter().fold(0, |any, byte| any | byte) == 0);
+        let bytes = if is_fill {
+            Vec::new()
+        } else {
+            let encoded = self.target.codec.encode(raw, self.target.conversion.stored.bytes());
+            encoded.map_err(|what| self.chunk_error(&key, raw_bytes, what))?
+        };
+        Ok(Encoded { bytes, crc32: 0, raw_bytes, nans })
+    }
+
+    fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {
+        let (at, key) = self.locate(outer, unit);
+        let stored_bytes = encoded.bytes.len() as u64;
+        if stored_bytes == 0 {
+            self.empty.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(assembler) = &self.assembler {
+            let path: PathBuf = self.store.root().join(&key);
+            return assembler.put(&path, at, encoded.bytes);
+        }
+        if stored_bytes > 0 {
+            self.set(&self.key(&key)?, encoded.bytes, stored_bytes)?;
+        }
+        Ok(stored_bytes)
+    }
+
+    /// The array's metadata with the number of empty chunks, then the group's, then the disk.
+    fn finish(&self) -> Result<()> {
+        if let Some(assembler) = &self.assembler {
+            assembler.finish()?;
+        }
+        let array = self.target.array_document(Some(self.empty_chunks()));
+        self.write_document(&format!("{LEVEL_PATH}/zarr.json"), &array)?;
+        let group = self.target.group_document();
+        let group = group.map_err(|e| Error::io("write", self.store.root())(e.into()))?;
+        self.write_document("zarr.json", &group)?;
+        self.sync()
+    }
+}
