@@ -12,6 +12,7 @@ use crate::{
     voxel::{Dtype, Rounding},
 };
 
+mod colours;
 mod execute;
 mod input;
 mod output;

@@ -86,7 +86,9 @@ pub struct Size(pub u64);
 impl FromStr for Size {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse::<ByteSize>().map(|size| Size(size.as_u64())).map_err(|_| "expected a size such as 512MiB or 2G".into())
+        text.parse::<ByteSize>()
+            .map(|size| Size(size.as_u64()))
+            .map_err(|_| "expected a size such as 512MiB or 2G".into())
     }
 }
 
@@ -205,7 +207,9 @@ mod tests {
     fn triples_are_one_number_or_three() {
         assert_eq!("0.4".parse(), Ok(Triple([0.4; 3])));
         assert_eq!("1, 2,3".parse::<Triple>().unwrap().storage(), [3.0, 2.0, 1.0]);
-        assert!("1,2".parse::<Triple>().is_err() && "".parse::<Extents>().is_err() && "1.5".parse::<Extents>().is_err());
+        assert!(
+            "1,2".parse::<Triple>().is_err() && "".parse::<Extents>().is_err() && "1.5".parse::<Extents>().is_err()
+        );
     }
 
     #[test]

@@ -71,7 +71,10 @@ fn json(summary: &Summary) -> Result<String> {
 fn request(args: &ResampleArgs) -> Result<Request> {
     let (memory_bytes, threads) = budget(&args.run);
     Ok(Request {
-        open: OpenOptions { level: args.values.level, spacing_in: args.values.spacing_in.map(|triple| triple.storage()) },
+        open: OpenOptions {
+            level: args.values.level,
+            spacing_in: args.values.spacing_in.map(|triple| triple.storage()),
+        },
         io: args.run.io.into(),
         grid: grid(&args.grid)?,
         interpolation: args.values.interp.0,

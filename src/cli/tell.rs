@@ -44,14 +44,15 @@ pub fn plan(summary: &Summary) -> String {
         format!("input   {} ({})", summary.input, summary.source_format),
         format!("output  {}", summary.output),
         grids(summary),
-        format!("values  {}{}, {} mapping", summary.interpolation, if summary.antialias { ", anti-aliased" } else { "" }, summary.mapping.replace('_', "-")),
+        format!(
+            "values  {}{}, {} mapping",
+            summary.interpolation,
+            if summary.antialias { ", anti-aliased" } else { "" },
+            summary.mapping.replace('_', "-")
+        ),
     ];
     lines.extend(summary.passes.iter().map(|pass| self::pass(summary, pass)));
-    lines.push(format!(
-        "memory  {} projected of {}",
-        bytes(summary.projected_bytes()),
-        bytes(summary.memory_bytes)
-    ));
+    lines.push(format!("memory  {} projected of {}", bytes(summary.projected_bytes()), bytes(summary.memory_bytes)));
     lines.join("\n")
 }
 
@@ -116,7 +117,10 @@ pub fn remarks(summary: &Summary) -> Vec<String> {
         remarks.push(format!("{nans} NaNs became 0 in {}", summary.target_dtype));
     }
     if summary.missing_chunks > 0 {
-        remarks.push(format!("{} chunks of the source are absent and were read as the fill value", summary.missing_chunks));
+        remarks.push(format!(
+            "{} chunks of the source are absent and were read as the fill value",
+            summary.missing_chunks
+        ));
     }
     remarks
 }

@@ -7,4 +7,4 @@ mod source;
 
 pub use bgzf::{BgzfSource, is_bgzf};
 pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, target_layout};
-pub use source::GzipSource;
+pub use source::{GzipSource, stream_unit};

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Job, PassKind, Summary,
+    colours::Colours,
     passes::{self, Planned, Route},
 };
 use crate::{
@@ -58,6 +59,10 @@ impl Job {
     /// Opens the voxels and plans. Hands the job's parts on.
     fn prepare<T: Voxel>(self) -> Result<(Summary, Job, Box<dyn Source<T>>, Route<T>)> {
         let source = self.input.source::<T>(self.values.reading, self.request.io)?;
+        let source: Box<dyn Source<T>> = match self.output.layout.components {
+            1 if source.layout().components > 1 => Box::new(Colours::new(source)),
+            _ => source,
+        };
         let budget = Budget {
             memory_bytes: self.request.memory_bytes,
             threads: self.request.threads,

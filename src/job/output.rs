@@ -7,15 +7,16 @@ use serde::Serialize;
 use super::{Input, Values};
 use crate::{
     error::{Error, Result},
-    geometry::Grid,
+    geometry::{Grid, Unit},
     io::{
         Access, Layout, Outer, Sink,
         gzip::{self, Framing, GzipSink},
         nifti::{self, Header, TargetSpec},
+        ome::{Carried, NiftiAttribute},
         packed::Packed,
         raw::{self, RawSink},
         staging::Staging,
-        zarr::Codec,
+        zarr::{Codec, ZarrSink, ZarrTarget, default_chunking},
     },
     voxel::Voxel,
 };
@@ -38,8 +39,13 @@ impl Format {
     /// The format that a name asks for.
     pub fn of_name(path: &Path) -> Result<Format> {
         let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let endings =
-            [(".nii.gz", Format::NiftiGz), (".nii", Format::Nifti), (".hdr", Format::Pair), (".img", Format::Pair), (".zarr", Format::Zarr)];
+        let endings = [
+            (".nii.gz", Format::NiftiGz),
+            (".nii", Format::Nifti),
+            (".hdr", Format::Pair),
+            (".img", Format::Pair),
+            (".zarr", Format::Zarr),
+        ];
         let found = endings.into_iter().find(|(ending, _)| name.ends_with(ending) && name.len() > ending.len());
         found.map(|(_, format)| format).ok_or_else(|| {
             Error::usage_hint(
@@ -91,6 +97,7 @@ pub struct Output {
 #[derive(Debug)]
 enum Recipe {
     Nifti { prefix: Vec<u8>, packed: Packed },
+    Zarr(Box<ZarrTarget>),
 }
 
 /// What a target takes over from its source and reference.
@@ -125,7 +132,10 @@ impl Output {
             stored_bytes: None,
         };
         let (layout, recipe) = match format {
-            Format::Zarr => return Err(Error::usage("ZARRSOON")),
+            Format::Zarr => {
+                let target = zarr_target(path, &layout, values, options, heritage);
+                (target.layout(path)?, Recipe::Zarr(Box::new(target)))
+            }
             _ => {
                 let prefix = nifti_prefix(path, format, &layout, values, heritage)?;
                 let offset = if format == Format::Pair { 0 } else { prefix.len() as u64 };
@@ -144,6 +154,7 @@ impl Output {
     pub fn create<T: Voxel>(&self, staging: &Staging) -> Result<Box<dyn Sink<T>>> {
         let built = staging.path(BUILT);
         match &self.recipe {
+            Recipe::Zarr(target) => Ok(Box::new(ZarrSink::<T>::create(&built, target)?)),
             Recipe::Nifti { prefix, packed } => match self.format {
                 Format::NiftiGz => {
                     Ok(Box::new(GzipSink::create(&built, self.layout.clone(), *packed, prefix, self.options.framing)?))
@@ -180,23 +191,20 @@ impl Output {
 const BUILT: &str = "target";
 const BUILT_HEADER: &str = "target.hdr";
 
-fn nifti_prefix(path: &Path, format: Format, layout: &Layout, values: &Values, heritage: &Heritage<'_>) -> Result<Vec<u8>> {
+fn nifti_prefix(
+    path: &Path,
+    format: Format,
+    layout: &Layout,
+    values: &Values,
+    heritage: &Heritage<'_>,
+) -> Result<Vec<u8>> {
     let source = match heritage.input {
         Input::Nifti(file) => Some(file),
         Input::Zarr(_) => None,
     };
-    // Everything but the form codes comes from the source, also with a reference.
-    let like = match (source, heritage.reference) {
-        (Some(file), Some(reference)) => {
-            Some(Header { sform_code: reference.sform_code, qform_code: reference.qform_code, ..file.header.clone() })
-        }
-        (Some(file), None) => Some(file.header.clone()),
-        (None, reference) => reference.map(|r| Header {
-            sform_code: r.sform_code,
-            qform_code: r.qform_code,
-            ..Header::new(nifti::Version::One)
-        }),
-    };
+    let codes = form_codes(heritage);
+    let header = source.map_or_else(|| Header::new(nifti::Version::One), |file| file.header.clone());
+    let like = codes.map(|(sform_code, qform_code)| Header { sform_code, qform_code, ..header });
     let spec = TargetSpec {
         path,
         like: like.as_ref(),
@@ -210,4 +218,59 @@ fn nifti_prefix(path: &Path, format: Format, layout: &Layout, values: &Values, h
         single_file: format != Format::Pair,
     };
     Ok(nifti::target_header(&spec)?.1)
+}
+
+/// The codes of the target's two forms: the reference's with `--like`, else the source's.
+fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
+    if let Some(reference) = heritage.reference {
+        return Some((reference.sform_code, reference.qform_code));
+    }
+    match heritage.input {
+        Input::Nifti(file) => Some((file.header.sform_code, file.header.qform_code)),
+        Input::Zarr(file) => file.nifti.as_ref().map(|nifti| (nifti.sform_code.into(), nifti.qform_code.into())),
+    }
+}
+
+fn zarr_target(
+    path: &Path,
+    layout: &Layout,
+    values: &Values,
+    options: &TargetOptions,
+    heritage: &Heritage<'_>,
+) -> ZarrTarget {
+    let grid = &layout.grid;
+    let (chunk, shard) = chunking(layout, options);
+    let in_millimetres = grid.unit == Unit::Millimetre;
+    let nifti = form_codes(heritage).filter(|_| in_millimetres).map(|(sform_code, qform_code)| {
+        NiftiAttribute::of_grid(&grid.index_to_world, grid.shape, sform_code as i16, qform_code as i16)
+    });
+    ZarrTarget {
+        grid: grid.clone(),
+        outer: layout.outer.axes.clone(),
+        components: layout.components,
+        conversion: values.writing,
+        chunk,
+        shard,
+        codec: options.codec,
+        name: path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+        carried: match heritage.input {
+            Input::Zarr(file) => file.carried.clone(),
+            Input::Nifti(_) => Carried::default(),
+        },
+        nifti,
+    }
+}
+
+/// Chunk and shard as asked for, the rest chosen: a given chunk is gathered in shards that are about as large as those
+/// of the default.
+fn chunking(layout: &Layout, options: &TargetOptions) -> ([u64; 3], Option<[u64; 3]>) {
+    let shape = layout.grid.shape;
+    let (default_chunk, default_shard) = default_chunking(shape, layout.outer.volumes(), layout.stored.bytes());
+    let chunk = options.chunk.unwrap_or(default_chunk);
+    let clipped: [u64; 3] = std::array::from_fn(|a| chunk[a].clamp(1, shape[a]));
+    let shard = match options.shard {
+        Some(asked) => asked,
+        None => default_shard.map(|shard| std::array::from_fn(|a| shard[a].next_multiple_of(clipped[a]))),
+    };
+    (chunk, shard)
 }

@@ -64,6 +64,7 @@ impl Job {
         };
         let output = Output::describe(&request.output, format, &target, &values, &request.target, &heritage)?;
         warn_of_shear(&output, &mut warnings);
+        warn_of_frame(&input, format, &mut warnings);
         let outside = match (&op.mapping, request.outside) {
             (Mapping::AxisAligned(maps), OutsideRequest::Value(_)) => outside_per_face(maps, target.shape, bounds),
             _ => FaceCounts::default(),
@@ -127,5 +128,14 @@ fn warn_of_aliasing(request: &Request, op: &OpRequest, warnings: &mut Vec<String
 fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {
     if output.format.is_nifti() && output.layout.grid.index_to_world.shear() > 1e-4 {
         warnings.push("the target's axes are sheared: readers built on ITK refuse such files".into());
+    }
+}
+
+fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
+    if let Input::Zarr(file) = input
+        && file.nifti.is_none()
+        && format.is_nifti()
+    {
+        warnings.push("the source does not say how x, y, z lie in the body: taken as right, anterior, superior".into());
     }
 }

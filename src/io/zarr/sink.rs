@@ -17,13 +17,10 @@ use super::{
 use crate::{
     block::BlockRef,
     error::{Error, Result},
-    io::{Access, Encoded, Layout, Outer, Sink},
+    io::{Encoded, Layout, Sink},
     region::Region,
     voxel::Voxel,
 };
-
-/// Early chunks of shards wait in memory up to four chunks, and up to this.
-const EARLY_BYTES: u64 = 16 << 20;
 
 /// One image being written into a folder that the caller renames when it is complete.
 pub struct ZarrSink<T> {
@@ -45,25 +42,9 @@ impl<T: Voxel> ZarrSink<T> {
     ///
     /// [`Error::Unsupported`] for what OME-Zarr cannot hold, [`Error::Usage`] for chunks and levels that make no sense.
     pub fn create(dir: &Path, target: &ZarrTarget) -> Result<ZarrSink<T>> {
+        let layout = target.layout(dir)?;
         let target = target.normalised(dir)?;
-        let chunk = target.chunk;
-        let counts: [u64; 3] = std::array::from_fn(|a| target.grid.shape[a].div_ceil(chunk[a]));
-        let assembler = target.shard.map(|shard| {
-            let per_shard = std::array::from_fn(|a| shard[a] / chunk[a]);
-            Assembler::new(per_shard, counts, target.chunk_bytes().saturating_mul(4).min(EARLY_BYTES))
-        });
-        let layout = Layout {
-            grid: target.grid.clone(),
-            outer: Outer::separate(target.outer.clone()),
-            components: 1,
-            stored: target.conversion.stored,
-            access: Access::Chunked,
-            chunk,
-            shard: target.shard,
-            transfer_bytes: target.codec.encode_memory(target.chunk_bytes()),
-            resident_bytes: assembler.as_ref().map_or(0, Assembler::resident_bytes),
-            stored_bytes: None,
-        };
+        let assembler = target.assembler();
         let (store, empty) = (DirStore::new(dir), AtomicU64::new(0));
         let sink = ZarrSink { target, layout, store, assembler, empty, voxel: PhantomData };
         sink.write_document(&format!("{LEVEL_PATH}/zarr.json"), &sink.target.array_document(None))?;

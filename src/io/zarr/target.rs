@@ -4,16 +4,19 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{codec::Codec, sample::v3_name};
+use super::{codec::Codec, sample::v3_name, shard::Assembler};
 use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
-        Axis,
+        Access, Axis, Layout, Outer,
         convert::Conversion,
         ome::{Carried, Dataset, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Transformation},
     },
 };
+
+/// Early chunks of shards wait in memory up to four chunks, and up to this.
+const EARLY_BYTES: u64 = 16 << 20;
 
 /// The path of the only level that is written here.
 pub const LEVEL_PATH: &str = "0";
@@ -43,6 +46,36 @@ pub struct ZarrTarget {
 }
 
 impl ZarrTarget {
+    /// What the sink's layout will be: colour components are a last outer axis `c`. Nothing is created.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`super::ZarrSink::create`] that are not the file system's.
+    pub fn layout(&self, path: &Path) -> Result<Layout> {
+        let target = self.normalised(path)?;
+        Ok(Layout {
+            grid: target.grid.clone(),
+            outer: Outer::separate(target.outer.clone()),
+            components: 1,
+            stored: target.conversion.stored,
+            access: Access::Chunked,
+            chunk: target.chunk,
+            shard: target.shard,
+            transfer_bytes: target.codec.encode_memory(target.chunk_bytes()),
+            resident_bytes: target.assembler().as_ref().map_or(0, Assembler::resident_bytes),
+            stored_bytes: None,
+        })
+    }
+
+    /// What gathers inner chunks into shards, where there are shards.
+    pub(super) fn assembler(&self) -> Option<Assembler> {
+        let counts: [u64; 3] = std::array::from_fn(|a| self.grid.shape[a].div_ceil(self.chunk[a]));
+        self.shard.map(|shard| {
+            let per_shard = std::array::from_fn(|a| shard[a] / self.chunk[a]);
+            Assembler::new(per_shard, counts, self.chunk_bytes().saturating_mul(4).min(EARLY_BYTES))
+        })
+    }
+
     /// The target with components as an axis and chunks clipped, or why it cannot be.
     pub(super) fn normalised(&self, path: &Path) -> Result<ZarrTarget> {
         let mut target = self.clone();
