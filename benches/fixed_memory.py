@@ -140,10 +140,16 @@ def chunked_zarr(path, shape):
     datasets = [{"path": "0", "coordinateTransformations": steps}]
     group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
     data = group.create_array("0", shape=shape[::-1], chunks=(128, 128, 128), dtype="u2", dimension_names=list("zyx"))
-    x, y = np.arange(shape[0])[None, None], np.arange(shape[1])[None, :, None]
-    for at in range(0, shape[2], 128):
-        z = np.arange(at, min(at + 128, shape[2]))[:, None, None]
-        data[at : at + 128] = pattern(x, y, z).astype(np.uint16)
+    for box in data_boxes(shape):
+        x, y, z = np.ogrid[box]
+        data[box[::-1]] = pattern(x, y, z).astype(np.uint16).T
+
+
+def data_boxes(shape):
+    """Slices in x, y, z order: runs of whole chunks along x."""
+    for z in range(0, shape[2], 128):
+        for y in range(0, shape[1], 128):
+            yield slice(0, shape[0]), slice(y, min(y + 128, shape[1])), slice(z, min(z + 128, shape[2]))
 
 
 def jobs(args, folder, source, shape, nearest, linear, sparse):
