@@ -1,7 +1,6 @@
 """Readers that are not ours open what we write, and agree on voxels and geometry."""
 
 import gzip
-import shutil
 import subprocess
 import zlib
 
@@ -415,9 +414,8 @@ def test_the_old_target_is_replaced(resample, tmp_path):
     first, second = samples("i2", seed=1), samples("i2", seed=2)
     for array, options in ((first, []), (second, ["--overwrite"])):
         source = save(tmp_path / "in.nii", array, straight())
-        for name in ("out.nii", "out.nii.gz", "out.zarr"):
+        for name in ("a.nii", "b.nii.gz", "c.hdr", "d.zarr"):
             resample(source, tmp_path / name, *options)
-    check_nibabel(tmp_path / "out.nii", second, straight())
-    check_nibabel(tmp_path / "out.nii.gz", second, straight())
-    check_store(tmp_path / "out.zarr", second, straight())
-    shutil.rmtree(tmp_path / "out.zarr")
+    for name in ("a.nii", "b.nii.gz", "c.hdr"):
+        check_nibabel(tmp_path / name, second, straight())
+    check_store(tmp_path / "d.zarr", second, straight())
