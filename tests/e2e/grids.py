@@ -66,9 +66,13 @@ def resized(grid, align="origin", spacing=None, size=None, scale=None, isotropic
         new = n * old / m
     else:
         m, new = n, old
-    if align == "edges":
-        new = n * old / m
-    ratio = new / old
+    norm = np.linalg.norm(grid.affine[:3, :3], axis=0)
+    length = np.array(new, np.float64)
+    if align == "edges" or size is not None:
+        new, length = n * old / m, n * norm / m
+    # An axis that keeps size and step keeps its column, bit by bit.
+    length = np.where((m == n) & (np.abs(new - old) <= 1e-6 * old), norm, length)
+    ratio = length / norm
     first = {"origin": 0.0 * ratio, "edges": (ratio - 1) / 2, "center": (n - 1) / 2 - (m - 1) / 2 * ratio}[align]
     affine = shifted(grid.affine, first)
     affine[:3, :3] *= ratio

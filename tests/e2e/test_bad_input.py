@@ -119,7 +119,7 @@ def test_corrupt_gzip_names_the_offset(plain, tmp_path):
 
 
 def test_gzip_bomb_with_a_small_header(plain, tmp_path):
-    """4 GB of zeros behind a scan: the voxels are read, the rest is not kept."""
+    """1 GB of zeros behind a scan: the voxels are read, the rest is not kept."""
     deflate = zlib.compressobj(1, zlib.DEFLATED, 31)
     pieces = [deflate.compress(plain.read_bytes())]
     pieces += [deflate.compress(bytes(1 << 24)) for _ in range(64)]
