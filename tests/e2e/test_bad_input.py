@@ -14,7 +14,7 @@ import pytest
 import zarr
 from numcodecs import Zstd
 
-from command import RESLICE, leftovers, refused, reslice
+from command import RESLICE, leftovers, refused, reslice, summary_of
 from measure import MIB, measure
 
 # What a refusal may hold: the program itself, nothing by what a file claims.
@@ -216,22 +216,8 @@ def test_missing_chunk_is_the_fill_value_and_counted(store, resample, tmp_path):
     wanted = array.copy()
     wanted[16:32, 0:16, 16:32] = 0
     np.testing.assert_array_equal(np.asanyarray(nib.load(tmp_path / "out.nii").dataobj), wanted.T)
-    assert missing_chunks(tmp_path / "summary.json") == 1
+    assert summary_of(tmp_path / "summary.json")["missing_chunks"] == 1
     assert "missing" in run.stderr
-
-
-def missing_chunks(path):
-    """The count of missing chunks, wherever in the summary it stands."""
-    todo = [json.loads(path.read_text())]
-    while todo:
-        here = todo.pop()
-        if isinstance(here, dict):
-            if "missing_chunks" in here:
-                return here["missing_chunks"]
-            todo += here.values()
-        elif isinstance(here, list):
-            todo += here
-    return None
 
 
 @pytest.mark.parametrize("damage", ["not json", "no shape", "huge shape", "zero chunk", "unknown codec", "huge chunk"])

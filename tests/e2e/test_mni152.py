@@ -10,7 +10,7 @@ import zarr
 
 import grids
 import parity
-from test_bad_input import missing_chunks
+from command import summary_of
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_to_nifti(store, voxels, resample, tmp_path):
     assert image.get_data_dtype() == np.float64
     np.testing.assert_allclose(image.affine, affine_of(store), rtol=0, atol=1e-5)
     np.testing.assert_array_equal(grids.raw(image), voxels)
-    assert missing_chunks(tmp_path / "summary.json") == 2
+    assert summary_of(tmp_path / "summary.json")["missing_chunks"] == 2
     assert "RAS" in run.stderr, "the warning that OME x, y, z are taken as RAS"
 
 

@@ -1,5 +1,8 @@
 """Grids and values equal to SimpleITK's, for nearest and linear, on every NIfTI scan."""
 
+import gzip
+import struct
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import SimpleITK as sitk
 
 import grids
 import parity
+from command import summary_of
 
 SCANS = ["ct_tilted", "epi_tilted", "mr_head_512", "perfusion_4d", "t1_brain", "tmap_las"]
 SMALL = [name for name in SCANS if name != "mr_head_512"]
@@ -40,7 +44,10 @@ def run_and_check(resample, tmp_path, path, options, target, interp, rounding=No
     options += ["--region", ",".join(f"{lo}:{hi}" for lo, hi in region)] if region else []
     options += ["--dtype", dtype] if dtype else []
     out = tmp_path / "out.nii"
-    resample(path, out, *options)
+    resample(path, out, *options, "--summary", tmp_path / "summary.json")
+    stated = summary_of(tmp_path / "summary.json")["target"]
+    assert tuple(stated["shape"]) == target.shape
+    np.testing.assert_allclose(stated["index_to_world"], target.affine[:3], rtol=1e-12, atol=1e-9)
 
     ours = nib.load(out)
     assert ours.shape[:3] == target.shape
@@ -190,9 +197,6 @@ def test_grid_of_the_recipe(data, resample, tmp_path, scan):
 
 def header_slope(path):
     """scl_slope and scl_inter as they stand in the file."""
-    import gzip
-    import struct
-
     opened = gzip.open(path) if str(path).endswith(".gz") else open(path, "rb")
     with opened as f:
         return struct.unpack("<2f", f.read(348)[112:120])
