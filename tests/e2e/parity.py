@@ -1,0 +1,127 @@
+"""Values held against SimpleITK: images built from f64 affines, on the snapped mapping.
+
+Left out are voxels that have an axis within 1e-6 of a tie: half-way between two voxels for nearest, the border for every
+kernel. Nearest must be equal; floats differ by at most 1e-5 of the largest source value; integers are equal wherever
+the f64 value is farther from where the rounding jumps than 1e-6 of that, and off by at most 1 elsewhere.
+"""
+
+import numpy as np
+import SimpleITK as sitk
+
+import grids
+
+RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
+KERNELS = {"nearest": sitk.sitkNearestNeighbor, "linear": sitk.sitkLinear}
+TIE = 1e-6
+
+
+def check(samples, source, target, ours, interp, rounding="truncate"):
+    """Holds `ours` (i, j, k) against SimpleITK's resampling of `samples` from `source` to `target`."""
+    m = grids.mapping(source, target)
+    assert ours.shape == target.shape, f"{ours.shape} is not the grid's {target.shape}"
+    image = itk_image(samples, source.affine)
+    reference = as_reference(target.shape, source.affine @ m)
+    keep = kept(m, source.shape, target.shape, interp)
+    largest = float(np.abs(samples).max())
+
+    if interp == "nearest":
+        theirs = resampled(image, reference, interp)
+        differ, total = count_differing(ours, theirs, keep)
+        assert total and not differ, f"{differ} of {total} voxels are not the nearest voxel's"
+        return
+    exact = resampled(sitk.Cast(image, sitk.sitkFloat64), reference, interp)
+    if ours.dtype.kind == "f":
+        check_floats(ours, exact, keep, 1e-5 * largest)
+    elif rounding == "truncate":
+        check_integers(ours, exact, resampled(image, reference, interp), keep, 1e-6 * largest, 0.0)
+    else:
+        check_integers(ours, exact, None, keep, 1e-6 * largest, 0.5)
+
+
+def check_floats(ours, exact, keep, allowed):
+    worst = 0.0
+    for a, b in slabs(ours, exact, keep):
+        assert not np.isnan(a).any(), "NaN in the target"
+        worst = max(worst, float(np.abs(a.astype(np.float64) - b).max(initial=0.0)))
+    assert worst <= allowed, f"differs by {worst}, allowed {allowed}"
+
+
+def check_integers(ours, exact, theirs, keep, allowed, jump):
+    """`jump` is the fraction at which the rounding goes to the next integer: 0 truncated, 0.5 to nearest."""
+    wrong = far = total = 0
+    theirs = exact if theirs is None else theirs
+    for a, b, c in slabs(ours, exact, keep, theirs):
+        wanted = np.floor(b + 0.5) if jump else c
+        off = np.abs(a.astype(np.float64) - wanted)
+        clear = np.abs(b - jump - np.rint(b - jump)) > allowed
+        wrong += int((off[clear] != 0).sum())
+        far += int((off > 1).sum())
+        total += off.size
+    assert total and not wrong and not far, f"{wrong} of {total} voxels differ, {far} by more than 1"
+
+
+def count_differing(ours, theirs, keep):
+    differ = total = 0
+    for a, b in slabs(ours, theirs, keep):
+        differ += int((a != b).sum())
+        total += a.size
+    return differ, total
+
+
+def slabs(ours, theirs, keep, third=None):
+    """Pairs (or triples) of kept voxels, a few planes at a time; everything in k, j, i order."""
+    ours = ours.T
+    ki, kj, kk = keep
+    for at in range(0, ours.shape[0], 16):
+        k = np.flatnonzero(kk[at : at + 16]) + at
+        if k.size:
+            pick = [a[k[0] : k[-1] + 1][np.ix_(k - k[0], kj.nonzero()[0], ki.nonzero()[0])]
+                    for a in (ours, theirs, third) if a is not None]
+            yield tuple(pick)
+
+
+def kept(m, source_shape, target_shape, interp):
+    """Per target axis, which indices are not within 1e-6 of a tie."""
+    keep = []
+    for axis, (source_axis, scale, offset) in enumerate(grids.axis_aligned(m)):
+        c = scale * np.arange(target_shape[axis]) + offset
+        if interp == "nearest":
+            tie = np.abs(c + 0.5 - np.rint(c + 0.5)) <= TIE
+        else:
+            tie = (np.abs(c + 0.5) <= TIE) | (np.abs(c + 0.5 - source_shape[source_axis]) <= TIE)
+        keep.append(~tie)
+    return keep
+
+
+def itk_image(samples, affine):
+    """A SimpleITK image of samples in i, j, k order."""
+    image = sitk.GetImageFromArray(np.ascontiguousarray(samples.T))
+    _place(image, affine)
+    return image
+
+
+def as_reference(shape, affine):
+    """An empty SimpleITK filter that resamples to this grid."""
+    step = np.linalg.norm(affine[:3, :3], axis=0)
+    lps = RAS_TO_LPS @ affine
+    resampler = sitk.ResampleImageFilter()
+    resampler.SetSize([int(n) for n in shape])
+    resampler.SetOutputSpacing(step.tolist())
+    resampler.SetOutputOrigin(lps[:3, 3].tolist())
+    resampler.SetOutputDirection((lps[:3, :3] / step).ravel().tolist())
+    return resampler
+
+
+def resampled(image, resampler, interp):
+    """The resampled samples, in k, j, i order."""
+    resampler.SetInterpolator(KERNELS[interp])
+    resampler.SetDefaultPixelValue(0)
+    return sitk.GetArrayFromImage(resampler.Execute(image))
+
+
+def _place(image, affine):
+    step = np.linalg.norm(affine[:3, :3], axis=0)
+    lps = RAS_TO_LPS @ affine
+    image.SetSpacing(step.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((lps[:3, :3] / step).ravel().tolist())

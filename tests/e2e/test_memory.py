@@ -1,0 +1,94 @@
+"""Measured peak memory (ru_maxrss of the child, VmHWM) at or under `--memory`, for every format and kernel."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import zarr
+
+from command import RESLICE, digest
+from measure import MIB, cgroup_facts, measure, memory_cgroup
+
+BUDGET = 96
+JOBS = {
+    "nii to nii": ("nii", ".nii", []),
+    "nii to nii.gz": ("nii", ".nii.gz", []),
+    "nii to zarr": ("nii", ".zarr", []),
+    "nii.gz to nii.gz": ("nii.gz", ".nii.gz", []),
+    "nii.gz to bgzf": ("nii.gz", ".nii.gz", ["--gzip", "bgzf"]),
+    "nii.gz to zarr": ("nii.gz", ".zarr", []),
+    "nii.gz to chunked zarr": ("nii.gz", ".zarr", ["--shard", "none", "--chunk", "64"]),
+    "zarr to nii.gz": ("zarr", ".nii.gz", []),
+    "zarr to zarr": ("zarr", ".zarr", []),
+    "zarr to hdr": ("zarr", ".hdr", []),
+}
+KERNELS = ["nearest", "linear", "cubic", "lanczos3"]
+
+
+@pytest.fixture(scope="module")
+def sources(data, tmp_path_factory):
+    """The MR scan (60 MiB of voxels) in three formats."""
+    folder = tmp_path_factory.mktemp("sources")
+    image = nib.load(data / "mr_head_512.nii.gz")
+    nib.save(image, folder / "in.nii")
+    samples = np.asanyarray(image.dataobj)
+    store = zarr.create_array(folder / "in.zarr", shape=samples.T.shape, chunks=(64, 128, 128), dtype="u2")
+    store[...] = samples.T
+    return {"nii": folder / "in.nii", "nii.gz": data / "mr_head_512.nii.gz", "zarr": folder / "in.zarr"}
+
+
+def options_for(source):
+    return ["--spacing-in", "0.41015625,0.41015625,1.5"] if source == "zarr" else []
+
+
+def check_peak(run, budget_mib):
+    assert run.peak_bytes <= budget_mib * MIB, f"{run.peak_mib:.1f} MiB held, {budget_mib} MiB allowed"
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_peak_of_formats(sources, resample, tmp_path, job):
+    source, suffix, options = JOBS[job]
+    options = [*options, *options_for(source), "--spacing", "0.7,0.6,0.9", "--memory", f"{BUDGET}MiB"]
+    check_peak(resample(sources[source], tmp_path / f"out{suffix}", *options), BUDGET)
+
+
+@pytest.mark.parametrize("antialias", [False, True])
+@pytest.mark.parametrize("interp", KERNELS)
+def test_peak_of_kernels(sources, resample, tmp_path, interp, antialias):
+    if antialias and interp == "nearest":
+        pytest.skip("--antialias does not stretch nearest")
+    options = ["--spacing", "0.9,1.1,2.1", "--interp", interp, "--memory", "64MiB", "--threads", "2"]
+    options += ["--antialias"] if antialias else []
+    check_peak(resample(sources["nii.gz"], tmp_path / "out.nii.gz", *options), 64)
+
+
+@pytest.mark.parametrize("source", ["nii", "nii.gz", "zarr"])
+def test_info_and_compare_are_small(sources, reslice, source):
+    check_peak(reslice("info", sources[source]), 64)
+    check_peak(reslice("compare", sources[source], sources[source]), 512)
+
+
+@pytest.mark.parametrize("job", ["nii to nii.gz", "nii.gz to zarr", "zarr to nii.gz"])
+def test_inside_a_cgroup(sources, resample, tmp_path, job):
+    source, suffix, options = JOBS[job]
+    options = [*options, *options_for(source), "--spacing", "0.7,0.6,0.9", "--memory", f"{BUDGET}MiB"]
+    with memory_cgroup(128 * MIB) as cgroup:
+        if cgroup is None:
+            pytest.skip("no memory cgroup can be made here")
+        out = tmp_path / f"out{suffix}"
+        run = measure([RESLICE, "resample", sources[source], out, *options], cgroup=cgroup)
+        facts = cgroup_facts(cgroup)
+    assert run.code == 0, run.stderr
+    assert facts["killed"] == 0
+    check_peak(run, BUDGET)
+    resample(sources[source], tmp_path / f"free{suffix}", *options)
+    assert digest(out) == digest(tmp_path / f"free{suffix}")
+
+
+def test_default_budget_respects_the_cgroup(sources, tmp_path):
+    with memory_cgroup(160 * MIB) as cgroup:
+        if cgroup is None:
+            pytest.skip("no memory cgroup can be made here")
+        run = measure([RESLICE, "resample", sources["nii"], tmp_path / "out.nii", "--spacing", "0.6"], cgroup=cgroup)
+        assert cgroup_facts(cgroup)["killed"] == 0
+    assert run.code == 0, run.stderr
+    check_peak(run, 80)
