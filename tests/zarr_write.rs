@@ -121,8 +121,11 @@ fn forms() -> Vec<(Codec, Option<[u64; 3]>)> {
 
 #[test]
 fn every_type_codec_and_sharding_comes_back() {
-    for dtype in Dtype::ALL {
-        for (codec, shard) in forms() {
+    for (n, dtype) in Dtype::ALL.into_iter().enumerate() {
+        // Every form with one of the types, every type with two of the forms.
+        for (codec, shard) in
+            forms().into_iter().skip(if n == 0 { 0 } else { 2 * (n % 5) }).take(if n == 0 { 10 } else { 2 })
+        {
             let dir = tempfile::tempdir().unwrap();
             reslice::dispatch!(dtype, T => {
                 write::<T>(dir.path(), &target(dtype, codec, shard), 0).unwrap();

@@ -126,13 +126,6 @@ impl Chain {
         self.encoded_limit(decoded_bytes).saturating_add(copies).saturating_add(scratch)
     }
 
-    /// Whether a damaged chunk is noticed.
-    pub fn has_checksum(&self) -> bool {
-        self.0
-            .iter()
-            .any(|codec| matches!(codec, ByteCodec::Crc32c | ByteCodec::Gzip | ByteCodec::Zlib | ByteCodec::Bz2))
-    }
-
     pub fn describe(&self) -> String {
         if self.0.is_empty() {
             return "none".into();
@@ -305,8 +298,7 @@ fn encode_zstd(raw: &[u8], level: i32) -> Result<Vec<u8>, String> {
 
 fn encode_gzip(raw: &[u8], level: u8) -> Result<Vec<u8>, String> {
     let mut encoded = Vec::new();
-    let encoder = flate2::bufread::GzEncoder::new(raw, flate2::Compression::new(u32::from(level)));
-    let mut encoder = encoder;
+    let mut encoder = flate2::bufread::GzEncoder::new(raw, flate2::Compression::new(u32::from(level)));
     encoder.read_to_end(&mut encoded).map_err(|e| e.to_string())?;
     Ok(encoded)
 }
