@@ -209,7 +209,8 @@ fn times_and_colours_become_axes_in_the_order_of_the_specification() {
     assert_eq!(source.layout().outer.axes[0].name, "t");
     let region = source.layout().chunk_region([2, 1, 1]);
     let mut found = vec![0u8; region.voxels() as usize];
-    source.read(1 * 3 + 2, BlockMut::new(region, 1, &mut found)).unwrap();
+    // t = 1, c = 2 as stored; c = 2, t = 1 as given.
+    source.read(5, BlockMut::new(region, 1, &mut found)).unwrap();
     assert_eq!(found, voxels::<u8>(2 * 2 + 1, region));
 }
 

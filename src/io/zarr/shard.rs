@@ -222,7 +222,7 @@ mod tests {
     /// Chunk contents of different lengths, every fifth left out.
     fn content(at: [u64; 3]) -> Vec<u8> {
         let n = at[0] * 49 + at[1] * 7 + at[2];
-        if n % 5 == 0 { Vec::new() } else { vec![n as u8; (n % 13 + 1) as usize] }
+        if n.is_multiple_of(5) { Vec::new() } else { vec![n as u8; (n % 13 + 1) as usize] }
     }
 
     /// Assembles an edge shard of 2x3x2 chunks out of 3x3x4 in the order of `keys`; the shard's bytes.
