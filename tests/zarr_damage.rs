@@ -69,6 +69,12 @@ fn read(dir: &Path) -> Result<bool> {
     Ok(right && source.missing_chunks() == 0)
 }
 
+/// A new file in place of the old one: truncating an existing one makes some file systems wait for the disk.
+fn replace(path: &Path, bytes: &[u8]) {
+    fs::remove_file(path).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![dir.to_path_buf()];
@@ -95,14 +101,14 @@ fn flipped_bits_of_a_chunk_or_shard_are_noticed_or_harmless() {
                 for bit in (0..whole.len()).map(|n| n * 8 + n % 8) {
                     let mut bad = whole.clone();
                     bad[bit / 8] ^= 1 << (bit % 8);
-                    fs::write(&path, &bad).unwrap();
+                    replace(&path, &bad);
                     assert!(!matches!(read(dir.path()), Ok(false)), "{codec:?} {} bit {bit}", path.display());
                 }
                 for cut in (0..whole.len()).step_by(3) {
-                    fs::write(&path, &whole[..cut]).unwrap();
+                    replace(&path, &whole[..cut]);
                     assert!(read(dir.path()).is_err(), "{codec:?} {} cut at {cut}", path.display());
                 }
-                fs::write(&path, &whole).unwrap();
+                replace(&path, &whole);
             }
         }
     }
@@ -118,15 +124,47 @@ fn damaged_metadata_never_panic() {
             for flip in [1u8, 4, 32] {
                 let mut bad = whole.clone();
                 bad[at] ^= flip;
-                fs::write(&path, &bad).unwrap();
+                replace(&path, &bad);
                 let _ = read(dir.path());
             }
-            fs::write(&path, &whole[..at]).unwrap();
+            replace(&path, &whole[..at]);
             assert!(read(dir.path()).is_err());
         }
-        fs::write(&path, &whole).unwrap();
+        replace(&path, &whole);
     }
     assert!(read(dir.path()).unwrap());
+}
+
+#[test]
+fn damaged_metadata_of_version_2_never_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    let array = json!({"zarr_format": 2, "shape": SHAPE, "chunks": SHAPE, "dtype": "<u2", "fill_value": 0, "order": "C",
+        "filters": null, "compressor": {"id": "zlib", "level": 1}, "dimension_separator": "."});
+    let image = json!({"multiscales": [{"version": "0.4", "axes": [{"name": "z", "type": "space"}, {"name": "y", "type": "space"},
+        {"name": "x", "type": "space"}], "datasets": [{"path": "0", "coordinateTransformations": [
+        {"type": "scale", "scale": [2, 1.5, 0.5]}, {"type": "translation", "translation": [0, 1, 2]}]}]}]});
+    fs::create_dir(dir.path().join("0")).unwrap();
+    fs::write(dir.path().join(".zgroup"), r#"{"zarr_format": 2}"#).unwrap();
+    fs::write(dir.path().join(".zattrs"), image.to_string()).unwrap();
+    fs::write(dir.path().join("0/.zarray"), array.to_string()).unwrap();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    let samples: Vec<u8> = voxels(Region::of_shape(SHAPE)).into_iter().flat_map(u16::to_le_bytes).collect();
+    std::io::Write::write_all(&mut zlib, &samples).unwrap();
+    fs::write(dir.path().join("0/0.0.0"), zlib.finish().unwrap()).unwrap();
+    assert!(read(dir.path()).unwrap());
+    for name in [".zattrs", "0/.zarray"] {
+        let path = dir.path().join(name);
+        let whole = fs::read(&path).unwrap();
+        for at in 0..whole.len() {
+            for flip in [1u8, 4, 32] {
+                let mut bad = whole.clone();
+                bad[at] ^= flip;
+                replace(&path, &bad);
+                let _ = read(dir.path());
+            }
+        }
+        replace(&path, &whole);
+    }
 }
 
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
