@@ -121,8 +121,11 @@ fn forms() -> Vec<(Codec, Option<[u64; 3]>)> {
 
 #[test]
 fn every_type_codec_and_sharding_comes_back() {
-    for dtype in Dtype::ALL {
-        for (codec, shard) in forms() {
+    for (n, dtype) in Dtype::ALL.into_iter().enumerate() {
+        // Every form with one of the types, every type with two of the forms.
+        for (codec, shard) in
+            forms().into_iter().skip(if n == 0 { 0 } else { 2 * (n % 5) }).take(if n == 0 { 10 } else { 2 })
+        {
             let dir = tempfile::tempdir().unwrap();
             reslice::dispatch!(dtype, T => {
                 write::<T>(dir.path(), &target(dtype, codec, shard), 0).unwrap();
@@ -206,7 +209,8 @@ fn times_and_colours_become_axes_in_the_order_of_the_specification() {
     assert_eq!(source.layout().outer.axes[0].name, "t");
     let region = source.layout().chunk_region([2, 1, 1]);
     let mut found = vec![0u8; region.voxels() as usize];
-    source.read(1 * 3 + 2, BlockMut::new(region, 1, &mut found)).unwrap();
+    // t = 1, c = 2 as stored; c = 2, t = 1 as given.
+    source.read(5, BlockMut::new(region, 1, &mut found)).unwrap();
     assert_eq!(found, voxels::<u8>(2 * 2 + 1, region));
 }
 

@@ -13,6 +13,7 @@ use std::path::Path;
 mod chunking;
 mod codec;
 mod copy;
+mod encode;
 mod index;
 mod lz4;
 mod meta;
@@ -27,7 +28,7 @@ pub mod store;
 mod target;
 
 pub use chunking::default_chunking;
-pub use codec::Codec;
+pub use encode::Codec;
 pub use open::{OpenOptions, ZarrFile, open};
 pub use sink::ZarrSink;
 pub use source::ZarrSource;

@@ -54,15 +54,15 @@ pub fn axis_roles(axes: &[OmeAxis]) -> Result<Vec<AxisRole>, String> {
 ///
 /// # Errors
 ///
-/// A message where a transformation is of another kind, of another length, zero, or not finite.
+/// A message where a transformation is of another kind, of another length, or not finite.
 pub fn level_placement(multiscale: &Multiscale, level: usize, dims: usize) -> Result<Vec<Placed>, String> {
     let dataset = multiscale.datasets.get(level).ok_or_else(|| format!("there is no level {level}"))?;
     let mut placed = vec![Placed { scale: 1.0, translation: 0.0 }; dims];
     for step in dataset.transformations.iter().chain(&multiscale.transformations) {
         compose(&mut placed, step)?;
     }
-    if placed.iter().any(|p| !p.scale.is_finite() || p.scale == 0.0 || !p.translation.is_finite()) {
-        return Err(format!("scale and translation of level {level} are zero or not finite"));
+    if placed.iter().any(|p| !p.scale.is_finite() || !p.translation.is_finite()) {
+        return Err(format!("scale and translation of level {level} are not finite"));
     }
     Ok(placed)
 }
@@ -141,7 +141,8 @@ mod tests {
         assert_eq!(placed[1], Placed { scale: 2.0, translation: -0.5 });
         assert!(level_placement(&image, 1, 2).is_err());
         assert!(level_placement(&image, 0, 3).is_err());
-        image.transformations[0].scale = Some(vec![0.0, 1.0]);
+        image.transformations[0].scale = Some(vec![1e300, 1.0]);
+        image.datasets[0].transformations[0].scale = Some(vec![1e300, 1.0]);
         assert!(level_placement(&image, 0, 2).is_err());
         image.transformations[0].kind = "rotation".into();
         assert!(level_placement(&image, 0, 2).is_err());

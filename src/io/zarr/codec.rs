@@ -5,18 +5,17 @@
 
 use std::{borrow::Cow, io::Read};
 
-use zarrs::array::codec::{
-    BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes, blosc_decompress_bytes,
-    blosc_validate,
-};
+use zarrs::array::codec::{blosc_decompress_bytes, blosc_validate};
 
 use super::lz4;
 
 /// Zarr codecs from bytes to bytes that can be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ByteCodec {
+    /// `block_bytes` as the metadata state them; 0 for automatic.
     Blosc {
         inner: String,
+        block_bytes: u64,
     },
     Zstd,
     Gzip,
@@ -45,7 +44,7 @@ impl Room {
 impl ByteCodec {
     pub fn name(&self) -> String {
         match self {
-            ByteCodec::Blosc { inner } => format!("blosc-{inner}"),
+            ByteCodec::Blosc { inner, .. } => format!("blosc-{inner}"),
             ByteCodec::Zstd => "zstd".into(),
             ByteCodec::Gzip => "gzip".into(),
             ByteCodec::Zlib => "zlib".into(),
@@ -66,7 +65,10 @@ impl ByteCodec {
     /// Working memory of the decoder beyond its input and output.
     fn scratch_bytes(&self, decoded: u64) -> u64 {
         match self {
-            ByteCodec::Blosc { .. } => decoded.saturating_mul(3).min(24 << 20),
+            // Two blocks; automatic ones have at most 1 MiB (c-blosc 1.21, compute_blocksize).
+            ByteCodec::Blosc { block_bytes, .. } => {
+                (*block_bytes.max(&(1 << 20))).min(decoded).saturating_mul(2) + (256 << 10)
+            }
             ByteCodec::Bz2 => 5 << 20,
             ByteCodec::Zstd => 256 << 10,
             ByteCodec::Gzip | ByteCodec::Zlib => 128 << 10,
@@ -122,15 +124,11 @@ impl Chain {
     /// Memory that decoding one chunk takes at its peak: stored bytes, decoded bytes, codecs.
     pub fn decode_memory(&self, decoded_bytes: u64) -> u64 {
         let scratch = self.0.iter().map(|codec| codec.scratch_bytes(decoded_bytes)).max().unwrap_or(0);
-        let copies = if self.0.is_empty() { 0 } else { decoded_bytes };
-        self.encoded_limit(decoded_bytes).saturating_add(copies).saturating_add(scratch)
-    }
-
-    /// Whether a damaged chunk is noticed.
-    pub fn has_checksum(&self) -> bool {
-        self.0
-            .iter()
-            .any(|codec| matches!(codec, ByteCodec::Crc32c | ByteCodec::Gzip | ByteCodec::Zlib | ByteCodec::Bz2))
+        let rooms = self.rooms(decoded_bytes);
+        // A checksum is cut off in place; every other codec has an output of its own.
+        let outputs = self.0.iter().zip(&rooms).filter(|(codec, _)| **codec != ByteCodec::Crc32c);
+        let stored = rooms.last().map_or(0, |room| room.bytes());
+        outputs.fold(stored.saturating_add(scratch), |sum, (_, room)| sum.saturating_add(room.bytes()))
     }
 
     pub fn describe(&self) -> String {
@@ -206,127 +204,20 @@ fn check_crc32c(encoded: Cow<'_, [u8]>) -> Result<Cow<'_, [u8]>, String> {
     })
 }
 
-/// How chunks are compressed on writing. Every choice ends in a checksum: zstd and gzip carry one, the others get crc32c.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// Level 1 to 22.
-    Zstd(i32),
-    /// Level 0 to 9, byte shuffle.
-    BloscZstd(u8),
-    /// Level 0 to 9, byte shuffle.
-    BloscLz4(u8),
-    /// Level 0 to 9.
-    Gzip(u8),
-    None,
-}
-
-impl Codec {
-    /// The codecs of Zarr v3 metadata, for samples of `sample_bytes`.
-    pub fn metadata(self, sample_bytes: usize) -> Vec<serde_json::Value> {
-        let shuffle = if sample_bytes > 1 { "shuffle" } else { "noshuffle" };
-        let blosc = |cname: &str, level: u8| {
-            serde_json::json!({"name": "blosc", "configuration": {
-                "cname": cname, "clevel": level, "shuffle": shuffle, "typesize": sample_bytes, "blocksize": 0}})
-        };
-        let crc32c = serde_json::json!({"name": "crc32c"});
-        match self {
-            Codec::Zstd(level) => {
-                vec![serde_json::json!({"name": "zstd", "configuration": {"level": level, "checksum": true}})]
-            }
-            Codec::BloscZstd(level) => vec![blosc("zstd", level), crc32c],
-            Codec::BloscLz4(level) => vec![blosc("lz4", level), crc32c],
-            Codec::Gzip(level) => vec![serde_json::json!({"name": "gzip", "configuration": {"level": level}})],
-            Codec::None => vec![crc32c],
-        }
-    }
-
-    /// Whether the level is one that the compressor knows.
-    pub fn check(self) -> Result<(), String> {
-        let (level, known) = match self {
-            Codec::Zstd(level) => (level, 1..=22),
-            Codec::BloscZstd(level) | Codec::BloscLz4(level) | Codec::Gzip(level) => (i32::from(level), 0..=9),
-            Codec::None => return Ok(()),
-        };
-        if known.contains(&level) {
-            return Ok(());
-        }
-        Err(format!("compression level {level} is outside {}..{}", known.start(), known.end()))
-    }
-
-    /// Encodes one chunk of samples of `sample_bytes`; the same bytes for the same input, always.
-    pub fn encode(self, raw: Vec<u8>, sample_bytes: usize) -> Result<Vec<u8>, String> {
-        match self {
-            Codec::Zstd(level) => encode_zstd(&raw, level),
-            Codec::Gzip(level) => encode_gzip(&raw, level),
-            Codec::BloscZstd(level) => encode_blosc(&raw, BloscCompressor::Zstd, level, sample_bytes).map(with_crc32c),
-            Codec::BloscLz4(level) => encode_blosc(&raw, BloscCompressor::LZ4, level, sample_bytes).map(with_crc32c),
-            Codec::None => Ok(with_crc32c(raw)),
-        }
-    }
-
-    /// Memory that encoding one chunk of `raw_bytes` takes: raw and stored bytes, and the compressor's tables.
-    pub fn encode_memory(self, raw_bytes: u64) -> u64 {
-        let tables = match self {
-            Codec::Zstd(level) => zstd_tables(level, raw_bytes),
-            Codec::BloscZstd(level) => zstd_tables(i32::from(level) * 2 + 4, raw_bytes) + raw_bytes.min(24 << 20),
-            Codec::BloscLz4(_) => raw_bytes.min(24 << 20) + (512 << 10),
-            Codec::Gzip(_) => 512 << 10,
-            Codec::None => 0,
-        };
-        raw_bytes.saturating_mul(2).saturating_add(raw_bytes / 16).saturating_add(64 << 10).saturating_add(tables)
-    }
-}
-
-/// Match-finder tables of zstd 1.5 by level, for inputs of known size.
-fn zstd_tables(level: i32, raw_bytes: u64) -> u64 {
-    let by_level: u64 = match level {
-        ..=4 => 4 << 20,
-        5..=9 => 16 << 20,
-        10..=15 => 48 << 20,
-        _ => 160 << 20,
-    };
-    by_level.min(raw_bytes.saturating_mul(16).saturating_add(1 << 20))
-}
-
-fn with_crc32c(mut bytes: Vec<u8>) -> Vec<u8> {
-    let sum = crc32c::crc32c(&bytes);
-    bytes.extend_from_slice(&sum.to_le_bytes());
-    bytes
-}
-
-fn encode_zstd(raw: &[u8], level: i32) -> Result<Vec<u8>, String> {
-    let mut compressor = zstd::bulk::Compressor::new(level).map_err(|e| e.to_string())?;
-    compressor.include_checksum(true).map_err(|e| e.to_string())?;
-    let mut encoded = reserve(zstd::zstd_safe::compress_bound(raw.len()) as u64)?;
-    compressor.compress_to_buffer(raw, &mut encoded).map_err(|e| e.to_string())?;
-    encoded.shrink_to_fit();
-    Ok(encoded)
-}
-
-fn encode_gzip(raw: &[u8], level: u8) -> Result<Vec<u8>, String> {
-    let mut encoded = Vec::new();
-    let encoder = flate2::bufread::GzEncoder::new(raw, flate2::Compression::new(u32::from(level)));
-    let mut encoder = encoder;
-    encoder.read_to_end(&mut encoded).map_err(|e| e.to_string())?;
-    Ok(encoded)
-}
-
-fn encode_blosc(raw: &[u8], inner: BloscCompressor, level: u8, sample_bytes: usize) -> Result<Vec<u8>, String> {
-    let level = BloscCompressionLevel::try_from(level).map_err(|_| format!("no level {level}"))?;
-    let shuffle = if sample_bytes > 1 { BloscShuffleMode::Shuffle } else { BloscShuffleMode::NoShuffle };
-    blosc_compress_bytes(raw, level, shuffle, sample_bytes, inner, 0, 1).map_err(|e| e.to_string())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::encode::{Codec, encode_gzip, encode_zstd, with_crc32c},
+        *,
+    };
 
     fn ramp(n: usize) -> Vec<u8> {
         (0..n).map(|i| (i / 7) as u8).collect()
     }
 
     fn written() -> [(Codec, Chain); 5] {
-        let blosc = |inner: &str| Chain(vec![ByteCodec::Blosc { inner: inner.into() }, ByteCodec::Crc32c]);
+        let blosc =
+            |inner: &str| Chain(vec![ByteCodec::Blosc { inner: inner.into(), block_bytes: 0 }, ByteCodec::Crc32c]);
         [
             (Codec::Zstd(3), Chain(vec![ByteCodec::Zstd])),
             (Codec::BloscZstd(5), blosc("zstd")),

@@ -71,6 +71,11 @@ impl ShardIndex {
         ShardIndex { entries: Vec::new(), file_bytes: 0 }
     }
 
+    /// Size of the shard.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
     /// Offset and length of inner chunk `slot`; `None` where it is absent.
     ///
     /// # Errors

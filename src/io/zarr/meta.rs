@@ -81,7 +81,7 @@ impl ArrayMeta {
         check_extents(path, "chunk shape", &self.object, dims, sample_bytes)?;
         check_extents(path, "inner chunk shape", &self.chunk, dims, sample_bytes)?;
         for d in 0..dims {
-            if self.object[d] % self.chunk[d] != 0 {
+            if !self.object[d].is_multiple_of(self.chunk[d]) {
                 let expected = format!("a divisor of the shard's {:?}", self.object);
                 return Err(Error::malformed(path, "inner chunk shape", format!("{:?}", self.chunk), expected));
             }

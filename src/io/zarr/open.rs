@@ -114,6 +114,9 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<ZarrFile> {
         [0, 1, 2].map(|a| Placed { scale: own[a].scale * factors[a], translation: own[a].translation * factors[a] })
     };
     let spatial = in_unit(&placed);
+    if spatial.iter().any(|p| p.scale == 0.0 || !p.scale.is_finite() || !p.translation.is_finite()) {
+        return Err(Error::malformed(&path, "scale (z, y, x)", format!("{:?}", spatial.map(|p| p.scale)), "not 0"));
+    }
     let shape = dims.spatial(&located.meta.shape, 1);
     let mut grid = place::grid(shape, spatial, unit);
     let nifti = match own_attribute(&located, &in_unit, spatial, &grid) {
@@ -222,6 +225,8 @@ fn locate_level(path: &Path, attributes: Map<String, Value>, level: usize) -> Re
 
 /// The image that lists this array as a level, up to four folders above; else the array by itself.
 fn locate_parent(path: &Path, meta: ArrayMeta, array_attributes: Map<String, Value>) -> Result<Located> {
+    let absolute = std::path::absolute(path).map_err(Error::io("open", path))?;
+    let path = absolute.as_path();
     for ancestor in path.ancestors().skip(1).take(ANCESTORS) {
         let Ok(below) = path.strip_prefix(ancestor) else { break };
         let Some(Node::Group { attributes }) = node::read(ancestor)? else { continue };

@@ -7,6 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fs::{self, File, OpenOptions},
+    io::ErrorKind,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
@@ -153,7 +154,7 @@ impl Assembler {
     fn keep(&self, path: &Path, shard: &mut Shard, turn: u64, bytes: Vec<u8>) -> Result<()> {
         let len = bytes.len() as u64;
         let waiting = self.early_bytes.fetch_add(len, Ordering::Relaxed).saturating_add(len);
-        let early = if waiting <= self.early_limit {
+        let early = if waiting <= self.early_limit || bytes.is_empty() {
             Early::Memory(bytes)
         } else {
             self.early_bytes.fetch_sub(len, Ordering::Relaxed);
@@ -169,9 +170,13 @@ impl Assembler {
 
 /// Index and rename; the bytes of the index. A shard without chunks is not written.
 fn complete(path: &Path, shard: &mut Shard) -> Result<u64> {
-    if shard.side_bytes > 0 {
-        let side = side_path(path);
-        fs::remove_file(&side).map_err(Error::io("remove", &side))?;
+    // Also one that a killed run left.
+    let side = side_path(path);
+    match fs::remove_file(&side) {
+        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Err(Error::io("remove", &side)(e));
+        }
+        _ => {}
     }
     if shard.part_bytes == 0 {
         return Ok(0);
@@ -222,7 +227,7 @@ mod tests {
     /// Chunk contents of different lengths, every fifth left out.
     fn content(at: [u64; 3]) -> Vec<u8> {
         let n = at[0] * 49 + at[1] * 7 + at[2];
-        if n % 5 == 0 { Vec::new() } else { vec![n as u8; (n % 13 + 1) as usize] }
+        if n.is_multiple_of(5) { Vec::new() } else { vec![n as u8; (n % 13 + 1) as usize] }
     }
 
     /// Assembles an edge shard of 2x3x2 chunks out of 3x3x4 in the order of `keys`; the shard's bytes.

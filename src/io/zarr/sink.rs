@@ -109,7 +109,8 @@ impl<T: Voxel> ZarrSink<T> {
         let [_, cy, cx] = self.target.chunk.map(|extent| extent as usize * size);
         let (row_bytes, plane_bytes) = (cx, cy / size * cx);
         let total = self.target.chunk_bytes() as usize;
-        let mut bytes = Vec::with_capacity(total);
+        // Four more for a checksum.
+        let mut bytes = Vec::with_capacity(total + 4);
         let mut nans = 0;
         for (plane, z) in (unit.lo[0]..unit.hi[0]).enumerate() {
             for (line, y) in (unit.lo[1]..unit.hi[1]).enumerate() {

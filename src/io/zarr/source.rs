@@ -122,7 +122,9 @@ impl<T: Voxel> ZarrSource<T> {
             return store.get_partial(&place.key, ByteRange::FromStart(0, Some(len))).map_err(|e| place.error(len, e));
         };
         let index = self.index(place)?;
-        let Some((offset, len)) = index.entry(slot).map_err(|what| place.error(0, what))? else { return Ok(None) };
+        let Some((offset, len)) = index.entry(slot).map_err(|what| place.error(index.file_bytes(), what))? else {
+            return Ok(None);
+        };
         if len > limit {
             return Err(refuse(len));
         }
@@ -159,19 +161,25 @@ impl<T: Voxel> ZarrSource<T> {
         ShardIndex::parse(&stored, shard, file_bytes).map_err(|what| place.error(file_bytes, what))
     }
 
-    /// First sample of each member of group `group` within a decoded chunk, in the order of the members.
-    fn member_offsets(&self, group: u64) -> Vec<usize> {
+    /// How many of each outer axis the chunks of `group` hold, and the distance in samples of neighbours along it.
+    fn member_extents(&self, group: u64) -> Vec<(u64, u64)> {
         let strides = self.file.meta.strides();
         let outer = &self.file.layout.outer;
         let chunk = self.chunk_at(group, Region::EMPTY);
-        let mut offsets = vec![0usize];
-        for (n, &d) in self.file.dims.outer.iter().enumerate() {
-            let extent = outer.chunk[n].min(outer.axes[n].len.saturating_sub(chunk[d] * outer.chunk[n]));
-            let step = strides[d] as usize;
-            offsets = offsets.iter().flat_map(|&o| (0..extent as usize).map(move |i| o + i * step)).collect();
-        }
-        offsets
+        let extent = |(n, &d): (usize, &usize)| {
+            (outer.chunk[n].min(outer.axes[n].len.saturating_sub(chunk[d] * outer.chunk[n])), strides[d])
+        };
+        self.file.dims.outer.iter().enumerate().map(extent).collect()
     }
+}
+
+/// First sample of each member of a group within a decoded chunk, in the order of the members.
+fn member_offsets(extents: &[(u64, u64)]) -> Vec<usize> {
+    let mut offsets = vec![0usize];
+    for &(extent, step) in extents {
+        offsets = offsets.iter().flat_map(|&o| (0..extent as usize).map(move |i| o + i * step as usize)).collect();
+    }
+    offsets
 }
 
 fn decoded<'a>(file: &ZarrFile, bytes: &'a [u8]) -> Decoded<'a> {
@@ -185,8 +193,9 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
     }
 
     fn read(&self, group: u64, mut into: BlockMut<'_, T>) -> Result<()> {
-        let offsets = self.member_offsets(group);
-        if into.volumes != offsets.len() || into.region != self.chunk_region(into.region) {
+        let extents = self.member_extents(group);
+        let members = extents.iter().fold(1u64, |n, (extent, _)| n.saturating_mul(*extent));
+        if into.volumes as u64 != members || into.region != self.chunk_region(into.region) {
             let what =
                 format!("region {} x {} is not one chunk of {}", into.region, into.volumes, self.file.path.display());
             return Err(Error::usage(what));
@@ -201,7 +210,7 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
         let bytes = self.file.meta.chain.decode(&stored, chunk_bytes);
         let bytes = bytes.map_err(|what| place.error(stored.len() as u64, what))?;
         let chunk = decoded(&self.file, &bytes);
-        for (n, first) in offsets.into_iter().enumerate() {
+        for (n, first) in member_offsets(&extents).into_iter().enumerate() {
             chunk.copy_volume(first, n, &mut into);
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{codec::Codec, sample::v3_name, shard::Assembler};
+use super::{encode::Codec, sample::v3_name, shard::Assembler};
 use crate::{
     error::{Error, Result},
     geometry::Grid,
@@ -95,7 +95,7 @@ impl ZarrTarget {
             return Err(Error::usage(format!("chunk {:?} has 2 GiB or more", self.chunk)));
         }
         if let Some(shard) = self.shard {
-            if (0..3).any(|a| shard[a] == 0 || shard[a] % self.chunk[a] != 0) {
+            if (0..3).any(|a| shard[a] == 0 || !shard[a].is_multiple_of(self.chunk[a])) {
                 return Err(Error::usage(format!("shard {shard:?} is not a multiple of chunk {:?}", self.chunk)));
             }
             let needed: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(target.chunk[a]));
@@ -184,7 +184,9 @@ impl ZarrTarget {
             ..OmeAxis::default()
         }));
         let [x, y, z] = self.grid.origin();
-        let scale = order.iter().map(outer).map(|axis| axis.step).chain(self.spatial_scale());
+        // A step of 0 is what NIfTI headers say where there is none; a scale must not be 0.
+        let step = |axis: &Axis| if axis.step == 0.0 { 1.0 } else { axis.step };
+        let scale = order.iter().map(outer).map(step).chain(self.spatial_scale());
         let translation = order.iter().map(outer).map(|axis| axis.start).chain([z, y, x]);
         let transformations =
             vec![Transformation::scale(scale.collect()), Transformation::translation(translation.collect())];

@@ -64,7 +64,8 @@ pub fn byte_codec(path: &Path, step: &Value, name_key: &str, configuration: &Val
     Ok(match name.strip_prefix("numcodecs.").unwrap_or(name) {
         "blosc" => {
             let inner = configuration.get("cname").and_then(Value::as_str).unwrap_or("lz4");
-            ByteCodec::Blosc { inner: inner.to_string() }
+            let block_bytes = configuration.get("blocksize").and_then(Value::as_u64).unwrap_or(0);
+            ByteCodec::Blosc { inner: inner.to_string(), block_bytes }
         }
         "zstd" => ByteCodec::Zstd,
         "gzip" => ByteCodec::Gzip,

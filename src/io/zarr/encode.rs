@@ -1,0 +1,120 @@
+//! Compressors of chunks that are written: deterministic, and always with a checksum.
+
+use std::io::Read;
+
+use zarrs::array::codec::{BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes};
+
+use super::codec::reserve;
+
+/// How chunks are compressed on writing. Every choice ends in a checksum: zstd and gzip carry one, the others get crc32c.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Level 1 to 22.
+    Zstd(i32),
+    /// Level 0 to 9, byte shuffle.
+    BloscZstd(u8),
+    /// Level 0 to 9, byte shuffle.
+    BloscLz4(u8),
+    /// Level 0 to 9.
+    Gzip(u8),
+    None,
+}
+
+impl Codec {
+    /// The codecs of Zarr v3 metadata, for samples of `sample_bytes`.
+    pub fn metadata(self, sample_bytes: usize) -> Vec<serde_json::Value> {
+        let shuffle = if sample_bytes > 1 { "shuffle" } else { "noshuffle" };
+        let blosc = |cname: &str, level: u8| {
+            serde_json::json!({"name": "blosc", "configuration": {
+                "cname": cname, "clevel": level, "shuffle": shuffle, "typesize": sample_bytes, "blocksize": 0}})
+        };
+        let crc32c = serde_json::json!({"name": "crc32c"});
+        match self {
+            Codec::Zstd(level) => {
+                vec![serde_json::json!({"name": "zstd", "configuration": {"level": level, "checksum": true}})]
+            }
+            Codec::BloscZstd(level) => vec![blosc("zstd", level), crc32c],
+            Codec::BloscLz4(level) => vec![blosc("lz4", level), crc32c],
+            Codec::Gzip(level) => vec![serde_json::json!({"name": "gzip", "configuration": {"level": level}})],
+            Codec::None => vec![crc32c],
+        }
+    }
+
+    /// Whether the level is one that the compressor knows.
+    pub fn check(self) -> Result<(), String> {
+        let (level, known) = match self {
+            Codec::Zstd(level) => (level, 1..=22),
+            Codec::BloscZstd(level) | Codec::BloscLz4(level) | Codec::Gzip(level) => (i32::from(level), 0..=9),
+            Codec::None => return Ok(()),
+        };
+        if known.contains(&level) {
+            return Ok(());
+        }
+        Err(format!("compression level {level} is outside {}..{}", known.start(), known.end()))
+    }
+
+    /// Encodes one chunk of samples of `sample_bytes`; the same bytes for the same input, always.
+    pub fn encode(self, raw: Vec<u8>, sample_bytes: usize) -> Result<Vec<u8>, String> {
+        let mut encoded = match self {
+            Codec::Zstd(level) => encode_zstd(&raw, level),
+            Codec::Gzip(level) => encode_gzip(&raw, level),
+            Codec::BloscZstd(level) => encode_blosc(&raw, BloscCompressor::Zstd, level, sample_bytes).map(with_crc32c),
+            Codec::BloscLz4(level) => encode_blosc(&raw, BloscCompressor::LZ4, level, sample_bytes).map(with_crc32c),
+            Codec::None => Ok(with_crc32c(raw)),
+        }?;
+        // What waits to be written is counted by its length.
+        encoded.shrink_to_fit();
+        Ok(encoded)
+    }
+
+    /// Memory that encoding one chunk of `raw_bytes` takes: raw and stored bytes, and the compressor's tables.
+    pub fn encode_memory(self, raw_bytes: u64) -> u64 {
+        let tables = match self {
+            Codec::Zstd(level) => zstd_tables(level, raw_bytes),
+            Codec::BloscZstd(level) => zstd_tables(i32::from(level) * 2 + 4, raw_bytes.min(1 << 20)) + (2 << 20),
+            Codec::BloscLz4(_) => (2 << 20) + (512 << 10),
+            Codec::Gzip(_) => 512 << 10,
+            Codec::None => 0,
+        };
+        raw_bytes.saturating_mul(2).saturating_add(raw_bytes / 16).saturating_add(64 << 10).saturating_add(tables)
+    }
+}
+
+/// Match-finder tables of zstd 1.5 by level, for inputs of known size.
+fn zstd_tables(level: i32, raw_bytes: u64) -> u64 {
+    let by_level: u64 = match level {
+        ..=4 => 4 << 20,
+        5..=9 => 16 << 20,
+        10..=15 => 48 << 20,
+        16..=19 => 160 << 20,
+        _ => u64::MAX,
+    };
+    by_level.min(raw_bytes.saturating_mul(16).saturating_add(2 << 20))
+}
+
+pub(super) fn with_crc32c(mut bytes: Vec<u8>) -> Vec<u8> {
+    let sum = crc32c::crc32c(&bytes);
+    bytes.extend_from_slice(&sum.to_le_bytes());
+    bytes
+}
+
+pub(super) fn encode_zstd(raw: &[u8], level: i32) -> Result<Vec<u8>, String> {
+    let mut compressor = zstd::bulk::Compressor::new(level).map_err(|e| e.to_string())?;
+    compressor.include_checksum(true).map_err(|e| e.to_string())?;
+    let mut encoded = reserve(zstd::zstd_safe::compress_bound(raw.len()) as u64)?;
+    compressor.compress_to_buffer(raw, &mut encoded).map_err(|e| e.to_string())?;
+    Ok(encoded)
+}
+
+pub(super) fn encode_gzip(raw: &[u8], level: u8) -> Result<Vec<u8>, String> {
+    let mut encoded = reserve(raw.len() as u64 + raw.len() as u64 / 1000 + (64 << 10))?;
+    let mut encoder = flate2::bufread::GzEncoder::new(raw, flate2::Compression::new(u32::from(level)));
+    encoder.read_to_end(&mut encoded).map_err(|e| e.to_string())?;
+    Ok(encoded)
+}
+
+fn encode_blosc(raw: &[u8], inner: BloscCompressor, level: u8, sample_bytes: usize) -> Result<Vec<u8>, String> {
+    let level = BloscCompressionLevel::try_from(level).map_err(|_| format!("no level {level}"))?;
+    let shuffle = if sample_bytes > 1 { BloscShuffleMode::Shuffle } else { BloscShuffleMode::NoShuffle };
+    blosc_compress_bytes(raw, level, shuffle, sample_bytes, inner, 0, 1).map_err(|e| e.to_string())
+}
