@@ -92,7 +92,12 @@ impl<T: Voxel> StrictSink<T> {
         seen.sort_by_key(key);
         seen.dedup();
         let covered: u64 = seen.iter().map(|(_, unit)| unit.voxels()).sum();
-        assert_eq!(covered, self.layout.grid.voxels() * self.layout.outer.volumes(), "voxels written");
+        assert_eq!(
+            covered,
+            self.layout.grid.voxels() * self.layout.outer.volumes(),
+            "voxels written to {:?}: {seen:?}",
+            self.layout
+        );
         self.inner.into_voxels()
     }
 }
