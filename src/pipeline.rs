@@ -92,7 +92,8 @@ pub fn run<T: Voxel>(
             });
         }
         drop(finished);
-        // Should `on_progress` panic, dropping `outcomes` ends the workers.
+        // Owned in here: should `on_progress` panic, dropping it ends the workers before the scope waits for them.
+        let outcomes = outcomes;
         loop {
             match outcomes.recv_timeout(POLL) {
                 Ok(()) | Err(RecvTimeoutError::Timeout) => on_progress(&shared.tally.progress()),

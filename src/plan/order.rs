@@ -64,13 +64,13 @@ impl Order {
             return None;
         }
         match after {
-            None => Some(self.first(&self.levels, [0; 3], lo)),
-            Some(after) => self.successor(&self.levels, [0; 3], after, lo, hi),
+            None => Some(Order::first(&self.levels, [0; 3], lo)),
+            Some(after) => Order::successor(&self.levels, [0; 3], [u64::MAX; 3], after, lo, hi),
         }
     }
 
     /// The first block of the box within the part that starts at `start`; the box reaches into that part.
-    fn first(&self, levels: &[Level], mut start: [u64; 3], lo: [u64; 3]) -> [u64; 3] {
+    fn first(levels: &[Level], mut start: [u64; 3], lo: [u64; 3]) -> [u64; 3] {
         for level in levels {
             let a = level.axis;
             let offset = lo[a].saturating_sub(start[a]);
@@ -79,25 +79,24 @@ impl Order {
         start
     }
 
-    /// The first block of the box after `after`, which lies in the part that starts at `start`.
+    /// The first block of the box after `after`, which lies in the part `start..ends`.
     fn successor(
-        &self,
         levels: &[Level],
         start: [u64; 3],
+        ends: [u64; 3],
         after: [u64; 3],
         lo: [u64; 3],
         hi: [u64; 3],
     ) -> Option<[u64; 3]> {
         let (level, rest) = levels.split_first()?;
         let (a, width) = (level.axis, level.width);
-        // The part's end on this axis is known from the levels before: it is where the parent part ends.
-        let parent_end = self.part_end(levels, start, a);
-        let digit = (after[a] - start[a]) / width;
-        let mut part = start;
-        part[a] = start[a] + digit * width;
-        let meets = |from: u64| from.max(lo[a]) < (from + width).min(parent_end).min(hi[a]);
+        let end_of = |from: u64| from.saturating_add(width).min(ends[a]);
+        let meets = |from: u64| from.max(lo[a]) < end_of(from).min(hi[a]);
+        let (mut part, mut part_ends) = (start, ends);
+        part[a] = start[a] + (after[a] - start[a]) / width * width;
+        part_ends[a] = end_of(part[a]);
         if meets(part[a])
-            && let Some(found) = self.successor(rest, part, after, lo, hi)
+            && let Some(found) = Order::successor(rest, part, part_ends, after, lo, hi)
         {
             return Some(found);
         }
@@ -112,16 +111,7 @@ impl Order {
         // Every other axis must still meet the box within its part.
         let mut next = start;
         next[a] = from;
-        Some(self.first(rest, next, lo))
-    }
-
-    /// Where the part on `axis` that the levels before `levels` have cut ends.
-    fn part_end(&self, levels: &[Level], start: [u64; 3], axis: usize) -> u64 {
-        let before = &self.levels[..self.levels.len() - levels.len()];
-        match before.iter().rev().find(|level| level.axis == axis) {
-            Some(level) => start[axis].saturating_add(level.width),
-            None => u64::MAX,
-        }
+        Some(Order::first(rest, next, lo))
     }
 }
 

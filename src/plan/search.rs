@@ -22,7 +22,6 @@ struct Candidate {
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
     let mut best: Option<Plan> = None;
-    let mut smallest: Option<(u64, [u64; 3], u64)> = None;
     let mut steps_left = SEARCH_STEPS;
     for candidate in candidates(request) {
         let touch = Touch::new(request, candidate.block);
@@ -32,23 +31,44 @@ pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
             for order in &candidate.orders {
                 let trial = Trial { request, touch: &touch, order, workers, pieces, memory };
                 let least = memory.total().saturating_add(trial.least_window());
-                if smallest.is_none_or(|(bytes, ..)| least < bytes) {
-                    smallest = Some((least, candidate.block, trial.least_window()));
-                }
                 if least > request.budget.memory_bytes || steps_left == 0 {
                     continue;
                 }
-                let Some(plan) = trial.dry_run(&mut steps_left, &mut smallest) else { continue };
+                let Some(plan) = trial.dry_run(&mut steps_left) else { continue };
                 if best.as_ref().is_none_or(|best| plan.cost < best.cost) {
                     best = Some(plan);
                 }
             }
         }
     }
-    best.ok_or_else(|| {
-        let (smallest_bytes, block, window_bytes) = smallest.unwrap_or((u64::MAX, [0; 3], 0));
-        PlanError::TooSmall { memory_bytes: request.budget.memory_bytes, smallest_bytes, block, window_bytes }
-    })
+    best.ok_or_else(|| refusal(request))
+}
+
+/// The smallest budget that works: one worker, a gate of one block, and the chunks that such a walk holds at least.
+fn refusal(request: &Request<'_>) -> PlanError {
+    let mut smallest = (u64::MAX, [0; 3], 0);
+    let mut steps_left = SEARCH_STEPS;
+    for candidate in candidates(request) {
+        let touch = Touch::new(request, candidate.block);
+        for piece_bytes in PIECE_BYTES {
+            let workers = Workers { count: 1, gate: 1 };
+            let pieces = Pieces::new(request.footprint, candidate.block, voxel_bytes(request), piece_bytes);
+            let memory = Memory::without_window(request, candidate.block, pieces.bytes, workers);
+            for order in &candidate.orders {
+                let trial = Trial { request, touch: &touch, order, workers, pieces, memory };
+                let needed = |window: u64| memory.total().saturating_add(window);
+                if needed(trial.least_window()) >= smallest.0 {
+                    continue;
+                }
+                let Some(window) = trial.smallest_window(&mut steps_left) else { continue };
+                if needed(window) < smallest.0 {
+                    smallest = (needed(window), candidate.block, window);
+                }
+            }
+        }
+    }
+    let (smallest_bytes, block, window_bytes) = smallest;
+    PlanError::TooSmall { memory_bytes: request.budget.memory_bytes, smallest_bytes, block, window_bytes }
 }
 
 fn voxel_bytes(request: &Request<'_>) -> u64 {
@@ -154,18 +174,26 @@ impl Trial<'_> {
     }
 
     /// Walks the schedule with all the memory that is left for the window.
-    fn dry_run(&self, steps_left: &mut u64, smallest: &mut Option<(u64, [u64; 3], u64)>) -> Option<Plan> {
+    fn dry_run(&self, steps_left: &mut u64) -> Option<Plan> {
         let left = self.request.budget.memory_bytes - self.memory.total();
-        let (totals, exact) = match self.walk(left, steps_left) {
-            Some(walked) => walked,
-            None => {
-                self.note_smallest(steps_left, smallest);
-                return None;
-            }
-        };
+        let (totals, exact) = self.walk(left, steps_left)?;
         let window_bytes = totals.most_held * self.touch.chunk_bytes;
         let memory = Memory { window: window_bytes, ..self.memory };
         Some(self.plan(totals, exact, window_bytes, memory))
+    }
+
+    /// The window that this trial works with, where its gate is a single block.
+    ///
+    /// Streams cannot be read again: for them it is all that is alive at once, which only a walk can tell.
+    fn smallest_window(&self, steps_left: &mut u64) -> Option<u64> {
+        if self.touch.access != Access::Ascending {
+            return Some(self.least_window());
+        }
+        if *steps_left == 0 {
+            return None;
+        }
+        let (totals, _) = self.walk(u64::MAX, steps_left)?;
+        Some(totals.most_held * self.touch.chunk_bytes)
     }
 
     /// Totals of the walk, extrapolated where it is long; `None` when the window is too small.
@@ -189,23 +217,6 @@ impl Trial<'_> {
         totals.distinct = (totals.distinct as f64 * scale) as u64;
         totals.blocks = blocks;
         Some((totals, false))
-    }
-
-    /// What this trial would have needed: for streams the most that is alive at once, else the pinned chunks.
-    fn note_smallest(&self, steps_left: &mut u64, smallest: &mut Option<(u64, [u64; 3], u64)>) {
-        if self.touch.access != Access::Ascending {
-            return;
-        }
-        if let Some((totals, _)) = self.walk(u64::MAX, steps_left) {
-            let window = totals.most_held * self.touch.chunk_bytes;
-            let needed = self.memory.total().saturating_add(window);
-            // The bound from a single block was too low for this trial; it must not stand as the answer.
-            let stands =
-                smallest.is_some_and(|(bytes, ..)| bytes > self.request.budget.memory_bytes && bytes <= needed);
-            if !stands {
-                *smallest = Some((needed, self.touch.block, window));
-            }
-        }
     }
 
     fn blocks(&self) -> u64 {

@@ -189,10 +189,11 @@ impl<'a> Walk<'a> {
                 break;
             }
             self.spent.pop_front();
+            // A chunk of a stream that is loaded for its only block stands here twice.
             if let Some(held) = self.held.remove(&chunk) {
                 self.by_next_use.remove(&(held.next_use, chunk));
+                step.frees.push(chunk);
             }
-            step.frees.push(chunk);
         }
     }
 

@@ -193,10 +193,11 @@ impl<T: Voxel> Piece<'_, T> {
         let [_, ty, tx] = self.extents.target;
         let (plane_len, ring_len) = (ty * tx, self.extents.ring as i64);
         let slot = |z: i64| (z.rem_euclid(ring_len) as usize) * plane_len;
-        let mut newest = i64::MIN;
+        // Taps do not begin in ascending order: a whole index is a single tap, its neighbours reach back behind it.
+        let mut newest = self.source.region.lo[0] - 1;
         for i in self.op.plane_order(&self.inside[0]) {
             let (first, weights) = self.op.tables[0].at(i);
-            for z in first.max(newest.saturating_add(1))..first + weights.len() as i64 {
+            for z in newest + 1..first + weights.len() as i64 {
                 let at = slot(z);
                 self.source_plane(z, &mut ring[at..at + plane_len]);
                 newest = z;

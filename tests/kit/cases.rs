@@ -1,0 +1,103 @@
+//! Random requests: permutations, flips, up, down and mixed, borders and the far outside.
+
+use reslice::{
+    geometry::{AxisMap, Mapping},
+    region::Region,
+    resample::{KernelShape, OpRequest, Outside},
+    voxel::Rounding,
+};
+
+use super::rng::Rng;
+
+/// A request and the shape of the source it is about.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub request: OpRequest,
+    pub source_shape: [u64; 3],
+}
+
+pub const LANCZOS: [KernelShape; 5] = [
+    KernelShape::Lanczos { lobes: 2 },
+    KernelShape::Lanczos { lobes: 3 },
+    KernelShape::Lanczos { lobes: 4 },
+    KernelShape::Lanczos { lobes: 5 },
+    KernelShape::Lanczos { lobes: 6 },
+];
+
+pub const SHAPES: [[u64; 3]; 6] = [[13, 11, 17], [20, 23, 29], [1, 7, 13], [5, 1, 11], [3, 19, 1], [1, 1, 1]];
+
+pub fn kernels() -> Vec<Option<KernelShape>> {
+    let some = [KernelShape::Linear, KernelShape::CatmullRom].into_iter().chain(LANCZOS).map(Some);
+    std::iter::once(None).chain(some).collect()
+}
+
+/// The same grid, every voxel looking at itself.
+pub fn identity(kernel: Option<KernelShape>, shape: [u64; 3]) -> Case {
+    let map = |source_axis| AxisMap { source_axis, scale: 1.0, offset: 0.0 };
+    Case { request: request(kernel, [map(0), map(1), map(2)], shape, shape), source_shape: shape }
+}
+
+pub fn request(
+    kernel: Option<KernelShape>,
+    maps: [AxisMap; 3],
+    target_shape: [u64; 3],
+    source_shape: [u64; 3],
+) -> OpRequest {
+    OpRequest {
+        kernel,
+        antialias: false,
+        mapping: Mapping::AxisAligned(maps),
+        target_shape,
+        bounds: Region::of_shape(source_shape),
+        outside: Outside::Value(0.0),
+        rounding: Rounding::Nearest,
+    }
+}
+
+/// Steps `ratio[t]` along each target axis, permuted and flipped, covering the source with `margin` voxels beyond it.
+pub fn resized(
+    kernel: Option<KernelShape>,
+    source_shape: [u64; 3],
+    permutation: [usize; 3],
+    ratio: [f64; 3],
+    shift: f64,
+) -> Case {
+    let mut target_shape = [0; 3];
+    let maps = std::array::from_fn(|t| {
+        let len = source_shape[permutation[t]];
+        target_shape[t] = ((len as f64 / ratio[t].abs()).round() as u64).max(1);
+        let first = if ratio[t] < 0.0 { (len - 1) as f64 } else { 0.0 };
+        AxisMap { source_axis: permutation[t], scale: ratio[t], offset: first + shift }
+    });
+    Case { request: request(kernel, maps, target_shape, source_shape), source_shape }
+}
+
+/// Anything that is axis-aligned.
+pub fn random(kernel: Option<KernelShape>, rng: &mut Rng) -> Case {
+    let source_shape = *rng.one_of(&SHAPES);
+    let permutation = rng.permutation();
+    let kind = rng.below(4);
+    let ratio = std::array::from_fn(|_| {
+        let size = match (kind, rng.below(2)) {
+            (0, _) | (2, 0) => rng.between(0.4, 1.0),
+            (1, _) | (2, _) => rng.between(1.0, 4.5),
+            _ => *rng.one_of(&[0.5, 1.0, 2.0, 1.5]),
+        };
+        if rng.below(3) == 0 { -size } else { size }
+    });
+    let shift = *rng.one_of(&[0.0, 0.25, -0.5, 1.3, -2.7]);
+    let mut case = resized(kernel, source_shape, permutation, ratio, shift);
+    case.request.antialias = kernel.is_some() && rng.below(2) == 0;
+    case.request.outside = *rng.one_of(&[Outside::Value(0.0), Outside::Value(7.0), Outside::Edge]);
+    case.request.rounding = *rng.one_of(&[Rounding::Nearest, Rounding::Truncate]);
+    if rng.below(4) == 0 {
+        case.request.bounds = sub_box(source_shape, rng);
+    }
+    case
+}
+
+/// A box within a grid of this shape, not empty.
+pub fn sub_box(shape: [u64; 3], rng: &mut Rng) -> Region {
+    let lo: [i64; 3] = shape.map(|n| rng.below(n) as i64);
+    Region::new(lo, std::array::from_fn(|a| rng.within(lo[a] as u64 + 1, shape[a]) as i64))
+}

@@ -1,0 +1,11 @@
+//! What the contract tests share: seeds, a timeout, volumes, the naive reference, and wrappers that count or break.
+#![allow(dead_code)]
+
+pub mod cases;
+pub mod counted;
+pub mod faulty;
+pub mod reference;
+pub mod rng;
+pub mod runs;
+pub mod timeout;
+pub mod volumes;

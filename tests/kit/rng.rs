@@ -1,0 +1,57 @@
+//! Random numbers from a seed that is printed and can be set.
+
+/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every machine.
+#[derive(Clone, Debug)]
+pub struct Rng(u64);
+
+impl Rng {
+    /// Seeded by `RESLICE_SEED`, or by a fixed number; the seed is shown when the test fails.
+    pub fn new(test: &str) -> Rng {
+        let seed = seed();
+        eprintln!("{test}: RESLICE_SEED={seed}");
+        Rng(test.bytes().fold(seed, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)))
+    }
+
+    pub fn of(seed: u64) -> Rng {
+        Rng(seed)
+    }
+
+    pub fn bits(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Uniform in `0..n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.bits() % n.max(1)
+    }
+
+    /// Uniform in `lo..=hi`.
+    pub fn within(&mut self, lo: u64, hi: u64) -> u64 {
+        lo + self.below(hi - lo + 1)
+    }
+
+    /// Uniform in `0..1`.
+    pub fn unit(&mut self) -> f64 {
+        (self.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    pub fn between(&mut self, lo: f64, hi: f64) -> f64 {
+        lo + self.unit() * (hi - lo)
+    }
+
+    pub fn one_of<'a, V>(&mut self, values: &'a [V]) -> &'a V {
+        &values[self.below(values.len() as u64) as usize]
+    }
+
+    pub fn permutation(&mut self) -> [usize; 3] {
+        *self.one_of(&[[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]])
+    }
+}
+
+fn seed() -> u64 {
+    std::env::var("RESLICE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_190_523)
+}
