@@ -106,6 +106,11 @@ pub fn run<T: Voxel>(
         }
     });
     shared.halt.result()?;
+    let done = shared.tally.progress().blocks_done;
+    if done != pass.plan.blocks {
+        // Never to be seen: but a target with holes must not get its final name.
+        return Err(Error::Panic { message: format!("the schedule ended after {done} of {} blocks", pass.plan.blocks) });
+    }
     pass.sink.finish()?;
     let progress = Progress { decodes: shared.claims.decodes(), ..shared.tally.progress() };
     on_progress(&progress);

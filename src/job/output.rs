@@ -102,6 +102,8 @@ enum Recipe {
 
 /// What a target takes over from its source and reference.
 pub struct Heritage<'a> {
+    /// What the image is called: the source's name, so that the target's bytes do not depend on the target's name.
+    pub name: &'a str,
     pub input: &'a Input,
     /// The header whose form codes count: the reference's with `--like`, else the source's.
     pub reference: Option<&'a Header>,
@@ -133,7 +135,7 @@ impl Output {
         };
         let (layout, recipe) = match format {
             Format::Zarr => {
-                let target = zarr_target(path, &layout, values, options, heritage);
+                let target = zarr_target(&layout, values, options, heritage);
                 (target.layout(path)?, Recipe::Zarr(Box::new(target)))
             }
             _ => {
@@ -203,7 +205,7 @@ fn nifti_prefix(
         Input::Zarr(_) => None,
     };
     let codes = form_codes(heritage);
-    let header = source.map_or_else(|| Header::new(nifti::Version::One), |file| file.header.clone());
+    let header = source.map_or_else(blank_header, |file| file.header.clone());
     let like = codes.map(|(sform_code, qform_code)| Header { sform_code, qform_code, ..header });
     let spec = TargetSpec {
         path,
@@ -220,6 +222,11 @@ fn nifti_prefix(
     Ok(nifti::target_header(&spec)?.1)
 }
 
+/// A header for voxels that never had one: three axes, millimetres.
+fn blank_header() -> Header {
+    Header { dim: [3, 1, 1, 1, 1, 1, 1, 1], xyzt_units: 2, ..Header::new(nifti::Version::One) }
+}
+
 /// The codes of the target's two forms: the reference's with `--like`, else the source's.
 fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
     if let Some(reference) = heritage.reference {
@@ -232,7 +239,6 @@ fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
 }
 
 fn zarr_target(
-    path: &Path,
     layout: &Layout,
     values: &Values,
     options: &TargetOptions,
@@ -252,7 +258,7 @@ fn zarr_target(
         chunk,
         shard,
         codec: options.codec,
-        name: path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default(),
+        name: heritage.name.to_string(),
         carried: match heritage.input {
             Input::Zarr(file) => file.carried.clone(),
             Input::Nifti(_) => Carried::default(),

@@ -1,5 +1,7 @@
 //! From a request to a job: the source opened, grid, mapping, values and target decided. Nothing is written.
 
+use std::path::Path;
+
 use super::{
     Format, GridChoice, Input, Interpolation, OutsideRequest, Request, Values,
     output::{Heritage, Output},
@@ -56,7 +58,9 @@ impl Job {
             rounding: request.rounding,
         };
         warn_of_aliasing(&request, &op, &mut warnings)?;
+        let name = image_name(&request.input);
         let heritage = Heritage {
+            name: &name,
             input: &input,
             reference: reference.as_ref().and_then(nifti_header),
             slices_resampled: source_grid.shape[0] != target.shape[0]
@@ -71,6 +75,14 @@ impl Job {
         };
         Ok(Job { request, input, source_grid, values, op, output, outside, warnings })
     }
+}
+
+/// The name of a file or folder without what says its format.
+fn image_name(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let endings = [".nii.gz", ".nii", ".hdr", ".img", ".ome.zarr", ".zarr"];
+    let ending = endings.into_iter().find(|ending| name.ends_with(ending)).unwrap_or("");
+    name[..name.len() - ending.len()].to_string()
 }
 
 fn reference(choice: &GridChoice) -> Result<Option<Input>> {

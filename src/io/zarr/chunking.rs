@@ -9,7 +9,7 @@ const LARGE_SHARD_BYTES: u64 = 512 << 20;
 ///
 /// Chunks have 128 voxels along each axis for samples of up to 2 bytes, 96 up to 4, else 64: 2 to 4 MiB; less where the
 /// volume is smaller. Shards double along their shortest axis until a file holds 128 MiB to 1 GiB; a small volume is one
-/// shard, and a volume of one chunk has no shard.
+/// shard.
 pub fn default_chunking(shape: [u64; 3], outer_volumes: u64, voxel_bytes: usize) -> ([u64; 3], Option<[u64; 3]>) {
     let edge = match voxel_bytes {
         0..=2 => 128,
@@ -18,9 +18,6 @@ pub fn default_chunking(shape: [u64; 3], outer_volumes: u64, voxel_bytes: usize)
     };
     let chunk = shape.map(|extent| extent.clamp(1, edge));
     let counts: [u64; 3] = std::array::from_fn(|a| shape[a].max(1).div_ceil(chunk[a]));
-    if counts == [1; 3] {
-        return (chunk, None);
-    }
     let bytes = |extent: [u64; 3]| extent.iter().fold(voxel_bytes as u64, |n, &e| n.saturating_mul(e));
     let total = bytes(shape).saturating_mul(outer_volumes.max(1));
     let wanted = if total > 1 << 40 { LARGE_SHARD_BYTES } else { SHARD_BYTES };
@@ -57,8 +54,8 @@ mod tests {
 
     #[test]
     fn small_volumes_are_one_shard_or_one_chunk() {
-        assert_eq!(default_chunking([20, 23, 29], 100, 2), ([20, 23, 29], None));
-        assert_eq!(default_chunking([1, 1, 1], 1, 8), ([1, 1, 1], None));
+        assert_eq!(default_chunking([20, 23, 29], 100, 2), ([20, 23, 29], Some([20, 23, 29])));
+        assert_eq!(default_chunking([1, 1, 1], 1, 8), ([1, 1, 1], Some([1, 1, 1])));
         let (chunk, shard) = default_chunking([120, 512, 512], 1, 2);
         assert_eq!((chunk, shard), ([120, 128, 128], Some([120, 512, 512])));
         assert_eq!(default_chunking([0, u64::MAX, 5], u64::MAX, 8).0, [1, 64, 5]);
