@@ -130,6 +130,7 @@ fn simulate(setting: &Setting, plan: &Plan, touch: &Touch) -> Walked {
     }
     assert_eq!(voxels, touch.target.voxels() * setting.target.outer.volumes(), "{what}");
     assert_eq!((seen.len() as u64, walked.decodes), (plan.blocks, plan.totals.decodes), "{what}");
+    assert_eq!(touch.needed_chunks(), plan.totals.distinct, "{what}");
     walked
 }
 
@@ -232,13 +233,15 @@ fn large_volumes_plan_in_seconds() {
 #[test]
 fn regression_extrapolated_plans_can_be_walked() {
     within(60, || {
-        let shape = [24, 1200, 1200];
+        let shape = [24, 1400, 1400];
         let case = cases::resized(Some(KernelShape::Linear), shape, [0, 1, 2], [1.0, 1.0, 1.0], 0.25);
-        let source = volumes::layout(Dtype::U16, shape, Access::Ascending, [8, 1200, 1200]);
-        let target = target_layout::<u16>(&case, &source, Access::Chunked, [4, 4, 4]);
+        let source = volumes::layout(Dtype::U16, shape, Access::Ascending, [8, 1400, 1400]);
+        let mut target = target_layout::<u16>(&case, &source, Access::Chunked, [4, 4, 4]);
+        target.shard = Some([4, 4, 4]);
         let setting = Setting::new(case, source, target);
         let request = setting.request(256 << 20, 1);
         let plan = Plan::new(&request).unwrap();
+        assert!(!plan.exact);
         let touch = plan.touch(&request);
         let mut walk = plan.walk(&touch);
         let mut blocks = 0;
