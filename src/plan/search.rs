@@ -181,7 +181,8 @@ impl Trial<'_> {
     fn dry_run(&self, steps_left: &mut u64) -> Option<Plan> {
         let left = self.request.budget.memory_bytes - self.memory.total();
         let (totals, exact) = self.walk(left, steps_left)?;
-        let chunks = totals.most_held;
+        // Where the walk was cut short, blocks that it did not see may need more: all that is left, then.
+        let chunks = if exact { totals.most_held } else { left / self.touch.chunk_bytes.max(1) };
         let window_bytes = chunks * self.touch.chunk_bytes;
         let memory = Memory { window: window_bytes, ..self.memory };
         Some(self.plan(totals, exact, window_bytes, memory))
