@@ -139,7 +139,7 @@ fn stalls_change_nothing() {
             for stage in STAGES {
                 let threads = rng.within(1, 5) as usize;
                 let budget = tight(&case, &storage.0, &storage.1, threads);
-                let outcome = run_faulty(&case, &voxels, &storage, budget, (stage, Fault::Stall(1500)), None);
+                let outcome = run_faulty(&case, &voxels, &storage, budget, (stage, Fault::Stall(400)), None);
                 assert!(outcome.result.is_ok(), "{:?} at {stage:?}", outcome.result);
                 assert!(outcome.voxels == expected && outcome.finishes == 1, "{stage:?} {storage:?}");
             }
@@ -196,7 +196,7 @@ fn a_stop_in_the_middle_ends_the_run() {
             let what = format!("{storage:?}");
             // Slow enough that the request to stop comes before the end.
             let outcome = within(20, move || {
-                run_faulty(&case, &voxels, &storage, budget, (Stage::Put, Fault::Stall(40_000)), Some(1))
+                run_faulty(&case, &voxels, &storage, budget, (Stage::Put, Fault::Stall(15_000)), Some(1))
             });
             match outcome.result {
                 Err(Error::Stopped { blocks_done, blocks }) => {
@@ -219,7 +219,7 @@ fn a_stop_before_the_start_writes_no_end() {
         for (source, target) in storages(&case) {
             let op = block_op::<f32>(&case.request).unwrap();
             let memory = MemorySource::new(source, voxels.clone());
-            let slow = FaultySource { inner: &memory, read: Trigger::new(Fault::Stall(400_000)), stop: None };
+            let slow = FaultySource { inner: &memory, read: Trigger::new(Fault::Stall(250_000)), stop: None };
             let strict = StrictSink::<f32>::new(target);
             let none = || Trigger::new(Fault::None);
             let sink = FaultySink { inner: &strict, encode: none(), put: none(), finish: none() };

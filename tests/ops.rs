@@ -107,8 +107,9 @@ fn source_regions_are_the_hull_of_the_taps() {
                 let op = block_op::<f64>(&case.request).unwrap();
                 for _ in 0..8 {
                     let piece = cases::sub_box(case.request.target_shape, &mut rng);
-                    let expected = reference::hull(&case.request, piece);
-                    assert_eq!(op.source_region(piece), expected, "{piece} of {case:?}");
+                    let (region, [least, most]) = (op.source_region(piece), reference::hulls(&case.request, piece));
+                    let fits = region.contains(&least) && most.contains(&region);
+                    assert!(fits, "{region}, not {least} to {most}, for {piece} of {case:?}");
                 }
             }
         }

@@ -34,6 +34,10 @@ pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
                 if least > request.budget.memory_bytes || steps_left == 0 {
                     continue;
                 }
+                // No walk decodes less than every chunk once: most orders need not be walked to know that they lose.
+                if best.as_ref().is_some_and(|best| trial.least_cost() >= best.cost) {
+                    continue;
+                }
                 let Some(plan) = trial.dry_run(&mut steps_left) else { continue };
                 if best.as_ref().is_none_or(|best| plan.cost < best.cost) {
                     best = Some(plan);
@@ -177,7 +181,9 @@ impl Trial<'_> {
     fn dry_run(&self, steps_left: &mut u64) -> Option<Plan> {
         let left = self.request.budget.memory_bytes - self.memory.total();
         let (totals, exact) = self.walk(left, steps_left)?;
-        let window_bytes = totals.most_held * self.touch.chunk_bytes;
+        // Where the walk was cut short, blocks that it did not see may need more: all that is left, then.
+        let chunks = if exact { totals.most_held } else { left / self.touch.chunk_bytes.max(1) };
+        let window_bytes = chunks * self.touch.chunk_bytes;
         let memory = Memory { window: window_bytes, ..self.memory };
         Some(self.plan(totals, exact, window_bytes, memory))
     }
@@ -224,14 +230,7 @@ impl Trial<'_> {
     }
 
     fn plan(&self, totals: WalkTotals, exact: bool, window_bytes: u64, memory: Memory) -> Plan {
-        let volumes = self.request.target.outer.volumes() as f64;
-        let sample = voxel_bytes(self.request) as f64;
-        let fetched = self.pieces.fetched_voxels * sample * volumes;
         let needed = self.request.footprint.source_region(self.touch.target).voxels() as f64;
-        let decoded = (totals.decodes * self.touch.chunk_bytes) as f64;
-        let written = self.touch.target.voxels() as f64 * sample * volumes;
-        // The last round of blocks keeps only some of the workers busy.
-        let rounds = totals.blocks.div_ceil(self.workers.count as u64) as f64;
         Plan {
             block: self.touch.block,
             blocks: totals.blocks,
@@ -243,7 +242,24 @@ impl Trial<'_> {
             totals,
             fetch_ratio: if needed > 0.0 { self.pieces.fetched_voxels / needed } else { 1.0 },
             exact,
-            cost: (fetched + written + DECODE_COST * decoded) / totals.blocks.max(1) as f64 * rounds,
+            cost: self.cost(totals.decodes),
         }
+    }
+
+    /// Relative time of a run with so many decodes.
+    fn cost(&self, decodes: u64) -> f64 {
+        let bytes_per_voxel = voxel_bytes(self.request) as f64 * self.request.target.outer.volumes() as f64;
+        let fetched = self.pieces.fetched_voxels * bytes_per_voxel;
+        let written = self.touch.target.voxels() as f64 * bytes_per_voxel;
+        let decoded = decodes as f64 * self.touch.chunk_bytes as f64;
+        // The last round of blocks keeps only some of the workers busy.
+        let rounds = self.blocks().div_ceil(self.workers.count as u64) as f64;
+        (fetched + written + DECODE_COST * decoded) / self.blocks().max(1) as f64 * rounds
+    }
+
+    /// A bound on the cost, without a walk.
+    fn least_cost(&self) -> f64 {
+        let are_products = (0..3).all(|t| self.request.footprint.source_axis(t).is_some());
+        self.cost(if are_products { self.touch.needed_chunks() } else { 0 })
     }
 }

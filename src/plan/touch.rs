@@ -129,6 +129,16 @@ impl Touch {
         (0..3).map(|s| (0..3).map(|t| longest(&self.reach[t][s])).min().unwrap_or(0)).product()
     }
 
+    /// Chunks that any block needs, all groups; an upper bound for ops whose regions are no products of intervals.
+    pub fn needed_chunks(&self) -> u64 {
+        if self.chunk_counts.is_none() {
+            return 0;
+        }
+        let is_used = |s: usize, c: usize| (0..3).all(|t| !self.used_by[t][s][c].is_empty());
+        let used = |s: usize| (0..self.used_by[0][s].len()).filter(|&c| is_used(s, c)).count() as u64;
+        (0..3).map(used).fold(self.outer.groups(), u64::saturating_mul)
+    }
+
     /// A box of blocks that holds all blocks that need this chunk: lower and upper corner, half-open.
     pub fn users(&self, chunk: [u64; 3]) -> ([u64; 3], [u64; 3]) {
         let (mut lo, mut hi) = ([0; 3], self.counts);

@@ -28,8 +28,16 @@ fn weight(shape: KernelShape, x: f64) -> f64 {
     }
 }
 
+/// Weights that small are 0, but for rounding.
+const ZERO: f64 = 1e-14;
+
 /// Source indices and weights that the target index `i` along target axis `t` looks at; `None` outside.
 pub fn taps(request: &OpRequest, t: usize, i: i64) -> Option<Vec<(i64, f64)>> {
+    taps_over(request, t, i, ZERO)
+}
+
+/// The same with the weights above `least`; all within the support, its ends included, where that is negative.
+fn taps_over(request: &OpRequest, t: usize, i: i64, least: f64) -> Option<Vec<(i64, f64)>> {
     let map = maps(request)[t];
     let (lo, hi) = (request.bounds.lo[map.source_axis], request.bounds.hi[map.source_axis]);
     let c = map.scale.mul_add(i as f64, map.offset);
@@ -44,22 +52,27 @@ pub fn taps(request: &OpRequest, t: usize, i: i64) -> Option<Vec<(i64, f64)>> {
         return Some(vec![(clamp((settled + 0.5).floor()), 1.0)]);
     };
     let stretch = if request.antialias { map.scale.abs().max(1.0) } else { 1.0 };
-    let reach = 7.0 * stretch;
+    let reach = if least < 0.0 { shape.support() * stretch + 1e-9 } else { 7.0 * stretch };
     let mut taps: Vec<(i64, f64)> = ((c - reach).ceil() as i64..=(c + reach).floor() as i64)
         .map(|k| (clamp(k as f64), weight(shape, (k as f64 - c) / stretch)))
-        .filter(|(_, w)| w.abs() > 1e-14)
+        .filter(|(_, w)| w.abs() > least)
         .collect();
     let sum: f64 = taps.iter().map(|(_, w)| w).sum();
     taps.iter_mut().for_each(|(_, w)| *w /= sum);
     Some(taps)
 }
 
-/// Source voxels that any voxel of `target` weighs.
-pub fn hull(request: &OpRequest, target: Region) -> Region {
+/// Source voxels that any voxel of `target` weighs: at least, and with weights that are 0 but for rounding.
+pub fn hulls(request: &OpRequest, target: Region) -> [Region; 2] {
+    [ZERO, -1.0].map(|least| hull(request, target, least))
+}
+
+fn hull(request: &OpRequest, target: Region, least: f64) -> Region {
     let mut region = Region::EMPTY;
     for t in 0..3 {
         let s = maps(request)[t].source_axis;
-        let seen = (target.lo[t]..target.hi[t]).filter_map(|i| taps(request, t, i)).flatten().map(|(k, _)| k);
+        let seen =
+            (target.lo[t]..target.hi[t]).filter_map(|i| taps_over(request, t, i, least)).flatten().map(|(k, _)| k);
         let (lo, hi) = seen.fold((i64::MAX, i64::MIN), |(lo, hi), k| (lo.min(k), hi.max(k)));
         if lo > hi {
             return Region::EMPTY;

@@ -52,6 +52,7 @@ impl Rng {
     }
 }
 
-fn seed() -> u64 {
+/// `RESLICE_SEED`, or a fixed number.
+pub fn seed() -> u64 {
     std::env::var("RESLICE_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(20_190_523)
 }
