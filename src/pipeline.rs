@@ -94,11 +94,8 @@ pub fn run<T: Voxel>(
         drop(finished);
         // Owned in here: should `on_progress` panic, dropping it ends the workers before the scope waits for them.
         let outcomes = outcomes;
-        loop {
-            match outcomes.recv_timeout(POLL) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => on_progress(&shared.tally.progress()),
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
+        while let Ok(()) | Err(RecvTimeoutError::Timeout) = outcomes.recv_timeout(POLL) {
+            on_progress(&shared.tally.progress());
             if stop.load(Ordering::Relaxed) {
                 let progress = shared.tally.progress();
                 shared.fail(Error::Stopped { blocks_done: progress.blocks_done, blocks: progress.blocks });

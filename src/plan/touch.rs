@@ -94,8 +94,8 @@ impl Touch {
                     self.reach[t][s].push(reached.lo[s]..reached.hi[s]);
                 }
             }
-            for s in 0..3 {
-                self.used_by[t][s] = inverse(&self.reach[t][s], chunk_counts[s]);
+            for (s, &chunks) in chunk_counts.iter().enumerate() {
+                self.used_by[t][s] = inverse(&self.reach[t][s], chunks);
             }
         }
     }
