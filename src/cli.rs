@@ -8,8 +8,12 @@ use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result};
 
+mod answer;
 mod args;
+mod compare;
+mod completions;
 mod demo;
+mod info;
 mod messages;
 mod parse;
 mod progress;
@@ -30,8 +34,16 @@ pub struct Cli {
 enum Command {
     /// Resample a volume to another spacing, size or grid.
     Resample(Box<ResampleArgs>),
+    /// Say what a file is: geometry, samples, chunks, sizes, and what reading it would cost.
+    Info(info::InfoArgs),
+    /// Compare two volumes: geometry and voxels; exit code 1 if they differ, 2 on trouble.
+    Compare(compare::CompareArgs),
     /// Write a small synthetic scan, resample it under 64 MiB, and say what to try next.
     Demo(demo::DemoArgs),
+    /// Write a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+    /// Write the manual page, in roff.
+    Man(completions::ManArgs),
 }
 
 /// Parses, runs, prints errors; the exit code of the process.
@@ -56,6 +68,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Resample(args) => resample::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }
