@@ -4,7 +4,7 @@
 //! volumes of the same stored type without slopes in that type. Nothing is resampled: what has another number of voxels is
 //! reported, not compared.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::atomic::AtomicBool};
 
 use serde::Serialize;
 
@@ -88,11 +88,12 @@ impl Comparison {
     }
 }
 
-/// Compares two files of any format.
+/// Compares two files of any format; `stop` is looked at between boxes.
 ///
 /// # Errors
-/// Files that cannot be read, a budget that is too small, and two gzip streams whose volumes stand in different orders.
-pub fn compare(request: &Request) -> Result<Comparison> {
+/// Files that cannot be read, a budget that is too small, two gzip streams whose volumes stand in different orders, and
+/// [`Error::Stopped`].
+pub fn compare(request: &Request, stop: &AtomicBool) -> Result<Comparison> {
     if request.tolerance.is_nan() || request.tolerance < 0.0 {
         return Err(Error::usage(format!("the tolerance is {}, expected 0 or more", request.tolerance)));
     }
@@ -112,7 +113,7 @@ pub fn compare(request: &Request) -> Result<Comparison> {
         warnings: [("A", &a), ("B", &b)].into_iter().flat_map(prefixed).collect(),
     };
     if comparison.geometry.same_shape && comparison.a.outer == comparison.b.outer {
-        let found = dispatch!(common_dtype(&a, &b), T => voxels::<T>(request, &a, &b))?;
+        let found = dispatch!(common_dtype(&a, &b), T => voxels::<T>(request, &a, &b, stop))?;
         comparison.differences = Some(found);
     }
     comparison.peak_bytes = crate::sys::resident().peak_bytes;
@@ -142,11 +143,11 @@ fn common_dtype(a: &Input, b: &Input) -> Dtype {
     if plain && a.layout().stored == b.layout().stored { a.layout().stored } else { Dtype::F64 }
 }
 
-fn voxels<T: Voxel>(request: &Request, a: &Input, b: &Input) -> Result<Differences> {
+fn voxels<T: Voxel>(request: &Request, a: &Input, b: &Input, stop: &AtomicBool) -> Result<Differences> {
     let components = if a.layout().components == b.layout().components { a.layout().components } else { 1 };
     let (a, b) = (source::<T>(a, components, request.io)?, source::<T>(b, components, request.io)?);
     let walk = Walk::new(a.layout(), b.layout(), size_of::<T>(), request.memory_bytes, request.threads)?;
-    run::differences(&walk, a.as_ref(), b.as_ref(), request.tolerance, request.threads)
+    run::differences(&walk, a.as_ref(), b.as_ref(), request, stop)
 }
 
 /// Real values; components that the other file has as an axis become one.

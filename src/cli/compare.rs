@@ -50,14 +50,15 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode> {
 }
 
 fn answered(args: &CompareArgs) -> Result<bool> {
-    let comparison = compare(&Request {
+    let request = Request {
         a: args.a.clone(),
         b: args.b.clone(),
         tolerance: args.tolerance,
         memory_bytes: args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0),
         threads: args.threads.map_or_else(sys::threads, usize::from),
         io: args.io.into(),
-    })?;
+    };
+    let comparison = compare(&request, sys::stop_flag())?;
     comparison.warnings.iter().for_each(|warning| messages::warning(warning));
     if args.json {
         answer::json(&comparison)?;

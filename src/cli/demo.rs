@@ -60,7 +60,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     }
     answer::line(&format!("\nChecked:\n{}", checked(&phantom, &nifti, &zarr)?))?;
     let peak = sys::resident().peak_bytes;
-    answer::line(&format!("  peak memory of all this: {} of {}\n", tell::bytes(peak), tell::bytes(MEMORY_BYTES)))?;
+    answer::line(&format!("  peak memory of all this: {} of {}", tell::bytes(peak), tell::bytes(MEMORY_BYTES)))?;
     answer::line(&next(&scan, &nifti, &zarr))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -80,14 +80,15 @@ fn told(summary: &Summary) -> String {
 /// What must hold of the results, looked up in the files as they were written.
 fn checked(phantom: &Phantom, nifti: &Path, zarr: &Path) -> Result<String> {
     let (found, expected) = found_again(phantom, nifti)?;
-    let comparison = compare::compare(&compare::Request {
+    let request = compare::Request {
         a: nifti.to_path_buf(),
         b: zarr.to_path_buf(),
         tolerance: 0.0,
         memory_bytes: MEMORY_BYTES,
         threads: sys::threads(),
         io: IoMode::Auto,
-    })?;
+    };
+    let comparison = compare::compare(&request, sys::stop_flag())?;
     if found != expected || !comparison.agrees() || !comparison.geometry.same {
         return Err(Error::malformed(nifti, "grid-aligned voxels", found, expected.to_string()));
     }
@@ -124,7 +125,7 @@ fn found_again(phantom: &Phantom, target: &Path) -> Result<(u64, u64)> {
 fn next(scan: &Path, nifti: &Path, zarr: &Path) -> String {
     let (scan, nifti, zarr) = (scan.display(), nifti.display(), zarr.display());
     format!(
-        "Try next:\n  \
+        "\nTry next:\n  \
          reslice info {zarr}\n  \
          reslice compare {nifti} {zarr}\n  \
          reslice resample {scan} half.nii.gz --scale 0.5 --antialias\n  \

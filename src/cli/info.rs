@@ -92,7 +92,8 @@ fn nifti(nifti: &NiftiInfo) -> Vec<String> {
 fn zarr(zarr: &ZarrInfo) -> Vec<String> {
     let times = |extent: [u64; 3]| extent.map(|n| n.to_string()).join("x");
     let shard = zarr.shard.map_or("no shards".to_string(), |shard| format!("shards of {}", times(shard)));
-    let mut lines = vec![format!("chunks    {} voxels, {shard}, {}", times(zarr.chunk), zarr.codecs)];
+    let codec = zarr.codecs.split(" in shards").next().unwrap_or_default();
+    let mut lines = vec![format!("chunks    {} voxels, {shard}, {}", times(zarr.chunk), codec)];
     if let Some(empty) = zarr.empty_chunks {
         lines.push(format!("left out  {empty} chunks that are all fill value"));
     }

@@ -1,6 +1,8 @@
 //! The walk itself: box by box, both volumes read side by side.
 
-use super::{Differences, Tally, Walk};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Differences, Request, Tally, Walk};
 use crate::{
     block::BlockMut,
     error::{Error, Result},
@@ -14,23 +16,30 @@ pub fn differences<T: Voxel>(
     walk: &Walk,
     a: &dyn Source<T>,
     b: &dyn Source<T>,
-    tolerance: f64,
-    threads: usize,
+    request: &Request,
+    stop: &AtomicBool,
 ) -> Result<Differences> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(request.threads.max(1)).build();
     let pool = pool.map_err(|error| Error::Panic { message: error.to_string() })?;
     let (mut a, mut b) = (Half::new(a), Half::new(b));
     let mut tally = Tally::default();
+    let shape = a.reader.layout().grid.shape;
+    let blocks = walk.boxes(shape).count() as u64 * walk.outer.groups();
+    let mut blocks_done = 0;
     for group in 0..walk.outer.groups() {
         let members = walk.outer.members(group);
-        for region in walk.boxes(a.reader.layout().grid.shape) {
+        for region in walk.boxes(shape) {
+            if stop.load(Ordering::Relaxed) {
+                return Err(Error::Stopped { blocks_done, blocks });
+            }
             for &volume in &members {
                 let both = pool.install(|| {
                     let (from_a, from_b) = rayon::join(|| a.read(volume, region), || b.read(volume, region));
-                    from_a.and(from_b).map(|()| Tally::of(&a.voxels, &b.voxels, tolerance))
+                    from_a.and(from_b).map(|()| Tally::of(&a.voxels, &b.voxels, request.tolerance))
                 });
                 tally = tally.and(both?);
             }
+            blocks_done += 1;
         }
     }
     Ok(tally.differences())

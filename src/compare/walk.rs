@@ -140,3 +140,95 @@ fn decoded_bytes(layout: &Layout, tile: [u64; 3]) -> f64 {
         .product();
     decodes * layout.chunk.iter().map(|&n| n as f64).product::<f64>() * bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        block::BlockMut,
+        geometry::{Affine, Grid, Unit},
+        io::{memory::MemorySource, reader::RegionReader},
+        voxel::Dtype,
+    };
+
+    const SHAPE: [u64; 3] = [9, 11, 13];
+
+    fn layout(access: Access, chunk: [u64; 3]) -> Layout {
+        Layout {
+            grid: Grid::new(SHAPE, Affine::identity(), Unit::Millimetre),
+            outer: Outer::default(),
+            components: 1,
+            stored: Dtype::U16,
+            access,
+            chunk,
+            shard: None,
+            transfer_bytes: 0,
+            resident_bytes: 0,
+            stored_bytes: None,
+        }
+    }
+
+    /// Chunk decodes of a walk in boxes of `tile`.
+    fn decodes(layout: &Layout, tile: [u64; 3]) -> u64 {
+        let source = MemorySource::new(layout.clone(), vec![0u16; 9 * 11 * 13]);
+        let mut reader = RegionReader::new(&source);
+        for region in Region::of_shape(SHAPE).tiles(tile.map(|extent| extent as usize)) {
+            let mut voxels = vec![0; region.voxels() as usize];
+            reader.read(0, BlockMut::new(region, 1, &mut voxels)).unwrap();
+        }
+        reader.decodes()
+    }
+
+    #[test]
+    fn a_walk_never_decodes_more_than_was_counted() {
+        for (a, b) in
+            [([2, 3, 13], [9, 2, 5]), ([3, 4, 5], [4, 4, 4]), ([1, 1, 1], [9, 11, 13]), ([7, 2, 3], [3, 5, 13])]
+        {
+            let (a, b) = (layout(Access::Chunked, a), layout(Access::Chunked, b));
+            for tile in candidates(&a, &b) {
+                for side in [&a, &b] {
+                    let chunk_bytes = side.chunk.iter().product::<u64>() * 2;
+                    let counted = decoded_bytes(side, tile);
+                    assert!((decodes(side, tile) * chunk_bytes) as f64 <= counted, "{:?} {tile:?}", side.chunk);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn with_memory_every_chunk_is_decoded_once() {
+        for (a, b) in [
+            (layout(Access::Chunked, [3, 4, 5]), layout(Access::Chunked, [4, 4, 4])),
+            (layout(Access::Ascending, [1, 4, 13]), layout(Access::Chunked, [4, 4, 4])),
+            (layout(Access::Ascending, [1, 4, 13]), layout(Access::Ascending, [2, 11, 13])),
+        ] {
+            let walk = Walk::new(&a, &b, 2, 1 << 40, 1).unwrap();
+            for side in [&a, &b] {
+                assert_eq!(decodes(side, walk.tile), side.chunk_counts().iter().product::<u64>(), "{:?}", walk.tile);
+            }
+        }
+    }
+
+    #[test]
+    fn a_budget_that_is_too_small_is_refused_with_the_smallest_that_works() {
+        let (a, b) = (layout(Access::Chunked, [3, 4, 5]), layout(Access::Random, [1, 1, 13]));
+        let Err(Error::Plan(PlanError::ComparisonTooSmall { smallest_bytes, .. })) = Walk::new(&a, &b, 2, 1 << 10, 1)
+        else {
+            panic!("1 KiB is not enough");
+        };
+        assert!(Walk::new(&a, &b, 2, smallest_bytes + (8 << 20), 1).is_ok());
+    }
+
+    #[test]
+    fn volumes_go_by_the_stream_else_by_the_larger_group() {
+        let grouped = |access, n| {
+            let axis = crate::io::Axis { name: "c".into(), len: 4, step: 1.0, start: 0.0, unit: None };
+            Layout { outer: Outer { axes: vec![axis], chunk: vec![n] }, ..layout(access, [3, 11, 13]) }
+        };
+        let walk = |a, b| grouping(&a, &b).map(|outer| outer.chunk[0]).ok();
+        assert_eq!(walk(grouped(Access::Chunked, 1), grouped(Access::Chunked, 4)), Some(4));
+        assert_eq!(walk(grouped(Access::Ascending, 1), grouped(Access::Chunked, 4)), Some(1));
+        assert_eq!(walk(grouped(Access::Chunked, 4), grouped(Access::Ascending, 1)), Some(1));
+        assert_eq!(walk(grouped(Access::Ascending, 4), grouped(Access::Ascending, 1)), None);
+    }
+}
