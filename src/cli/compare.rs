@@ -14,8 +14,6 @@ use crate::{
 /// Exit code where something went wrong: 1 is the answer that they differ.
 const TROUBLE: u8 = 2;
 
-/// Compares real values (slopes applied), voxel by voxel, in bounded memory. Exit code 0: no voxel differs by more than
-/// the tolerance; 1: some do, or the numbers of voxels differ; 2: trouble.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// NIfTI file, or Zarr folder
