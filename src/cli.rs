@@ -8,8 +8,12 @@ use clap::{Parser, Subcommand};
 
 use crate::error::{Error, Result};
 
+mod answer;
 mod args;
+mod compare;
+mod completions;
 mod demo;
+mod info;
 mod messages;
 mod parse;
 mod progress;
@@ -26,12 +30,36 @@ pub struct Cli {
     command: Command,
 }
 
+const RESAMPLE_EXAMPLES: &str = "\
+Examples:
+  reslice resample scan.nii.gz fine.nii.gz --spacing 0.4
+  reslice resample scan.nii.gz small.ome.zarr --scale 0.5 --antialias
+  reslice resample labels.nii.gz onto.nii.gz --like scan.nii.gz --interp nearest
+  reslice resample huge.ome.zarr iso.ome.zarr --isotropic --memory 2GiB --dry-run";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Resample a volume to another spacing, size or grid.
+    ///
+    /// Without a grid option the grid stays: a conversion of format, chunking or sample type. Triples follow the file's own
+    /// axes i,j,k (x,y,z of an OME-Zarr), after --orient the new ones; one number stands for all three. Sizes in bytes take
+    /// K, M, G, KiB, MiB, GiB.
+    #[command(after_long_help = RESAMPLE_EXAMPLES)]
     Resample(Box<ResampleArgs>),
+    /// Say what a file is: geometry, samples, chunks, sizes, and what reading it would cost.
+    Info(info::InfoArgs),
+    /// Compare two volumes: geometry and voxels; exit code 1 if voxels differ, 2 on trouble.
+    ///
+    /// Real values are compared (slopes applied), voxel by voxel, in bounded memory. Exit code 0: no voxel differs by more
+    /// than the tolerance; 1: some do, or the numbers of voxels differ; 2: trouble. Other geometry is told, and does not
+    /// change the exit code.
+    Compare(compare::CompareArgs),
     /// Write a small synthetic scan, resample it under 64 MiB, and say what to try next.
     Demo(demo::DemoArgs),
+    /// Write a completion script for a shell.
+    Completions(completions::CompletionsArgs),
+    /// Write the manual page, in roff.
+    Man(completions::ManArgs),
 }
 
 /// Parses, runs, prints errors; the exit code of the process.
@@ -56,6 +84,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Resample(args) => resample::run(&args),
+        Command::Info(args) => info::run(&args),
+        Command::Compare(args) => compare::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::man(&args),
     }
 }

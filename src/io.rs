@@ -18,6 +18,7 @@ pub mod nifti;
 pub mod ome;
 pub mod packed;
 pub mod raw;
+pub mod reader;
 pub mod staging;
 pub mod zarr;
 

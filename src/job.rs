@@ -21,6 +21,7 @@ mod resolve;
 mod summary;
 mod values;
 
+pub use colours::Colours;
 pub use execute::Event;
 pub use input::{Input, IoMode};
 pub use output::{Format, TargetOptions};

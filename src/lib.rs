@@ -2,10 +2,13 @@
 
 pub mod block;
 pub mod cli;
+pub mod compare;
 pub mod error;
 pub mod geometry;
+pub mod info;
 pub mod io;
 pub mod job;
+pub mod phantom;
 pub mod pipeline;
 pub mod plan;
 pub mod region;

@@ -1,26 +1,31 @@
 //! Errors, warnings and notes, on stderr.
 
-use std::error::Error as _;
+use std::{error::Error as _, io::Write};
 
 use crate::error::Error;
 
 /// `error:` with the numbers, `caused by:` lines, `hint:` the way out.
 pub fn error(error: &Error) {
-    eprintln!("error: {error}");
+    say(format_args!("error: {error}"));
     let mut cause = error.source();
     while let Some(source) = cause {
-        eprintln!("caused by: {source}");
+        say(format_args!("caused by: {source}"));
         cause = source.source();
     }
     if let Some(hint) = error.hint() {
-        eprintln!("hint: {hint}");
+        say(format_args!("hint: {hint}"));
     }
 }
 
 pub fn warning(text: &str) {
-    eprintln!("warning: {text}");
+    say(format_args!("warning: {text}"));
 }
 
 pub fn note(text: &str) {
-    eprintln!("{text}");
+    say(format_args!("{text}"));
+}
+
+/// There is nobody to tell when stderr is closed.
+fn say(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -3,6 +3,7 @@
 use std::{fs, process::ExitCode};
 
 use super::{
+    answer,
     args::{GridArgs, ResampleArgs, RunArgs},
     messages,
     parse::DryRun,
@@ -25,14 +26,14 @@ pub fn run(args: &ResampleArgs) -> Result<ExitCode> {
     if let Some(how) = args.run.dry_run {
         let summary = job.dry_run()?;
         match how {
-            DryRun::Text => println!("{}", tell::plan(&summary)),
-            DryRun::Json => println!("{}", json(&summary)?),
+            DryRun::Text => answer::line(&tell::plan(&summary))?,
+            DryRun::Json => answer::json(&summary)?,
         }
         return Ok(ExitCode::SUCCESS);
     }
     let summary = execute(job, &args.run)?;
     if let Some(path) = &args.run.summary {
-        fs::write(path, json(&summary)?).map_err(Error::io("write", path))?;
+        fs::write(path, answer::to_json(&summary)?).map_err(Error::io("write", path))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -61,10 +62,6 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
         messages::note(&tell::outcome(&summary));
     }
     Ok(summary)
-}
-
-fn json(summary: &Summary) -> Result<String> {
-    serde_json::to_string_pretty(summary).map_err(|error| Error::usage(format!("no JSON for the summary: {error}")))
 }
 
 /// The arguments as a job.

@@ -21,6 +21,13 @@ pub enum PlanError {
         window_bytes: u64,
     },
 
+    /// Even the smallest boxes of a comparison, with the chunks they touch, need more.
+    #[error(
+        "memory budget {} is too small: the comparison needs {} for one box of both volumes and the chunks it touches",
+        ByteSize(*.memory_bytes).display().iec(), ByteSize(*.smallest_bytes).display().iec()
+    )]
+    ComparisonTooSmall { memory_bytes: u64, smallest_bytes: u64 },
+
     /// The scratch file that would make the plan possible does not fit.
     #[error(
         "a scratch file of {} is needed, {} has {} free",
@@ -38,6 +45,9 @@ impl PlanError {
                     "use --memory {}MiB or more, or a target with smaller chunks (--chunk)",
                     smallest_bytes.div_ceil(1 << 20)
                 )
+            }
+            PlanError::ComparisonTooSmall { smallest_bytes, .. } => {
+                format!("use --memory {}MiB or more", smallest_bytes.div_ceil(1 << 20))
             }
             PlanError::ScratchTooSmall { .. } => {
                 "name a folder with more room by --scratch, or give more --memory".into()

@@ -70,6 +70,11 @@ impl ZarrFile {
         self.store.stored_size(&self.array_path)
     }
 
+    /// Extent of one shard in voxels (z, y, x), where chunks are gathered in shards.
+    pub fn shard(&self) -> Option<[u64; 3]> {
+        self.meta.shard.map(|_| self.dims.spatial(&self.meta.object, 1))
+    }
+
     pub(super) fn sample(&self) -> Sample {
         self.meta.sample
     }

@@ -1,0 +1,131 @@
+//! `reslice info`.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{answer, tell};
+use crate::{
+    error::Result,
+    info::{AccessKind, Cost, Info, NiftiInfo, OuterAxis, ZarrInfo},
+};
+
+#[derive(Debug, Args)]
+pub struct InfoArgs {
+    /// NIfTI file (.nii, .nii.gz, .hdr with .img) or Zarr folder (array, OME-Zarr image, or a level of it)
+    pub file: PathBuf,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+pub fn run(args: &InfoArgs) -> Result<ExitCode> {
+    let info = Info::of(&args.file)?;
+    if args.json {
+        answer::json(&info)?;
+    } else {
+        answer::line(&text(&info))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(info: &Info) -> String {
+    let grid = &info.grid;
+    let mut lines = vec![
+        format!("file      {}", info.file),
+        format!("format    {}", info.format),
+        format!("grid      {}", tell::grid(grid)),
+        format!("origin    {}", grid.origin.map(tell::number).join(", ")),
+    ];
+    for (row, name) in grid.index_to_world.iter().zip(["x", "y", "z"]) {
+        let label = if name == "x" { "affine" } else { "" };
+        let [i, j, k, t] = row.map(tell::number);
+        lines.push(format!("{label:<9} {name} = {i} i + {j} j + {k} k + {t}").replace("+ -", "- "));
+    }
+    lines.extend(info.outer.iter().map(outer));
+    lines.push(format!("samples   {}", samples(info)));
+    lines.push(format!("size      {} raw, {} stored", tell::bytes(info.raw_bytes), tell::bytes(info.stored_bytes)));
+    lines.extend(info.nifti.iter().flat_map(nifti));
+    lines.extend(info.zarr.iter().flat_map(zarr));
+    lines.push(format!("reading   {}", cost(&info.cost, info.stored_bytes)));
+    lines.extend(info.warnings.iter().map(|warning| format!("warning   {warning}")));
+    lines.join("\n")
+}
+
+fn outer(axis: &OuterAxis) -> String {
+    let unit = axis.unit.as_deref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    format!(
+        "axis      {}: {}, every {}{unit} from {}",
+        axis.name,
+        axis.len,
+        tell::number(axis.step),
+        tell::number(axis.start)
+    )
+}
+
+fn samples(info: &Info) -> String {
+    let mut text = match info.components {
+        1 => info.dtype.to_string(),
+        n => format!("{n} x {}", info.dtype),
+    };
+    if let Some((slope, inter)) = info.slope {
+        text += &format!(", value = {slope} x stored + {inter}");
+    }
+    if info.is_label {
+        text += ", labels";
+    }
+    text
+}
+
+fn nifti(nifti: &NiftiInfo) -> Vec<String> {
+    let order = if nifti.big_endian { ", big-endian" } else { "" };
+    let mut lines = vec![format!(
+        "header    sform code {}, qform code {}, intent {}, voxels from byte {} of {}{order}",
+        nifti.sform_code, nifti.qform_code, nifti.intent_code, nifti.data_offset, nifti.data_file
+    )];
+    if !nifti.description.is_empty() {
+        lines.push(format!("says      {}", nifti.description.escape_debug()));
+    }
+    lines
+}
+
+fn zarr(zarr: &ZarrInfo) -> Vec<String> {
+    let times = |extent: [u64; 3]| extent.map(|n| n.to_string()).join("x");
+    let shard = zarr.shard.map_or("no shards".to_string(), |shard| format!("shards of {}", times(shard)));
+    let codec = zarr.codecs.split(" in shards").next().unwrap_or_default();
+    let mut lines = vec![format!("chunks    {} voxels, {shard}, {}", times(zarr.chunk), codec)];
+    if let Some(empty) = zarr.empty_chunks {
+        lines.push(format!("left out  {empty} chunks that are all fill value"));
+    }
+    for level in &zarr.levels {
+        lines.push(format!(
+            "level     {}: {} voxels of {}, {}, chunks of {}",
+            level.path,
+            times(level.shape),
+            level.spacing.map(tell::number).join("x"),
+            level.dtype,
+            times(level.chunk)
+        ));
+    }
+    lines
+}
+
+fn cost(cost: &Cost, stored_bytes: u64) -> String {
+    let full = tell::bytes(cost.full_read_bytes);
+    let times = cost.chunk.map(|n| n.to_string()).join("x");
+    match cost.access {
+        AccessKind::Random => format!("any region at any time, {full} in all"),
+        AccessKind::Chunked => format!(
+            "{} chunks in any order ({times} voxels, {} decoded each), {full} for one decode of all",
+            cost.chunks,
+            tell::bytes(cost.chunk_bytes)
+        ),
+        AccessKind::ForwardOnly => format!(
+            "a stream, forward only: one inflate of {} bytes to {} bytes, in {} steps of {}",
+            stored_bytes,
+            cost.full_read_bytes,
+            cost.chunks,
+            tell::bytes(cost.chunk_bytes)
+        ),
+    }
+}

@@ -1,0 +1,189 @@
+//! Two volumes, voxel by voxel, in bounded memory.
+//!
+//! Both are walked in the same boxes ([`Walk`]), each read through a [`RegionReader`]; real values are compared in f64,
+//! volumes of the same stored type without slopes in that type. Nothing is resampled: what has another number of voxels is
+//! reported, not compared.
+
+use std::{path::PathBuf, sync::atomic::AtomicBool};
+
+use serde::Serialize;
+
+use crate::{
+    dispatch,
+    error::{Error, Result},
+    io::{Layout, Source, convert::Conversion, zarr::OpenOptions},
+    job::{Colours, GridSummary, Input, IoMode},
+    voxel::{Dtype, Voxel},
+};
+
+mod difference;
+mod run;
+mod walk;
+
+pub use difference::{Differences, Tally};
+pub use walk::Walk;
+
+/// Farthest that two grids may put a voxel apart, in voxels, and still be the same.
+const SAME_PLACE_VOXELS: f64 = 1e-4;
+
+/// What to compare, and with what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub a: PathBuf,
+    pub b: PathBuf,
+    /// Differences up to this are no difference, in real units.
+    pub tolerance: f64,
+    /// Ceiling of the resident memory of the whole process.
+    pub memory_bytes: u64,
+    pub threads: usize,
+    pub io: IoMode,
+}
+
+/// One of the two volumes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Side {
+    pub file: String,
+    pub format: String,
+    pub grid: GridSummary,
+    /// Lengths of the outer axes, slowest first, single ones left out; components are the last of them.
+    pub outer: Vec<u64>,
+    pub dtype: Dtype,
+    pub slope: Option<(f64, f64)>,
+}
+
+/// Whether the voxels of two grids are in the same places.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Geometry {
+    pub same: bool,
+    pub same_shape: bool,
+    /// Steps within 1e-4 voxel over the grid, lengths converted.
+    pub same_spacing: bool,
+    /// Farthest distance of the two places of a voxel of A along an axis, in voxels; nothing where the shapes differ.
+    pub apart_voxels: Option<f64>,
+    /// Whether the units are the same; different ones are converted.
+    pub same_unit: bool,
+    /// Whether lengths can be compared; otherwise numbers are taken as they stand.
+    pub comparable_units: bool,
+}
+
+/// The answer.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    pub a: Side,
+    pub b: Side,
+    pub geometry: Geometry,
+    pub tolerance: f64,
+    /// Nothing where the numbers of voxels differ.
+    pub differences: Option<Differences>,
+    pub memory_bytes: u64,
+    /// Highest resident memory of the process so far, as the kernel counts it.
+    pub peak_bytes: u64,
+    pub warnings: Vec<String>,
+}
+
+impl Comparison {
+    /// Whether every voxel of A has one in B that is no farther than the tolerance. Geometry does not count.
+    pub fn agrees(&self) -> bool {
+        self.differences.as_ref().is_some_and(|found| found.beyond == 0)
+    }
+}
+
+/// Compares two files of any format; `stop` is looked at between boxes.
+///
+/// # Errors
+/// Files that cannot be read, a budget that is too small, two gzip streams whose volumes stand in different orders, and
+/// [`Error::Stopped`].
+pub fn compare(request: &Request, stop: &AtomicBool) -> Result<Comparison> {
+    if request.tolerance.is_nan() || request.tolerance < 0.0 {
+        return Err(Error::usage(format!("the tolerance is {}, expected 0 or more", request.tolerance)));
+    }
+    let a = Input::open(&request.a, &OpenOptions::default())?;
+    let b = Input::open(&request.b, &OpenOptions::default())?;
+    let prefixed = |(name, input): (&str, &Input)| {
+        input.warnings().iter().map(|warning| format!("{name}: {warning}")).collect::<Vec<_>>()
+    };
+    let mut comparison = Comparison {
+        geometry: geometry(a.layout(), b.layout()),
+        a: side(request.a.display().to_string(), &a),
+        b: side(request.b.display().to_string(), &b),
+        tolerance: request.tolerance,
+        differences: None,
+        memory_bytes: request.memory_bytes,
+        peak_bytes: 0,
+        warnings: [("A", &a), ("B", &b)].into_iter().flat_map(prefixed).collect(),
+    };
+    if comparison.geometry.same_shape && comparison.a.outer == comparison.b.outer {
+        let found = dispatch!(common_dtype(&a, &b), T => voxels::<T>(request, &a, &b, stop))?;
+        comparison.differences = Some(found);
+    }
+    comparison.peak_bytes = crate::sys::resident().peak_bytes;
+    Ok(comparison)
+}
+
+fn side(file: String, input: &Input) -> Side {
+    let layout = input.layout();
+    Side {
+        file,
+        format: input.format_name(),
+        grid: GridSummary::new(&layout.grid),
+        outer: outer_lengths(layout),
+        dtype: layout.stored,
+        slope: input.slope(),
+    }
+}
+
+fn outer_lengths(layout: &Layout) -> Vec<u64> {
+    let lengths = layout.outer.axes.iter().map(|axis| axis.len).chain([layout.components as u64]);
+    lengths.filter(|&len| len > 1).collect()
+}
+
+/// The stored type where both files have it and say no slope, else f64.
+fn common_dtype(a: &Input, b: &Input) -> Dtype {
+    let plain = a.slope().is_none() && b.slope().is_none();
+    if plain && a.layout().stored == b.layout().stored { a.layout().stored } else { Dtype::F64 }
+}
+
+fn voxels<T: Voxel>(request: &Request, a: &Input, b: &Input, stop: &AtomicBool) -> Result<Differences> {
+    let components = if a.layout().components == b.layout().components { a.layout().components } else { 1 };
+    let (a, b) = (source::<T>(a, components, request.io)?, source::<T>(b, components, request.io)?);
+    let walk = Walk::new(a.layout(), b.layout(), size_of::<T>(), request.memory_bytes, request.threads)?;
+    run::differences(&walk, a.as_ref(), b.as_ref(), request, stop)
+}
+
+/// Real values; components that the other file has as an axis become one.
+fn source<T: Voxel>(input: &Input, components: usize, io: IoMode) -> Result<Box<dyn Source<T>>> {
+    let conversion = Conversion { slope: input.slope(), ..input.conversion() };
+    let source = input.source::<T>(conversion, io)?;
+    if source.layout().components == components { Ok(source) } else { Ok(Box::new(Colours::new(source))) }
+}
+
+/// Whether the grids are the same, over all voxels: an affine difference is largest at a corner.
+pub fn geometry(a: &Layout, b: &Layout) -> Geometry {
+    let factor = b.grid.unit.factor_to(&a.grid.unit);
+    let mut b_to_world = b.grid.index_to_world;
+    b_to_world.m.iter_mut().flatten().for_each(|x| *x *= factor.unwrap_or(1.0));
+    let same_shape = a.grid.shape == b.grid.shape;
+    let extent = a.grid.shape.map(|n| n.saturating_sub(1).max(1) as f64);
+    let there_and_back = a.grid.index_to_world.solve(&b_to_world).filter(|_| same_shape);
+    let apart_voxels = there_and_back.map(|map| {
+        let corners = (0..8).map(|n| std::array::from_fn(|axis| if n >> axis & 1 == 1 { extent[axis] } else { 0.0 }));
+        let apart = corners.flat_map(|corner: [f64; 3]| {
+            let found = map.apply(corner);
+            (0..3).map(move |axis| (found[axis] - corner[axis]).abs())
+        });
+        apart.fold(0.0, f64::max)
+    });
+    let (from, to) = (b_to_world, a.grid.index_to_world);
+    let same_spacing = (0..3).all(|c| {
+        let (old, new) = (to.column_norm(c), from.column_norm(c));
+        (old - new).abs() * extent[c] <= SAME_PLACE_VOXELS * old
+    });
+    Geometry {
+        same: apart_voxels.is_some_and(|voxels| voxels <= SAME_PLACE_VOXELS),
+        same_shape,
+        same_spacing,
+        apart_voxels,
+        same_unit: a.grid.unit == b.grid.unit,
+        comparable_units: factor.is_some(),
+    }
+}

@@ -1,0 +1,244 @@
+//! What a file is, and what reading it would cost: everything that is known before its first voxel is read.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::{
+    dispatch,
+    error::Result,
+    io::{
+        Access, Layout,
+        nifti::NiftiFile,
+        zarr::{self, OpenOptions, ZarrFile},
+    },
+    job::{GridSummary, Input, IoMode},
+    voxel::Dtype,
+};
+
+/// Everything about a file but its voxels. Triples follow the file's axes i, j, k (x, y, z).
+#[derive(Clone, Debug, Serialize)]
+pub struct Info {
+    pub file: String,
+    pub format: String,
+    pub grid: GridSummary,
+    /// Slowest first.
+    pub outer: Vec<OuterAxis>,
+    pub dtype: Dtype,
+    /// Samples per voxel: 1, 2 (complex), 3 (RGB), 4 (RGBA).
+    pub components: usize,
+    /// `(slope, intercept)` from stored samples to real values.
+    pub slope: Option<(f64, f64)>,
+    pub is_label: bool,
+    pub raw_bytes: u64,
+    /// On the disk, metadata included.
+    pub stored_bytes: u64,
+    pub nifti: Option<NiftiInfo>,
+    pub zarr: Option<ZarrInfo>,
+    pub cost: Cost,
+    pub warnings: Vec<String>,
+}
+
+/// A non-spatial axis.
+#[derive(Clone, Debug, Serialize)]
+pub struct OuterAxis {
+    pub name: String,
+    pub len: u64,
+    pub step: f64,
+    pub start: f64,
+    pub unit: Option<String>,
+}
+
+/// What only NIfTI has.
+#[derive(Clone, Debug, Serialize)]
+pub struct NiftiInfo {
+    /// 1 or 2.
+    pub version: u8,
+    pub big_endian: bool,
+    pub data_file: String,
+    /// First byte of the voxels, in the decompressed stream if there is one.
+    pub data_offset: u64,
+    pub sform_code: i32,
+    pub qform_code: i32,
+    pub intent_code: i32,
+    pub description: String,
+}
+
+/// What only Zarr has.
+#[derive(Clone, Debug, Serialize)]
+pub struct ZarrInfo {
+    /// 2 or 3.
+    pub version: u8,
+    pub codecs: String,
+    pub chunk: [u64; 3],
+    pub shard: Option<[u64; 3]>,
+    /// Chunks that were left out on writing because they are all fill, where the file says so.
+    pub empty_chunks: Option<u64>,
+    /// Whether the file says how x, y, z lie in the body.
+    pub has_nifti_affine: bool,
+    /// The levels of a multiscale image, finest first; empty for a single array.
+    pub levels: Vec<LevelInfo>,
+}
+
+/// One level of a multiscale image.
+#[derive(Clone, Debug, Serialize)]
+pub struct LevelInfo {
+    pub path: String,
+    pub shape: [u64; 3],
+    pub spacing: [f64; 3],
+    pub dtype: Dtype,
+    pub chunk: [u64; 3],
+}
+
+/// What reading takes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cost {
+    pub access: AccessKind,
+    /// Extent of what is read as one; of files with random access a hint.
+    pub chunk: [u64; 3],
+    /// Of all volumes.
+    pub chunks: u64,
+    /// Decoded bytes of one chunk, with all the volumes that it spans.
+    pub chunk_bytes: u64,
+    /// Decoded bytes of one pass over the whole file.
+    pub full_read_bytes: u64,
+    /// Held while the file is read: indexes, decoder states.
+    pub resident_bytes: u64,
+}
+
+/// In which order voxels can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccessKind {
+    /// Any voxel at any time.
+    Random,
+    /// Whole chunks in any order.
+    Chunked,
+    /// From the first voxel to the last.
+    ForwardOnly,
+}
+
+impl Info {
+    /// Opens the file; of compressed NIfTI files the voxels' stream as well, to see how it is cut.
+    ///
+    /// # Errors
+    /// Whatever is wrong with its metadata.
+    pub fn of(path: &Path) -> Result<Info> {
+        let input = Input::open(path, &OpenOptions::default())?;
+        let layout = input.layout();
+        let mut warnings = input.warnings().to_vec();
+        let (nifti, zarr, stored_bytes) = match &input {
+            Input::Nifti(file) => (Some(nifti_info(file)), None, layout.stored_bytes.unwrap_or(0)),
+            Input::Zarr(file) => (None, Some(zarr_info(path, file, &mut warnings)), file.stored_size()?),
+        };
+        Ok(Info {
+            file: path.display().to_string(),
+            format: input.format_name(),
+            grid: GridSummary::new(&layout.grid),
+            outer: outer(layout),
+            dtype: layout.stored,
+            components: layout.components,
+            slope: input.slope(),
+            is_label: input.is_label(),
+            raw_bytes: raw_bytes(layout),
+            stored_bytes,
+            nifti,
+            zarr,
+            cost: cost(&input)?,
+            warnings,
+        })
+    }
+}
+
+fn outer(layout: &Layout) -> Vec<OuterAxis> {
+    let axis = |axis: &crate::io::Axis| OuterAxis {
+        name: axis.name.clone(),
+        len: axis.len,
+        step: axis.step,
+        start: axis.start,
+        unit: axis.unit.clone(),
+    };
+    layout.outer.axes.iter().map(axis).collect()
+}
+
+fn voxel_bytes(layout: &Layout) -> u64 {
+    (layout.components * layout.stored.bytes()) as u64
+}
+
+fn raw_bytes(layout: &Layout) -> u64 {
+    layout.grid.voxels().saturating_mul(layout.outer.volumes()).saturating_mul(voxel_bytes(layout))
+}
+
+fn reversed<N: Copy>([z, y, x]: [N; 3]) -> [N; 3] {
+    [x, y, z]
+}
+
+fn nifti_info(file: &NiftiFile) -> NiftiInfo {
+    let header = &file.header;
+    let text = String::from_utf8_lossy(&header.descrip);
+    NiftiInfo {
+        version: if header.version == crate::io::nifti::Version::One { 1 } else { 2 },
+        big_endian: header.big_endian,
+        data_file: file.data_path.display().to_string(),
+        data_offset: file.data_offset,
+        sform_code: header.sform_code,
+        qform_code: header.qform_code,
+        intent_code: header.intent_code,
+        description: text.split('\0').next().unwrap_or_default().trim().to_string(),
+    }
+}
+
+fn zarr_info(path: &Path, file: &ZarrFile, warnings: &mut Vec<String>) -> ZarrInfo {
+    ZarrInfo {
+        version: file.zarr_format,
+        codecs: file.codecs.clone(),
+        chunk: reversed(file.layout.chunk),
+        shard: file.shard().map(reversed),
+        empty_chunks: file.empty_chunks,
+        has_nifti_affine: file.nifti.is_some(),
+        levels: levels(path, file, warnings),
+    }
+}
+
+/// The levels of the image, where `path` is the image and not one of its arrays.
+fn levels(path: &Path, file: &ZarrFile, warnings: &mut Vec<String>) -> Vec<LevelInfo> {
+    let Some((_, count)) = file.level else { return Vec::new() };
+    let open = |level| zarr::open(path, &OpenOptions { level: Some(level), spacing_in: None });
+    if open(0).is_err() {
+        return Vec::new();
+    }
+    let mut levels = Vec::new();
+    for level in 0..count {
+        match open(level) {
+            Ok(file) => levels.push(LevelInfo {
+                path: file.array_path.clone(),
+                shape: reversed(file.layout.grid.shape),
+                spacing: reversed(file.layout.grid.spacing()),
+                dtype: file.layout.stored,
+                chunk: reversed(file.layout.chunk),
+            }),
+            Err(error) => warnings.push(format!("level {level} cannot be opened: {error}")),
+        }
+    }
+    levels
+}
+
+fn cost(input: &Input) -> Result<Cost> {
+    let layout = dispatch!(input.layout().stored, T => {
+        input.source::<T>(input.conversion(), IoMode::Position).map(|source| source.layout().clone())
+    })?;
+    let chunk_voxels = layout.chunk.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));
+    let spatial = layout.chunk_counts().iter().fold(1u64, |n, &count| n.saturating_mul(count));
+    Ok(Cost {
+        access: match layout.access {
+            Access::Random => AccessKind::Random,
+            Access::Chunked => AccessKind::Chunked,
+            Access::Ascending => AccessKind::ForwardOnly,
+        },
+        chunk: reversed(layout.chunk),
+        chunks: spatial.saturating_mul(layout.outer.groups()),
+        chunk_bytes: chunk_voxels.saturating_mul(layout.outer.largest_group()).saturating_mul(voxel_bytes(&layout)),
+        full_read_bytes: raw_bytes(&layout),
+        resident_bytes: layout.resident_bytes,
+    })
+}
