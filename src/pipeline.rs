@@ -106,7 +106,9 @@ pub fn run<T: Voxel>(
     let done = shared.tally.progress().blocks_done;
     if done != pass.plan.blocks {
         // Never to be seen: but a target with holes must not get its final name.
-        return Err(Error::Panic { message: format!("the schedule ended after {done} of {} blocks", pass.plan.blocks) });
+        return Err(Error::Panic {
+            message: format!("the schedule ended after {done} of {} blocks", pass.plan.blocks),
+        });
     }
     pass.sink.finish()?;
     let progress = Progress { decodes: shared.claims.decodes(), ..shared.tally.progress() };

@@ -38,6 +38,14 @@ pub enum Event<'a> {
     Progress { pass: usize, passes: usize, kind: PassKind, progress: &'a Progress },
 }
 
+/// A job with its voxels open and its passes planned.
+struct Prepared<T: Voxel> {
+    summary: Summary,
+    job: Job,
+    source: Box<dyn Source<T>>,
+    route: Route<T>,
+}
+
 impl Job {
     /// What would be done, without doing it. Nothing is written.
     pub fn dry_run(self) -> Result<Summary> {
@@ -45,7 +53,7 @@ impl Job {
         if let Some(folder) = missing_folder {
             return Err(no_folder(folder));
         }
-        dispatch!(self.values.pipeline, T => self.prepare::<T>().map(|(summary, ..)| summary))
+        dispatch!(self.values.pipeline, T => self.prepare::<T>().map(|prepared| prepared.summary))
     }
 
     /// Does it: plans, runs every pass, and gives the finished target its name.
@@ -57,7 +65,7 @@ impl Job {
     }
 
     /// Opens the voxels and plans. Hands the job's parts on.
-    fn prepare<T: Voxel>(self) -> Result<(Summary, Job, Box<dyn Source<T>>, Route<T>)> {
+    fn prepare<T: Voxel>(self) -> Result<Prepared<T>> {
         let source = self.input.source::<T>(self.values.reading, self.request.io)?;
         let source: Box<dyn Source<T>> = match self.output.layout.components {
             1 if source.layout().components > 1 => Box::new(Colours::new(source)),
@@ -70,11 +78,11 @@ impl Job {
         };
         let route = passes::route::<T>(&self.op, source.layout(), &self.output.layout, budget)?;
         let summary = Summary::planned(&self, source.layout(), &route);
-        Ok((summary, self, source, route))
+        Ok(Prepared { summary, job: self, source, route })
     }
 
     fn run_as<T: Voxel>(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
-        let (mut summary, job, source, route) = self.prepare::<T>()?;
+        let Prepared { mut summary, job, source, route } = self.prepare::<T>()?;
         let folder = job.output.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
             return Err(no_folder(folder));

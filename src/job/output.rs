@@ -238,12 +238,7 @@ fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
     }
 }
 
-fn zarr_target(
-    layout: &Layout,
-    values: &Values,
-    options: &TargetOptions,
-    heritage: &Heritage<'_>,
-) -> ZarrTarget {
+fn zarr_target(layout: &Layout, values: &Values, options: &TargetOptions, heritage: &Heritage<'_>) -> ZarrTarget {
     let grid = &layout.grid;
     let (chunk, shard) = chunking(layout, options);
     let in_millimetres = grid.unit == Unit::Millimetre;

@@ -13,6 +13,10 @@ const PIECE_BYTES: [u64; 4] = [4 << 20, 1 << 20, 256 << 10, 64 << 10];
 const BLOCK_BYTES: u64 = 16 << 20;
 /// Relative time of decoding a byte, against copying and computing it once.
 const DECODE_COST: f64 = 3.0;
+/// The same of bringing a byte of a raw file into memory, counted in whole pages.
+const STORAGE_COST: f64 = 2.0;
+/// What storage hands over at least.
+const PAGE_BYTES: f64 = 4096.0;
 
 /// A block shape with an order, and what its dry run needs.
 struct Candidate {
@@ -109,7 +113,9 @@ fn candidates(request: &Request<'_>) -> Vec<Candidate> {
             std::array::from_fn(|a| unit[a].saturating_mul(factors[a]).min(shape[a].next_multiple_of(unit[a])));
         let bytes = block.iter().fold(sample, |n, &e| n.saturating_mul(e));
         let repeated = candidates.iter().any(|c: &Candidate| c.block == block);
-        if repeated || (factors != [1; 3] && bytes > BLOCK_BYTES) {
+        // Along rows blocks may be as long as the budget allows: raw sources are read by rows.
+        let most = if factors[..2] == [1, 1] { request.budget.memory_bytes } else { BLOCK_BYTES };
+        if repeated || (factors != [1; 3] && bytes > most) {
             continue;
         }
         candidates.push(Candidate { block, orders: orders(request, block) });
@@ -132,9 +138,20 @@ fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
             powers.iter().take(5).map(|&n| join(n)).collect()
         }
         Access::Random => powers.iter().flat_map(|&z| powers.iter().map(move |&y| [z, y, 1])).collect(),
-        Access::Chunked if request.target.shard.is_some() => vec![[1; 3]],
-        Access::Chunked => vec![[1; 3], [1, 1, 2], [1, 2, 2], [2, 2, 2]],
+        Access::Chunked => {
+            let along_rows =
+                (1..=row_chunks(request)).filter(|&n| row_chunks(request).is_multiple_of(n)).map(|n| [1, 1, n]);
+            let cubes = [[1, 2, 2], [2, 2, 2]].into_iter().filter(|_| request.target.shard.is_none());
+            along_rows.chain(cubes).collect()
+        }
     }
+}
+
+/// Chunks along a row of the grid or, where there are shards, of a shard: what a block may join.
+fn row_chunks(request: &Request<'_>) -> u64 {
+    let target = request.target;
+    let row = target.shard.map_or(target.grid.shape[2], |shard| shard[2]);
+    row.div_ceil(target.chunk[2]).min(64)
 }
 
 fn orders(request: &Request<'_>, block: [u64; 3]) -> Vec<Order> {
@@ -246,6 +263,22 @@ impl Trial<'_> {
         }
     }
 
+    /// Bytes that come from a raw file for all blocks of a volume, in whole pages: a part of a row costs all its pages.
+    fn storage_bytes(&self) -> f64 {
+        let touch = self.touch;
+        if touch.access != Access::Random {
+            return 0.0;
+        }
+        let voxel = voxel_bytes(self.request) as f64;
+        let row = self.request.source.grid.shape[2] as f64 * voxel;
+        let along = |t: usize| -> f64 {
+            let is_row = self.request.footprint.source_axis(t) == Some(2);
+            let extents = touch.source_extents(self.request.footprint, t).into_iter().map(|n| n as f64);
+            if is_row { extents.map(|n| (n * voxel + PAGE_BYTES).min(row)).sum() } else { extents.sum() }
+        };
+        (0..3).map(along).product()
+    }
+
     /// Relative time of a run with so many decodes.
     fn cost(&self, decodes: u64) -> f64 {
         let bytes_per_voxel = voxel_bytes(self.request) as f64 * self.request.target.outer.volumes() as f64;
@@ -254,7 +287,8 @@ impl Trial<'_> {
         let decoded = decodes as f64 * self.touch.chunk_bytes as f64;
         // The last round of blocks keeps only some of the workers busy.
         let rounds = self.blocks().div_ceil(self.workers.count as u64) as f64;
-        (fetched + written + DECODE_COST * decoded) / self.blocks().max(1) as f64 * rounds
+        let stored = self.storage_bytes() * self.request.target.outer.volumes() as f64;
+        (fetched + written + DECODE_COST * decoded + STORAGE_COST * stored) / self.blocks().max(1) as f64 * rounds
     }
 
     /// A bound on the cost, without a walk.

@@ -107,6 +107,18 @@ impl Touch {
         Region { lo, hi }
     }
 
+    /// For each block along target axis `t`, the source voxels it needs along the source axis that belongs to `t`.
+    pub fn source_extents(&self, footprint: &dyn Footprint, t: usize) -> Vec<u64> {
+        let extent = |b: u64| {
+            let mut slab = self.target;
+            slab.lo[t] = (b * self.block[t]) as i64;
+            slab.hi[t] = slab.hi[t].min(((b + 1) * self.block[t]) as i64);
+            let source = footprint.source_region(slab).shape();
+            footprint.source_axis(t).map_or_else(|| source.into_iter().max().unwrap_or(0), |s| source[s]) as u64
+        };
+        (0..self.counts[t]).map(extent).collect()
+    }
+
     /// The chunks that a block needs.
     pub fn chunks(&self, at: [u64; 3]) -> ChunkBox {
         let mut found = ChunkBox { lo: [0; 3], hi: self.chunk_counts.unwrap_or([0; 3]) };

@@ -5,10 +5,14 @@ const SHARD_BYTES: u64 = 128 << 20;
 /// The same for volumes of more than a tebibyte in all, to keep the number of files in hand.
 const LARGE_SHARD_BYTES: u64 = 512 << 20;
 
+/// Shards are up to four times as long along rows, so that a raw source, which is read by rows, is read once per shard.
+const ROW_FAVOUR: [u64; 3] = [1, 1, 4];
+
 /// Inner chunk and shard, in voxels (z, y, x), for a volume of this shape in `outer_volumes` copies.
 ///
 /// Chunks have 128 voxels along each axis for samples of up to 2 bytes, 96 up to 4, else 64: 2 to 4 MiB; less where the
-/// volume is smaller. Shards double along their shortest axis until a file holds 128 MiB to 1 GiB; a small volume is one
+/// volume is smaller. Shards double along their shortest axis, a row
+/// counting for a quarter of its length, until a file holds 128 MiB to 1 GiB; a small volume is one
 /// shard.
 pub fn default_chunking(shape: [u64; 3], outer_volumes: u64, voxel_bytes: usize) -> ([u64; 3], Option<[u64; 3]>) {
     let edge = match voxel_bytes {
@@ -24,7 +28,7 @@ pub fn default_chunking(shape: [u64; 3], outer_volumes: u64, voxel_bytes: usize)
     let mut times = [1u64; 3];
     let extent = |times: [u64; 3]| std::array::from_fn(|a| times[a] * chunk[a]);
     while bytes(extent(times)) < wanted {
-        let grows = (0..3).filter(|&a| times[a] < counts[a]).min_by_key(|&a| (times[a] * chunk[a], a));
+        let grows = (0..3).filter(|&a| times[a] < counts[a]).min_by_key(|&a| (times[a] * chunk[a] / ROW_FAVOUR[a], a));
         let Some(axis) = grows else { break };
         times[axis] = (times[axis] * 2).min(counts[axis]);
     }
