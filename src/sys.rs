@@ -79,27 +79,6 @@ pub fn free_bytes(folder: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
-/// Whether the file lies on a network file system (NFS, CIFS, Lustre, GPFS, FUSE), where maps are a risk.
-pub fn is_network_file(path: &Path) -> bool {
-    use std::os::unix::ffi::OsStrExt;
-    const NETWORK: [i64; 7] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x517b, 0x0bd0_0bd0, 0x4750_4653, 0x6573_5546];
-    let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
-    // SAFETY: as in `free_bytes`.
-    let kind = unsafe {
-        let mut stat: libc::statfs = std::mem::zeroed();
-        if libc::statfs(path.as_ptr(), &mut stat) != 0 {
-            return false;
-        }
-        stat.f_type
-    };
-    NETWORK.contains(&(kind as i64 & 0xffff_ffff))
-}
-
-/// Whether the address space is limited (RLIMIT_AS), so that mapping a large file would fail.
-pub fn is_address_space_limited() -> bool {
-    resource_limit(libc::RLIMIT_AS).is_some()
-}
-
 /// A soft resource limit, where there is one.
 fn resource_limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
     // SAFETY: `limit` is written by the call before it is read.

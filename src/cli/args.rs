@@ -180,9 +180,11 @@ pub struct RunArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum IoArg {
-    /// Mapped; by position on network file systems and under RLIMIT_AS
+    /// By position
     Auto,
+    /// Through a memory map
     Mmap,
+    /// By position
     Pread,
 }
 

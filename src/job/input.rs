@@ -13,18 +13,16 @@ use crate::{
         raw::{RawSource, Reach},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
-    sys,
     voxel::Voxel,
 };
 
 /// How uncompressed files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IoMode {
-    /// Mapped, unless the file lies on a network file system or the address space is limited.
+    /// By position: measured faster than maps, with less memory, and safe where files shrink (docs/architecture.md).
     #[default]
     Auto,
     Map,
-    /// By positioned reads.
     Position,
 }
 
@@ -109,7 +107,7 @@ impl Input {
                 let packed = Packed::new(&file.layout, file.data_offset, conversion);
                 let (path, layout) = (&file.data_path, file.layout.clone());
                 if !file.compressed {
-                    return Ok(Box::new(RawSource::open(path, layout, packed, reach(path, io))?));
+                    return Ok(Box::new(RawSource::open(path, layout, packed, reach(io))?));
                 }
                 if is_bgzf(path)? {
                     return Ok(Box::new(BgzfSource::open(path, layout, packed)?));
@@ -135,12 +133,10 @@ impl Input {
     }
 }
 
-fn reach(path: &Path, io: IoMode) -> Reach {
+fn reach(io: IoMode) -> Reach {
     match io {
         IoMode::Map => Reach::Map,
-        IoMode::Position => Reach::Position,
-        IoMode::Auto if sys::is_network_file(path) || sys::is_address_space_limited() => Reach::Position,
-        IoMode::Auto => Reach::Map,
+        IoMode::Position | IoMode::Auto => Reach::Position,
     }
 }
 
