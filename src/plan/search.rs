@@ -273,7 +273,7 @@ impl Trial<'_> {
         let row = self.request.source.grid.shape[2] as f64 * voxel;
         let along = |t: usize| -> f64 {
             let is_row = self.request.footprint.source_axis(t) == Some(2);
-            let extents = touch.source_extents(self.request.footprint, t).into_iter().map(|n| n as f64);
+            let extents = touch.source_extents[t].iter().map(|&n| n as f64);
             if is_row { extents.map(|n| (n * voxel + PAGE_BYTES).min(row)).sum() } else { extents.sum() }
         };
         (0..3).map(along).product()

@@ -51,6 +51,8 @@ pub struct Touch {
     /// Whether one volume is finished before the next begins, as streams ask for; else a block is done for all volumes
     /// that share its chunks.
     pub volumes_outermost: bool,
+    /// For each block along each target axis, the source voxels it needs along the source axis that belongs to it.
+    pub source_extents: [Vec<u64>; 3],
     /// `reach[t][s][b]`: chunks along source axis `s` that blocks with number `b` along target axis `t` reach.
     reach: [[Vec<Range<u64>>; 3]; 3],
     /// `used_by[t][s][c]`: the inverse.
@@ -74,12 +76,11 @@ impl Touch {
                 * (source.components * request.sample_bytes) as u64,
             outer: source.outer.clone(),
             volumes_outermost: request.target.access == Access::Ascending,
+            source_extents: Default::default(),
             reach: Default::default(),
             used_by: Default::default(),
         };
-        if chunked {
-            touch.fill(request.footprint, source.chunk, source.chunk_counts());
-        }
+        touch.fill(request.footprint, source.chunk, source.chunk_counts());
         touch
     }
 
@@ -89,7 +90,14 @@ impl Touch {
                 let mut slab = self.target;
                 slab.lo[t] = (b * self.block[t]) as i64;
                 slab.hi[t] = slab.hi[t].min(((b + 1) * self.block[t]) as i64);
-                let reached = chunks_of(footprint.source_region(slab), chunk);
+                let source = footprint.source_region(slab);
+                let extents = source.shape().map(|n| n as u64);
+                let own = footprint.source_axis(t).map(|s| extents[s]);
+                self.source_extents[t].push(own.or(extents.into_iter().max()).unwrap_or(0));
+                if self.chunk_counts.is_none() {
+                    continue;
+                }
+                let reached = chunks_of(source, chunk);
                 for s in 0..3 {
                     self.reach[t][s].push(reached.lo[s]..reached.hi[s]);
                 }
@@ -105,18 +113,6 @@ impl Touch {
         let lo: [i64; 3] = std::array::from_fn(|a| (at[a] * self.block[a]) as i64);
         let hi = std::array::from_fn(|a| (lo[a] + self.block[a] as i64).min(self.target.hi[a]));
         Region { lo, hi }
-    }
-
-    /// For each block along target axis `t`, the source voxels it needs along the source axis that belongs to `t`.
-    pub fn source_extents(&self, footprint: &dyn Footprint, t: usize) -> Vec<u64> {
-        let extent = |b: u64| {
-            let mut slab = self.target;
-            slab.lo[t] = (b * self.block[t]) as i64;
-            slab.hi[t] = slab.hi[t].min(((b + 1) * self.block[t]) as i64);
-            let source = footprint.source_region(slab).shape();
-            footprint.source_axis(t).map_or_else(|| source.into_iter().max().unwrap_or(0), |s| source[s]) as u64
-        };
-        (0..self.counts[t]).map(extent).collect()
     }
 
     /// The chunks that a block needs.

@@ -21,7 +21,12 @@ pub struct TapTable<A> {
     /// Start of the weights of each index of `inside`; one more entry than `first`.
     start: Vec<u32>,
     weights: Vec<A>,
+    /// Hulls of the taps of each [`BUCKET`] indices of `inside`, so that long ranges are not walked index by index.
+    hulls: Vec<Range<i64>>,
 }
+
+/// Indices that share an entry of `hulls`.
+const BUCKET: usize = 64;
 
 impl<A: Real> TapTable<A> {
     /// The table of one target axis of `len` voxels over source indices `bounds`.
@@ -29,7 +34,13 @@ impl<A: Real> TapTable<A> {
     /// With `extend`, target indices beyond the source look at its edge voxels instead of being outside.
     pub fn new(map: &AxisMap, len: u64, bounds: Range<i64>, kernel: &Kernel, extend: bool) -> TapTable<A> {
         let inside = inside_range(map, len, &bounds, extend);
-        let mut table = TapTable { inside: inside.clone(), first: Vec::new(), start: vec![0], weights: Vec::new() };
+        let mut table = TapTable {
+            inside: inside.clone(),
+            first: Vec::new(),
+            start: vec![0],
+            weights: Vec::new(),
+            hulls: Vec::new(),
+        };
         for i in inside {
             let (first, weights) = clamped_taps(kernel, map.at(i), &bounds);
             let nonzero = |w: &f64| A::of_f64(*w) != A::ZERO;
@@ -39,6 +50,8 @@ impl<A: Real> TapTable<A> {
             table.weights.extend(weights[skip..end].iter().map(|&w| A::of_f64(w)));
             table.start.push(table.weights.len() as u32);
         }
+        let all = table.first.len();
+        table.hulls = (0..all).step_by(BUCKET).map(|n| table.hull(n..(n + BUCKET).min(all))).collect();
         table
     }
 
@@ -56,11 +69,26 @@ impl<A: Real> TapTable<A> {
 
     /// Hull of the taps of the target indices in `target`; empty when none of them is inside.
     pub fn source(&self, target: Range<i64>) -> Range<i64> {
-        let inside = target.start.max(self.inside.start)..target.end.min(self.inside.end);
-        inside.fold(0..0, |hull, i| {
-            let (first, weights) = self.at(i);
-            let taps = first..first + weights.len() as i64;
-            if hull.is_empty() { taps } else { hull.start.min(taps.start)..hull.end.max(taps.end) }
+        let start = (target.start.max(self.inside.start) - self.inside.start) as usize;
+        let end = (target.end.min(self.inside.end) - self.inside.start).max(0) as usize;
+        if start >= end {
+            return 0..0;
+        }
+        // Whole buckets in the middle, single indices at both ends.
+        let (first_bucket, last_bucket) = (start.div_ceil(BUCKET), end / BUCKET);
+        if first_bucket >= last_bucket {
+            return self.hull(start..end);
+        }
+        let middle = self.hulls[first_bucket..last_bucket].iter().cloned();
+        let ends = [self.hull(start..first_bucket * BUCKET), self.hull(last_bucket * BUCKET..end)];
+        ends.into_iter().chain(middle).fold(0..0, join)
+    }
+
+    /// Hull of the taps of a run of entries.
+    fn hull(&self, entries: Range<usize>) -> Range<i64> {
+        entries.fold(0..0, |hull, n| {
+            let taps = (self.start[n + 1] - self.start[n]) as i64;
+            join(hull, self.first[n]..self.first[n] + taps)
         })
     }
 
@@ -71,7 +99,8 @@ impl<A: Real> TapTable<A> {
     }
 
     pub fn bytes(&self) -> u64 {
-        (self.first.len() * 8 + self.start.len() * 4 + self.weights.len() * size_of::<A>()) as u64
+        (self.first.len() * 8 + self.start.len() * 4 + self.hulls.len() * 16 + self.weights.len() * size_of::<A>())
+            as u64
     }
 }
 
@@ -90,6 +119,15 @@ pub fn inside_range(map: &AxisMap, len: u64, bounds: &Range<i64>, extend: bool) 
     let end = bisect(start..len, leaves);
     debug_assert!(start == end || (is_inside(start) && is_inside(end - 1)));
     start..end
+}
+
+/// The smallest range that holds both; an empty one adds nothing.
+fn join(a: Range<i64>, b: Range<i64>) -> Range<i64> {
+    match (a.is_empty(), b.is_empty()) {
+        (true, _) => b,
+        (_, true) => a,
+        _ => a.start.min(b.start)..a.end.max(b.end),
+    }
 }
 
 /// First index of `range` for which `holds` is false; `holds` is true, then false.
@@ -148,6 +186,19 @@ mod tests {
         assert_eq!(table.at(0), (0, &[1.0][..]));
         assert_eq!(table.at(2), (0, &[0.5, 0.5][..]));
         assert_eq!(table.at(9), (4, &[1.0][..]));
+    }
+
+    #[test]
+    fn long_ranges_have_the_hull_of_their_indices() {
+        let kernel = Kernel { shape: KernelShape::Lanczos { lobes: 3 }, stretch: 1.0 };
+        for scale in [0.37, -1.0, 2.5] {
+            let offset = if scale < 0.0 { 900.0 } else { -3.0 };
+            let table = TapTable::<f32>::new(&map(scale, offset), 700, 0..901, &kernel, false);
+            for (lo, hi) in [(0, 700), (5, 69), (64, 128), (63, 193), (100, 101), (690, 700), (-9, 1000)] {
+                let one_by_one = (lo..hi).map(|i| table.source(i..i + 1)).fold(0..0, join);
+                assert_eq!(table.source(lo..hi), one_by_one, "{scale} {lo}..{hi}");
+            }
+        }
     }
 
     #[test]
