@@ -175,10 +175,13 @@ pub struct RawSink<T> {
     voxel: PhantomData<T>,
 }
 
-/// The layout of a raw target of this shape: any region can be written, rows at a time.
+/// Rows are written in parts of at least this many voxels.
+const ROW_UNIT: u64 = 64;
+
+/// The layout of a raw target of this shape: any region can be written, whole rows best.
 pub fn target_layout(mut layout: Layout) -> Layout {
     layout.access = Access::Random;
-    layout.chunk = [1, 1, layout.grid.shape[2]];
+    layout.chunk = [1, 1, layout.grid.shape[2].min(ROW_UNIT)];
     layout.shard = None;
     layout.transfer_bytes = 0;
     layout.resident_bytes = 0;

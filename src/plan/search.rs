@@ -1,5 +1,7 @@
 //! The search: block shapes, orders, workers and piece sizes, each dry-run, the cheapest that fits.
 
+use std::cmp::Reverse;
+
 use super::{Memory, Order, Pieces, Plan, PlanError, Request, Touch, Walk, WalkTotals, Workers};
 use crate::io::Access;
 
@@ -11,6 +13,8 @@ const SEARCH_STEPS: u64 = 3_000_000;
 const PIECE_BYTES: [u64; 4] = [4 << 20, 1 << 20, 256 << 10, 64 << 10];
 /// Target blocks are not made larger than this by joining write units.
 const BLOCK_BYTES: u64 = 16 << 20;
+/// Blocks of raw targets, which could be of any size, are not made smaller than this.
+const SMALL_BLOCK_BYTES: u64 = 128 << 10;
 /// Relative time of decoding a byte, against copying and computing it once.
 const DECODE_COST: f64 = 3.0;
 /// The same of bringing a byte of a raw file into memory, counted in whole pages.
@@ -107,6 +111,7 @@ fn candidates(request: &Request<'_>) -> Vec<Candidate> {
     let shape = request.footprint.target_shape();
     let unit = request.target.chunk;
     let sample = request.sample_bytes as u64 * request.target.components as u64;
+    let whole = shape.iter().fold(sample, |n, &e| n.saturating_mul(e));
     let mut candidates = Vec::new();
     for factors in joins(request) {
         let block: [u64; 3] =
@@ -114,12 +119,16 @@ fn candidates(request: &Request<'_>) -> Vec<Candidate> {
         let bytes = block.iter().fold(sample, |n, &e| n.saturating_mul(e));
         let repeated = candidates.iter().any(|c: &Candidate| c.block == block);
         // Along rows blocks may be as long as the budget allows: raw sources are read by rows.
-        let most = if factors[..2] == [1, 1] { request.budget.memory_bytes } else { BLOCK_BYTES };
-        if repeated || (factors != [1; 3] && bytes > most) {
+        let is_row = factors[..2] == [1, 1] && request.target.access == Access::Chunked;
+        let most = if is_row { request.budget.memory_bytes } else { BLOCK_BYTES };
+        let least = if request.target.access == Access::Random { SMALL_BLOCK_BYTES.min(whole) } else { 0 };
+        if repeated || (factors != [1; 3] && bytes > most) || bytes < least {
             continue;
         }
         candidates.push(Candidate { block, orders: orders(request, block) });
     }
+    // Large blocks first: they make good plans where they fit, and most of what follows is then not walked.
+    candidates.sort_by_key(|candidate| Reverse(candidate.block.iter().product::<u64>()));
     candidates
 }
 
@@ -137,14 +146,26 @@ fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
             let join = |n| std::array::from_fn(|a| if a == axis { n } else { 1 });
             powers.iter().take(5).map(|&n| join(n)).collect()
         }
-        Access::Random => powers.iter().flat_map(|&z| powers.iter().map(move |&y| [z, y, 1])).collect(),
+        Access::Random => {
+            let rows = request.target.chunk_counts()[2];
+            let parts = if request.source.access == Access::Random { 1 } else { 4 };
+            let along_rows = (0..parts).map(|halvings| rows.div_ceil(1 << halvings)).filter(|&n| n > 0);
+            along_rows.flat_map(|x| powers.into_iter().flat_map(move |z| powers.map(|y| [z, y, x]))).collect()
+        }
         Access::Chunked => {
             let along_rows =
                 (1..=row_chunks(request)).filter(|&n| row_chunks(request).is_multiple_of(n)).map(|n| [1, 1, n]);
-            let cubes = [[1, 2, 2], [2, 2, 2]].into_iter().filter(|_| request.target.shard.is_none());
-            along_rows.chain(cubes).collect()
+            let cubes = [[1, 2, 2], [2, 2, 2], [4, 4, 4], [2, 2, row_chunks(request)]];
+            along_rows.chain(cubes).filter(|&factors| fills_shards(request, factors)).collect()
         }
     }
+}
+
+/// Whether shards are made of whole blocks.
+fn fills_shards(request: &Request<'_>, factors: [u64; 3]) -> bool {
+    let target = request.target;
+    let whole = |a: usize, shard: [u64; 3]| (shard[a] / target.chunk[a]).is_multiple_of(factors[a]);
+    target.shard.is_none_or(|shard| (0..3).all(|a| whole(a, shard)))
 }
 
 /// Chunks along a row of the grid or, where there are shards, of a shard: what a block may join.
@@ -263,20 +284,26 @@ impl Trial<'_> {
         }
     }
 
-    /// Bytes that come from a raw file for all blocks of a volume, in whole pages: a part of a row costs all its pages.
+    /// Bytes that come from and go to raw files for all blocks of a volume, in whole pages: a part of a row costs all its
+    /// pages.
     fn storage_bytes(&self) -> f64 {
-        let touch = self.touch;
-        if touch.access != Access::Random {
-            return 0.0;
+        let (touch, voxel) = (self.touch, voxel_bytes(self.request) as f64);
+        let mut bytes = 0.0;
+        if touch.access == Access::Random {
+            let row = self.request.source.grid.shape[2] as f64 * voxel;
+            bytes += paged(
+                |t| (touch.source_extents[t].clone(), self.request.footprint.source_axis(t) == Some(2)),
+                row,
+                voxel,
+            );
         }
-        let voxel = voxel_bytes(self.request) as f64;
-        let row = self.request.source.grid.shape[2] as f64 * voxel;
-        let along = |t: usize| -> f64 {
-            let is_row = self.request.footprint.source_axis(t) == Some(2);
-            let extents = touch.source_extents[t].iter().map(|&n| n as f64);
-            if is_row { extents.map(|n| (n * voxel + PAGE_BYTES).min(row)).sum() } else { extents.sum() }
-        };
-        (0..3).map(along).product()
+        if self.request.target.access == Access::Random {
+            let shape = self.request.footprint.target_shape();
+            let blocks =
+                |t: usize| (0..touch.counts[t]).map(move |b| touch.block[t].min(shape[t] - b * touch.block[t]));
+            bytes += paged(|t| (blocks(t).collect(), t == 2), shape[2] as f64 * voxel, voxel);
+        }
+        bytes
     }
 
     /// Relative time of a run with so many decodes.
@@ -296,4 +323,14 @@ impl Trial<'_> {
         let are_products = (0..3).all(|t| self.request.footprint.source_axis(t).is_some());
         self.cost(if are_products { self.touch.needed_chunks() } else { 0 })
     }
+}
+
+/// Bytes of all pages that regions with these extents along each axis touch; `extents` also says which axis rows lie along.
+fn paged(extents: impl Fn(usize) -> (Vec<u64>, bool), row_bytes: f64, voxel_bytes: f64) -> f64 {
+    let along = |t: usize| -> f64 {
+        let (extents, is_row) = extents(t);
+        let pages = |n: u64| (n as f64 * voxel_bytes + PAGE_BYTES).min(row_bytes);
+        extents.into_iter().map(|n| if is_row { pages(n) } else { n as f64 }).sum()
+    };
+    (0..3).map(along).product()
 }

@@ -5,22 +5,20 @@ const SHARD_BYTES: u64 = 128 << 20;
 /// The same for volumes of more than a tebibyte in all, to keep the number of files in hand.
 const LARGE_SHARD_BYTES: u64 = 512 << 20;
 
+/// Voxels along each side of a chunk: what viewers fetch at a time, and small enough that one block of a target fits tight
+/// budgets.
+const CHUNK_EDGE: u64 = 64;
+
 /// Shards are up to four times as long along rows, so that a raw source, which is read by rows, is read once per shard.
 const ROW_FAVOUR: [u64; 3] = [1, 1, 4];
 
 /// Inner chunk and shard, in voxels (z, y, x), for a volume of this shape in `outer_volumes` copies.
 ///
-/// Chunks have 128 voxels along each axis for samples of up to 2 bytes, 96 up to 4, else 64: 2 to 4 MiB; less where the
-/// volume is smaller. Shards double along their shortest axis, a row
+/// Chunks have 64 voxels along each axis, less where the volume is smaller. Shards double along their shortest axis, a row
 /// counting for a quarter of its length, until a file holds 128 MiB to 1 GiB; a small volume is one
 /// shard.
 pub fn default_chunking(shape: [u64; 3], outer_volumes: u64, voxel_bytes: usize) -> ([u64; 3], Option<[u64; 3]>) {
-    let edge = match voxel_bytes {
-        0..=2 => 128,
-        3..=4 => 96,
-        _ => 64,
-    };
-    let chunk = shape.map(|extent| extent.clamp(1, edge));
+    let chunk = shape.map(|extent| extent.clamp(1, CHUNK_EDGE));
     let counts: [u64; 3] = std::array::from_fn(|a| shape[a].max(1).div_ceil(chunk[a]));
     let bytes = |extent: [u64; 3]| extent.iter().fold(voxel_bytes as u64, |n, &e| n.saturating_mul(e));
     let total = bytes(shape).saturating_mul(outer_volumes.max(1));
@@ -61,7 +59,7 @@ mod tests {
         assert_eq!(default_chunking([20, 23, 29], 100, 2), ([20, 23, 29], Some([20, 23, 29])));
         assert_eq!(default_chunking([1, 1, 1], 1, 8), ([1, 1, 1], Some([1, 1, 1])));
         let (chunk, shard) = default_chunking([120, 512, 512], 1, 2);
-        assert_eq!((chunk, shard), ([120, 128, 128], Some([120, 512, 512])));
+        assert_eq!((chunk, shard), ([64, 64, 64], Some([128, 512, 512])));
         assert_eq!(default_chunking([0, u64::MAX, 5], u64::MAX, 8).0, [1, 64, 5]);
     }
 }
