@@ -1,6 +1,6 @@
 //! Two volumes, voxel by voxel, in bounded memory.
 //!
-//! Both are walked in the same boxes ([`Walk`]), each read through a [`RegionReader`]; real values are compared in f64,
+//! Both are walked in the same boxes ([`Walk`]), each read through a [`RegionReader`](crate::io::reader::RegionReader); real values are compared in f64,
 //! volumes of the same stored type without slopes in that type. Nothing is resampled: what has another number of voxels is
 //! reported, not compared.
 

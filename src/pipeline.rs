@@ -41,6 +41,15 @@ use window::Window;
 /// How often the calling thread looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(100);
 
+/// A pool for finite loops that never wait, owned by whoever asks for it; the global one is not used.
+///
+/// # Errors
+/// The system grants no threads.
+pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+    pool.map_err(|error| Error::Panic { message: error.to_string() })
+}
+
 /// One pass from a source through an op into a sink.
 pub struct Pass<'a, T: Voxel> {
     pub plan: &'a Plan,
@@ -82,6 +91,7 @@ pub fn run<T: Voxel>(
     };
     let (finished, outcomes) = crossbeam_channel::bounded::<()>(2 * pass.plan.workers.count);
     thread::scope(|scope| {
+        tracing::debug!(blocks = pass.plan.blocks, workers = pass.plan.workers.count, "pass begins");
         for _ in 0..pass.plan.workers.count {
             let (shared, finished) = (&shared, finished.clone());
             scope.spawn(move || {
@@ -119,6 +129,7 @@ pub fn run<T: Voxel>(
 impl<T: Voxel> Shared<'_, T> {
     /// Keeps the first error and wakes everybody who waits.
     fn fail(&self, error: Error) {
+        tracing::debug!(%error, "pass ends early");
         self.halt.fail(error);
         self.claims.wake();
         self.window.wake();

@@ -17,7 +17,6 @@ use reslice::{
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// z, y, x.
 const SHAPE: [u64; 3] = [20, 23, 29];
 
 struct Answer {

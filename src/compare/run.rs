@@ -7,6 +7,7 @@ use crate::{
     block::BlockMut,
     error::{Error, Result},
     io::{Source, reader::RegionReader},
+    pipeline,
     region::Region,
     voxel::Voxel,
 };
@@ -19,8 +20,7 @@ pub fn differences<T: Voxel>(
     request: &Request,
     stop: &AtomicBool,
 ) -> Result<Differences> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(request.threads.max(1)).build();
-    let pool = pool.map_err(|error| Error::Panic { message: error.to_string() })?;
+    let pool = pipeline::pool(request.threads)?;
     let (mut a, mut b) = (Half::new(a), Half::new(b));
     let mut tally = Tally::default();
     let shape = a.reader.layout().grid.shape;

@@ -78,6 +78,7 @@ impl Job {
         };
         let route = passes::route::<T>(&self.op, source.layout(), &self.output.layout, budget)?;
         let summary = Summary::planned(&self, source.layout(), &route);
+        tracing::debug!(passes = route.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
         Ok(Prepared { summary, job: self, source, route })
     }
 

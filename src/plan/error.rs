@@ -43,11 +43,11 @@ impl PlanError {
             PlanError::TooSmall { smallest_bytes, .. } => {
                 format!(
                     "use --memory {}MiB or more, or a target with smaller chunks (--chunk)",
-                    smallest_bytes.div_ceil(1 << 20)
+                    mebibytes(*smallest_bytes)
                 )
             }
             PlanError::ComparisonTooSmall { smallest_bytes, .. } => {
-                format!("use --memory {}MiB or more", smallest_bytes.div_ceil(1 << 20))
+                format!("use --memory {}MiB or more", mebibytes(*smallest_bytes))
             }
             PlanError::ScratchTooSmall { .. } => {
                 "name a folder with more room by --scratch, or give more --memory".into()
@@ -56,8 +56,14 @@ impl PlanError {
     }
 }
 
-fn shape(block: &[u64; 3]) -> String {
-    block.map(|n| n.to_string()).join("x")
+/// Rounded up, with one to spare: the next process may be a little larger before it begins.
+fn mebibytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20) + 1
+}
+
+/// In file order.
+fn shape([z, y, x]: &[u64; 3]) -> String {
+    format!("{x}x{y}x{z}")
 }
 
 fn detail(window_bytes: &u64) -> String {
