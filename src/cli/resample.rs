@@ -2,6 +2,8 @@
 
 use std::{fs, process::ExitCode};
 
+use serde::Serialize;
+
 use super::{
     answer,
     args::{GridArgs, ResampleArgs, RunArgs},
@@ -27,15 +29,30 @@ pub fn run(args: &ResampleArgs) -> Result<ExitCode> {
         let summary = job.dry_run()?;
         match how {
             DryRun::Text => answer::line(&tell::plan(&summary))?,
-            DryRun::Json => answer::json(&summary)?,
+            DryRun::Json => answer::json(&Report::new(&summary))?,
         }
         return Ok(ExitCode::SUCCESS);
     }
     let summary = execute(job, &args.run)?;
     if let Some(path) = &args.run.summary {
-        fs::write(path, answer::to_json(&summary)?).map_err(Error::io("write", path))?;
+        fs::write(path, answer::to_json(&Report::new(&summary))?).map_err(Error::io("write", path))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A summary with the arguments that led to it.
+#[derive(Serialize)]
+struct Report<'a> {
+    arguments: Vec<String>,
+    #[serde(flatten)]
+    summary: &'a Summary,
+}
+
+impl<'a> Report<'a> {
+    fn new(summary: &'a Summary) -> Report<'a> {
+        let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+        Report { arguments, summary }
+    }
 }
 
 /// Runs a job and tells about it on stderr.

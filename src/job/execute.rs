@@ -107,7 +107,7 @@ impl Job {
             let from: &dyn Source<T> = scratch_source.as_ref().map_or(source.as_ref(), |s| s);
             let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
             let done = run_pass(planned, from, to, stop, on_progress)?;
-            summary.passes[n].done = Some(done);
+            summary.pass_done(n, done);
         }
         drop(sink);
         scratch.remove()?;

@@ -52,6 +52,8 @@ pub struct PassSummary {
     pub planned_amplification: f64,
     /// Bytes of one decoded chunk.
     pub chunk_bytes: u64,
+    /// The same as counted in the run; nothing in a dry run, or where nothing is decoded.
+    pub amplification: Option<f64>,
     /// What was done; nothing in a dry run.
     pub done: Option<Progress>,
     /// Bytes of the scratch file that this pass writes.

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     io::Layout,
+    pipeline::Progress,
     resample::KernelShape,
     voxel::{Dtype, Voxel},
 };
@@ -79,6 +80,7 @@ impl Summary {
             planned_amplification: pass.plan.totals.amplification(),
             chunk_bytes: if pass.touch.chunk_counts.is_some() { pass.touch.chunk_bytes } else { 0 },
             plan: pass.plan.clone(),
+            amplification: None,
             done: None,
             scratch_bytes: (n + 1 < route.passes.len()).then(|| scratch_bytes::<T>(&pass.target)),
         });
@@ -109,6 +111,14 @@ impl Summary {
             missing_chunks: 0,
             peak_bytes: 0,
         }
+    }
+
+    /// Notes what pass `n` has done.
+    pub(super) fn pass_done(&mut self, n: usize, done: Progress) {
+        let pass = &mut self.passes[n];
+        let distinct = pass.plan.totals.distinct;
+        pass.amplification = (distinct > 0).then(|| done.decodes as f64 / distinct as f64);
+        pass.done = Some(done);
     }
 
     pub(super) fn complete(&mut self, missing_chunks: u64, peak_bytes: u64) {

@@ -258,7 +258,7 @@ impl Trial<'_> {
         let mut totals = walk.totals();
         let scale = blocks as f64 / totals.blocks as f64;
         totals.decodes = (totals.decodes as f64 * scale) as u64;
-        totals.distinct = (totals.distinct as f64 * scale) as u64;
+        totals.distinct = self.touch.needed_chunks();
         totals.blocks = blocks;
         Some((totals, false))
     }
