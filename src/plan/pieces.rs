@@ -3,6 +3,8 @@
 //! A piece is small enough for the caches and the budget; the block it belongs to is as large as the target's storage
 //! asks for. Source voxels shared by two pieces are copied twice, never decoded twice.
 
+use std::collections::HashMap;
+
 use crate::{region::Region, resample::Footprint};
 
 /// The size of pieces for blocks of one shape, and what they cost.
@@ -15,20 +17,30 @@ pub struct Pieces {
     pub fetched_voxels: f64,
 }
 
-impl Pieces {
+/// Measures pieces of an op. Extents along each axis are kept, since the search asks for the same ones again and again.
+pub struct Ruler<'a> {
+    footprint: &'a dyn Footprint,
+    /// By axis, block and piece: the largest and the summed source extent.
+    extents: HashMap<(usize, u64, u64), (u64, f64)>,
+}
+
+impl<'a> Ruler<'a> {
+    pub fn new(footprint: &'a dyn Footprint) -> Ruler<'a> {
+        Ruler { footprint, extents: HashMap::new() }
+    }
+
     /// Cuts blocks of `block` voxels until a piece takes at most `limit_bytes`, or is a single voxel.
-    pub fn new(footprint: &dyn Footprint, block: [u64; 3], voxel_bytes: u64, limit_bytes: u64) -> Pieces {
-        let shape = footprint.target_shape();
-        let mut pieces =
-            measure(footprint, block, std::array::from_fn(|a| block[a].min(shape[a]) as usize), voxel_bytes);
+    pub fn pieces(&mut self, block: [u64; 3], voxel_bytes: u64, limit_bytes: u64) -> Pieces {
+        let shape = self.footprint.target_shape();
+        let mut pieces = self.measure(block, std::array::from_fn(|a| block[a].min(shape[a]) as usize), voxel_bytes);
         while pieces.bytes > limit_bytes {
-            let halved = |a: usize| {
+            let mut halved = |a: usize| {
                 let mut smaller = pieces.shape;
                 smaller[a] = smaller[a].div_ceil(2);
-                measure(footprint, block, smaller, voxel_bytes)
+                self.measure(block, smaller, voxel_bytes)
             };
             // Rows stay whole as long as there is another axis to cut.
-            let across = (0..2).filter(|&a| pieces.shape[a] > 1).map(halved);
+            let across = (0..2).filter(|&a| pieces.shape[a] > 1).map(&mut halved);
             let best = across.min_by(|a, b| a.fetched_voxels.total_cmp(&b.fetched_voxels));
             match best {
                 Some(smaller) => pieces = smaller,
@@ -38,25 +50,32 @@ impl Pieces {
         }
         pieces
     }
-}
 
-fn measure(footprint: &dyn Footprint, block: [u64; 3], piece: [usize; 3], voxel_bytes: u64) -> Pieces {
-    let target = footprint.target_shape();
-    let mut largest = [0u64; 3];
-    let mut summed = [0f64; 3];
-    for t in 0..3 {
-        for lo in starts(target[t], block[t], piece[t] as u64) {
-            let extent =
-                extent_at(footprint, target, t, lo, (lo + piece[t] as u64).min(block_end(lo, block[t], target[t])));
-            largest[t] = largest[t].max(extent);
-            summed[t] += extent as f64;
-        }
+    fn measure(&mut self, block: [u64; 3], piece: [usize; 3], voxel_bytes: u64) -> Pieces {
+        let target = self.footprint.target_shape();
+        let extents: [(u64, f64); 3] = std::array::from_fn(|t| self.extents_along(t, block[t], piece[t] as u64));
+        let scratch =
+            samples(target, block, piece).map(|region| self.footprint.scratch_bytes(region)).max().unwrap_or(0);
+        let source_bytes = extents.iter().fold(voxel_bytes, |n, &(largest, _)| n.saturating_mul(largest));
+        // Extents along source axes may differ by a voxel or two between the sampled pieces: a margin of a 16th.
+        let bytes = source_bytes.saturating_add(scratch + scratch / 16);
+        Pieces { shape: piece, bytes, fetched_voxels: extents.iter().map(|&(_, summed)| summed).product() }
     }
-    let scratch = samples(target, block, piece).map(|region| footprint.scratch_bytes(region)).max().unwrap_or(0);
-    let source_bytes = largest.iter().fold(voxel_bytes, |n, &extent| n.saturating_mul(extent));
-    // Extents along source axes may differ by a voxel or two between the sampled pieces: a margin of a 16th.
-    let bytes = source_bytes.saturating_add(scratch + scratch / 16);
-    Pieces { shape: piece, bytes, fetched_voxels: summed.iter().product() }
+
+    /// The largest and the summed source extent of the pieces along target axis `t`.
+    fn extents_along(&mut self, t: usize, block: u64, piece: u64) -> (u64, f64) {
+        if let Some(&known) = self.extents.get(&(t, block, piece)) {
+            return known;
+        }
+        let target = self.footprint.target_shape();
+        let measured = starts(target[t], block, piece).fold((0, 0.0), |(largest, summed), lo| {
+            let hi = (lo + piece).min(block_end(lo, block, target[t]));
+            let extent = extent_at(self.footprint, target, t, lo, hi);
+            (extent.max(largest), summed + extent as f64)
+        });
+        self.extents.insert((t, block, piece), measured);
+        measured
+    }
 }
 
 /// Where pieces start along an axis of `len` voxels cut into blocks, and those into pieces.

@@ -2,13 +2,15 @@
 
 use std::cmp::Reverse;
 
-use super::{Memory, Order, Pieces, Plan, PlanError, Request, Touch, Walk, WalkTotals, Workers};
+use super::{Memory, Order, Pieces, Plan, PlanError, Request, Touch, Walk, WalkTotals, Workers, pieces::Ruler};
 use crate::io::Access;
 
-/// Steps of one dry run; longer schedules are extrapolated from their first stretch.
-const DRY_RUN_STEPS: u64 = 100_000;
-/// Steps of all dry runs together.
-const SEARCH_STEPS: u64 = 3_000_000;
+/// Chunks looked at in the dry run of the plan that is taken; longer schedules are extrapolated from their first stretch.
+const DRY_RUN_LOOKS: u64 = 1_000_000;
+/// The same for each dry run while plans are compared.
+const TRIAL_LOOKS: u64 = 40_000;
+/// The same for all of them together, once there is a plan that fits.
+const SEARCH_LOOKS: u64 = 4_000_000;
 /// Piece sizes tried, largest first. The largest suits the caches; the others are for tight budgets.
 const PIECE_BYTES: [u64; 4] = [4 << 20, 1 << 20, 256 << 10, 64 << 10];
 /// Target blocks are not made larger than this by joining write units.
@@ -29,42 +31,57 @@ struct Candidate {
 }
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
-    let mut best: Option<Plan> = None;
-    let mut steps_left = SEARCH_STEPS;
+    // Each better than the one before.
+    let mut found: Vec<(Plan, Pieces)> = Vec::new();
+    let mut looks_left = SEARCH_LOOKS;
+    let mut ruler = Ruler::new(request.footprint);
     for candidate in candidates(request) {
         let touch = Touch::new(request, candidate.block);
         for (workers, piece_bytes) in settings(request) {
-            let pieces = Pieces::new(request.footprint, candidate.block, voxel_bytes(request), piece_bytes);
+            let pieces = ruler.pieces(candidate.block, voxel_bytes(request), piece_bytes);
             let memory = Memory::without_window(request, candidate.block, pieces.bytes, workers);
             for order in &candidate.orders {
                 let trial = Trial { request, touch: &touch, order, workers, pieces, memory };
-                let least = memory.total().saturating_add(trial.least_window());
-                if least > request.budget.memory_bytes || steps_left == 0 {
-                    continue;
-                }
+                let best = found.last().map_or(f64::INFINITY, |(plan, _)| plan.cost);
                 // No walk decodes less than every chunk once: most orders need not be walked to know that they lose.
-                if best.as_ref().is_some_and(|best| trial.least_cost() >= best.cost) {
+                let cannot_win = trial.least_cost() >= best || (looks_left == 0 && !found.is_empty());
+                let least = memory.total().saturating_add(trial.least_window());
+                if cannot_win || least > request.budget.memory_bytes {
                     continue;
                 }
-                let Some(plan) = trial.dry_run(&mut steps_left) else { continue };
-                if best.as_ref().is_none_or(|best| plan.cost < best.cost) {
-                    best = Some(plan);
+                if let Some(plan) = trial.dry_run(TRIAL_LOOKS, &mut looks_left)
+                    && plan.cost < best
+                {
+                    found.push((plan, pieces));
                 }
             }
         }
     }
-    best.ok_or_else(|| refusal(request))
+    found.into_iter().rev().find_map(|(plan, pieces)| confirmed(request, plan, pieces)).ok_or_else(|| refusal(request))
+}
+
+/// The plan after a dry run of its whole schedule, or of a long stretch of it; `None` where it does not fit after all.
+fn confirmed(request: &Request<'_>, plan: Plan, pieces: Pieces) -> Option<Plan> {
+    if plan.exact {
+        return Some(plan);
+    }
+    let touch = Touch::new(request, plan.block);
+    let memory = Memory { window: 0, ..plan.memory };
+    let trial = Trial { request, touch: &touch, order: &plan.order, workers: plan.workers, pieces, memory };
+    let mut unlimited = u64::MAX;
+    trial.dry_run(DRY_RUN_LOOKS, &mut unlimited)
 }
 
 /// The smallest budget that works: one worker, a gate of one block, and the chunks that such a walk holds at least.
 fn refusal(request: &Request<'_>) -> PlanError {
     let mut smallest = (u64::MAX, [0; 3], 0);
-    let mut steps_left = SEARCH_STEPS;
+    let mut looks_left = SEARCH_LOOKS;
+    let mut ruler = Ruler::new(request.footprint);
     for candidate in candidates(request) {
         let touch = Touch::new(request, candidate.block);
         for piece_bytes in PIECE_BYTES {
             let workers = Workers { count: 1, gate: 1 };
-            let pieces = Pieces::new(request.footprint, candidate.block, voxel_bytes(request), piece_bytes);
+            let pieces = ruler.pieces(candidate.block, voxel_bytes(request), piece_bytes);
             let memory = Memory::without_window(request, candidate.block, pieces.bytes, workers);
             for order in &candidate.orders {
                 let trial = Trial { request, touch: &touch, order, workers, pieces, memory };
@@ -72,7 +89,7 @@ fn refusal(request: &Request<'_>) -> PlanError {
                 if needed(trial.least_window()) >= smallest.0 {
                     continue;
                 }
-                let Some(window) = trial.smallest_window(&mut steps_left) else { continue };
+                let Some(window) = trial.smallest_window(&mut looks_left) else { continue };
                 if needed(window) < smallest.0 {
                     smallest = (needed(window), candidate.block, window);
                 }
@@ -216,9 +233,9 @@ impl Trial<'_> {
     }
 
     /// Walks the schedule with all the memory that is left for the window.
-    fn dry_run(&self, steps_left: &mut u64) -> Option<Plan> {
+    fn dry_run(&self, most_looks: u64, looks_left: &mut u64) -> Option<Plan> {
         let left = self.request.budget.memory_bytes - self.memory.total();
-        let (totals, exact) = self.walk(left, steps_left)?;
+        let (totals, exact) = self.walk(left, most_looks, looks_left)?;
         // Where the walk was cut short, blocks that it did not see may need more: all that is left, then.
         let chunks = if exact { totals.most_held } else { left / self.touch.chunk_bytes.max(1) };
         let window_bytes = chunks * self.touch.chunk_bytes;
@@ -229,31 +246,29 @@ impl Trial<'_> {
     /// The window that this trial works with, where its gate is a single block.
     ///
     /// Streams cannot be read again: for them it is all that is alive at once, which only a walk can tell.
-    fn smallest_window(&self, steps_left: &mut u64) -> Option<u64> {
+    fn smallest_window(&self, looks_left: &mut u64) -> Option<u64> {
         if self.touch.access != Access::Ascending {
             return Some(self.least_window());
         }
-        if *steps_left == 0 {
+        if *looks_left == 0 {
             return None;
         }
-        let (totals, _) = self.walk(u64::MAX, steps_left)?;
+        let (totals, _) = self.walk(u64::MAX, DRY_RUN_LOOKS, looks_left)?;
         Some(totals.most_held * self.touch.chunk_bytes)
     }
 
     /// Totals of the walk, extrapolated where it is long; `None` when the window is too small.
-    fn walk(&self, window_bytes: u64, steps_left: &mut u64) -> Option<(WalkTotals, bool)> {
+    fn walk(&self, window_bytes: u64, most_looks: u64, looks_left: &mut u64) -> Option<(WalkTotals, bool)> {
         let blocks = self.blocks();
         if self.touch.chunk_counts.is_none() {
             return Some((WalkTotals { blocks, ..WalkTotals::default() }, true));
         }
         let mut walk = Walk::new(self.touch, self.order, window_bytes, self.workers.gate);
-        let mut steps = 0;
-        while steps < DRY_RUN_STEPS {
-            *steps_left = steps_left.saturating_sub(1);
-            steps += 1;
-            if walk.step().ok()?.is_none() {
-                return Some((walk.totals(), true));
-            }
+        let mut looks = 0;
+        while looks < most_looks {
+            let Some(step) = walk.step().ok()? else { return Some((walk.totals(), true)) };
+            looks += 1 + step.chunks.len();
+            *looks_left = looks_left.saturating_sub(1 + step.chunks.len());
         }
         let mut totals = walk.totals();
         let scale = blocks as f64 / totals.blocks as f64;
