@@ -7,6 +7,8 @@ use crate::io::Access;
 
 /// Chunks looked at in the dry run of the plan that is taken; longer schedules are extrapolated from their first stretch.
 const DRY_RUN_LOOKS: u64 = 1_000_000;
+/// The same for streams, whose plans must hold to the end: a stream cannot be read again.
+const STREAM_LOOKS: u64 = 50_000_000;
 /// The same for each dry run while plans are compared.
 const TRIAL_LOOKS: u64 = 40_000;
 /// The same for all of them together, once there is a plan that fits.
@@ -69,7 +71,8 @@ fn confirmed(request: &Request<'_>, plan: Plan, pieces: Pieces) -> Option<Plan> 
     let memory = Memory { window: 0, ..plan.memory };
     let trial = Trial { request, touch: &touch, order: &plan.order, workers: plan.workers, pieces, memory };
     let mut unlimited = u64::MAX;
-    trial.dry_run(DRY_RUN_LOOKS, &mut unlimited)
+    let looks = if touch.access == Access::Ascending { STREAM_LOOKS } else { DRY_RUN_LOOKS };
+    trial.dry_run(looks, &mut unlimited)
 }
 
 /// The smallest budget that works: one worker, a gate of one block, and the chunks that such a walk holds at least.

@@ -14,8 +14,8 @@ use crate::{
     voxel::Voxel,
 };
 
-/// Raw bytes of one unit of reading, about.
-const UNIT_BYTES: u64 = 512 << 10;
+/// Raw bytes of one unit of reading, about; larger for large volumes, so that there are some ten thousand at most.
+const UNIT_BYTES: std::ops::RangeInclusive<u64> = 512 << 10..=4 << 20;
 
 /// A volume read forward from a gzip file.
 #[derive(Debug)]
@@ -36,7 +36,9 @@ impl<T: Voxel> GzipSource<T> {
     /// Opens the stream. The layout's access, chunk and memory are set to those of this reader.
     pub fn open(path: &Path, mut layout: Layout, packed: Packed) -> Result<GzipSource<T>> {
         layout.access = Access::Ascending;
-        layout.chunk = stream_unit(layout.grid.shape, packed.voxel_bytes(), UNIT_BYTES);
+        let volume_bytes = layout.grid.voxels().saturating_mul(packed.voxel_bytes());
+        let unit_bytes = (volume_bytes >> 13).clamp(*UNIT_BYTES.start(), *UNIT_BYTES.end());
+        layout.chunk = stream_unit(layout.grid.shape, packed.voxel_bytes(), unit_bytes);
         layout.transfer_bytes = 0;
         layout.resident_bytes = STATE_BYTES + layout.chunk.iter().product::<u64>() * packed.voxel_bytes();
         let state = Mutex::new(State { stream: Inflate::open(path)?, bytes: Vec::new() });
