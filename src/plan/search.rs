@@ -19,6 +19,8 @@ const PIECE_BYTES: [u64; 4] = [4 << 20, 1 << 20, 256 << 10, 64 << 10];
 const BLOCK_BYTES: u64 = 16 << 20;
 /// Blocks of raw targets, which could be of any size, are not made smaller than this.
 const SMALL_BLOCK_BYTES: u64 = 128 << 10;
+/// Shards that an order may leave open at once, where it does not go shard by shard.
+const MOST_OPEN_SHARDS: u64 = 64;
 /// Relative time of decoding a byte, against copying and computing it once.
 const DECODE_COST: f64 = 3.0;
 /// The same of bringing a byte of a raw file into memory, counted in whole pages.
@@ -212,6 +214,12 @@ fn orders(request: &Request<'_>, block: [u64; 3]) -> Vec<Order> {
     if let Some(shard) = request.target.shard {
         let widths = std::array::from_fn(|a| shard[a] / block[a]);
         orders = orders.into_iter().map(|order| order.within(widths)).collect();
+        // Shard by shard, a stream would have to be kept for a whole layer of shards; layer by layer, all shards of a
+        // layer are open at once, each filled in its own order.
+        let open: u64 = (1..3).map(|a| request.target.grid.shape[a].div_ceil(shard[a])).product();
+        if request.source.access == Access::Ascending && open <= MOST_OPEN_SHARDS {
+            orders.push(Order::raster());
+        }
     }
     orders
 }

@@ -20,7 +20,7 @@ use super::store::{DirStore, part_path};
 use crate::error::{Error, Result};
 
 /// Shards that a schedule has open at once, for the memory their indexes are counted with.
-const OPEN_SHARDS: u64 = 16;
+const OPEN_SHARDS: u64 = 64;
 const ABSENT: (u64, u64) = (u64::MAX, u64::MAX);
 
 /// Puts shards together; any thread may bring any chunk.
