@@ -7,7 +7,7 @@ use bytesize::ByteSize;
 use crate::{
     io::{
         gzip::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing},
-        zarr::Codec,
+        zarr::{Codec, DEFAULT_ZSTD_LEVEL},
     },
     job::{Interpolation, OutsideRequest},
     region::Region,
@@ -160,7 +160,7 @@ impl FromStr for CodecArg {
         let (name, level) = leveled(text, most)?;
         let small = |default: u8| level.map_or(default, |level| level as u8);
         Ok(CodecArg(match name {
-            "zstd" => Codec::Zstd(level.map_or(1, |level| level.max(1) as i32)),
+            "zstd" => Codec::Zstd(level.map_or(DEFAULT_ZSTD_LEVEL, |level| level as i32)),
             "blosc-zstd" => Codec::BloscZstd(small(3)),
             "blosc-lz4" => Codec::BloscLz4(small(5)),
             "gzip" => Codec::Gzip(small(3)),

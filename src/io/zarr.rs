@@ -28,7 +28,7 @@ pub mod store;
 mod target;
 
 pub use chunking::default_chunking;
-pub use encode::Codec;
+pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use open::{OpenOptions, ZarrFile, open};
 pub use sink::ZarrSink;
 pub use source::ZarrSource;

@@ -16,7 +16,7 @@ use crate::{
         packed::Packed,
         raw::{self, RawSink},
         staging::Staging,
-        zarr::{Codec, ZarrSink, ZarrTarget, default_chunking},
+        zarr::{Codec, DEFAULT_ZSTD_LEVEL, ZarrSink, ZarrTarget, default_chunking},
     },
     voxel::Voxel,
 };
@@ -79,7 +79,7 @@ impl Default for TargetOptions {
             framing: Framing::Single { level: gzip::DEFAULT_LEVEL },
             chunk: None,
             shard: None,
-            codec: Codec::Zstd(3),
+            codec: Codec::Zstd(DEFAULT_ZSTD_LEVEL),
         }
     }
 }

@@ -6,6 +6,9 @@ use zarrs::array::codec::{BloscCompressionLevel, BloscCompressor, BloscShuffleMo
 
 use super::codec::reserve;
 
+/// Level of zstd where none is given: the fastest.
+pub const DEFAULT_ZSTD_LEVEL: i32 = 1;
+
 /// How chunks are compressed on writing. Every choice ends in a checksum: zstd and gzip carry one, the others get crc32c.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
