@@ -4,10 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::parse::{CodecArg, DryRun, Extents, GzipArg, InterpArg, OutsideArg, RegionArg, ShardArg, Size, Triple};
+use super::parse::{
+    CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, RegionArg, ShardArg, Size, Triple,
+};
 use crate::{
     geometry::{Align, Orientation},
     job::IoMode,
+    resample::Reduction,
     voxel::{Dtype, Rounding},
 };
 
@@ -141,6 +144,12 @@ pub struct TargetArgs {
     /// One gzip member, or BGZF blocks (faster to write, and to read in parallel), with :LEVEL
     #[arg(long, value_name = "single|bgzf", default_value = "single")]
     pub gzip: GzipArg,
+    /// Coarser levels of a Zarr target, each half the size of the one above: so many, or until the longest side fits one chunk
+    #[arg(long, value_name = "LEVELS", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    pub pyramid: Option<LevelsArg>,
+    /// How coarser levels are made: mean, mode (labels), gaussian or stride; default: mode for labels, else mean
+    #[arg(long, value_name = "METHOD", requires = "pyramid")]
+    pub method: Option<Reduction>,
     /// Replace an existing target when the new one is complete
     #[arg(long)]
     pub overwrite: bool,

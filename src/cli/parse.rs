@@ -61,6 +61,21 @@ impl Extents {
     }
 }
 
+/// A number of levels, or `auto`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LevelsArg(pub Option<usize>);
+
+impl FromStr for LevelsArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "auto" => Ok(LevelsArg(None)),
+            Ok(0) | Err(_) => Err("expected a number of levels, 1 or more".into()),
+            Ok(count) => Ok(LevelsArg(Some(count))),
+        }
+    }
+}
+
 /// `x0:x1,y0:y1,z0:z1`, half-open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RegionArg(pub Region);

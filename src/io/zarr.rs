@@ -15,6 +15,7 @@ mod codec;
 mod copy;
 mod encode;
 mod index;
+mod levels;
 mod lz4;
 mod meta;
 mod node;
@@ -29,10 +30,12 @@ mod target;
 
 pub use chunking::default_chunking;
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
+pub use levels::{AddedLevel, level_path, with_levels};
+pub use node::descend;
 pub use open::{OpenOptions, ZarrFile, open};
 pub use sink::ZarrSink;
 pub use source::ZarrSource;
-pub use target::ZarrTarget;
+pub use target::{Levels, ZarrTarget};
 
 /// Whether `path` is a folder that holds a Zarr array or group, by its content.
 pub fn is_zarr(path: &Path) -> bool {

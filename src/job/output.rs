@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Input, Values};
+use super::{Input, PyramidRequest, Values, levels::Descent};
 use crate::{
     error::{Error, Result},
     geometry::{Grid, Unit},
@@ -16,8 +16,9 @@ use crate::{
         packed::Packed,
         raw::{self, RawSink},
         staging::Staging,
-        zarr::{Codec, DEFAULT_ZSTD_LEVEL, ZarrSink, ZarrTarget, default_chunking},
+        zarr::{Codec, DEFAULT_ZSTD_LEVEL, Levels, ZarrSink, ZarrTarget, default_chunking},
     },
+    resample::Reduction,
     voxel::Voxel,
 };
 
@@ -92,6 +93,8 @@ pub struct Output {
     pub layout: Layout,
     options: TargetOptions,
     recipe: Recipe,
+    /// The levels below the finest, of an image that is to have some.
+    pub descent: Option<Descent>,
 }
 
 #[derive(Debug)]
@@ -109,6 +112,7 @@ pub struct Heritage<'a> {
     pub reference: Option<&'a Header>,
     /// The slowest axis of the source is resampled or reordered.
     pub slices_resampled: bool,
+    pub pyramid: Option<PyramidRequest>,
 }
 
 impl Output {
@@ -133,10 +137,20 @@ impl Output {
             resident_bytes: 0,
             stored_bytes: None,
         };
+        let mut descent = None;
         let (layout, recipe) = match format {
             Format::Zarr => {
-                let target = zarr_target(&layout, values, options, heritage);
+                let mut target = zarr_target(&layout, values, options, heritage);
+                if let Some(asked) = heritage.pyramid {
+                    let method = asked.method.unwrap_or_else(|| default_method(heritage.input));
+                    let below = Descent::new(path, &target, method, asked.levels)?;
+                    target.levels = below.target.levels.clone();
+                    descent = Some(below);
+                }
                 (target.layout(path)?, Recipe::Zarr(Box::new(target)))
+            }
+            _ if heritage.pyramid.is_some() => {
+                return Err(Error::usage_hint("NIfTI files have no levels", "give --pyramid with a .zarr target"));
             }
             _ => {
                 let prefix = nifti_prefix(path, format, &layout, values, heritage)?;
@@ -149,7 +163,7 @@ impl Output {
                 (layout, Recipe::Nifti { prefix, packed })
             }
         };
-        Ok(Output { path: path.to_path_buf(), format, layout, options: options.clone(), recipe })
+        Ok(Output { path: path.to_path_buf(), format, layout, options: options.clone(), recipe, descent })
     }
 
     /// Creates the target in its staging folder.
@@ -169,6 +183,11 @@ impl Output {
                 _ => Ok(Box::new(RawSink::create(&built, self.layout.clone(), *packed, prefix)?)),
             },
         }
+    }
+
+    /// Where a Zarr target is built.
+    pub fn built(&self, staging: &Staging) -> PathBuf {
+        staging.path(BUILT)
     }
 
     /// Gives the finished target its name.
@@ -222,6 +241,11 @@ fn nifti_prefix(
     Ok(nifti::target_header(&spec)?.1)
 }
 
+/// Labels must not be averaged.
+fn default_method(input: &Input) -> Reduction {
+    if input.is_label() { Reduction::Mode } else { Reduction::Mean }
+}
+
 /// A header for voxels that never had one: three axes, millimetres.
 fn blank_header() -> Header {
     Header { dim: [3, 1, 1, 1, 1, 1, 1, 1], xyzt_units: 2, ..Header::new(nifti::Version::One) }
@@ -259,6 +283,7 @@ fn zarr_target(layout: &Layout, values: &Values, options: &TargetOptions, herita
             Input::Nifti(_) => Carried::default(),
         },
         nifti,
+        levels: Levels::default(),
     }
 }
 

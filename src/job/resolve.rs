@@ -63,6 +63,7 @@ impl Job {
             name: &name,
             input: &input,
             reference: reference.as_ref().and_then(nifti_header),
+            pyramid: request.pyramid,
             slices_resampled: source_grid.shape[0] != target.shape[0]
                 || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
         };

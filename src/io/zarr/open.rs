@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{
-    index,
+    Codec, index,
     meta::ArrayMeta,
     node::{self, ANCESTORS, Node},
     place::{self, Dims},
@@ -57,6 +57,10 @@ pub struct ZarrFile {
     pub zarr_format: u8,
     /// Compression for people: `blosc-lz4`, `zstd in shards of [512, 512, 512]`.
     pub codecs: String,
+    /// How chunks like these are written; `None` where we do not write with their compressor.
+    pub codec: Option<Codec>,
+    /// The attributes of the image's group.
+    pub image_attributes: Option<Map<String, Value>>,
     /// Chunks that were left out on writing because they are all fill, where our own attribute says so.
     pub empty_chunks: Option<u64>,
     pub(super) store: DirStore,
@@ -73,6 +77,18 @@ impl ZarrFile {
     /// Extent of one shard in voxels (z, y, x), where chunks are gathered in shards.
     pub fn shard(&self) -> Option<[u64; 3]> {
         self.meta.shard.map(|_| self.dims.spatial(&self.meta.object, 1))
+    }
+
+    /// Whether the array's dimensions are (t), (c), z, y, x, as we write them.
+    pub fn is_in_written_order(&self) -> bool {
+        let outer = self.dims.outer.len();
+        let time_first = self.layout.outer.axes.iter().skip(1).all(|axis| axis.name != "t");
+        self.dims.space == [Some(outer), Some(outer + 1), Some(outer + 2)] && outer <= 2 && time_first
+    }
+
+    /// Whether samples are stored as they are handed over: not as bool or half precision.
+    pub fn is_stored_plain(&self) -> bool {
+        matches!(self.meta.sample, Sample::Plain(_))
     }
 
     pub(super) fn sample(&self) -> Sample {
@@ -158,6 +174,8 @@ fn assemble(
         level: image.as_ref().map(|image| (image.level, image.multiscale().datasets.len())),
         zarr_format: meta.zarr_format,
         codecs: describe(&meta),
+        codec: meta.codec,
+        image_attributes: image.as_ref().map(|image| image.attributes.clone()),
         ome: image.map(|image| image.ome),
         store: DirStore::new(root),
         layout,
@@ -314,7 +332,8 @@ fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {
     }
 }
 
-fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate::io::Outer, dims: &Dims) -> Layout {
+/// The layout of an array for a plan.
+pub(super) fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate::io::Outer, dims: &Dims) -> Layout {
     let chunk = dims.spatial(&meta.chunk, 1);
     let chunk = [0, 1, 2].map(|a| chunk[a].min(grid.shape[a]));
     let index = index::memory(meta);

@@ -9,11 +9,7 @@ use std::{
 use serde_json::Value;
 use zarrs::storage::{Bytes, StoreKey, WritableStorageTraits};
 
-use super::{
-    shard::Assembler,
-    store::DirStore,
-    target::{LEVEL_PATH, ZarrTarget},
-};
+use super::{shard::Assembler, store::DirStore, target::ZarrTarget};
 use crate::{
     block::BlockRef,
     error::{Error, Result},
@@ -47,7 +43,7 @@ impl<T: Voxel> ZarrSink<T> {
         let assembler = target.assembler();
         let (store, empty) = (DirStore::new(dir), AtomicU64::new(0));
         let sink = ZarrSink { target, layout, store, assembler, empty, voxel: PhantomData };
-        sink.write_document(&format!("{LEVEL_PATH}/zarr.json"), &sink.target.array_document(None))?;
+        sink.write_document(&sink.array_key(), &sink.target.array_document(None))?;
         Ok(sink)
     }
 
@@ -59,6 +55,10 @@ impl<T: Voxel> ZarrSink<T> {
     /// Chunks left out so far because they are all fill.
     pub fn empty_chunks(&self) -> u64 {
         self.empty.load(Ordering::Relaxed)
+    }
+
+    fn array_key(&self) -> String {
+        format!("{}/zarr.json", self.target.level_path())
     }
 
     fn write_document(&self, key: &str, document: &Value) -> Result<()> {
@@ -81,7 +81,7 @@ impl<T: Voxel> ZarrSink<T> {
     }
 
     fn chunk_error(&self, chunk: &str, stored_bytes: u64, what: impl ToString) -> Error {
-        let (path, chunk) = (self.store.root().join(LEVEL_PATH), chunk.to_string());
+        let (path, chunk) = (self.store.root().join(self.target.level_path()), chunk.to_string());
         Error::Chunk { action: "write", path, chunk, stored_bytes, what: what.to_string() }
     }
 
@@ -95,7 +95,7 @@ impl<T: Voxel> ZarrSink<T> {
             indices[n] = rest % axis.len;
             rest /= axis.len;
         }
-        let mut key = format!("{LEVEL_PATH}/c");
+        let mut key = format!("{}/c", self.target.level_path());
         let outer_parts = self.target.outer_order().into_iter().map(|n| indices[n]);
         for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
             key = format!("{key}/{part}");
@@ -164,16 +164,17 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         Ok(stored_bytes)
     }
 
-    /// The array's metadata with the number of empty chunks, then the group's, then the disk.
+    /// The array's metadata with the number of empty chunks; after the last level the group's, then the disk.
     fn finish(&self) -> Result<()> {
         if let Some(assembler) = &self.assembler {
             assembler.finish()?;
         }
-        let array = self.target.array_document(Some(self.empty_chunks()));
-        self.write_document(&format!("{LEVEL_PATH}/zarr.json"), &array)?;
-        let group = self.target.group_document();
-        let group = group.map_err(|e| Error::io("write", self.store.root())(e.into()))?;
-        self.write_document("zarr.json", &group)?;
+        self.write_document(&self.array_key(), &self.target.array_document(Some(self.empty_chunks())))?;
+        if self.target.ends_image() {
+            let group = self.target.group_document();
+            let group = group.map_err(|e| Error::io("write", self.store.root())(e.into()))?;
+            self.write_document("zarr.json", &group)?;
+        }
         self.sync()
     }
 }

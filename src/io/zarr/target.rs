@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{encode::Codec, sample::v3_name, shard::Assembler};
+use super::{encode::Codec, meta::ArrayMeta, open, place::Dims, sample::v3_name, shard::Assembler};
 use crate::{
     error::{Error, Result},
     geometry::Grid,
@@ -18,15 +18,26 @@ use crate::{
 /// Early chunks of shards wait in memory up to four chunks, and up to this.
 const EARLY_BYTES: u64 = 16 << 20;
 
-/// The path of the only level that is written here.
-pub const LEVEL_PATH: &str = "0";
+/// The levels of an image, and which of them a sink writes.
+#[derive(Clone, Debug, Default)]
+pub struct Levels {
+    /// Grids of the levels below the finest, finest first.
+    pub coarser: Vec<Grid>,
+    /// How they are made from the level above, for the metadata.
+    pub method: Option<&'static str>,
+    /// The level that a sink of this target writes; 0 is the finest. The last one also writes the group's metadata.
+    pub current: usize,
+    /// The levels are to be added to a group that is there: its metadata are not written here.
+    pub detached: bool,
+}
 
-/// One image to be written as OME-Zarr 0.5.
+/// One image to be written as OME-Zarr 0.5, or one level of it.
 ///
 /// Scale and translation of the metadata are the lengths of the affine's columns and its last column; the signed
 /// diagonal where the affine has no direction of its own and no NIfTI attribute is given.
 #[derive(Clone, Debug)]
 pub struct ZarrTarget {
+    /// Of the finest level.
     pub grid: Grid,
     /// Slowest first. At most one is time (`t`), and one another.
     pub outer: Vec<Axis>,
@@ -43,9 +54,33 @@ pub struct ZarrTarget {
     pub carried: Carried,
     /// The affine and its codes, for a grid in RAS+ millimetres.
     pub nifti: Option<NiftiAttribute>,
+    pub levels: Levels,
 }
 
 impl ZarrTarget {
+    /// The same image, for a sink that writes level `level`.
+    pub fn at_level(&self, level: usize) -> ZarrTarget {
+        ZarrTarget { levels: Levels { current: level, ..self.levels.clone() }, ..self.clone() }
+    }
+
+    /// The grid of the level that is written.
+    pub fn level_grid(&self) -> &Grid {
+        match self.levels.current {
+            0 => &self.grid,
+            n => &self.levels.coarser[n - 1],
+        }
+    }
+
+    /// The path of the array that is written.
+    pub fn level_path(&self) -> String {
+        self.levels.current.to_string()
+    }
+
+    /// Whether the group's metadata are written at the end.
+    pub(super) fn ends_image(&self) -> bool {
+        !self.levels.detached && self.levels.current == self.levels.coarser.len()
+    }
+
     /// What the sink's layout will be: colour components are a last outer axis `c`. Nothing is created.
     ///
     /// # Errors
@@ -54,7 +89,7 @@ impl ZarrTarget {
     pub fn layout(&self, path: &Path) -> Result<Layout> {
         let target = self.normalised(path)?;
         Ok(Layout {
-            grid: target.grid.clone(),
+            grid: target.level_grid().clone(),
             outer: Outer::separate(target.outer.clone()),
             components: 1,
             stored: target.conversion.stored,
@@ -67,9 +102,31 @@ impl ZarrTarget {
         })
     }
 
+    /// The image as it stands in storage: colour components are an axis, and outer axes stand in their stored order.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ZarrTarget::layout`].
+    pub fn stored_form(&self, path: &Path) -> Result<ZarrTarget> {
+        let mut target = self.normalised(path)?;
+        target.outer = target.outer_order().into_iter().map(|n| target.outer[n].clone()).collect();
+        Ok(target)
+    }
+
+    /// The layout that the level will have when it is read back. Nothing is read.
+    pub fn reading_layout(&self, path: &Path) -> Result<Layout> {
+        let target = self.stored_form(path)?;
+        let document = target.array_document(None).as_object().cloned().unwrap_or_default();
+        let meta = ArrayMeta::from_v3(path, &document)?;
+        let outer = target.outer.len();
+        let dims = Dims { space: [Some(outer), Some(outer + 1), Some(outer + 2)], outer: (0..outer).collect() };
+        Ok(open::layout(&meta, target.level_grid().clone(), Outer::separate(target.outer.clone()), &dims))
+    }
+
     /// What gathers inner chunks into shards, where there are shards.
     pub(super) fn assembler(&self) -> Option<Assembler> {
-        let counts: [u64; 3] = std::array::from_fn(|a| self.grid.shape[a].div_ceil(self.chunk[a]));
+        let shape = self.level_grid().shape;
+        let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(self.chunk[a]));
         self.shard.map(|shard| {
             let per_shard = std::array::from_fn(|a| shard[a] / self.chunk[a]);
             Assembler::new(per_shard, counts, self.chunk_bytes().saturating_mul(4).min(EARLY_BYTES))
@@ -83,7 +140,7 @@ impl ZarrTarget {
         target.components = 1;
         target.conversion.big_endian = false;
         self.codec.check().map_err(Error::usage)?;
-        let shape = self.grid.shape;
+        let shape = self.level_grid().shape;
         if shape.contains(&0) || !self.grid.index_to_world.is_finite() {
             return Err(Error::usage(format!("a grid of shape {shape:?} cannot be written")));
         }
@@ -139,7 +196,7 @@ impl ZarrTarget {
         json!({
             "zarr_format": 3,
             "node_type": "array",
-            "shape": along(&|axis| axis.len, self.grid.shape),
+            "shape": along(&|axis| axis.len, self.level_grid().shape),
             "data_type": v3_name(stored),
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": along(&|_| 1, object)}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
@@ -183,21 +240,31 @@ impl ZarrTarget {
             unit: unit.clone(),
             ..OmeAxis::default()
         }));
-        let [x, y, z] = self.grid.origin();
+        let grids = std::iter::once(&self.grid).chain(&self.levels.coarser).enumerate();
+        let datasets = grids.map(|(level, grid)| self.dataset(level, grid, order)).collect();
+        let mut other = Map::new();
+        if let Some(method) = self.levels.method.filter(|_| !self.levels.coarser.is_empty()) {
+            other.insert("type".into(), json!(method));
+        }
+        Multiscale { name: Some(self.name.clone()), axes, datasets, other, ..Multiscale::default() }
+    }
+
+    fn dataset(&self, level: usize, grid: &Grid, order: &[usize]) -> Dataset {
+        let outer = |n: &usize| &self.outer[*n];
+        let [x, y, z] = grid.origin();
         // A step of 0 is what NIfTI headers say where there is none; a scale must not be 0.
         let step = |axis: &Axis| if axis.step == 0.0 { 1.0 } else { axis.step };
-        let scale = order.iter().map(outer).map(step).chain(self.spatial_scale());
+        let scale = order.iter().map(outer).map(step).chain(self.spatial_scale(grid));
         let translation = order.iter().map(outer).map(|axis| axis.start).chain([z, y, x]);
         let transformations =
             vec![Transformation::scale(scale.collect()), Transformation::translation(translation.collect())];
-        let dataset = Dataset { path: LEVEL_PATH.into(), transformations, ..Dataset::default() };
-        Multiscale { name: Some(self.name.clone()), axes, datasets: vec![dataset], ..Multiscale::default() }
+        Dataset { path: level.to_string(), transformations, ..Dataset::default() }
     }
 
-    fn spatial_scale(&self) -> [f64; 3] {
-        let m = &self.grid.index_to_world.m;
+    fn spatial_scale(&self, grid: &Grid) -> [f64; 3] {
+        let m = &grid.index_to_world.m;
         let diagonal = (0..3).all(|r| (0..3).all(|c| r + c == 2 || m[r][c] == 0.0));
-        let spacing = self.grid.spacing();
+        let spacing = grid.spacing();
         if diagonal && self.nifti.is_none() {
             return std::array::from_fn(|a| spacing[a].copysign(m[2 - a][a]));
         }

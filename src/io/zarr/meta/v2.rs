@@ -34,6 +34,7 @@ pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
     let chain =
         if compressor.is_null() { vec![] } else { vec![codecs::byte_codec(path, compressor, "id", compressor)?] };
     Ok(ArrayMeta {
+        codec: None,
         zarr_format: 2,
         object: chunk.clone(),
         shard: None,

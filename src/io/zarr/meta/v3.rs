@@ -36,6 +36,7 @@ pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
         .fill_bytes(get("fill_value"), pipeline.big_endian)
         .ok_or_else(|| Error::malformed(path, "fill_value", brief(get("fill_value")), format!("a value of {name}")))?;
     Ok(ArrayMeta {
+        codec: None,
         zarr_format: 3,
         shape,
         object,
