@@ -46,6 +46,7 @@ impl Descent {
         target.levels = Levels {
             coarser: levels.into_iter().map(|level| level.grid).collect(),
             method: Some(method.name()),
+            centred: method.is_centred(),
             ..target.levels
         };
         Ok(Descent { method, target, factors })

@@ -25,6 +25,8 @@ pub struct Levels {
     pub coarser: Vec<Grid>,
     /// How they are made from the level above, for the metadata.
     pub method: Option<&'static str>,
+    /// Whether their voxels stand at the centre of those that they span, and not on the first.
+    pub centred: bool,
     /// The level that a sink of this target writes; 0 is the finest. The last one also writes the group's metadata.
     pub current: usize,
     /// The levels are to be added to a group that is there: its metadata are not written here.
@@ -251,11 +253,15 @@ impl ZarrTarget {
 
     fn dataset(&self, level: usize, grid: &Grid, order: &[usize]) -> Dataset {
         let outer = |n: &usize| &self.outer[*n];
-        let [x, y, z] = grid.origin();
+        // Levels lie over each other in the space of the axes, whatever direction these have in the world.
+        let (finest, own) = (self.spatial_scale(&self.grid), self.spatial_scale(grid));
+        let [x, y, z] = self.grid.origin();
+        let shift = |a: usize| if self.levels.centred { (own[a] - finest[a]) / 2.0 } else { 0.0 };
+        let origin = [z + shift(0), y + shift(1), x + shift(2)];
         // A step of 0 is what NIfTI headers say where there is none; a scale must not be 0.
         let step = |axis: &Axis| if axis.step == 0.0 { 1.0 } else { axis.step };
-        let scale = order.iter().map(outer).map(step).chain(self.spatial_scale(grid));
-        let translation = order.iter().map(outer).map(|axis| axis.start).chain([z, y, x]);
+        let scale = order.iter().map(outer).map(step).chain(own);
+        let translation = order.iter().map(outer).map(|axis| axis.start).chain(origin);
         let transformations =
             vec![Transformation::scale(scale.collect()), Transformation::translation(translation.collect())];
         Dataset { path: level.to_string(), transformations, ..Dataset::default() }
