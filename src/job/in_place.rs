@@ -134,11 +134,11 @@ impl InPlace {
     /// The image loses its former levels, the new ones are moved in, and then it names them.
     fn commit(&self, staging: &Staging, dir: &Path) -> Result<()> {
         let store = &self.request.store;
-        let former = former_levels(&self.finest);
+        let former = self.finest.coarser_paths()?;
         if !former.is_empty() {
             self.write_group(staging, &[])?;
             for (n, path) in former.iter().enumerate() {
-                let old = zarr::descend(store, path)?;
+                let old = store.join(path);
                 fs::rename(&old, staging.path(&format!("former-{n}"))).map_err(Error::io("replace", &old))?;
             }
         }
@@ -187,11 +187,7 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
     if finest.image_attributes.is_none() {
         return Err(Error::usage_hint(format!("{store} is an array and not an OME-Zarr image"), resample));
     }
-    let former = former_levels(finest);
-    for path in &former {
-        zarr::descend(&request.store, path)?;
-    }
-    let former = former.len();
+    let former = finest.coarser_paths()?.len();
     if former > 0 && !request.overwrite {
         let hint = "--overwrite replaces those below the finest";
         return Err(Error::usage_hint(format!("{store} has {former} levels below its finest already"), hint));
@@ -213,7 +209,7 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
 
 /// Refuses to write over something that the image does not name.
 fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String]) -> Result<()> {
-    let former = former_levels(finest);
+    let former = finest.coarser_paths()?;
     for path in paths {
         let to = request.store.join(path);
         if to.symlink_metadata().is_ok() && !former.contains(path) {
@@ -221,12 +217,6 @@ fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String]) -> 
         }
     }
     Ok(())
-}
-
-/// Paths of the levels below the finest.
-fn former_levels(finest: &ZarrFile) -> Vec<String> {
-    let datasets = finest.ome.as_ref().map_or(&[][..], |ome| &ome.multiscales[0].datasets);
-    datasets.iter().skip(1).map(|dataset| dataset.path.trim_matches('/').to_string()).collect()
 }
 
 /// The finest level as what its coarser levels are written like.

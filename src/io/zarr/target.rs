@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{encode::Codec, meta::ArrayMeta, open, place::Dims, sample::v3_name, shard::Assembler};
+use super::{encode::Codec, meta::ArrayMeta, open, place::Dims, sample::v3_name, shard::Assembler, store::StoreMemory};
 use crate::{
     error::{Error, Result},
     geometry::Grid,
@@ -123,6 +123,12 @@ impl ZarrTarget {
         let outer = target.outer.len();
         let dims = Dims { space: [Some(outer), Some(outer + 1), Some(outer + 2)], outer: (0..outer).collect() };
         Ok(open::layout(&meta, target.level_grid().clone(), Outer::separate(target.outer.clone()), &dims))
+    }
+
+    /// Adds to `layout` what the store that the target goes to takes.
+    pub fn add_memory(&self, memory: StoreMemory, layout: &mut Layout) {
+        layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
+        layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes);
     }
 
     /// What gathers inner chunks into shards, where there are shards.
