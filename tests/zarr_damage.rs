@@ -13,7 +13,7 @@ use reslice::{
         Sink, Source,
         convert::Conversion,
         ome::Carried,
-        zarr::{Codec, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, open},
+        zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, open},
     },
     region::Region,
     voxel::Dtype,
@@ -44,6 +44,7 @@ fn write(dir: &Path, codec: Codec, shard: Option<[u64; 3]>) {
         name: "damage".into(),
         carried: Carried::default(),
         nifti: None,
+        levels: Levels::default(),
     };
     let sink = ZarrSink::<u16>::create(dir, &target).unwrap();
     for unit in Region::of_shape(SHAPE).tiles([3, 4, 4]) {

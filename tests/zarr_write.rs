@@ -10,7 +10,7 @@ use reslice::{
         Axis, Sink, Source,
         convert::Conversion,
         ome::{Carried, NiftiAttribute},
-        zarr::{Codec, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
+        zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
     },
     region::Region,
     voxel::{Dtype, Rounding, Voxel},
@@ -40,6 +40,7 @@ fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
         name: "test".into(),
         carried: Carried::default(),
         nifti: None,
+        levels: Levels::default(),
     }
 }
 
