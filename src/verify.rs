@@ -11,6 +11,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
+    io::zarr::store::Location,
     sys,
 };
 
@@ -63,8 +64,10 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
         on_progress: Box::new(on_progress),
         report: Report::new(path.display().to_string(), request),
     };
-    let is_folder = path.metadata().map_err(Error::io("open", path))?.is_dir();
-    let outcome = if is_folder { zarr::verify(&mut run) } else { nifti::verify(&mut run) };
+    let outcome = match Location::of(path)?.local() {
+        Some(path) if !path.metadata().map_err(Error::io("open", path))?.is_dir() => nifti::verify(&mut run, path),
+        _ => zarr::verify(&mut run),
+    };
     if let Err(error) = outcome {
         run.opening_failed(error)?;
     }

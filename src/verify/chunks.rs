@@ -120,7 +120,8 @@ impl Seen {
                 .notes
                 .push(format!("{name}{missing} chunks are missing, {expected} were left out when it was written")),
             (None, _) if missing > 0 => {
-                run.report.notes.push(format!("{name}{missing} chunks are missing and are read as the fill value"));
+                let are = if missing == 1 { "chunk is" } else { "chunks are" };
+                run.report.notes.push(format!("{name}{missing} {are} missing, read as the fill value"));
             }
             _ => {}
         }

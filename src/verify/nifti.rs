@@ -1,5 +1,7 @@
 //! NIfTI: the header, the size, and of a gzip stream every member to its end.
 
+use std::path::Path;
+
 use super::{ArrayReport, Problem, Run};
 use crate::{
     error::{Error, Result},
@@ -13,8 +15,8 @@ use crate::{
 ///
 /// # Errors
 /// Those of [`super::verify`]; a header that is wrong is an error here.
-pub fn verify(run: &mut Run<'_>) -> Result<()> {
-    let file = nifti::open(run.path())?;
+pub fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
+    let file = nifti::open(path)?;
     let version = match file.header.version {
         Version::One => "NIfTI-1",
         Version::Two => "NIfTI-2",

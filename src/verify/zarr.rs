@@ -1,11 +1,11 @@
 //! Zarr: the arrays that a path stands for, and the files that belong to none.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeSet, sync::Arc};
 
 use super::{ArrayReport, Problem, Run, chunks};
 use crate::{
     error::{Error, Result},
-    io::zarr::check::{ArrayCheck, Entry, Facts, Known, Role, Tree, level_warnings, list},
+    io::zarr::check::{ArrayCheck, Entry, Facts, Known, Role, Store, Tree, level_warnings, list, store_at},
     plan::PlanError,
     sys,
 };
@@ -30,20 +30,20 @@ struct Survey {
 /// # Errors
 /// Those of [`super::verify`]; what is wrong with the contents of the root's own metadata is an error here.
 pub fn verify(run: &mut Run<'_>) -> Result<()> {
-    let root = run.path().to_path_buf();
+    let root = store_at(run.path())?;
     let tree = Tree::of(&root)?;
     run.report.format.clone_from(&tree.kind);
     let survey = survey(run, &root, &tree)?;
     let reserved = sys::resident().now_bytes + MARGIN_BYTES + run.request.memory_bytes / 16;
-    let threads = threads(run, &tree, &survey, reserved)?;
+    let threads = threads(run, &root, &tree, &survey, reserved)?;
     for image in &tree.images {
         run.report.notes.extend(level_warnings(image, &survey.facts[image.arrays.clone()]));
     }
     let objects = files(run, &root, &tree, &survey)?;
-    let mut done = BTreeMap::new();
+    let mut done = BTreeSet::new();
     for (n, path) in tree.arrays.iter().enumerate() {
-        let (Some(threads), None) = (threads[n], done.insert(path, ())) else { continue };
-        let check = ArrayCheck::open(&root.join(path))?;
+        let (Some(threads), true) = (threads[n], done.insert(path)) else { continue };
+        let check = ArrayCheck::open(&root, path)?;
         let mut array = blank(path, &check);
         run.progress.array.clone_from(path);
         chunks::verify(run, &check, &mut array, threads, objects.as_ref().map(|objects| objects[n]))?;
@@ -64,14 +64,14 @@ fn blank(path: &str, check: &ArrayCheck) -> ArrayReport {
 }
 
 /// Reads the metadata of all arrays; what is wrong with them is reported.
-fn survey(run: &mut Run<'_>, root: &PathBuf, tree: &Tree) -> Result<Survey> {
+fn survey(run: &mut Run<'_>, root: &Arc<dyn Store>, tree: &Tree) -> Result<Survey> {
     for (_, error) in &tree.faults {
         run.report.add(Problem::of(error, None));
     }
     let mut survey = Survey::default();
     tree.groups.iter().for_each(|group| survey.known.group(group));
     for (n, path) in tree.arrays.iter().enumerate() {
-        match ArrayCheck::open(&root.join(path)) {
+        match ArrayCheck::open(root, path) {
             Ok(check) => {
                 check.known(&mut survey.known, path, n);
                 survey.facts.push(Some(check.facts()));
@@ -93,7 +93,13 @@ fn survey(run: &mut Run<'_>, root: &PathBuf, tree: &Tree) -> Result<Survey> {
 }
 
 /// With how many threads each array can be read within the budget; `None` for those that cannot be read at all.
-fn threads(run: &Run<'_>, tree: &Tree, survey: &Survey, reserved: u64) -> Result<Vec<Option<usize>>> {
+fn threads(
+    run: &Run<'_>,
+    root: &Arc<dyn Store>,
+    tree: &Tree,
+    survey: &Survey,
+    reserved: u64,
+) -> Result<Vec<Option<usize>>> {
     let memory_bytes = run.request.memory_bytes;
     let count = |(n, need): (usize, &Option<(u64, u64)>)| {
         let Some((resident, each)) = *need else { return Ok(None) };
@@ -102,7 +108,7 @@ fn threads(run: &Run<'_>, tree: &Tree, survey: &Survey, reserved: u64) -> Result
         if smallest_bytes > memory_bytes {
             // The share for problems grows with the budget.
             let smallest_bytes = smallest_bytes.saturating_sub(memory_bytes / 16).saturating_mul(16) / 15;
-            let array = run.path().join(&tree.arrays[n]).display().to_string();
+            let array = root.describe(&tree.arrays[n]).display().to_string();
             return Err(Error::from(PlanError::VerificationTooSmall { memory_bytes, smallest_bytes, array }));
         }
         let fitting = usize::try_from((memory_bytes - fixed) / each).unwrap_or(usize::MAX);
@@ -112,10 +118,10 @@ fn threads(run: &Run<'_>, tree: &Tree, survey: &Survey, reserved: u64) -> Result
 }
 
 /// Lists all files: strays are reported, chunk files counted per array. `None` where the count is not sure.
-fn files(run: &mut Run<'_>, root: &PathBuf, tree: &Tree, survey: &Survey) -> Result<Option<Vec<u64>>> {
+fn files(run: &mut Run<'_>, root: &Arc<dyn Store>, tree: &Tree, survey: &Survey) -> Result<Option<Vec<u64>>> {
     let mut objects = vec![0u64; tree.arrays.len()];
     let (mut sure, mut listed) = (true, 0u64);
-    let listing = list(root, &mut |entry| {
+    let listing = list(root.as_ref(), &mut |entry| {
         listed += 1;
         if listed.is_multiple_of(LIST_STEP) {
             run.look_up()?;

@@ -5,14 +5,13 @@
 
 use std::{
     collections::VecDeque,
-    path::Path,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use super::{
     index,
     meta::ArrayMeta,
-    open::{OpenOptions, ZarrFile, open},
+    open::{OpenOptions, ZarrFile, open_in},
     source::ZarrSource,
 };
 use crate::{
@@ -26,6 +25,7 @@ mod keys;
 mod tree;
 mod walk;
 
+pub use super::{open::store_at, store::Store};
 pub use files::{Entry, list};
 pub use keys::{Known, Role};
 pub use tree::{Image, Tree};
@@ -62,9 +62,10 @@ pub struct ArrayCheck {
 }
 
 impl ArrayCheck {
-    /// Opens the array in folder `path` and reads its metadata, and those of the image it belongs to.
-    pub fn open(path: &Path) -> Result<ArrayCheck> {
-        let file = open(path, &OpenOptions::default())?;
+    /// Opens the array at `path` below `root` and reads its metadata, and those of the image it belongs to.
+    pub fn open(root: &Arc<dyn Store>, path: &str) -> Result<ArrayCheck> {
+        let store = if path.is_empty() { root.clone() } else { root.below(path) };
+        let file = open_in(store, &OpenOptions::default())?;
         Ok(ArrayCheck { source: ZarrSource::new(file), unreadable: Mutex::default() })
     }
 
@@ -157,7 +158,7 @@ impl ArrayCheck {
         }
     }
 
-    fn unreadable(&self) -> std::sync::MutexGuard<'_, VecDeque<Vec<u64>>> {
+    fn unreadable(&self) -> MutexGuard<'_, VecDeque<Vec<u64>>> {
         self.unreadable.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{encode::Codec, sample::v3_name, shard::Assembler};
+use super::{encode::Codec, sample::v3_name, shard::Assembler, store::StoreMemory};
 use crate::{
     error::{Error, Result},
     geometry::Grid,
@@ -65,6 +65,12 @@ impl ZarrTarget {
             resident_bytes: target.assembler().as_ref().map_or(0, Assembler::resident_bytes),
             stored_bytes: None,
         })
+    }
+
+    /// Adds to `layout` what the store that the target goes to takes.
+    pub fn add_memory(&self, memory: StoreMemory, layout: &mut Layout) {
+        layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
+        layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes);
     }
 
     /// What gathers inner chunks into shards, where there are shards.

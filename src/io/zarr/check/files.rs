@@ -2,9 +2,11 @@
 
 use std::{
     fs,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
+use super::super::store::Store;
 use crate::error::{Error, Result};
 
 /// One entry of a listing.
@@ -16,11 +18,26 @@ pub enum Entry<'a> {
     LinkedFolder(&'a str),
 }
 
-/// Visits every file below the folder `root`, in no particular order; holds one open folder per level.
+/// Visits every file of a store, in no particular order; nothing is collected.
 ///
 /// # Errors
-/// [`Error::Io`] for folders that cannot be listed, and what `visit` returns.
-pub fn list(root: &Path, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
+/// [`Error::Io`] for what cannot be listed, and what `visit` returns.
+pub fn list(store: &dyn Store, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
+    if let Some(folder) = store.folder() {
+        return list_folder(folder, visit);
+    }
+    let mut outcome = Ok(());
+    let listing = store.list("", &mut |key, _| {
+        outcome = visit(Entry::File(key));
+        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    });
+    outcome?;
+    listing.map_err(|error| error.at("list", store.describe("")))
+}
+
+/// A folder, with what links name, which a store's own listing leaves out: links are followed when chunks are read. Holds one
+/// open folder per level.
+fn list_folder(root: &Path, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
     let mut open = vec![(root.to_path_buf(), fs::read_dir(root).map_err(Error::io("list", root))?)];
     while let Some((folder, entries)) = open.last_mut() {
         let Some(entry) = entries.next() else {

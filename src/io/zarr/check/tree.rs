@@ -4,11 +4,14 @@
 //! "bioformats2raw.layout"); folders are not searched. Each kind is looked for within its own parent only, so that links
 //! that lead back up end.
 
-use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::super::node::{self, Node};
+use super::super::{
+    node::{self, Node},
+    store::Store,
+};
 use crate::{
     error::{Error, Result},
     io::ome::{Multiscale, OmeMetadata},
@@ -47,10 +50,10 @@ impl Tree {
     /// # Errors
     /// [`Error::Io`] where there is nothing, [`Error::Malformed`] for the root's own metadata, [`Error::Unsupported`] for a
     /// group that names no image. Trouble further down is kept in `faults`.
-    pub fn of(root: &Path) -> Result<Tree> {
+    pub fn of(root: &Arc<dyn Store>) -> Result<Tree> {
         let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no zarr array or group here");
         let mut tree = Tree::default();
-        match node::read(root)?.ok_or_else(|| Error::io("open", root)(missing()))? {
+        match node::read(root)?.ok_or_else(|| Error::io("open", root.describe(""))(missing()))? {
             Node::Array { .. } => {
                 tree.kind = "Zarr array".into();
                 tree.arrays.push(String::new());
@@ -60,7 +63,7 @@ impl Tree {
         Ok(tree)
     }
 
-    fn root_group(&mut self, root: &Path, attributes: &Map<String, Value>) -> Result<()> {
+    fn root_group(&mut self, root: &Arc<dyn Store>, attributes: &Map<String, Value>) -> Result<()> {
         self.groups.push(String::new());
         let of_ome = |what: &str| format!("OME-Zarr {what}");
         if self.image(root, "", attributes, true)? {
@@ -79,16 +82,22 @@ impl Tree {
             let series = self.series(root)?;
             self.children(root, "", &series, |tree, image, attributes| tree.listed_image(root, image, attributes));
         } else {
-            let hint = format!("name one of the images or arrays in it, such as {}", root.join("0").display());
+            let hint = format!("name one of the images or arrays in it, such as {}", root.describe("0").display());
             let what = "a zarr group that names no images".to_string();
-            return Err(Error::Unsupported { path: root.to_path_buf(), what, hint: Some(hint) });
+            return Err(Error::Unsupported { path: root.describe(""), what, hint: Some(hint) });
         }
         Ok(())
     }
 
     /// Takes the levels of an image, and its labels; whether it is one.
-    fn image(&mut self, root: &Path, path: &str, attributes: &Map<String, Value>, labelled: bool) -> Result<bool> {
-        let malformed = |what| Error::malformed(root.join(path), "multiscales", what, "NGFF 0.4 or 0.5 metadata");
+    fn image(
+        &mut self,
+        root: &Arc<dyn Store>,
+        path: &str,
+        attributes: &Map<String, Value>,
+        labelled: bool,
+    ) -> Result<bool> {
+        let malformed = |what| Error::malformed(root.describe(path), "multiscales", what, "NGFF 0.4 or 0.5 metadata");
         let Some(ome) = OmeMetadata::from_attributes(attributes).map_err(malformed)? else { return Ok(false) };
         if ome.multiscales.is_empty() {
             return Ok(false);
@@ -97,7 +106,7 @@ impl Tree {
             let start = self.arrays.len();
             for dataset in &multiscale.datasets {
                 let below = join(path, &dataset.path);
-                node::descend(root, &below)?;
+                node::descend(root.as_ref(), &below)?;
                 self.arrays.push(below);
             }
             self.images.push(Image { path: path.to_string(), multiscale, arrays: start..self.arrays.len() });
@@ -108,7 +117,7 @@ impl Tree {
         Ok(true)
     }
 
-    fn labels(&mut self, root: &Path, image: &str) {
+    fn labels(&mut self, root: &Arc<dyn Store>, image: &str) {
         let path = join(image, "labels");
         match group_at(root, &path) {
             Ok(Some(attributes)) => {
@@ -121,26 +130,28 @@ impl Tree {
         }
     }
 
-    fn label(&mut self, root: &Path, path: &str, attributes: &Map<String, Value>) {
+    fn label(&mut self, root: &Arc<dyn Store>, path: &str, attributes: &Map<String, Value>) {
         let found = self.image(root, path, attributes, false);
         self.expect_image(root, path, found);
     }
 
-    fn listed_image(&mut self, root: &Path, path: &str, attributes: &Map<String, Value>) {
+    fn listed_image(&mut self, root: &Arc<dyn Store>, path: &str, attributes: &Map<String, Value>) {
         let found = self.image(root, path, attributes, true);
         self.expect_image(root, path, found);
     }
 
-    fn expect_image(&mut self, root: &Path, path: &str, found: Result<bool>) {
+    fn expect_image(&mut self, root: &Arc<dyn Store>, path: &str, found: Result<bool>) {
         let error = match found {
             Ok(true) => return,
-            Ok(false) => Error::malformed(root.join(path), "image", "without multiscales", "NGFF 0.4 or 0.5 metadata"),
+            Ok(false) => {
+                Error::malformed(root.describe(path), "image", "without multiscales", "NGFF 0.4 or 0.5 metadata")
+            }
             Err(error) => error,
         };
         self.faults.push((path.to_string(), error));
     }
 
-    fn well(&mut self, root: &Path, path: &str, attributes: &Map<String, Value>) {
+    fn well(&mut self, root: &Arc<dyn Store>, path: &str, attributes: &Map<String, Value>) {
         let list = member(attributes, "well").map(|well| paths(well, "images")).unwrap_or_default();
         self.children(root, path, &list, |tree, image, attributes| tree.listed_image(root, image, attributes));
     }
@@ -148,7 +159,7 @@ impl Tree {
     /// Visits the groups `list` below `path`; one that is not there is a fault.
     fn children(
         &mut self,
-        root: &Path,
+        root: &Arc<dyn Store>,
         path: &str,
         list: &[String],
         visit: impl Fn(&mut Tree, &str, &Map<String, Value>),
@@ -158,7 +169,7 @@ impl Tree {
             match group_at(root, &below) {
                 Ok(_) if self.images.len() >= MOST_IMAGES => {
                     let most = format!("at most {MOST_IMAGES}");
-                    self.faults.push((below, Error::malformed(root, "number of images", "more", most)));
+                    self.faults.push((below, Error::malformed(root.describe(path), "number of images", "more", most)));
                     return;
                 }
                 Ok(Some(attributes)) => {
@@ -166,7 +177,8 @@ impl Tree {
                     visit(self, &below, &attributes);
                 }
                 Ok(None) => {
-                    let error = Error::malformed(root.join(path), "child", format!("{child:?}"), "the path of a group");
+                    let error =
+                        Error::malformed(root.describe(path), "child", format!("{child:?}"), "the path of a group");
                     self.faults.push((below, error));
                 }
                 Err(error) => self.faults.push((below, error)),
@@ -175,7 +187,7 @@ impl Tree {
     }
 
     /// The images of a bioformats2raw layout: those that `OME` lists, else 0, 1, 2 and on as long as there are.
-    fn series(&mut self, root: &Path) -> Result<Vec<String>> {
+    fn series(&mut self, root: &Arc<dyn Store>) -> Result<Vec<String>> {
         let listed = group_at(root, "OME")?.and_then(|attributes| member(&attributes, "series").map(names));
         if let Some(list) = listed {
             return Ok(list);
@@ -189,8 +201,8 @@ impl Tree {
 }
 
 /// Attributes of the group at `path` below `root`; `None` where there is none.
-fn group_at(root: &Path, path: &str) -> Result<Option<Map<String, Value>>> {
-    match node::read(&node::descend(root, path)?)? {
+fn group_at(root: &Arc<dyn Store>, path: &str) -> Result<Option<Map<String, Value>>> {
+    match node::read(&root.below(&node::descend(root.as_ref(), path)?))? {
         Some(Node::Group { attributes }) => Ok(Some(attributes)),
         Some(Node::Array { .. }) | None => Ok(None),
     }
