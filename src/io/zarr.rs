@@ -10,6 +10,7 @@
 
 use std::{path::Path, sync::Arc};
 
+pub mod check;
 mod chunking;
 mod codec;
 mod copy;

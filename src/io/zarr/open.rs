@@ -143,13 +143,18 @@ impl Image {
 /// [`Error::Io`] where there is nothing, [`Error::Malformed`] and [`Error::Unsupported`] with the metadata's file and
 /// member, [`Error::Usage`] for options that do not go with what is there. No chunk is read.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<ZarrFile> {
+    open_in(store_at(path)?, options)
+}
+
+/// The store at a path or a URL; a path that ends without a name (`.`, `..`) is resolved, so that what is above it is found.
+pub fn store_at(path: &Path) -> Result<Arc<dyn Store>> {
     let mut location = Location::of(path)?;
     if let Location::Folder(folder) = &mut location
         && folder.file_name().is_none()
     {
         *folder = folder.canonicalize().map_err(Error::io("open", path))?;
     }
-    open_in(store::connect(&location)?, options)
+    store::connect(&location)
 }
 
 /// Opens the array or the image at the root of `store`; see [`open`].
