@@ -47,7 +47,7 @@ impl<T: Voxel> ZarrSink<T> {
         let assembler = target.assembler();
         let (store, empty) = (DirStore::new(dir), AtomicU64::new(0));
         let sink = ZarrSink { target, layout, store, assembler, empty, voxel: PhantomData };
-        sink.write_document(&format!("{LEVEL_PATH}/zarr.json"), &sink.target.array_document(None))?;
+        sink.write_documents(&sink.target.array_documents(None))?;
         Ok(sink)
     }
 
@@ -59,6 +59,10 @@ impl<T: Voxel> ZarrSink<T> {
     /// Chunks left out so far because they are all fill.
     pub fn empty_chunks(&self) -> u64 {
         self.empty.load(Ordering::Relaxed)
+    }
+
+    fn write_documents(&self, documents: &[(String, Value)]) -> Result<()> {
+        documents.iter().try_for_each(|(key, document)| self.write_document(key, document))
     }
 
     fn write_document(&self, key: &str, document: &Value) -> Result<()> {
@@ -95,7 +99,7 @@ impl<T: Voxel> ZarrSink<T> {
             indices[n] = rest % axis.len;
             rest /= axis.len;
         }
-        let mut key = format!("{LEVEL_PATH}/c");
+        let mut key = self.target.chunk_prefix();
         let outer_parts = self.target.outer_order().into_iter().map(|n| indices[n]);
         for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
             key = format!("{key}/{part}");
@@ -142,8 +146,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         let bytes = if is_fill {
             Vec::new()
         } else {
-            let encoded = self.target.codec.encode(raw, self.target.conversion.stored.bytes());
-            encoded.map_err(|what| self.chunk_error(&key, raw_bytes, what))?
+            self.target.encode(raw).map_err(|what| self.chunk_error(&key, raw_bytes, what))?
         };
         Ok(Encoded { bytes, crc32: 0, raw_bytes, nans })
     }
@@ -169,11 +172,9 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         if let Some(assembler) = &self.assembler {
             assembler.finish()?;
         }
-        let array = self.target.array_document(Some(self.empty_chunks()));
-        self.write_document(&format!("{LEVEL_PATH}/zarr.json"), &array)?;
-        let group = self.target.group_document();
-        let group = group.map_err(|e| Error::io("write", self.store.root())(e.into()))?;
-        self.write_document("zarr.json", &group)?;
+        self.write_documents(&self.target.array_documents(Some(self.empty_chunks())))?;
+        let group = self.target.group_documents();
+        self.write_documents(&group.map_err(|e| Error::io("write", self.store.root())(e.into()))?)?;
         self.sync()
     }
 }
