@@ -12,7 +12,7 @@ use reslice::{
     io::{
         Sink, Source,
         convert::Conversion,
-        ome::Carried,
+        ome::{Carried, OmeVersion},
         zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, open},
     },
     region::Region,
@@ -34,6 +34,7 @@ fn voxels(region: Region) -> Vec<u16> {
 
 fn write(dir: &Path, codec: Codec, shard: Option<[u64; 3]>) {
     let target = ZarrTarget {
+        version: OmeVersion::V05,
         grid: Grid::new(SHAPE, Affine::identity(), Unit::Millimetre),
         outer: Vec::new(),
         components: 1,

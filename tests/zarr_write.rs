@@ -9,7 +9,7 @@ use reslice::{
     io::{
         Axis, Sink, Source,
         convert::Conversion,
-        ome::{Carried, NiftiAttribute},
+        ome::{Carried, NiftiAttribute, OmeVersion},
         zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
     },
     region::Region,
@@ -30,6 +30,7 @@ fn oblique() -> Affine {
 fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
     let diagonal = Affine::from_columns([[0.0, 0.0, 2.0], [0.0, 0.7, 0.0], [0.3, 0.0, 0.0]], [5.0, -6.0, 7.25]);
     ZarrTarget {
+        version: OmeVersion::V05,
         grid: Grid::new(SHAPE, diagonal, Unit::Micrometre),
         outer: Vec::new(),
         components: 1,

@@ -103,6 +103,7 @@ fn request(args: &ResampleArgs) -> Result<Request> {
             chunk: args.target.chunk.map(|extents| extents.storage()),
             shard: args.target.shard.map(|shard| shard.0.map(|extents| extents.storage())),
             codec: args.target.codec.0,
+            ome: args.target.ome.into(),
         },
         pyramid: args.target.pyramid.map(|levels| PyramidRequest { levels: levels.0, method: args.target.method }),
         scratch: args.run.scratch.clone(),

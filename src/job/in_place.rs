@@ -4,13 +4,13 @@
 //! last and in one step.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{
     Event, PassKind, PassSummary,
@@ -20,7 +20,7 @@ use crate::{
     error::{Error, Result},
     io::{
         convert::Conversion,
-        ome::Carried,
+        ome::{Carried, OmeVersion},
         staging::Staging,
         zarr::{self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget},
     },
@@ -165,12 +165,41 @@ impl InPlace {
         let method = (!paths.is_empty()).then(|| self.descent.method.name());
         let (store, centred) = (&self.request.store, self.descent.method.is_centred());
         let attributes = zarr::with_levels(store, &attributes, &levels, method, centred)?;
-        replace_document(staging, &store.join("zarr.json"), &group_document(attributes))
+        if self.finest.zarr_format == 2 {
+            let attributes = Value::Object(attributes);
+            replace_document(staging, &store.join(".zattrs"), &attributes)?;
+            return self.write_consolidated(staging, &attributes, paths);
+        }
+        let group = json!({"zarr_format": 3, "node_type": "group", "attributes": attributes});
+        replace_document(staging, &store.join("zarr.json"), &group)
+    }
+
+    /// Brings the copies of metadata that a Zarr v2 store may keep in one document up to date.
+    fn write_consolidated(&self, staging: &Staging, attributes: &Value, paths: &[String]) -> Result<()> {
+        let store = &self.request.store;
+        let path = store.join(".zmetadata");
+        let Some(mut document) = read_document(&path)? else { return Ok(()) };
+        let mut added = vec![(".zattrs".to_string(), attributes.clone())];
+        for level in paths {
+            for name in [".zarray", ".zattrs"] {
+                let own = read_document(&store.join(level).join(name))?;
+                added.extend(own.map(|document| (format!("{level}/{name}"), document)));
+            }
+        }
+        zarr::reconsolidate(&mut document, &self.finest.coarser_paths()?, added);
+        replace_document(staging, &path, &document)
     }
 }
 
-fn group_document(attributes: Map<String, Value>) -> Value {
-    json!({"zarr_format": 3, "node_type": "group", "attributes": attributes})
+/// A JSON document; `None` where there is no such file.
+fn read_document(path: &Path) -> Result<Option<Value>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    let document = serde_json::from_slice(&text);
+    document.map(Some).map_err(|e| Error::malformed(path, "document", e, "JSON"))
 }
 
 fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Result<()> {
@@ -191,12 +220,6 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
     if former > 0 && !request.overwrite {
         let hint = "--overwrite replaces those below the finest";
         return Err(Error::usage_hint(format!("{store} has {former} levels below its finest already"), hint));
-    }
-    if finest.zarr_format != 3 {
-        return Err(Error::usage_hint(
-            format!("{store} is Zarr v{}, and levels are written as v3", finest.zarr_format),
-            resample,
-        ));
     }
     if !finest.is_in_written_order() {
         return Err(Error::usage_hint(format!("the axes of {store} are not (t), (c), z, y, x"), resample));
@@ -226,6 +249,7 @@ fn level_target(finest: &ZarrFile, warnings: &mut Vec<String>) -> ZarrTarget {
         Codec::Zstd(DEFAULT_ZSTD_LEVEL)
     });
     ZarrTarget {
+        version: if finest.zarr_format == 2 { OmeVersion::V04 } else { OmeVersion::V05 },
         grid: finest.layout.grid.clone(),
         outer: finest.layout.outer.axes.clone(),
         components: 1,

@@ -68,6 +68,7 @@ impl Job {
                 || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
         };
         let output = Output::describe(&request.output, format, &target, &values, &request.target, &heritage)?;
+        warnings.extend_from_slice(&output.warnings);
         warn_of_shear(&output, &mut warnings);
         warn_of_frame(&input, format, &mut warnings);
         let outside = match (&op.mapping, request.outside) {

@@ -71,6 +71,13 @@ fn dataset(level: &AddedLevel, finest: &[Placed], centred: bool) -> Value {
     })
 }
 
+/// Consolidated metadata of Zarr v2 without the documents of the `former` levels and with those `added`, by their keys.
+pub fn reconsolidate(document: &mut Value, former: &[String], added: Vec<(String, Value)>) {
+    let Some(copies) = document.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    copies.retain(|key, _| !former.iter().any(|path| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))));
+    copies.extend(added);
+}
+
 /// The path of level `n` beside the finest level's: its last digit counts, where that is 0.
 pub fn level_path(finest: &str, n: usize) -> String {
     match finest.strip_suffix('0') {

@@ -8,6 +8,7 @@ use super::{Codec, codec::Chain, levels::codec_of, sample::Sample};
 use crate::error::{Error, Result};
 
 mod codecs;
+mod filters;
 mod v2;
 mod v3;
 

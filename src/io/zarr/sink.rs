@@ -58,7 +58,7 @@ impl<T: Voxel> ZarrSink<T> {
         let (assembler, empty) = (target.assembler(), AtomicU64::new(0));
         let yard = Yard { store, folder: folder.to_path_buf() };
         let sink = ZarrSink { target, layout, yard, assembler, empty, voxel: PhantomData };
-        sink.write_document(&sink.array_key(), &sink.target.array_document(None))?;
+        sink.write_documents(&sink.target.array_documents(None))?;
         Ok(sink)
     }
 
@@ -72,8 +72,8 @@ impl<T: Voxel> ZarrSink<T> {
         self.empty.load(Ordering::Relaxed)
     }
 
-    fn array_key(&self) -> String {
-        format!("{}/zarr.json", self.target.level_path())
+    fn write_documents(&self, documents: &[(String, Value)]) -> Result<()> {
+        documents.iter().try_for_each(|(key, document)| self.write_document(key, document))
     }
 
     fn write_document(&self, key: &str, document: &Value) -> Result<()> {
@@ -105,7 +105,7 @@ impl<T: Voxel> ZarrSink<T> {
             indices[n] = rest % axis.len;
             rest /= axis.len;
         }
-        let mut key = format!("{}/c", self.target.level_path());
+        let mut key = self.target.chunk_prefix();
         let outer_parts = self.target.outer_order().into_iter().map(|n| indices[n]);
         for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
             key = format!("{key}/{part}");
@@ -152,8 +152,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         let bytes = if is_fill {
             Vec::new()
         } else {
-            let encoded = self.target.codec.encode(raw, self.target.conversion.stored.bytes());
-            encoded.map_err(|what| self.chunk_error(&key, raw_bytes, what))?
+            self.target.encode(raw).map_err(|what| self.chunk_error(&key, raw_bytes, what))?
         };
         Ok(Encoded { bytes, crc32: 0, raw_bytes, nans })
     }
@@ -178,11 +177,11 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         if let Some(assembler) = &self.assembler {
             assembler.finish(&self.yard)?;
         }
-        self.write_document(&self.array_key(), &self.target.array_document(Some(self.empty_chunks())))?;
+        self.write_documents(&self.target.array_documents(Some(self.empty_chunks())))?;
         if self.target.ends_image() {
-            let group = self.target.group_document();
+            let group = self.target.group_documents();
             let group = group.map_err(|e| Error::io("write", self.yard.store.describe(""))(e.into()))?;
-            self.write_document("zarr.json", &group)?;
+            self.write_documents(&group)?;
         }
         self.sync()
     }

@@ -11,9 +11,14 @@ use crate::{
     io::{
         Access, Axis, Layout, Outer,
         convert::Conversion,
-        ome::{Carried, Dataset, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Transformation},
+        ome::{
+            Carried, Dataset, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, OmeVersion,
+            Transformation,
+        },
     },
 };
+
+mod v2;
 
 /// Early chunks of shards wait in memory up to four chunks, and up to this.
 const EARLY_BYTES: u64 = 16 << 20;
@@ -33,12 +38,13 @@ pub struct Levels {
     pub detached: bool,
 }
 
-/// One image to be written as OME-Zarr 0.5, or one level of it.
+/// One image to be written as OME-Zarr, or one level of it.
 ///
 /// Scale and translation of the metadata are the lengths of the affine's columns and its last column; the signed
 /// diagonal where the affine has no direction of its own and no NIfTI attribute is given.
 #[derive(Clone, Debug)]
 pub struct ZarrTarget {
+    pub version: OmeVersion,
     /// Of the finest level.
     pub grid: Grid,
     /// Slowest first. At most one is time (`t`), and one another.
@@ -49,7 +55,7 @@ pub struct ZarrTarget {
     pub conversion: Conversion,
     /// Chunk, or inner chunk of a shard, in voxels (z, y, x); clipped to the grid.
     pub chunk: [u64; 3],
-    /// A multiple of `chunk`; clipped to what the grid needs.
+    /// A multiple of `chunk`; clipped to what the grid needs. Version 0.4 has none.
     pub shard: Option<[u64; 3]>,
     pub codec: Codec,
     pub name: String,
@@ -118,8 +124,12 @@ impl ZarrTarget {
     /// The layout that the level will have when it is read back. Nothing is read.
     pub fn reading_layout(&self, path: &Path) -> Result<Layout> {
         let target = self.stored_form(path)?;
-        let document = target.array_document(None).as_object().cloned().unwrap_or_default();
-        let meta = ArrayMeta::from_v3(path, &document)?;
+        let document = target.array_documents(None).pop().and_then(|(_, document)| document.as_object().cloned());
+        let document = document.unwrap_or_default();
+        let meta = match self.version {
+            OmeVersion::V04 => ArrayMeta::from_v2(path, &document)?,
+            OmeVersion::V05 => ArrayMeta::from_v3(path, &document)?,
+        };
         let outer = target.outer.len();
         let dims = Dims { space: [Some(outer), Some(outer + 1), Some(outer + 2)], outer: (0..outer).collect() };
         Ok(open::layout(&meta, target.level_grid().clone(), Outer::separate(target.outer.clone()), &dims))
@@ -159,6 +169,12 @@ impl ZarrTarget {
         if target.chunk_bytes() >= 1 << 31 {
             return Err(Error::usage(format!("chunk {:?} has 2 GiB or more", self.chunk)));
         }
+        if let (Some(shard), OmeVersion::V04) = (self.shard, self.version) {
+            return Err(Error::usage_hint(
+                format!("shards of {shard:?} (z, y, x) are asked for, and OME-Zarr 0.4 has none"),
+                "leave out --shard or use --shard none; or write --ome 0.5",
+            ));
+        }
         if let Some(shard) = self.shard {
             if (0..3).any(|a| shard[a] == 0 || !shard[a].is_multiple_of(self.chunk[a])) {
                 return Err(Error::usage(format!("shard {shard:?} is not a multiple of chunk {:?}", self.chunk)));
@@ -181,19 +197,55 @@ impl ZarrTarget {
         order
     }
 
-    /// `zarr.json` of the array. `empty_chunks` is known at the end.
-    pub(super) fn array_document(&self, empty_chunks: Option<u64>) -> Value {
+    /// An extent per dimension of the array: of the outer axes, then along z, y, x.
+    fn along(&self, outer: &dyn Fn(&Axis) -> u64, space: [u64; 3]) -> Vec<u64> {
+        self.outer_order().iter().map(|&n| outer(&self.outer[n])).chain(space).collect()
+    }
+
+    /// What stands before a chunk's coordinates in its key.
+    pub(super) fn chunk_prefix(&self) -> String {
+        match self.version {
+            OmeVersion::V04 => self.level_path(),
+            OmeVersion::V05 => format!("{}/c", self.level_path()),
+        }
+    }
+
+    /// One chunk's samples, compressed; the same bytes for the same input, always.
+    pub(super) fn encode(&self, raw: Vec<u8>) -> Result<Vec<u8>, String> {
+        match self.version {
+            OmeVersion::V04 => self.codec.encode_v2(raw, self.conversion.stored.bytes()),
+            OmeVersion::V05 => self.codec.encode(raw, self.conversion.stored.bytes()),
+        }
+    }
+
+    /// The documents of the array by their keys, the one that makes it an array last. `empty_chunks` is known at the end.
+    pub(super) fn array_documents(&self, empty_chunks: Option<u64>) -> Vec<(String, Value)> {
+        match self.version {
+            OmeVersion::V04 => self.array_documents_v2(empty_chunks),
+            OmeVersion::V05 => {
+                vec![(format!("{}/zarr.json", self.level_path()), self.array_document(empty_chunks))]
+            }
+        }
+    }
+
+    /// The documents of the group by their keys, the one that makes it a group last.
+    pub(super) fn group_documents(&self) -> Result<Vec<(String, Value)>, serde_json::Error> {
+        match self.version {
+            OmeVersion::V04 => self.group_documents_v2(),
+            OmeVersion::V05 => Ok(vec![("zarr.json".into(), self.group_document()?)]),
+        }
+    }
+
+    /// `zarr.json` of the array.
+    fn array_document(&self, empty_chunks: Option<u64>) -> Value {
         let stored = self.conversion.stored;
         let order = self.outer_order();
-        let along = |outer: &dyn Fn(&Axis) -> u64, space: [u64; 3]| -> Vec<u64> {
-            order.iter().map(|&n| outer(&self.outer[n])).chain(space).collect()
-        };
         let object = self.shard.unwrap_or(self.chunk);
         let mut codecs = vec![json!({"name": "bytes", "configuration": {"endian": "little"}})];
         codecs.extend(self.codec.metadata(stored.bytes()));
         if self.shard.is_some() {
             codecs = vec![json!({"name": "sharding_indexed", "configuration": {
-                "chunk_shape": along(&|_| 1, self.chunk),
+                "chunk_shape": self.along(&|_| 1, self.chunk),
                 "codecs": codecs,
                 "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
                 "index_location": "end"}})];
@@ -204,9 +256,9 @@ impl ZarrTarget {
         json!({
             "zarr_format": 3,
             "node_type": "array",
-            "shape": along(&|axis| axis.len, self.level_grid().shape),
+            "shape": self.along(&|axis| axis.len, self.level_grid().shape),
             "data_type": v3_name(stored),
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": along(&|_| 1, object)}},
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": self.along(&|_| 1, object)}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
             "fill_value": fill,
             "codecs": codecs,
@@ -220,22 +272,28 @@ impl ZarrTarget {
     }
 
     /// `zarr.json` of the group: the image in NGFF 0.5, what is carried, and our own attribute.
-    pub(super) fn group_document(&self) -> Result<Value, serde_json::Error> {
+    fn group_document(&self) -> Result<Value, serde_json::Error> {
         let order = self.outer_order();
         let ome = OmeMetadata {
-            version: Some("0.5".into()),
+            version: Some(OmeVersion::V05.name().into()),
             multiscales: vec![self.multiscale(&order)],
             other: self.carried.ome.clone(),
         };
         let mut attributes = Map::new();
         attributes.insert("ome".into(), serde_json::to_value(ome)?);
+        self.add_attributes(&mut attributes)?;
+        Ok(json!({"zarr_format": 3, "node_type": "group", "attributes": attributes}))
+    }
+
+    /// Our own attribute, and those of others that are carried.
+    fn add_attributes(&self, attributes: &mut Map<String, Value>) -> Result<(), serde_json::Error> {
         if let Some(nifti) = &self.nifti {
             attributes.insert(OWN_ATTRIBUTE.into(), json!({"nifti": serde_json::to_value(nifti)?}));
         }
         for (key, value) in &self.carried.attributes {
             attributes.entry(key.clone()).or_insert_with(|| value.clone());
         }
-        Ok(json!({"zarr_format": 3, "node_type": "group", "attributes": attributes}))
+        Ok(())
     }
 
     fn multiscale(&self, order: &[usize]) -> Multiscale {
@@ -297,7 +355,7 @@ fn outer_axis(axis: &Axis) -> OmeAxis {
     OmeAxis { name: axis.name.clone(), kind, unit: axis.unit.clone(), ..OmeAxis::default() }
 }
 
-/// The outer axes with the components as the innermost; NGFF 0.5 allows one time and one other axis.
+/// The outer axes with the components as the innermost; NGFF 0.4 and 0.5 allow one time and one other axis.
 fn outer_axes(path: &Path, outer: &[Axis], components: usize) -> Result<Vec<Axis>> {
     let refuse =
         |what: String, hint: &str| Err(Error::Unsupported { path: path.to_path_buf(), what, hint: Some(hint.into()) });
