@@ -83,6 +83,7 @@ impl Summary {
             amplification: None,
             done: None,
             scratch_bytes: (n + 1 < route.passes.len()).then(|| scratch_bytes::<T>(&pass.target)),
+            what_memory_buys: Vec::new(),
         });
         Summary {
             version: env!("CARGO_PKG_VERSION"),
