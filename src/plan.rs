@@ -11,9 +11,11 @@ use crate::{io::Layout, resample::Footprint};
 mod candidates;
 mod error;
 mod memory;
+mod offers;
 mod order;
 mod pieces;
 mod search;
+mod slabs;
 mod sweeps;
 mod touch;
 mod trial;
@@ -21,6 +23,7 @@ mod walk;
 
 pub use error::PlanError;
 pub use memory::{Memory, Workers};
+pub use offers::Offer;
 pub use order::{Level, Order};
 pub use pieces::Pieces;
 pub use touch::{ChunkBox, Touch};
@@ -92,6 +95,12 @@ impl Plan {
     /// Which chunks its blocks touch.
     pub fn touch(&self, request: &Request<'_>) -> Touch {
         Touch::new(request, self.block)
+    }
+
+    /// What other budgets would buy, by ascending memory, this plan's among them; nothing where no chunk is ever decoded
+    /// twice.
+    pub fn offers(&self, request: &Request<'_>) -> Vec<Offer> {
+        offers::offers(request, self)
     }
 
     /// Projected peak of resident memory.

@@ -3,7 +3,7 @@
 #[path = "kit/kit.rs"]
 mod kit;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kit::{cases, runs::target_layout, timeout::within, volumes};
 use reslice::{
@@ -11,6 +11,7 @@ use reslice::{
     io::{Access, Layout},
     plan::{Budget, Plan, Request},
     resample::{BlockOp, KernelShape, block_op},
+    sys,
     voxel::Dtype,
 };
 
@@ -57,20 +58,24 @@ fn microscopy(chunk: [u64; 3], shard: Option<[u64; 3]>) -> Job {
     Job::new([1024, 1536, 1536], [128; 3], [0.8, 1.6, 1.6], (chunk, shard))
 }
 
-fn amplification(job: &Job, memory_bytes: u64) -> f64 {
+/// The plan, its time told.
+fn planned(job: &Job, memory_bytes: u64) -> Plan {
     let begun = Instant::now();
     let plan = Plan::new(&job.request(memory_bytes)).unwrap();
     eprintln!(
-        "{:?} {} {:?} {:?} {:?} {:?}",
+        "{:?} voxels in chunks of {:?}, {} MiB: {:.2?}, amplification {:.3}{}, blocks {:?}, window {} MiB, peak so far {} MiB",
+        job.source.grid.shape,
+        job.source.chunk,
+        memory_bytes / MIB,
         begun.elapsed(),
         plan.totals.amplification(),
+        if plan.exact { "" } else { " or so" },
         plan.block,
-        plan.workers,
-        plan.order.levels.iter().map(|l| (l.axis, l.width)).collect::<Vec<_>>(),
-        plan.piece
+        plan.window_bytes / MIB,
+        sys::resident().peak_bytes / MIB
     );
-    assert!(plan.exact && plan.projected_bytes() <= memory_bytes);
-    plan.totals.amplification()
+    assert!(plan.projected_bytes() <= memory_bytes, "{plan:?}");
+    plan
 }
 
 #[test]
@@ -80,13 +85,67 @@ fn chunks_are_decoded_about_once_under_tight_budgets() {
             ([128; 3], None),
             ([128; 3], Some([512; 3])),
             ([128; 3], Some([512, 512, 1024])),
+            ([64; 3], None),
             ([64; 3], Some([512, 512, 960])),
         ] {
             let job = microscopy(chunk, shard);
-            let tight = amplification(&job, 256 * MIB);
-            let better = amplification(&job, 512 * MIB);
-            assert!(tight <= 1.25, "{tight} with 256 MiB for {chunk:?} in {shard:?}");
-            assert!(better <= 1.02, "{better} with 512 MiB for {chunk:?} in {shard:?}");
+            for (memory_bytes, most) in [(256 * MIB, 1.25), (512 * MIB, 1.02)] {
+                let plan = planned(&job, memory_bytes);
+                let amplification = plan.totals.amplification();
+                assert!(plan.exact && plan.workers.count == 2, "{plan:?}");
+                assert!(amplification <= most, "{amplification} for {chunk:?} in {shard:?}: {plan:?}");
+            }
         }
     });
+}
+
+#[test]
+fn offers_tell_what_memory_buys() {
+    let job = microscopy([128; 3], None);
+    let request = job.request(256 * MIB);
+    let plan = Plan::new(&request).unwrap();
+    let offers = plan.offers(&request);
+    assert!(offers.is_sorted_by(|a, b| a.memory_bytes < b.memory_bytes), "{offers:?}");
+    let given = offers.iter().find(|offer| offer.memory_bytes == 256 * MIB).unwrap();
+    assert_eq!(given.amplification, Some(plan.totals.amplification()));
+    assert!(offers.is_sorted_by_key(|offer| -offer.amplification.unwrap_or(f64::INFINITY)), "{offers:?}");
+    assert_eq!(offers.last().unwrap().amplification, Some(1.0));
+    let smallest = offers.iter().find(|offer| offer.fits).unwrap().memory_bytes;
+    assert!(smallest < 128 * MIB && Plan::new(&job.request(smallest - 2 * MIB)).is_err());
+    for offer in &offers {
+        let again = Plan::new(&job.request(offer.memory_bytes)).ok();
+        assert_eq!(again.map(|plan| plan.totals.amplification()), offer.amplification);
+    }
+}
+
+#[test]
+fn a_petabyte_plans_in_seconds_and_little_memory() {
+    within(300, || {
+        // 10^10, 2 * 10^9 and 2.4 * 10^8 chunks of 80 000^3 voxels, to shards of 1 GiB.
+        for chunk in [37, 64, 128] {
+            let job = Job::new([80_000; 3], [chunk; 3], [1.25, 1.6, 1.6], ([64; 3], Some([512, 1024, 1024])));
+            for gib in [1, 8, 64] {
+                let begun = Instant::now();
+                let plan = planned(&job, gib << 30);
+                assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+                check_sampled(&job, &plan);
+            }
+        }
+        assert!(sys::resident().peak_bytes < 64 * MIB, "{}", sys::resident().peak_bytes);
+    });
+}
+
+/// A plan that was not walked whole: its sums, and a stretch of its walk.
+fn check_sampled(job: &Job, plan: &Plan) {
+    let touch = plan.touch(&job.request(plan.projected_bytes()));
+    let blocks: u64 = (0..3).map(|a| job.target.grid.shape[a].div_ceil(plan.block[a])).product();
+    assert_eq!((plan.blocks, plan.totals.blocks, plan.exact), (blocks, blocks, false));
+    assert_eq!(plan.totals.distinct, job.source.chunk_counts().iter().product::<u64>());
+    assert!((1.0..1.5).contains(&plan.totals.amplification()), "{plan:?}");
+    let most_pinned = plan.workers.gate * touch.most_chunks_per_block();
+    assert!(plan.window_bytes >= most_pinned * touch.chunk_bytes, "{plan:?}");
+    let mut walk = plan.walk(&touch);
+    for _ in 0..2000 {
+        assert!(walk.step().unwrap().is_some());
+    }
 }

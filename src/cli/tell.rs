@@ -6,6 +6,7 @@ use super::progress;
 use crate::{
     geometry::FaceCounts,
     job::{GridSummary, PassSummary, Summary},
+    plan::Offer,
 };
 
 /// `512x512x120 voxels of 0.41x0.41x1.5 mm, LPS`
@@ -53,7 +54,28 @@ pub fn plan(summary: &Summary) -> String {
     ];
     lines.extend(summary.passes.iter().map(|pass| self::pass(pass, summary.threads)));
     lines.push(format!("memory  {} projected of {}", bytes(summary.projected_bytes()), bytes(summary.memory_bytes)));
+    lines.extend(summary.passes.iter().flat_map(|pass| offers(&pass.what_memory_buys, summary.memory_bytes)));
     lines.join("\n")
+}
+
+/// What other budgets would buy, a line each; nothing where that is all one.
+fn offers(offers: &[Offer], given_bytes: u64) -> Vec<String> {
+    if offers.is_empty() {
+        return Vec::new();
+    }
+    let row = |offer: &Offer| {
+        let about = if offer.exact { "" } else { "about " };
+        let decodes = match (offer.amplification, offer.decode_share) {
+            (Some(amplification), Some(share)) => {
+                format!("{:<13}  {:.0} % of the time", format!("{about}{amplification:.3}"), share * 100.0)
+            }
+            _ => "too small".into(),
+        };
+        let mark = if offer.memory_bytes == given_bytes { "  (as given)" } else { "" };
+        format!("        {:<10}  {decodes}{mark}", bytes(offer.memory_bytes))
+    };
+    let head = format!("        {:<10}  {:<13}  decoding", "with", "amplification");
+    std::iter::once(head).chain(offers.iter().map(row)).collect()
 }
 
 pub fn pass(pass: &PassSummary, threads: usize) -> String {
@@ -98,7 +120,8 @@ pub fn outcome(summary: &Summary) -> String {
     if let Some(pass) = summary.passes.iter().find(|pass| pass.chunk_bytes > 0)
         && let Some(done) = pass.done
     {
-        text += &format!(", {} chunk decodes (planned {})", done.decodes, pass.plan.totals.decodes);
+        let about = if pass.plan.exact { "" } else { "about " };
+        text += &format!(", {} chunk decodes (planned {about}{})", done.decodes, pass.plan.totals.decodes);
     }
     text
 }

@@ -49,6 +49,17 @@ struct Prepared<T: Voxel> {
     budget: Budget,
 }
 
+impl<T: Voxel> Prepared<T> {
+    /// The summary, with what other budgets would buy.
+    fn with_offers(self) -> Summary {
+        let mut summary = self.summary;
+        for (pass, planned) in summary.passes.iter_mut().zip(&self.route.passes) {
+            pass.what_memory_buys = planned.offers();
+        }
+        summary
+    }
+}
+
 impl Job {
     /// What would be done, without doing it. Nothing is written.
     pub fn dry_run(self) -> Result<Summary> {
@@ -56,7 +67,7 @@ impl Job {
         if let Some(folder) = missing_folder {
             return Err(no_folder(folder));
         }
-        dispatch!(self.values.pipeline, T => self.prepare::<T>().map(|prepared| prepared.summary))
+        dispatch!(self.values.pipeline, T => self.prepare::<T>().map(Prepared::with_offers))
     }
 
     /// Does it: plans, runs every pass, and gives the finished target its name.

@@ -16,6 +16,8 @@ const STREAM_LOOKS: u64 = 50_000_000;
 const TRIAL_LOOKS: u64 = 40_000;
 /// The same for all of them together, once there is a plan that fits.
 const SEARCH_LOOKS: u64 = 4_000_000;
+/// The same where schedules are so long that they are sampled: the first by estimate are as good as any.
+const SAMPLED_SEARCH_LOOKS: u64 = 1_000_000;
 /// Piece sizes tried, smallest first. The largest suits the caches; the others are for tight budgets.
 const PIECE_BYTES: [u64; 4] = [64 << 10, 256 << 10, 1 << 20, 4 << 20];
 
@@ -103,6 +105,9 @@ impl<'a> Search<'a> {
         let sweeps = candidates::orders(self.request, &ground.touch);
         let mut groups = self.groups(&ground, &sweeps);
         groups.sort_by(|a, b| a.estimate.total_cmp(&b.estimate));
+        if ground.is_long(TRIAL_LOOKS) {
+            self.looks_left = self.looks_left.min(SAMPLED_SEARCH_LOOKS);
+        }
         // Half of what is left: other block shapes are to have their turn.
         let enough = self.looks_left / 2;
         for group in &groups {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Request;
+use super::{Request, slabs::Slabs};
 use crate::{
     io::{Access, Outer},
     region::Region,
@@ -90,12 +90,10 @@ impl Touch {
     }
 
     fn fill(&mut self, footprint: &dyn Footprint, chunk: [u64; 3], chunk_counts: [u64; 3]) {
+        let slabs = Slabs::new(footprint);
         for t in 0..3 {
             for b in 0..self.counts[t] {
-                let mut slab = self.target;
-                slab.lo[t] = (b * self.block[t]) as i64;
-                slab.hi[t] = slab.hi[t].min(((b + 1) * self.block[t]) as i64);
-                let source = footprint.source_region(slab);
+                let source = slabs.source(t, b * self.block[t], (b + 1) * self.block[t]);
                 let extents = source.shape().map(|n| n as u64);
                 let own = footprint.source_axis(t).map(|s| extents[s]);
                 self.source_extents[t].push(own.or(extents.into_iter().max()).unwrap_or(0));

@@ -46,6 +46,11 @@ impl<'a> Ground<'a> {
         }
     }
 
+    /// Whether a walk of everything looks at more than this.
+    pub fn is_long(&self, most_looks: u64) -> bool {
+        self.looks > most_looks as f64
+    }
+
     /// The most that can be pinned while `gate` blocks are under way, in bytes: each reaches no more chunks than the longest
     /// reach along each axis allows.
     pub fn pinned_bytes(&self, gate: u64) -> u64 {
@@ -108,7 +113,7 @@ impl Trial<'_> {
             let totals = WalkTotals { blocks, ..WalkTotals::default() };
             return Ok(Walked { totals, exact: true, window_chunks: Some(0) });
         }
-        let is_long = self.ground.looks > most_looks as f64;
+        let is_long = self.ground.is_long(most_looks);
         if is_long && touch.access == Access::Chunked {
             return self.sample(window_bytes, most_looks, looks_left);
         }
@@ -127,7 +132,7 @@ impl Trial<'_> {
                 return Err(Ended::Beaten);
             }
         }
-        Ok(Walked { totals: self.extrapolated(walk.totals(), 0), exact: false, window_chunks: None })
+        Ok(Walked { totals: self.extrapolated(walk.totals()), exact: false, window_chunks: None })
     }
 
     /// Walks stretches in the midst of the schedule; the first half of each fills the window and does not count.
@@ -155,17 +160,22 @@ impl Trial<'_> {
             sum.most_held = sum.most_held.max(after.most_held);
             is_settled &= after.most_held == before.most_held;
         }
+        let mut totals = self.extrapolated(sum);
+        if sum.most_held < window_bytes / touch.chunk_bytes.max(1) {
+            // Stretches that do not fill the window have not seen what it keeps.
+            totals.decodes = totals.decodes.min(self.estimated_decodes(window_bytes) as u64);
+        }
+        totals.decodes = totals.decodes.max(self.ground.least_decodes);
         let with_margin = (sum.most_held + sum.most_held.div_ceil(4)).max(pinned / touch.chunk_bytes.max(1));
-        let totals = self.extrapolated(sum, self.ground.least_decodes);
         Ok(Walked { totals, exact: false, window_chunks: is_settled.then_some(with_margin) })
     }
 
-    /// A part's decodes for the whole, not fewer than `least`.
-    fn extrapolated(&self, part: WalkTotals, least: u64) -> WalkTotals {
+    /// A part's decodes for the whole.
+    fn extrapolated(&self, part: WalkTotals) -> WalkTotals {
         let scale = self.ground.blocks as f64 / part.blocks.max(1) as f64;
         WalkTotals {
             blocks: self.ground.blocks,
-            decodes: ((part.decodes as f64 * scale) as u64).max(least),
+            decodes: (part.decodes as f64 * scale) as u64,
             distinct: self.ground.touch.needed_chunks(),
             most_held: part.most_held,
         }
@@ -231,9 +241,13 @@ impl Trial<'_> {
 
     /// The cost to be expected, without a walk.
     pub fn estimate(&self, window_bytes: u64) -> f64 {
+        self.cost(self.estimated_decodes(window_bytes))
+    }
+
+    fn estimated_decodes(&self, window_bytes: u64) -> f64 {
         let touch = &self.ground.touch;
-        let estimate = self.sweep.estimate(window_bytes / touch.chunk_bytes.max(1)) * touch.outer.groups() as f64;
-        self.cost(estimate.max(self.ground.least_decodes as f64))
+        let per_group = self.sweep.estimate(window_bytes / touch.chunk_bytes.max(1));
+        (per_group * touch.outer.groups() as f64).max(self.ground.least_decodes as f64)
     }
 }
 
