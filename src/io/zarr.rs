@@ -15,6 +15,7 @@ mod codec;
 mod copy;
 mod encode;
 mod filter;
+mod groups;
 mod index;
 mod meta;
 mod node;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::{
-    index,
+    groups, index,
     meta::ArrayMeta,
     node::{self, ANCESTORS, Node},
     place::{self, Dims},
@@ -46,6 +46,8 @@ pub struct ZarrFile {
     pub nifti: Option<NiftiAttribute>,
     /// Attributes that a copy of the image keeps.
     pub carried: Carried,
+    /// Whether the image says that its voxels are labels.
+    pub is_label: bool,
     pub warnings: Vec<String>,
     /// The array's folder, for messages.
     pub path: PathBuf,
@@ -155,6 +157,7 @@ fn assemble(
         stored,
         conversion: Conversion { stored, big_endian: meta.big_endian, slope: None, rounding: Rounding::Nearest },
         carried: OmeMetadata::carried(attributes),
+        is_label: OmeMetadata::is_label(attributes),
         level: image.as_ref().map(|image| (image.level, image.multiscale().datasets.len())),
         zarr_format: meta.zarr_format,
         codecs: describe(&meta),
@@ -207,11 +210,7 @@ fn read_ome(path: &Path, attributes: &Map<String, Value>) -> Result<Option<OmeMe
 
 fn locate_level(path: &Path, attributes: Map<String, Value>, level: usize) -> Result<Located> {
     let Some(ome) = read_ome(path, &attributes)? else {
-        return Err(Error::Unsupported {
-            path: path.to_path_buf(),
-            what: "a zarr group that is not an OME-Zarr image".into(),
-            hint: Some(format!("name one of the images or arrays in it, such as {}", path.join("0").display())),
-        });
+        return Err(groups::not_an_image(path, &attributes));
     };
     let levels = &ome.multiscales[0].datasets;
     let Some(dataset) = levels.get(level) else {
