@@ -27,9 +27,9 @@ pub struct PyramidArgs {
     /// How many levels to add; default: until the longest side fits one chunk
     #[arg(long, value_name = "N")]
     pub levels: Option<LevelsArg>,
-    /// How they are made: mean, mode (labels), gaussian or stride
-    #[arg(long, value_name = "METHOD", default_value = "mean")]
-    pub method: Reduction,
+    /// How they are made: mean, mode (labels), gaussian or stride; default: mode for label images, else mean
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<Reduction>,
     /// Replace the levels that the image has below its finest
     #[arg(long)]
     pub overwrite: bool,
@@ -42,7 +42,7 @@ pub fn run(args: &PyramidArgs) -> Result<ExitCode> {
     let image = InPlace::resolve(InPlaceRequest {
         store: args.store.clone(),
         levels: args.levels.and_then(|levels| levels.0),
-        method: Some(args.method),
+        method: args.method,
         overwrite: args.overwrite,
         memory_bytes,
         threads,

@@ -16,6 +16,7 @@ mod codec;
 mod copy;
 mod encode;
 mod filter;
+mod groups;
 mod index;
 mod levels;
 mod meta;

@@ -91,7 +91,7 @@ impl InPlace {
         let finest = zarr::open(&request.store, &OpenOptions { level: Some(0), ..OpenOptions::default() })?;
         check(&request, &finest)?;
         let mut warnings = finest.warnings.clone();
-        let method = request.method.unwrap_or(Reduction::Mean);
+        let method = request.method.unwrap_or(if finest.is_label { Reduction::Mode } else { Reduction::Mean });
         let target = level_target(&finest, &mut warnings);
         let descent = Descent::new(&request.store, &target, method, request.levels)?;
         let reserved_bytes = sys::resident().now_bytes;

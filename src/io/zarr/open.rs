@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    Codec, index,
+    Codec, groups, index,
     meta::ArrayMeta,
     node::{self, ANCESTORS, Node},
     place::{self, Dims},
@@ -49,6 +49,8 @@ pub struct ZarrFile {
     pub nifti: Option<NiftiAttribute>,
     /// Attributes that a copy of the image keeps.
     pub carried: Carried,
+    /// Whether the image says that its voxels are labels.
+    pub is_label: bool,
     pub warnings: Vec<String>,
     /// The array's folder or URL, for messages.
     pub path: PathBuf,
@@ -209,6 +211,7 @@ fn assemble(
         stored,
         conversion: Conversion { stored, big_endian: meta.big_endian, slope: None, rounding: Rounding::Nearest },
         carried: OmeMetadata::carried(attributes),
+        is_label: OmeMetadata::is_label(attributes),
         level: image.as_ref().map(|image| (image.level, image.multiscale().datasets.len())),
         zarr_format: meta.zarr_format,
         codecs: describe(&meta),
@@ -257,9 +260,7 @@ fn read_ome(store: &dyn Store, attributes: &Map<String, Value>) -> Result<Option
 fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, level: usize) -> Result<Located> {
     let path = store.describe("");
     let Some(ome) = read_ome(store.as_ref(), &attributes)? else {
-        let hint = format!("name one of the images or arrays in it, such as {}", store.describe("0").display());
-        let what = "a zarr group that is not an OME-Zarr image".into();
-        return Err(Error::Unsupported { path, what, hint: Some(hint) });
+        return Err(groups::not_an_image(&path, &attributes));
     };
     let levels = &ome.multiscales[0].datasets;
     let Some(dataset) = levels.get(level) else {
