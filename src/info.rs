@@ -31,8 +31,8 @@ pub struct Info {
     pub slope: Option<(f64, f64)>,
     pub is_label: bool,
     pub raw_bytes: u64,
-    /// On the disk, metadata included.
-    pub stored_bytes: u64,
+    /// On the disk, metadata included; nothing behind a URL, where it is not counted.
+    pub stored_bytes: Option<u64>,
     pub nifti: Option<NiftiInfo>,
     pub zarr: Option<ZarrInfo>,
     pub cost: Cost,
@@ -128,7 +128,7 @@ impl Info {
         let layout = input.layout();
         let mut warnings = input.warnings().to_vec();
         let (nifti, zarr, stored_bytes) = match &input {
-            Input::Nifti(file) => (Some(nifti_info(file)), None, layout.stored_bytes.unwrap_or(0)),
+            Input::Nifti(file) => (Some(nifti_info(file)), None, layout.stored_bytes),
             Input::Zarr(file) => (None, Some(zarr_info(path, file, &mut warnings)), file.stored_size()?),
         };
         Ok(Info {

@@ -39,9 +39,40 @@ pub trait Source<T: Voxel>: Send + Sync {
     /// sources it is exactly one storage chunk, clipped to the grid.
     fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()>;
 
+    /// The first step of [`Source::read`] by itself: brings the stored bytes of a chunk, `region` of group `group`, from
+    /// storage without decoding them. Waits for storage and computes next to nothing.
+    ///
+    /// `None` from sources that have no such step: they are read by [`Source::read`] alone.
+    fn fetch(&self, _group: u64, _region: Region) -> Result<Option<Fetched>> {
+        Ok(None)
+    }
+
+    /// The second step: decodes what [`Source::fetch`] brought into the block that [`Source::read`] would be given. Does not
+    /// go to storage. May be called from another thread than the first step.
+    fn read_fetched(&self, fetched: Fetched, into: BlockMut<'_, T>) -> Result<()> {
+        self.read(fetched.group, into)
+    }
+
     /// Storage chunks met so far that were absent and stand for the fill value.
     fn missing_chunks(&self) -> u64 {
         0
+    }
+}
+
+/// A storage chunk that was brought from storage and not decoded yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fetched {
+    pub group: u64,
+    /// The chunk, clipped to the grid.
+    pub region: Region,
+    /// `None` where the chunk is absent and stands for the fill value.
+    pub stored: Option<Vec<u8>>,
+}
+
+impl Fetched {
+    /// Memory that it holds.
+    pub fn bytes(&self) -> u64 {
+        self.stored.as_ref().map_or(0, |stored| stored.capacity() as u64)
     }
 }
 

@@ -8,12 +8,15 @@ use serde::Serialize;
 
 use crate::{io::Layout, resample::Footprint};
 
+mod candidates;
 mod error;
 mod memory;
 mod order;
 mod pieces;
 mod search;
+mod sweeps;
 mod touch;
+mod trial;
 mod walk;
 
 pub use error::PlanError;
@@ -65,6 +68,8 @@ pub struct Plan {
     pub fetch_ratio: f64,
     /// Whether the dry run walked everything; otherwise `totals` and what follows from it are extrapolated.
     pub exact: bool,
+    /// The part of the projected time that decoding takes.
+    pub decode_share: f64,
     /// Relative time that the search compared plans by.
     #[serde(skip)]
     pub cost: f64,

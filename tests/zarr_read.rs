@@ -7,12 +7,16 @@ use reslice::{
     error::Error,
     io::{
         Source,
-        zarr::{OpenOptions, ZarrFile, ZarrSource, open, store::DirStore},
+        zarr::{OpenOptions, ZarrFile, ZarrSource, open},
     },
     voxel::{Dtype, Rounding, Voxel},
 };
 use serde_json::{Value, json};
 use zarrs::array::{Array, ArrayBytes, ArrayMetadata, ArraySubset};
+
+#[path = "kit/zarrs_folder.rs"]
+mod zarrs_folder;
+use zarrs_folder::ZarrsFolder;
 
 /// Prime and unequal extents.
 const SHAPE: [u64; 3] = [20, 23, 29];
@@ -71,7 +75,7 @@ fn native_bytes(shape: &[u64], sample: &dyn Fn(u64) -> Vec<u8>) -> Vec<u8> {
 /// Writes `metadata` and all voxels by zarrs.
 fn write(dir: &Path, metadata: Value, sample: &dyn Fn(u64) -> Vec<u8>) {
     let metadata: ArrayMetadata = serde_json::from_value(metadata).unwrap();
-    let store = Arc::new(DirStore::new(dir));
+    let store = Arc::new(ZarrsFolder::new(dir));
     let array = Array::new_with_metadata(store, "/", metadata).unwrap();
     array.store_metadata().unwrap();
     // Chunk by chunk: the store takes whole keys only, which is what chunk-aligned writes need.

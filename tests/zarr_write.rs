@@ -9,13 +9,17 @@ use reslice::{
     io::{
         Axis, Sink, Source,
         convert::Conversion,
-        ome::{Carried, NiftiAttribute},
-        zarr::{Codec, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open, store::DirStore},
+        ome::{Carried, NiftiAttribute, OmeVersion},
+        zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
     },
     region::Region,
     voxel::{Dtype, Rounding, Voxel},
 };
 use serde_json::json;
+
+#[path = "kit/zarrs_folder.rs"]
+mod zarrs_folder;
+use zarrs_folder::ZarrsFolder;
 
 const SHAPE: [u64; 3] = [20, 23, 29];
 
@@ -26,6 +30,7 @@ fn oblique() -> Affine {
 fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
     let diagonal = Affine::from_columns([[0.0, 0.0, 2.0], [0.0, 0.7, 0.0], [0.3, 0.0, 0.0]], [5.0, -6.0, 7.25]);
     ZarrTarget {
+        version: OmeVersion::V05,
         grid: Grid::new(SHAPE, diagonal, Unit::Micrometre),
         outer: Vec::new(),
         components: 1,
@@ -36,6 +41,7 @@ fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
         name: "test".into(),
         carried: Carried::default(),
         nifti: None,
+        levels: Levels::default(),
     }
 }
 
@@ -142,7 +148,7 @@ fn zarrs_reads_what_is_written() {
     for (codec, shard) in forms() {
         let dir = tempfile::tempdir().unwrap();
         write::<i16>(dir.path(), &target(Dtype::I16, codec, shard), 0).unwrap();
-        let array = zarrs::array::Array::open(Arc::new(DirStore::new(dir.path())), "/0").unwrap();
+        let array = zarrs::array::Array::open(Arc::new(ZarrsFolder::new(dir.path())), "/0").unwrap();
         let whole = zarrs::array::ArraySubset::new_with_shape(SHAPE.to_vec());
         let found: Vec<i16> = array.retrieve_array_subset(&whole).unwrap();
         assert_eq!(found, voxels::<i16>(0, Region::of_shape(SHAPE)), "{codec:?} {shard:?}");

@@ -44,10 +44,11 @@ fn text(info: &Info) -> String {
     }
     lines.extend(info.outer.iter().map(outer));
     lines.push(format!("samples   {}", samples(info)));
-    lines.push(format!("size      {} raw, {} stored", tell::bytes(info.raw_bytes), tell::bytes(info.stored_bytes)));
+    let stored = info.stored_bytes.map(|n| format!(", {} stored", tell::bytes(n))).unwrap_or_default();
+    lines.push(format!("size      {} raw{stored}", tell::bytes(info.raw_bytes)));
     lines.extend(info.nifti.iter().flat_map(nifti));
     lines.extend(info.zarr.iter().flat_map(zarr));
-    lines.push(format!("reading   {}", cost(&info.cost, info.stored_bytes)));
+    lines.push(format!("reading   {}", cost(&info.cost, info.stored_bytes.unwrap_or(0))));
     lines.extend(info.warnings.iter().map(|warning| format!("warning   {warning}")));
     lines.join("\n")
 }

@@ -51,12 +51,12 @@ pub fn plan(summary: &Summary) -> String {
             summary.mapping.replace('_', "-")
         ),
     ];
-    lines.extend(summary.passes.iter().map(|pass| self::pass(summary, pass)));
+    lines.extend(summary.passes.iter().map(|pass| self::pass(pass, summary.threads)));
     lines.push(format!("memory  {} projected of {}", bytes(summary.projected_bytes()), bytes(summary.memory_bytes)));
     lines.join("\n")
 }
 
-fn pass(summary: &Summary, pass: &PassSummary) -> String {
+pub fn pass(pass: &PassSummary, threads: usize) -> String {
     let plan = &pass.plan;
     let [z, y, x] = plan.block;
     let mut text = format!(
@@ -64,7 +64,7 @@ fn pass(summary: &Summary, pass: &PassSummary) -> String {
         progress::name(pass.kind),
         plan.blocks,
         plan.workers.count,
-        summary.threads
+        threads
     );
     if plan.window_bytes > 0 {
         let about = if plan.exact { "" } else { "about " };
@@ -85,7 +85,8 @@ fn pass(summary: &Summary, pass: &PassSummary) -> String {
 pub fn outcome(summary: &Summary) -> String {
     let voxels = summary.target.shape.iter().product::<u64>() * summary.volumes;
     let seconds = summary.seconds();
-    let written: u64 = summary.passes.last().and_then(|pass| pass.done).map_or(0, |done| done.bytes_written);
+    let to_target = summary.passes.iter().filter(|pass| pass.scratch_bytes.is_none());
+    let written: u64 = to_target.filter_map(|pass| pass.done).map(|done| done.bytes_written).sum();
     let mut text = format!(
         "{} in {seconds:.2} s ({:.0} Mvoxel/s), {} written, peak memory {} of {}",
         summary.output,

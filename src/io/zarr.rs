@@ -1,21 +1,23 @@
-//! Zarr v2 and v3 arrays and OME-Zarr 0.4 and 0.5 images in local folders.
+//! Zarr v2 and v3 arrays and OME-Zarr 0.4 and 0.5 images, in local folders and behind URLs.
 //!
 //! Reading brings any axis order to (z, y, x) with the other axes outside, and any sample layout to rows along x; the
 //! unit of reading is one chunk, or one inner chunk of a shard, decoded once for all the volumes it spans. Writing makes
-//! OME-Zarr 0.5 on Zarr v3, chunked or sharded, the same bytes for any order of arrival.
+//! OME-Zarr 0.5 on Zarr v3, chunked or sharded, or 0.4 on Zarr v2, the same bytes for any order of arrival.
 //!
 //! Metadata and stored bytes are read as if somebody meant harm: sizes are checked before anything is allocated by them,
-//! keys stay below the root, and every error names the array, the chunk and its stored bytes. zarrs is used for its
-//! storage traits and for Blosc; whole chunks are read by ourselves, because its partial reads skip checksums and sizes.
+//! keys stay below the root, and every error names the array, the chunk and its stored bytes. zarrs is used
+//! for Blosc; whole chunks are read by ourselves, because its partial reads skip checksums and sizes.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
+pub mod check;
 mod chunking;
 mod codec;
 mod copy;
 mod encode;
+mod filter;
 mod index;
-mod lz4;
+mod levels;
 mod meta;
 mod node;
 mod open;
@@ -27,15 +29,17 @@ mod source;
 pub mod store;
 mod target;
 
-pub use chunking::default_chunking;
+pub use chunking::{MANY_FILES, default_chunking, default_file_chunk, file_count};
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
-pub use open::{OpenOptions, ZarrFile, open};
+pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
+pub use open::{OpenOptions, ZarrFile, open, open_in};
 pub use sink::ZarrSink;
 pub use source::ZarrSource;
-pub use target::ZarrTarget;
+pub use target::{Levels, ZarrTarget};
 
 /// Whether `path` is a folder that holds a Zarr array or group, by its content.
 pub fn is_zarr(path: &Path) -> bool {
+    let store: Arc<dyn store::Store> = Arc::new(store::DirStore::new(path));
     ["zarr.json", ".zarray", ".zgroup", ".zmetadata"].iter().any(|name| path.join(name).is_file())
-        || (path.is_dir() && matches!(node::read(path), Ok(Some(_))))
+        || (path.is_dir() && matches!(node::read(&store), Ok(Some(_))))
 }

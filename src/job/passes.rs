@@ -30,6 +30,8 @@ pub enum PassKind {
     Resample,
     /// The scratch file is packed into the target stream.
     Pack,
+    /// A coarser level is made from the stored level above it.
+    Pyramid,
 }
 
 /// One planned pass.
@@ -58,6 +60,29 @@ pub struct PassSummary {
     pub done: Option<Progress>,
     /// Bytes of the scratch file that this pass writes.
     pub scratch_bytes: Option<u64>,
+}
+
+impl PassSummary {
+    /// A pass before it is done. `chunk_bytes` is 0 for sources without chunks.
+    pub fn planned(kind: PassKind, plan: &Plan, chunk_bytes: u64) -> PassSummary {
+        PassSummary {
+            kind,
+            projected_bytes: plan.projected_bytes(),
+            planned_amplification: plan.totals.amplification(),
+            chunk_bytes,
+            plan: plan.clone(),
+            amplification: None,
+            done: None,
+            scratch_bytes: None,
+        }
+    }
+
+    /// Notes what was done.
+    pub fn complete(&mut self, done: Progress) {
+        let distinct = self.plan.totals.distinct;
+        self.amplification = (distinct > 0).then(|| done.decodes as f64 / distinct as f64);
+        self.done = Some(done);
+    }
 }
 
 /// The cheapest way through that fits.

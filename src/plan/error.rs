@@ -28,6 +28,13 @@ pub enum PlanError {
     )]
     ComparisonTooSmall { memory_bytes: u64, smallest_bytes: u64 },
 
+    /// Even one thread that looks at one chunk at a time needs more.
+    #[error(
+        "memory budget {} is too small: one thread needs {} for one chunk of {array}",
+        ByteSize(*.memory_bytes).display().iec(), ByteSize(*.smallest_bytes).display().iec()
+    )]
+    VerificationTooSmall { memory_bytes: u64, smallest_bytes: u64, array: String },
+
     /// The scratch file that would make the plan possible does not fit.
     #[error(
         "a scratch file of {} is needed, {} has {} free",
@@ -46,7 +53,8 @@ impl PlanError {
                     mebibytes(*smallest_bytes)
                 )
             }
-            PlanError::ComparisonTooSmall { smallest_bytes, .. } => {
+            PlanError::ComparisonTooSmall { smallest_bytes, .. }
+            | PlanError::VerificationTooSmall { smallest_bytes, .. } => {
                 format!("use --memory {}MiB or more", mebibytes(*smallest_bytes))
             }
             PlanError::ScratchTooSmall { .. } => {

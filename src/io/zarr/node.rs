@@ -1,14 +1,13 @@
-//! Nodes of a hierarchy: which folder is an array, which a group, and the documents that say so.
+//! Nodes of a hierarchy: what is an array, what a group, and the documents that say so.
 
-use std::{
-    fs::File,
-    io::{ErrorKind, Read},
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, io::ErrorKind, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::meta::ArrayMeta;
+use super::{
+    meta::ArrayMeta,
+    store::{Store, StoreError},
+};
 use crate::error::{Error, Result};
 
 /// Documents larger than this are not metadata.
@@ -24,79 +23,131 @@ pub enum Node {
     Group { attributes: Map<String, Value> },
 }
 
-/// The node in folder `dir`; `None` where there is none.
-pub fn read(dir: &Path) -> Result<Option<Node>> {
-    if let Some(document) = read_document(&dir.join("zarr.json"))? {
-        return read_v3(dir, document).map(Some);
-    }
-    if let Some(document) = read_v2_document(dir, ".zarray")? {
-        let meta = Box::new(ArrayMeta::from_v2(&dir.join(".zarray"), &document)?);
-        let attributes = read_v2_document(dir, ".zattrs")?.unwrap_or_default();
-        return Ok(Some(Node::Array { meta, attributes }));
-    }
-    match (read_v2_document(dir, ".zgroup")?, read_v2_document(dir, ".zattrs")?) {
-        (None, None) => Ok(None),
-        (_, attributes) => Ok(Some(Node::Group { attributes: attributes.unwrap_or_default() })),
+/// The node at the root of `store`; `None` where there is none.
+pub fn read(store: &Arc<dyn Store>) -> Result<Option<Node>> {
+    let mut documents = Documents { store, consolidated: None, denied: None };
+    let node = documents.node()?;
+    match (node, documents.denied) {
+        (None, Some(denied)) => Err(denied),
+        (node, _) => Ok(node),
     }
 }
 
-fn read_v3(dir: &Path, document: Map<String, Value>) -> Result<Node> {
-    let path = dir.join("zarr.json");
-    if document.get("node_type").and_then(Value::as_str) == Some("group") {
-        let attributes = document.get("attributes").and_then(Value::as_object).cloned().unwrap_or_default();
-        return Ok(Node::Group { attributes });
-    }
-    let meta = Box::new(ArrayMeta::from_v3(&path, &document)?);
-    let attributes = meta.attributes.clone();
-    Ok(Node::Array { meta, attributes })
+/// The documents of one node.
+struct Documents<'a> {
+    store: &'a Arc<dyn Store>,
+    /// What consolidated metadata here and above have of this node, by name; read when it is first needed.
+    consolidated: Option<HashMap<&'static str, Map<String, Value>>>,
+    /// The first document that may not be read. Object stores answer so for keys that are absent where keys may not be listed:
+    /// it counts when nothing else is found.
+    denied: Option<Error>,
 }
 
-/// A v2 document of its own, or out of the consolidated metadata of the folder or one above it.
-fn read_v2_document(dir: &Path, name: &str) -> Result<Option<Map<String, Value>>> {
-    if let Some(document) = read_document(&dir.join(name))? {
-        return Ok(Some(document));
-    }
-    for ancestor in dir.ancestors().take(ANCESTORS + 1) {
-        let Some(consolidated) = read_document(&ancestor.join(".zmetadata"))? else { continue };
-        let Ok(below) = dir.strip_prefix(ancestor) else { continue };
-        let key = below.join(name);
-        let document = consolidated.get("metadata").and_then(|m| m.get(key.to_string_lossy().as_ref()));
-        if let Some(document) = document.and_then(Value::as_object) {
-            return Ok(Some(document.clone()));
+impl Documents<'_> {
+    fn node(&mut self) -> Result<Option<Node>> {
+        if let Some(document) = self.own("zarr.json")? {
+            return self.v3(document).map(Some);
+        }
+        if let Some(document) = self.v2(".zarray")? {
+            let meta = Box::new(ArrayMeta::from_v2(&self.store.describe(".zarray"), &document)?);
+            let attributes = self.v2(".zattrs")?.unwrap_or_default();
+            return Ok(Some(Node::Array { meta, attributes }));
+        }
+        match (self.v2(".zgroup")?, self.v2(".zattrs")?) {
+            (None, None) => Ok(None),
+            (_, attributes) => Ok(Some(Node::Group { attributes: attributes.unwrap_or_default() })),
         }
     }
-    Ok(None)
+
+    fn v3(&self, document: Map<String, Value>) -> Result<Node> {
+        if document.get("node_type").and_then(Value::as_str) == Some("group") {
+            let attributes = document.get("attributes").and_then(Value::as_object).cloned().unwrap_or_default();
+            return Ok(Node::Group { attributes });
+        }
+        let meta = Box::new(ArrayMeta::from_v3(&self.store.describe("zarr.json"), &document)?);
+        let attributes = meta.attributes.clone();
+        Ok(Node::Array { meta, attributes })
+    }
+
+    fn own(&mut self, name: &str) -> Result<Option<Map<String, Value>>> {
+        match read_document(self.store.as_ref(), name) {
+            Err(error) if is_denied(&error) && self.store.folder().is_none() => {
+                self.denied.get_or_insert(error);
+                Ok(None)
+            }
+            other => other,
+        }
+    }
+
+    /// A v2 document of its own, or out of the consolidated metadata here or above.
+    fn v2(&mut self, name: &'static str) -> Result<Option<Map<String, Value>>> {
+        if let Some(document) = self.own(name)? {
+            return Ok(Some(document));
+        }
+        if self.consolidated.is_none() {
+            self.consolidated = Some(consolidated(self.store)?);
+        }
+        Ok(self.consolidated.as_ref().and_then(|documents| documents.get(name)).cloned())
+    }
 }
 
-/// A JSON object in a file; `None` where there is no such file.
-fn read_document(path: &Path) -> Result<Option<Map<String, Value>>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-        Err(e) => return Err(Error::io("open", path)(e)),
-    };
-    let bytes = file.metadata().map_err(Error::io("inspect", path))?.len();
-    if bytes > DOCUMENT_LIMIT {
-        let expected = format!("at most {DOCUMENT_LIMIT} bytes of metadata");
-        return Err(Error::malformed(path, "size", format!("{bytes} bytes"), expected));
+/// What the nearest consolidated metadata say of this node.
+fn consolidated(store: &Arc<dyn Store>) -> Result<HashMap<&'static str, Map<String, Value>>> {
+    let mut found = HashMap::new();
+    let (mut store, mut below) = (store.clone(), String::new());
+    for _ in 0..=ANCESTORS {
+        if let Some(mut document) = read_if_allowed(store.as_ref(), ".zmetadata")? {
+            for name in [".zarray", ".zattrs", ".zgroup"] {
+                let entry = document.get_mut("metadata").and_then(|m| m.get_mut(format!("{below}{name}")));
+                if let Some(Value::Object(entry)) = entry.map(Value::take) {
+                    found.entry(name).or_insert(entry);
+                }
+            }
+        }
+        let Some((above, name)) = store.above() else { break };
+        (store, below) = (above, format!("{name}/{below}"));
     }
-    let mut text = Vec::new();
-    file.take(DOCUMENT_LIMIT).read_to_end(&mut text).map_err(Error::io("read", path))?;
+    Ok(found)
+}
+
+/// `None` also where access is denied.
+fn read_if_allowed(store: &dyn Store, name: &str) -> Result<Option<Map<String, Value>>> {
+    match read_document(store, name) {
+        Err(error) if is_denied(&error) => Ok(None),
+        other => other,
+    }
+}
+
+/// Whether the error is a refusal of access.
+pub fn is_denied(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
+}
+
+/// A JSON object under a key; `None` where there is none.
+fn read_document(store: &dyn Store, key: &str) -> Result<Option<Map<String, Value>>> {
+    let path = || store.describe(key);
+    let text = match store.get(key, DOCUMENT_LIMIT) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(None),
+        Err(StoreError::TooLarge { bytes, .. }) => {
+            let expected = format!("at most {DOCUMENT_LIMIT} bytes of metadata");
+            return Err(Error::malformed(path(), "size", format!("{bytes} bytes"), expected));
+        }
+        Err(e) => return Err(e.at("read", path())),
+    };
     match serde_json::from_slice(&text) {
         Ok(Value::Object(document)) => Ok(Some(document)),
-        Ok(_) => Err(Error::malformed(path, "document", "not an object", "a JSON object")),
-        Err(e) => Err(Error::malformed(path, "document", e, "a JSON object")),
+        Ok(_) => Err(Error::malformed(path(), "document", "not an object", "a JSON object")),
+        Err(e) => Err(Error::malformed(path(), "document", e, "a JSON object")),
     }
 }
 
-/// `below` as a folder under `root`, refused where it would climb out.
-pub fn descend(root: &Path, below: &str) -> Result<PathBuf> {
-    let mut path = root.to_path_buf();
-    for part in below.split('/').filter(|part| !part.is_empty()) {
-        if part == "." || part == ".." || part.contains(['\\', '\0']) {
-            return Err(Error::malformed(root, "path of a level", format!("{below:?}"), "a path below the group"));
-        }
-        path.push(part);
+/// `below` without empty parts, refused where it would climb out of `store`.
+pub fn descend(store: &dyn Store, below: &str) -> Result<String> {
+    let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
+    if parts.iter().any(|part| matches!(*part, "." | "..") || part.contains(['\\', '\0'])) {
+        let found = format!("{below:?}");
+        return Err(Error::malformed(store.describe(""), "path of a level", found, "a path below the group"));
     }
-    Ok(path)
+    Ok(parts.join("/"))
 }

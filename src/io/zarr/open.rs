@@ -1,16 +1,19 @@
 //! Opening: from a path to an array, the image it belongs to, and the layout that a plan needs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value};
 
 use super::{
-    index,
+    Codec, index,
     meta::ArrayMeta,
     node::{self, ANCESTORS, Node},
     place::{self, Dims},
     sample::Sample,
-    store::DirStore,
+    store::{self, Location, Store},
 };
 use crate::{
     error::{Error, Result},
@@ -47,7 +50,7 @@ pub struct ZarrFile {
     /// Attributes that a copy of the image keeps.
     pub carried: Carried,
     pub warnings: Vec<String>,
-    /// The array's folder, for messages.
+    /// The array's folder or URL, for messages.
     pub path: PathBuf,
     /// The array's path within the store; empty for a bare array.
     pub array_path: String,
@@ -57,22 +60,53 @@ pub struct ZarrFile {
     pub zarr_format: u8,
     /// Compression for people: `blosc-lz4`, `zstd in shards of [512, 512, 512]`.
     pub codecs: String,
+    /// How chunks like these are written; `None` where we do not write with their compressor.
+    pub codec: Option<Codec>,
+    /// The attributes of the image's group.
+    pub image_attributes: Option<Map<String, Value>>,
     /// Chunks that were left out on writing because they are all fill, where our own attribute says so.
     pub empty_chunks: Option<u64>,
-    pub(super) store: DirStore,
+    /// The store of the image, or of a bare array.
+    pub(super) store: Arc<dyn Store>,
     pub(super) meta: ArrayMeta,
     pub(super) dims: Dims,
 }
 
 impl ZarrFile {
-    /// Bytes of all files of the array, metadata included; walks the folder.
-    pub fn stored_size(&self) -> Result<u64> {
-        self.store.stored_size(&self.array_path)
+    /// Bytes of all files of the array, metadata included; walks the folder. `None` behind a URL, where a walk takes
+    /// requests without end, or cannot be had.
+    pub fn stored_size(&self) -> Result<Option<u64>> {
+        if self.store.folder().is_none() {
+            return Ok(None);
+        }
+        store::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
     }
 
     /// Extent of one shard in voxels (z, y, x), where chunks are gathered in shards.
     pub fn shard(&self) -> Option<[u64; 3]> {
         self.meta.shard.map(|_| self.dims.spatial(&self.meta.object, 1))
+    }
+
+    /// Paths of the image's levels below its finest, within its store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] where one climbs out of the store.
+    pub fn coarser_paths(&self) -> Result<Vec<String>> {
+        let datasets = self.ome.as_ref().map_or(&[][..], |ome| &ome.multiscales[0].datasets);
+        datasets.iter().skip(1).map(|dataset| node::descend(self.store.as_ref(), &dataset.path)).collect()
+    }
+
+    /// Whether the array's dimensions are (t), (c), z, y, x, as we write them.
+    pub fn is_in_written_order(&self) -> bool {
+        let outer = self.dims.outer.len();
+        let time_first = self.layout.outer.axes.iter().skip(1).all(|axis| axis.name != "t");
+        self.dims.space == [Some(outer), Some(outer + 1), Some(outer + 2)] && outer <= 2 && time_first
+    }
+
+    /// Whether samples are stored as they are handed over: not as bool or half precision.
+    pub fn is_stored_plain(&self) -> bool {
+        matches!(self.meta.sample, Sample::Plain(_))
     }
 
     pub(super) fn sample(&self) -> Sample {
@@ -82,7 +116,7 @@ impl ZarrFile {
 
 /// An array and the image around it.
 struct Located {
-    root: PathBuf,
+    store: Arc<dyn Store>,
     array_path: String,
     meta: ArrayMeta,
     array_attributes: Map<String, Value>,
@@ -101,15 +135,32 @@ impl Image {
     }
 }
 
-/// Opens an array (`a.zarr`, `image.zarr/1`) or a level of an image (`image.zarr`), Zarr v2 or v3.
+/// Opens an array (`a.zarr`, `image.zarr/1`) or a level of an image (`image.zarr`), Zarr v2 or v3, in a folder or behind
+/// a URL (`s3://bucket/image.zarr/1`).
 ///
 /// # Errors
 ///
 /// [`Error::Io`] where there is nothing, [`Error::Malformed`] and [`Error::Unsupported`] with the metadata's file and
 /// member, [`Error::Usage`] for options that do not go with what is there. No chunk is read.
 pub fn open(path: &Path, options: &OpenOptions) -> Result<ZarrFile> {
-    let located = locate(path, options)?;
-    let path = node::descend(&located.root, &located.array_path)?;
+    open_in(store_at(path)?, options)
+}
+
+/// The store at a path or a URL; a path that ends without a name (`.`, `..`) is resolved, so that what is above it is found.
+pub fn store_at(path: &Path) -> Result<Arc<dyn Store>> {
+    let mut location = Location::of(path)?;
+    if let Location::Folder(folder) = &mut location
+        && folder.file_name().is_none()
+    {
+        *folder = folder.canonicalize().map_err(Error::io("open", path))?;
+    }
+    store::connect(&location)
+}
+
+/// Opens the array or the image at the root of `store`; see [`open`].
+pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile> {
+    let located = locate(store, options)?;
+    let path = located.store.describe(&node::descend(located.store.as_ref(), &located.array_path)?);
     let mut warnings = Vec::new();
     let (axes, roles, placed) = axes_of(&path, &located)?;
     let dims = Dims::from_roles(&roles);
@@ -135,7 +186,10 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<ZarrFile> {
         grid = respaced(grid, spatial, spacing)?;
     }
     warn_of_levels(&path, &located, &mut warnings);
-    let layout = layout(&located.meta, grid, place::outer(&located.meta, &dims, &axes, &placed), &dims);
+    let mut layout = layout(&located.meta, grid, place::outer(&located.meta, &dims, &axes, &placed), &dims);
+    let memory = located.store.memory();
+    layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
+    layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes);
     Ok(assemble(located, path, layout, dims, nifti.filter(|_| options.spacing_in.is_none()), warnings))
 }
 
@@ -147,7 +201,7 @@ fn assemble(
     nifti: Option<NiftiAttribute>,
     warnings: Vec<String>,
 ) -> ZarrFile {
-    let Located { root, array_path, meta, array_attributes, image } = located;
+    let Located { store, array_path, meta, array_attributes, image } = located;
     let stored = meta.sample.dtype();
     let empty_chunks = array_attributes.get(OWN_ATTRIBUTE).and_then(|own| own.get("empty_chunks")?.as_u64());
     let attributes = image.as_ref().map_or(&array_attributes, |image| &image.attributes);
@@ -158,8 +212,10 @@ fn assemble(
         level: image.as_ref().map(|image| (image.level, image.multiscale().datasets.len())),
         zarr_format: meta.zarr_format,
         codecs: describe(&meta),
+        codec: meta.codec,
+        image_attributes: image.as_ref().map(|image| image.attributes.clone()),
         ome: image.map(|image| image.ome),
-        store: DirStore::new(root),
+        store,
         layout,
         nifti,
         warnings,
@@ -177,73 +233,68 @@ fn describe(meta: &ArrayMeta) -> String {
     format!("{}{order}{shards}", meta.chain.describe())
 }
 
-fn locate(path: &Path, options: &OpenOptions) -> Result<Located> {
+fn locate(store: Arc<dyn Store>, options: &OpenOptions) -> Result<Located> {
     let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no zarr array or group here");
-    let canonical;
-    let path = match path.file_name() {
-        Some(_) => path,
-        None => {
-            canonical = path.canonicalize().map_err(Error::io("open", path))?;
-            &canonical
-        }
-    };
-    match node::read(path)?.ok_or_else(|| Error::io("open", path)(missing()))? {
-        Node::Group { attributes } => locate_level(path, attributes, options.level.unwrap_or(0)),
+    let path = store.describe("");
+    match node::read(&store)?.ok_or_else(|| Error::io("open", &path)(missing()))? {
+        Node::Group { attributes } => locate_level(store, attributes, options.level.unwrap_or(0)),
         Node::Array { meta, attributes } => {
             if options.level.is_some() {
                 let hint = "name the group to choose a level, or the array alone";
                 return Err(Error::usage_hint(format!("{} is one array, without levels", path.display()), hint));
             }
-            locate_parent(path, *meta, attributes)
+            locate_parent(store, *meta, attributes)
         }
     }
 }
 
-fn read_ome(path: &Path, attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>> {
+fn read_ome(store: &dyn Store, attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>> {
     let ome = OmeMetadata::from_attributes(attributes)
-        .map_err(|what| Error::malformed(path, "multiscales", what, "NGFF 0.4 or 0.5 metadata"))?;
+        .map_err(|what| Error::malformed(store.describe(""), "multiscales", what, "NGFF 0.4 or 0.5 metadata"))?;
     Ok(ome.filter(|ome| !ome.multiscales.is_empty()))
 }
 
-fn locate_level(path: &Path, attributes: Map<String, Value>, level: usize) -> Result<Located> {
-    let Some(ome) = read_ome(path, &attributes)? else {
-        return Err(Error::Unsupported {
-            path: path.to_path_buf(),
-            what: "a zarr group that is not an OME-Zarr image".into(),
-            hint: Some(format!("name one of the images or arrays in it, such as {}", path.join("0").display())),
-        });
+fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, level: usize) -> Result<Located> {
+    let path = store.describe("");
+    let Some(ome) = read_ome(store.as_ref(), &attributes)? else {
+        let hint = format!("name one of the images or arrays in it, such as {}", store.describe("0").display());
+        let what = "a zarr group that is not an OME-Zarr image".into();
+        return Err(Error::Unsupported { path, what, hint: Some(hint) });
     };
     let levels = &ome.multiscales[0].datasets;
     let Some(dataset) = levels.get(level) else {
         return Err(Error::usage(format!("{} has {} levels, there is no level {level}", path.display(), levels.len())));
     };
-    let array_path = dataset.path.split('/').filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
-    let folder = node::descend(path, &array_path)?;
-    match node::read(&folder)? {
+    let array_path = node::descend(store.as_ref(), &dataset.path)?;
+    match node::read(&store.below(&array_path))? {
         Some(Node::Array { meta, attributes: array_attributes }) => {
             let image = Some(Image { attributes, ome, level });
-            Ok(Located { root: path.to_path_buf(), array_path, meta: *meta, array_attributes, image })
+            Ok(Located { store, array_path, meta: *meta, array_attributes, image })
         }
         _ => Err(Error::malformed(path, format!("level {level}"), format!("{array_path:?}"), "the path of an array")),
     }
 }
 
 /// The image that lists this array as a level, up to four folders above; else the array by itself.
-fn locate_parent(path: &Path, meta: ArrayMeta, array_attributes: Map<String, Value>) -> Result<Located> {
-    let absolute = std::path::absolute(path).map_err(Error::io("open", path))?;
-    let path = absolute.as_path();
-    for ancestor in path.ancestors().skip(1).take(ANCESTORS) {
-        let Ok(below) = path.strip_prefix(ancestor) else { break };
-        let Some(Node::Group { attributes }) = node::read(ancestor)? else { continue };
-        let Some(ome) = read_ome(ancestor, &attributes)? else { continue };
-        let is_this = |dataset: &super::super::ome::Dataset| Path::new(dataset.path.trim_matches('/')) == below;
+fn locate_parent(store: Arc<dyn Store>, meta: ArrayMeta, array_attributes: Map<String, Value>) -> Result<Located> {
+    let (mut ancestor, mut array_path) = (store.clone(), String::new());
+    for _ in 0..ANCESTORS {
+        let Some((above, name)) = ancestor.above() else { break };
+        array_path = if array_path.is_empty() { name } else { format!("{name}/{array_path}") };
+        ancestor = above;
+        let node = match node::read(&ancestor) {
+            Err(error) if node::is_denied(&error) => continue,
+            other => other?,
+        };
+        let Some(Node::Group { attributes }) = node else { continue };
+        let Some(ome) = read_ome(ancestor.as_ref(), &attributes)? else { continue };
+        let is_this = |dataset: &super::super::ome::Dataset| dataset.path.trim_matches('/') == array_path;
         if let Some(level) = ome.multiscales[0].datasets.iter().position(is_this) {
             let image = Some(Image { attributes, ome, level });
-            let array_path = below.to_string_lossy().into_owned();
-            return Ok(Located { root: ancestor.to_path_buf(), array_path, meta, array_attributes, image });
+            return Ok(Located { store: ancestor, array_path, meta, array_attributes, image });
         }
     }
-    Ok(Located { root: path.to_path_buf(), array_path: String::new(), meta, array_attributes, image: None })
+    Ok(Located { store, array_path: String::new(), meta, array_attributes, image: None })
 }
 
 type Axes = (Vec<OmeAxis>, Vec<AxisRole>, Vec<Placed>);
@@ -314,7 +365,8 @@ fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {
     }
 }
 
-fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate::io::Outer, dims: &Dims) -> Layout {
+/// The layout of an array for a plan.
+pub(super) fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate::io::Outer, dims: &Dims) -> Layout {
     let chunk = dims.spatial(&meta.chunk, 1);
     let chunk = [0, 1, 2].map(|a| chunk[a].min(grid.shape[a]));
     let index = index::memory(meta);

@@ -2,7 +2,8 @@
 //!
 //! Inner chunks stand in C order. One that is next in line is appended to `<shard>.part`; an early one waits in memory up
 //! to a limit shared by all shards, beyond that in `<shard>.side`. The last one brings the index (sharding codec 1.0,
-//! "Binary shard format", at the end, with its crc32c) and the rename. A file is open only while it is touched.
+//! "Binary shard format", at the end, with its crc32c), and the store takes the file. A file is open only while it is
+//! touched.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,7 +17,7 @@ use std::{
     },
 };
 
-use super::store::{DirStore, part_path};
+use super::store::{DirStore, Store, part_path};
 use crate::error::{Error, Result};
 
 /// Shards that a schedule has open at once, for the memory their indexes are counted with.
@@ -30,7 +31,22 @@ pub struct Assembler {
     counts: [u64; 3],
     early_limit: u64,
     early_bytes: AtomicU64,
-    open: Mutex<HashMap<PathBuf, Arc<Mutex<Shard>>>>,
+    open: Mutex<HashMap<String, Arc<Mutex<Shard>>>>,
+}
+
+/// Where shards are put together, and where they go.
+#[derive(Clone, Debug)]
+pub struct Yard {
+    pub store: Arc<dyn Store>,
+    /// A local folder; the store's own, if it is one.
+    pub folder: PathBuf,
+}
+
+impl Yard {
+    /// Where the shard of `key` would lie if the folder were the store; its unfinished files are named after it.
+    fn path(&self, key: &str) -> PathBuf {
+        self.folder.join(key)
+    }
 }
 
 #[derive(Debug)]
@@ -63,16 +79,17 @@ impl Assembler {
         self.early_limit.saturating_add(slots.saturating_mul(16).saturating_add(1024).saturating_mul(OPEN_SHARDS))
     }
 
-    /// Takes inner chunk `at` (coordinates in the whole grid) of the shard at `path`; empty for one that is left out.
+    /// Takes inner chunk `at` (coordinates in the whole grid) of the shard `key`; empty for one that is left out.
     ///
     /// The number of bytes that this chunk adds to storage, the index with the last one.
-    pub fn put(&self, path: &Path, at: [u64; 3], bytes: Vec<u8>) -> Result<u64> {
-        let shard = self.shard(path, at);
+    pub fn put(&self, yard: &Yard, key: &str, at: [u64; 3], bytes: Vec<u8>) -> Result<u64> {
+        let path = &yard.path(key);
+        let shard = self.shard(key, at);
         let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let within: [u64; 3] = std::array::from_fn(|a| at[a] % self.per_shard[a]);
         let turn = rank(within, shard.extent);
         if turn < shard.next || shard.early.contains_key(&turn) {
-            return Err(self.error(path, at, bytes.len(), "it was written before"));
+            return Err(self.error(yard, key, at, bytes.len()));
         }
         let mut stored = bytes.len() as u64;
         if turn == shard.next {
@@ -82,30 +99,30 @@ impl Assembler {
             self.keep(path, &mut shard, turn, bytes)?;
         }
         if shard.next == shard.extent.iter().product::<u64>() {
-            stored += complete(path, &mut shard)?;
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+            stored += complete(yard, key, &mut shard)?;
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
         Ok(stored)
     }
 
     /// An error where a shard still waits for chunks.
-    pub fn finish(&self) -> Result<()> {
+    pub fn finish(&self, yard: &Yard) -> Result<()> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((path, shard)) = open.iter().next() else { return Ok(()) };
+        let Some((key, shard)) = open.iter().next() else { return Ok(()) };
         let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
         let expected = format!("{} inner chunks", shard.extent.iter().product::<u64>());
         let arrived = shard.next + shard.early.len() as u64;
-        Err(Error::malformed(path, "unfinished shard", format!("{arrived} inner chunks"), expected))
+        Err(Error::malformed(yard.store.describe(key), "unfinished shard", format!("{arrived} inner chunks"), expected))
     }
 
-    fn error(&self, path: &Path, at: [u64; 3], len: usize, what: &str) -> Error {
-        let (path, chunk) = (path.to_path_buf(), format!("inner {at:?}"));
-        Error::Chunk { action: "write", path, chunk, stored_bytes: len as u64, what: what.into() }
+    fn error(&self, yard: &Yard, key: &str, at: [u64; 3], len: usize) -> Error {
+        let (path, chunk) = (yard.store.describe(key), format!("inner {at:?}"));
+        Error::Chunk { action: "write", path, chunk, stored_bytes: len as u64, what: "it was written before".into() }
     }
 
-    fn shard(&self, path: &Path, at: [u64; 3]) -> Arc<Mutex<Shard>> {
+    fn shard(&self, key: &str, at: [u64; 3]) -> Arc<Mutex<Shard>> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shard) = open.get(path) {
+        if let Some(shard) = open.get(key) {
             return shard.clone();
         }
         let first: [u64; 3] = std::array::from_fn(|a| at[a] / self.per_shard[a] * self.per_shard[a]);
@@ -117,7 +134,7 @@ impl Assembler {
             side_bytes: 0,
             early: BTreeMap::new(),
         }));
-        open.insert(path.to_path_buf(), shard.clone());
+        open.insert(key.to_string(), shard.clone());
         shard
     }
 
@@ -168,8 +185,9 @@ impl Assembler {
     }
 }
 
-/// Index and rename; the bytes of the index. A shard without chunks is not written.
-fn complete(path: &Path, shard: &mut Shard) -> Result<u64> {
+/// Index, and over to the store; the bytes of the index. A shard without chunks is not written.
+fn complete(yard: &Yard, key: &str, shard: &mut Shard) -> Result<u64> {
+    let path = &yard.path(key);
     // Also one that a killed run left.
     let side = side_path(path);
     match fs::remove_file(&side) {
@@ -190,7 +208,7 @@ fn complete(path: &Path, shard: &mut Shard) -> Result<u64> {
     index.extend_from_slice(&sum.to_le_bytes());
     let part = part_path(path);
     write_at(&part, shard.part_bytes, &index)?;
-    fs::rename(&part, path).map_err(Error::io("rename", &part))?;
+    yard.store.put_file(key, &part).map_err(|e| e.at("write", yard.store.describe(key)))?;
     Ok(index.len() as u64)
 }
 
@@ -230,18 +248,22 @@ mod tests {
         if n.is_multiple_of(5) { Vec::new() } else { vec![n as u8; (n % 13 + 1) as usize] }
     }
 
+    fn yard(dir: &Path) -> Yard {
+        Yard { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() }
+    }
+
     /// Assembles an edge shard of 2x3x2 chunks out of 3x3x4 in the order of `keys`; the shard's bytes.
     fn assemble(keys: &[usize], early_limit: u64) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("c/1/0/0");
+        let (path, yard) = (dir.path().join("c/1/0/0"), yard(dir.path()));
         let assembler = Assembler::new([3, 3, 4], [5, 3, 2], early_limit);
         let mut total = 0;
         for &key in keys {
             let at = [3 + key as u64 / 6, key as u64 / 2 % 3, key as u64 % 2];
-            assert!(assembler.finish().is_err() || key == keys[0]);
-            total += assembler.put(&path, at, content(at)).unwrap();
+            assert!(assembler.finish(&yard).is_err() || key == keys[0]);
+            total += assembler.put(&yard, "c/1/0/0", at, content(at)).unwrap();
         }
-        assembler.finish().unwrap();
+        assembler.finish(&yard).unwrap();
         assert_eq!(assembler.early_bytes.load(Ordering::Relaxed), 0);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
         let bytes = fs::read(&path).unwrap();
@@ -269,12 +291,12 @@ mod tests {
     #[test]
     fn an_empty_shard_is_not_written_and_a_chunk_comes_once() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("c/0/0/0");
+        let (path, yard) = (dir.path().join("c/0/0/0"), yard(dir.path()));
         let assembler = Assembler::new([1, 1, 2], [1, 1, 2], 100);
-        assembler.put(&path, [0, 0, 1], Vec::new()).unwrap();
-        assert!(assembler.put(&path, [0, 0, 1], Vec::new()).is_err());
-        assert_eq!(assembler.put(&path, [0, 0, 0], Vec::new()).unwrap(), 0);
+        assembler.put(&yard, "c/0/0/0", [0, 0, 1], Vec::new()).unwrap();
+        assert!(assembler.put(&yard, "c/0/0/0", [0, 0, 1], Vec::new()).is_err());
+        assert_eq!(assembler.put(&yard, "c/0/0/0", [0, 0, 0], Vec::new()).unwrap(), 0);
         assert!(!path.exists());
-        assembler.finish().unwrap();
+        assembler.finish(&yard).unwrap();
     }
 }

@@ -2,17 +2,19 @@
 
 use std::{
     marker::PhantomData,
-    path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::Value;
-use zarrs::storage::{Bytes, StoreKey, WritableStorageTraits};
 
 use super::{
-    shard::Assembler,
-    store::DirStore,
-    target::{LEVEL_PATH, ZarrTarget},
+    shard::{Assembler, Yard},
+    store::{DirStore, Store, StoreError},
+    target::ZarrTarget,
 };
 use crate::{
     block::BlockRef,
@@ -22,11 +24,12 @@ use crate::{
     voxel::Voxel,
 };
 
-/// One image being written into a folder that the caller renames when it is complete.
+/// One image being written: into a folder that the caller renames when it is complete, or to where it stays; there the
+/// group's metadata are what makes it a target, and are written last.
 pub struct ZarrSink<T> {
     target: ZarrTarget,
     layout: Layout,
-    store: DirStore,
+    yard: Yard,
     assembler: Option<Assembler>,
     empty: AtomicU64,
     voxel: PhantomData<fn(T)>,
@@ -42,18 +45,26 @@ impl<T: Voxel> ZarrSink<T> {
     ///
     /// [`Error::Unsupported`] for what OME-Zarr cannot hold, [`Error::Usage`] for chunks and levels that make no sense.
     pub fn create(dir: &Path, target: &ZarrTarget) -> Result<ZarrSink<T>> {
-        let layout = target.layout(dir)?;
-        let target = target.normalised(dir)?;
-        let assembler = target.assembler();
-        let (store, empty) = (DirStore::new(dir), AtomicU64::new(0));
-        let sink = ZarrSink { target, layout, store, assembler, empty, voxel: PhantomData };
-        sink.write_document(&format!("{LEVEL_PATH}/zarr.json"), &sink.target.array_document(None))?;
+        ZarrSink::create_in(Arc::new(DirStore::new(dir)), dir, target)
+    }
+
+    /// The same in any store. Shards are put together in the local folder `folder`: of a store that is a folder, that very
+    /// folder.
+    pub fn create_in(store: Arc<dyn Store>, folder: &Path, target: &ZarrTarget) -> Result<ZarrSink<T>> {
+        let path = store.describe("");
+        let mut layout = target.layout(&path)?;
+        target.add_memory(store.memory(), &mut layout);
+        let target = target.normalised(&path)?;
+        let (assembler, empty) = (target.assembler(), AtomicU64::new(0));
+        let yard = Yard { store, folder: folder.to_path_buf() };
+        let sink = ZarrSink { target, layout, yard, assembler, empty, voxel: PhantomData };
+        sink.write_documents(&sink.target.array_documents(None))?;
         Ok(sink)
     }
 
     /// Waits until everything written so far is on the disk.
     pub fn sync(&self) -> Result<()> {
-        self.store.sync()
+        self.yard.store.sync().map_err(|e| e.at("sync", self.yard.store.describe("")))
     }
 
     /// Chunks left out so far because they are all fill.
@@ -61,27 +72,26 @@ impl<T: Voxel> ZarrSink<T> {
         self.empty.load(Ordering::Relaxed)
     }
 
+    fn write_documents(&self, documents: &[(String, Value)]) -> Result<()> {
+        documents.iter().try_for_each(|(key, document)| self.write_document(key, document))
+    }
+
     fn write_document(&self, key: &str, document: &Value) -> Result<()> {
-        let path = self.store.root().join(key);
+        let path = self.yard.store.describe(key);
         let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", &path)(e.into()))?;
-        self.set(&self.key(key)?, text, 0)
+        self.set(key, text, 0)
     }
 
-    fn key(&self, key: &str) -> Result<StoreKey> {
-        StoreKey::new(key).map_err(|e| Error::malformed(self.store.root(), "key", e, "a valid key"))
-    }
-
-    fn set(&self, key: &StoreKey, bytes: Vec<u8>, stored_bytes: u64) -> Result<()> {
-        use zarrs::storage::StorageError;
-        let path = self.store.root().join(key.as_str());
-        self.store.set(key, Bytes::from(bytes)).map_err(|e| match e {
-            StorageError::IOError(source) => Error::io("write", path)(std::io::Error::new(source.kind(), source)),
-            other => self.chunk_error(key.as_str(), stored_bytes, other),
+    fn set(&self, key: &str, bytes: Vec<u8>, stored_bytes: u64) -> Result<()> {
+        let store = &self.yard.store;
+        store.put(key, bytes).map_err(|e| match e {
+            StoreError::Io(_) => e.at("write", store.describe(key)),
+            other => self.chunk_error(key, stored_bytes, other),
         })
     }
 
     fn chunk_error(&self, chunk: &str, stored_bytes: u64, what: impl ToString) -> Error {
-        let (path, chunk) = (self.store.root().join(LEVEL_PATH), chunk.to_string());
+        let (path, chunk) = (self.yard.store.describe(&self.target.level_path()), chunk.to_string());
         Error::Chunk { action: "write", path, chunk, stored_bytes, what: what.to_string() }
     }
 
@@ -95,7 +105,7 @@ impl<T: Voxel> ZarrSink<T> {
             indices[n] = rest % axis.len;
             rest /= axis.len;
         }
-        let mut key = format!("{LEVEL_PATH}/c");
+        let mut key = self.target.chunk_prefix();
         let outer_parts = self.target.outer_order().into_iter().map(|n| indices[n]);
         for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
             key = format!("{key}/{part}");
@@ -142,8 +152,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         let bytes = if is_fill {
             Vec::new()
         } else {
-            let encoded = self.target.codec.encode(raw, self.target.conversion.stored.bytes());
-            encoded.map_err(|what| self.chunk_error(&key, raw_bytes, what))?
+            self.target.encode(raw).map_err(|what| self.chunk_error(&key, raw_bytes, what))?
         };
         Ok(Encoded { bytes, crc32: 0, raw_bytes, nans })
     }
@@ -155,25 +164,25 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
             self.empty.fetch_add(1, Ordering::Relaxed);
         }
         if let Some(assembler) = &self.assembler {
-            let path: PathBuf = self.store.root().join(&key);
-            return assembler.put(&path, at, encoded.bytes);
+            return assembler.put(&self.yard, &key, at, encoded.bytes);
         }
         if stored_bytes > 0 {
-            self.set(&self.key(&key)?, encoded.bytes, stored_bytes)?;
+            self.set(&key, encoded.bytes, stored_bytes)?;
         }
         Ok(stored_bytes)
     }
 
-    /// The array's metadata with the number of empty chunks, then the group's, then the disk.
+    /// The array's metadata with the number of empty chunks; after the last level the group's, then the disk.
     fn finish(&self) -> Result<()> {
         if let Some(assembler) = &self.assembler {
-            assembler.finish()?;
+            assembler.finish(&self.yard)?;
         }
-        let array = self.target.array_document(Some(self.empty_chunks()));
-        self.write_document(&format!("{LEVEL_PATH}/zarr.json"), &array)?;
-        let group = self.target.group_document();
-        let group = group.map_err(|e| Error::io("write", self.store.root())(e.into()))?;
-        self.write_document("zarr.json", &group)?;
+        self.write_documents(&self.target.array_documents(Some(self.empty_chunks())))?;
+        if self.target.ends_image() {
+            let group = self.target.group_documents();
+            let group = group.map_err(|e| Error::io("write", self.yard.store.describe(""))(e.into()))?;
+            self.write_documents(&group)?;
+        }
         self.sync()
     }
 }

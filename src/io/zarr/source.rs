@@ -1,6 +1,7 @@
 //! Reading chunks.
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::{
         Arc,
@@ -8,18 +9,17 @@ use std::{
     },
 };
 
-use zarrs::storage::{Bytes, ReadableStorageTraits, StoreKey, byte_range::ByteRange};
-
 use super::{
     copy::Decoded,
     index::{self, IndexCache, ShardIndex},
     meta::ShardIndexMeta,
     open::ZarrFile,
+    store::{Part, StoreError},
 };
 use crate::{
     block::BlockMut,
     error::{Error, Result},
-    io::{Layout, Source},
+    io::{Fetched, Layout, Source},
     region::Region,
     voxel::Voxel,
 };
@@ -33,8 +33,8 @@ pub struct ZarrSource<T> {
 }
 
 /// One chunk: where it is, and what to call it in a message.
-struct Place {
-    key: StoreKey,
+pub(super) struct Place {
+    key: String,
     /// Coordinates of the chunk or shard that the key holds.
     object: Vec<u64>,
     /// Position within the shard, C order, and its coordinates.
@@ -43,7 +43,7 @@ struct Place {
 }
 
 impl Place {
-    fn error(&self, stored_bytes: u64, what: impl ToString) -> Error {
+    pub(super) fn error(&self, stored_bytes: u64, what: impl ToString) -> Error {
         let inner = self.inner.as_ref().map(|(_, at)| format!(" inner {at:?}")).unwrap_or_default();
         Error::Chunk {
             action: "read",
@@ -93,7 +93,7 @@ impl<T: Voxel> ZarrSource<T> {
         )
     }
 
-    fn place(&self, chunk: Vec<u64>) -> Result<Place> {
+    fn place(&self, chunk: Vec<u64>) -> Place {
         let meta = &self.file.meta;
         let per_object = meta.chunks_per_object();
         let object: Vec<u64> = chunk.iter().zip(&per_object).map(|(at, n)| at / n).collect();
@@ -105,21 +105,19 @@ impl<T: Voxel> ZarrSource<T> {
         let name = meta.keys.key(&object);
         let prefix = &self.file.array_path;
         let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        let key = StoreKey::new(key).map_err(|e| Error::malformed(&self.file.path, "chunk key", e, "a valid key"))?;
-        Ok(Place { key, object, inner, path: self.file.path.clone() })
+        Place { key, object, inner, path: self.file.path.clone() }
     }
 
     /// The stored bytes of a chunk; `None` where it is absent.
-    fn fetch(&self, place: &Place) -> Result<Option<Bytes>> {
+    fn stored(&self, place: &Place) -> Result<Option<Vec<u8>>> {
         let limit = self.file.meta.chain.encoded_limit(self.file.meta.chunk_bytes());
         let refuse = |len: u64| place.error(len, format!("larger than any chunk of this array can be ({limit} bytes)"));
         let store = &self.file.store;
         let Some((slot, _)) = place.inner else {
-            let Some(len) = store.size_key(&place.key).map_err(|e| place.error(0, e))? else { return Ok(None) };
-            if len > limit {
-                return Err(refuse(len));
-            }
-            return store.get_partial(&place.key, ByteRange::FromStart(0, Some(len))).map_err(|e| place.error(len, e));
+            return store.get(&place.key, limit).map_err(|e| match e {
+                StoreError::TooLarge { bytes, .. } => refuse(bytes),
+                e => place.error(0, e),
+            });
         };
         let index = self.index(place)?;
         let Some((offset, len)) = index.entry(slot).map_err(|what| place.error(index.file_bytes(), what))? else {
@@ -128,9 +126,8 @@ impl<T: Voxel> ZarrSource<T> {
         if len > limit {
             return Err(refuse(len));
         }
-        let range = ByteRange::FromStart(offset, Some(len));
-        let stored = store.get_partial(&place.key, range).map_err(|e| place.error(len, e))?;
-        stored.map(Some).ok_or_else(|| place.error(len, "the shard is gone"))
+        let stored = store.get_part(&place.key, Part::Range { offset, len }).map_err(|e| place.error(len, e))?;
+        stored.map(|piece| Some(piece.bytes)).ok_or_else(|| place.error(len, "the shard is gone"))
     }
 
     fn index(&self, place: &Place) -> Result<Arc<ShardIndex>> {
@@ -146,19 +143,45 @@ impl<T: Voxel> ZarrSource<T> {
     }
 
     fn load_index(&self, place: &Place, shard: ShardIndexMeta) -> Result<ShardIndex> {
-        let store = &self.file.store;
-        let Some(file_bytes) = store.size_key(&place.key).map_err(|e| place.error(0, e))? else {
-            return Ok(ShardIndex::absent());
-        };
         let len = index::stored_bytes(&self.file.meta, shard);
-        if len > file_bytes {
-            return Err(place.error(file_bytes, format!("the shard is shorter than its index of {len} bytes")));
+        let part = if shard.at_end { Part::Suffix(len) } else { Part::Range { offset: 0, len } };
+        let stored = self.file.store.get_part(&place.key, part).map_err(|e| match e {
+            StoreError::Outside { total, .. } => {
+                place.error(total, format!("the shard is shorter than its index of {len} bytes"))
+            }
+            e => place.error(0, e),
+        })?;
+        let Some(stored) = stored else { return Ok(ShardIndex::absent()) };
+        ShardIndex::parse(&stored.bytes, shard, stored.total).map_err(|what| place.error(stored.total, what))
+    }
+
+    /// The place of the chunk that `region` of `group` is.
+    fn place_of(&self, group: u64, region: Region) -> Result<Place> {
+        if region != self.chunk_region(region) {
+            return Err(Error::usage(format!("region {region} is not one chunk of {}", self.file.path.display())));
         }
-        let offset = if shard.at_end { file_bytes - len } else { 0 };
-        let range = ByteRange::FromStart(offset, Some(len));
-        let stored = store.get_partial(&place.key, range).map_err(|e| place.error(file_bytes, e))?;
-        let stored = stored.ok_or_else(|| place.error(file_bytes, "the shard is gone"))?;
-        ShardIndex::parse(&stored, shard, file_bytes).map_err(|what| place.error(file_bytes, what))
+        Ok(self.place(self.chunk_at(group, region)))
+    }
+
+    /// Reads and decodes the chunk at these coordinates as [`Source::read`] does, and lets it go: its stored bytes, `None`
+    /// where it is absent.
+    pub(super) fn probe(&self, chunk: Vec<u64>) -> Result<Option<u64>> {
+        let place = self.place(chunk);
+        let Some(stored) = self.stored(&place)? else { return Ok(None) };
+        let stored_bytes = stored.len() as u64;
+        self.decode(|| place, &stored)?;
+        Ok(Some(stored_bytes))
+    }
+
+    /// The index of the shard that holds the chunk at these coordinates, and what to call that in a message.
+    pub(super) fn probe_index(&self, chunk: Vec<u64>) -> Result<(Arc<ShardIndex>, Place)> {
+        let place = Place { inner: None, ..self.place(chunk) };
+        Ok((self.index(&place)?, place))
+    }
+
+    fn decode<'a>(&self, place: impl FnOnce() -> Place, stored: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        let decoded = self.file.meta.chain.decode(stored, self.file.meta.chunk_bytes());
+        decoded.map_err(|what| place().error(stored.len() as u64, what))
     }
 
     /// How many of each outer axis the chunks of `group` hold, and the distance in samples of neighbours along it.
@@ -192,23 +215,31 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
         &self.file.layout
     }
 
-    fn read(&self, group: u64, mut into: BlockMut<'_, T>) -> Result<()> {
-        let extents = self.member_extents(group);
+    fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
+        let stored = self.stored(&self.place_of(group, into.region)?)?;
+        self.read_fetched(Fetched { group, region: into.region, stored }, into)
+    }
+
+    /// Always `Some`: fetching takes no part in decoding.
+    fn fetch(&self, group: u64, region: Region) -> Result<Option<Fetched>> {
+        let stored = self.stored(&self.place_of(group, region)?)?;
+        Ok(Some(Fetched { group, region, stored }))
+    }
+
+    fn read_fetched(&self, fetched: Fetched, mut into: BlockMut<'_, T>) -> Result<()> {
+        let extents = self.member_extents(fetched.group);
         let members = extents.iter().fold(1u64, |n, (extent, _)| n.saturating_mul(*extent));
-        if into.volumes as u64 != members || into.region != self.chunk_region(into.region) {
-            let what =
-                format!("region {} x {} is not one chunk of {}", into.region, into.volumes, self.file.path.display());
-            return Err(Error::usage(what));
+        if into.volumes as u64 != members || into.region != fetched.region {
+            let found = format!("region {} x {}", into.region, into.volumes);
+            return Err(Error::usage(format!("{found} is not region {} x {members} that was fetched", fetched.region)));
         }
-        let place = self.place(self.chunk_at(group, into.region))?;
-        let Some(stored) = self.fetch(&place)? else {
+        let Some(stored) = fetched.stored else {
             self.missing.fetch_add(1, Ordering::Relaxed);
             into.voxels.fill(self.fill);
             return Ok(());
         };
-        let chunk_bytes = self.file.meta.chunk_bytes();
-        let bytes = self.file.meta.chain.decode(&stored, chunk_bytes);
-        let bytes = bytes.map_err(|what| place.error(stored.len() as u64, what))?;
+        let place = || self.place(self.chunk_at(fetched.group, fetched.region));
+        let bytes = self.decode(place, &stored)?;
         let chunk = decoded(&self.file, &bytes);
         for (n, first) in member_offsets(&extents).into_iter().enumerate() {
             chunk.copy_volume(first, n, &mut into);

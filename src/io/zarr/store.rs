@@ -1,232 +1,204 @@
-//! A folder as a store: plain positional reads, writes to a temporary name followed by a rename.
+//! Stores: keys to bytes, in a folder or behind a URL.
 //!
-//! What the file-system store of zarrs does otherwise, and why it is not used: it keeps a lock for each key ever
-//! touched, writes in place, and waits for the disk after each chunk. Here nothing is kept per key, a chunk under its
-//! final name is complete, and the disk is waited for in [`DirStore::sync`] only.
+//! A [`Store`] is all that reading and writing Zarr needs of storage. The traits of zarrs are not used: its file-system
+//! store keeps a lock for each key ever touched, writes in place, and waits for the disk after each chunk. What is put here
+//! is there as a whole or not at all, and nothing is kept per key.
+//!
+//! Keys are parts joined by `/`; those that are absolute, empty or climb (`..`) are refused.
 
 use std::{
-    fs::{self, File},
-    io::{ErrorKind, Write},
-    os::unix::fs::FileExt,
+    fmt, io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
-};
-
-use zarrs::storage::{
-    Bytes, MaybeBytesIterator, OffsetBytesIterator, ReadableStorageTraits, StorageError, StoreKey, StorePrefix,
-    WritableStorageTraits,
-    byte_range::{ByteRange, ByteRangeIterator},
+    sync::Arc,
 };
 
 use crate::error::{Error, Result};
 
-/// What an unfinished file is called, after its final name.
-pub const PART_SUFFIX: &str = ".part";
+mod dir;
+mod location;
 
-/// A store in the folder `root`. Keys that are absolute, empty or climb (`..`) are refused.
-#[derive(Clone, Debug)]
-pub struct DirStore {
-    root: PathBuf,
-}
+pub use dir::{DirStore, part_path};
+pub use location::{Location, Url};
 
-impl DirStore {
-    pub fn new(root: impl Into<PathBuf>) -> DirStore {
-        DirStore { root: root.into() }
+/// Keys to bytes. A store is rooted somewhere; [`Store::below`] and [`Store::above`] root it elsewhere.
+pub trait Store: fmt::Debug + Send + Sync {
+    /// The bytes of `key`; `None` where it is absent, an error where it has more than `limit` bytes.
+    ///
+    /// Nothing is allocated by a size that was not held against the limit.
+    fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// A part of `key`; `None` where it is absent, an error where the part does not lie within it.
+    fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError>;
+
+    /// The number of bytes of `key`; `None` where it is absent.
+    fn size(&self, key: &str) -> Result<Option<u64>, StoreError>;
+
+    fn exists(&self, key: &str) -> Result<bool, StoreError> {
+        Ok(self.size(key)?.is_some())
     }
 
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// Sets `key`: whoever reads it finds the old bytes or the new ones.
+    fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+
+    /// Sets `key` to what the local file `file` holds, and takes the file away. In bounded memory.
+    fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError>;
+
+    /// Removes `key`, if it is there.
+    fn delete(&self, key: &str) -> Result<(), StoreError>;
+
+    /// Visits every key below `prefix` (all of them for an empty one) with its size, in any order, until `visit` breaks off.
+    /// Keys are not collected.
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(&str, u64) -> ControlFlow<()>) -> Result<(), StoreError>;
+
+    /// Waits until all that was put will outlive the machine.
+    fn sync(&self) -> Result<(), StoreError>;
+
+    /// What to call `key` in a message (the store itself for an empty one): a path or a URL, never with a secret.
+    fn describe(&self, key: &str) -> PathBuf;
+
+    /// The store of the keys below `path`.
+    fn below(&self, path: &str) -> Arc<dyn Store>;
+
+    /// The store that this one is a part of, and what it is called there; `None` at the top.
+    fn above(&self) -> Option<(Arc<dyn Store>, String)>;
+
+    /// The folder, where the store is one.
+    fn folder(&self) -> Option<&Path> {
+        None
     }
 
-    /// Where `key` lies, or an error where it would not lie below the root.
-    pub fn path_of(&self, key: &StoreKey) -> Result<PathBuf, StorageError> {
-        let climbs = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0']);
-        if key.as_str().split('/').any(climbs) {
-            return Err(StorageError::Other(format!("key '{key}' leaves the store")));
-        }
-        Ok(self.root.join(key.as_str()))
-    }
-
-    fn open(&self, key: &StoreKey) -> Result<Option<(File, u64)>, StorageError> {
-        let path = self.path_of(key)?;
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(StorageError::Other(format!("'{key}' is not a file")));
-        }
-        Ok(Some((file, meta.len())))
-    }
-
-    /// Creates the file of `key`, with its folders, truncating what is there.
-    pub fn create(path: &Path) -> std::io::Result<File> {
-        match File::create(path) {
-            Err(e) if e.kind() == ErrorKind::NotFound => {
-                fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
-                File::create(path)
-            }
-            other => other,
-        }
-    }
-
-    /// Sum of the sizes of all files below `prefix` (the root for an empty one).
-    pub fn stored_size(&self, prefix: &str) -> Result<u64> {
-        let mut total = 0u64;
-        walk(&self.root.join(prefix), &mut |_, meta| {
-            total += if meta.is_file() { meta.len() } else { 0 };
-            Ok(())
-        })?;
-        Ok(total)
-    }
-
-    /// Waits until every file and folder of the store is on the disk.
-    pub fn sync(&self) -> Result<()> {
-        walk(&self.root, &mut |path, _| {
-            File::open(path).and_then(|file| file.sync_all()).map_err(Error::io("sync", path))
-        })
+    /// Memory beyond the bytes handed over.
+    fn memory(&self) -> StoreMemory {
+        StoreMemory::default()
     }
 }
 
-/// Visits every file and folder below `root`, the folders after what they hold, without following links.
-fn walk(root: &Path, visit: &mut dyn FnMut(&Path, &fs::Metadata) -> Result<()>) -> Result<()> {
-    let meta = fs::symlink_metadata(root).map_err(Error::io("inspect", root))?;
-    let mut open = vec![(root.to_path_buf(), meta, fs::read_dir(root).map_err(Error::io("list", root))?)];
-    while let Some((folder, meta, entries)) = open.last_mut() {
-        let Some(entry) = entries.next() else {
-            visit(folder, meta)?;
-            open.pop();
-            continue;
+/// Memory that a store takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreMemory {
+    /// Held for the whole run.
+    pub resident_bytes: u64,
+    /// For each request that runs, beyond the bytes that are got or put.
+    pub request_bytes: u64,
+}
+
+/// Which bytes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Range {
+        offset: u64,
+        len: u64,
+    },
+    /// The last bytes.
+    Suffix(u64),
+}
+
+impl Part {
+    /// First byte and number of bytes in a key of `total` bytes; `None` where the part does not lie within it.
+    pub fn within(self, total: u64) -> Option<(u64, u64)> {
+        let (offset, len) = match self {
+            Part::Range { offset, len } => (offset, len),
+            Part::Suffix(len) => (total.checked_sub(len)?, len),
         };
-        let entry = entry.map_err(Error::io("list", &*folder))?;
-        let path = entry.path();
-        let meta = entry.metadata().map_err(Error::io("inspect", &path))?;
-        if meta.is_dir() {
-            let entries = fs::read_dir(&path).map_err(Error::io("list", &path))?;
-            open.push((path, meta, entries));
-        } else if meta.is_file() {
-            visit(&path, &meta)?;
+        (offset.checked_add(len)? <= total).then_some((offset, len))
+    }
+}
+
+/// A part of what a key holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub bytes: Vec<u8>,
+    /// Size of the whole.
+    pub total: u64,
+}
+
+/// What a store could not do. Names neither key nor place: who asked knows them, see [`StoreError::at`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    #[error("{bytes} bytes, more than the {limit} that were expected at most")]
+    TooLarge { bytes: u64, limit: u64 },
+
+    #[error("{} are not within the {total} bytes that there are", part_name(*.part))]
+    Outside { part: Part, total: u64 },
+
+    #[error("key '{key}' leaves the store")]
+    Key { key: String },
+
+    #[error("{0}")]
+    Unsupported(String),
+
+    #[error(transparent)]
+    Io(#[from] io::Error),
+
+    /// A walk came to grief at `path`.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Walk { action: &'static str, path: PathBuf, source: io::Error },
+}
+
+fn part_name(part: Part) -> String {
+    match part {
+        Part::Range { offset, len } => format!("{len} bytes at {offset}"),
+        Part::Suffix(len) => format!("the last {len} bytes"),
+    }
+}
+
+impl StoreError {
+    /// With what was being done, and where.
+    pub fn at(self, action: &'static str, path: impl Into<PathBuf>) -> Error {
+        match self {
+            StoreError::Walk { action, path, source } => Error::Io { action, path, source },
+            StoreError::Io(source) => Error::Io { action, path: path.into(), source },
+            other => Error::Io { action, path: path.into(), source: io::Error::other(other) },
         }
+    }
+
+    /// Whether the store refused access.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, StoreError::Io(e) if e.kind() == io::ErrorKind::PermissionDenied)
+    }
+}
+
+/// The store at `location`. Nothing is asked of it yet.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`] for a URL where the feature `remote` is not built in.
+pub fn connect(location: &Location) -> Result<Arc<dyn Store>> {
+    match location {
+        Location::Folder(path) => Ok(Arc::new(DirStore::new(path))),
+        Location::Url(url) => Err(Error::Unsupported {
+            path: url.to_string().into(),
+            what: "this build reads and writes local files only".into(),
+            hint: Some("build with the feature remote: cargo build --release --features remote".into()),
+        }),
+    }
+}
+
+/// Sum of the sizes of all keys below `prefix`.
+pub fn stored_size(store: &dyn Store, prefix: &str) -> Result<u64, StoreError> {
+    let mut total = 0u64;
+    store.list(prefix, &mut |_, bytes| {
+        total = total.saturating_add(bytes);
+        ControlFlow::Continue(())
+    })?;
+    Ok(total)
+}
+
+/// Whether `key` stays below the root: parts that are not empty, `.` or `..`.
+fn check_key(key: &str) -> Result<(), StoreError> {
+    let climbs = |part: &str| part.is_empty() || part == "." || part == ".." || part.contains(['\\', '\0']);
+    if key.split('/').any(climbs) {
+        return Err(StoreError::Key { key: key.into() });
     }
     Ok(())
 }
 
-fn read_range(file: &File, file_bytes: u64, range: ByteRange) -> Result<Bytes, StorageError> {
-    let (offset, len) = match range {
-        ByteRange::FromStart(offset, Some(len)) => (offset, len),
-        ByteRange::FromStart(offset, None) => (offset, file_bytes.saturating_sub(offset)),
-        ByteRange::Suffix(len) => (file_bytes.saturating_sub(len), len),
-    };
-    if offset.checked_add(len).is_none_or(|end| end > file_bytes) {
-        let what = format!("bytes {offset}..{} of a file of {file_bytes}", offset.saturating_add(len));
-        return Err(StorageError::Other(what));
-    }
-    let too_large = |_| StorageError::Other(format!("{len} bytes are too many to hold"));
-    let len = usize::try_from(len).map_err(too_large)?;
-    let mut bytes = Vec::new();
-    bytes.try_reserve_exact(len).map_err(|_| StorageError::Other(format!("{len} bytes are too many to hold")))?;
-    bytes.resize(len, 0);
-    file.read_exact_at(&mut bytes, offset)?;
-    Ok(bytes.into())
-}
-
-impl ReadableStorageTraits for DirStore {
-    fn get_partial_many<'a>(
-        &'a self,
-        key: &StoreKey,
-        byte_ranges: ByteRangeIterator<'a>,
-    ) -> Result<MaybeBytesIterator<'a>, StorageError> {
-        let Some((file, file_bytes)) = self.open(key)? else { return Ok(None) };
-        Ok(Some(Box::new(byte_ranges.map(move |range| read_range(&file, file_bytes, range)))))
-    }
-
-    fn size_key(&self, key: &StoreKey) -> Result<Option<u64>, StorageError> {
-        match fs::metadata(self.path_of(key)?) {
-            Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
-            Ok(_) => Err(StorageError::Other(format!("'{key}' is not a file"))),
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    fn supports_get_partial(&self) -> bool {
-        true
-    }
-}
-
-impl WritableStorageTraits for DirStore {
-    fn set(&self, key: &StoreKey, value: Bytes) -> Result<(), StorageError> {
-        let path = self.path_of(key)?;
-        let part = part_path(&path);
-        DirStore::create(&part)?.write_all(&value)?;
-        Ok(fs::rename(&part, &path)?)
-    }
-
-    /// Refused: a chunk under its final name is complete.
-    fn set_partial_many(&self, key: &StoreKey, _: OffsetBytesIterator) -> Result<(), StorageError> {
-        Err(StorageError::Unsupported(format!("'{key}' is written as a whole, or not at all")))
-    }
-
-    fn erase(&self, key: &StoreKey) -> Result<(), StorageError> {
-        match fs::remove_file(self.path_of(key)?) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(e.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn erase_prefix(&self, prefix: &StorePrefix) -> Result<(), StorageError> {
-        let key = StoreKey::new(prefix.as_str().trim_end_matches('/'))?;
-        match fs::remove_dir_all(self.path_of(&key)?) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(e.into()),
-            _ => Ok(()),
-        }
-    }
-
-    fn supports_set_partial(&self) -> bool {
-        false
-    }
-}
-
-/// The temporary name beside `path`.
-pub fn part_path(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(PART_SUFFIX);
-    path.with_file_name(name)
+/// A buffer for `bytes`, or an error instead of an abort where there is no such memory.
+fn reserve(bytes: u64) -> Result<Vec<u8>, StoreError> {
+    super::codec::reserve(bytes).map_err(|what| StoreError::Io(io::Error::new(io::ErrorKind::OutOfMemory, what)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(key: &str) -> StoreKey {
-        StoreKey::new(key).unwrap()
-    }
-
-    #[test]
-    fn what_was_set_is_read_back_whole_and_in_ranges() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = DirStore::new(dir.path());
-        assert_eq!(store.get(&key("0/c/1")).unwrap(), None);
-        store.set(&key("0/c/1"), Bytes::from_static(b"abcdef")).unwrap();
-        assert_eq!(store.get(&key("0/c/1")).unwrap().unwrap(), Bytes::from_static(b"abcdef"));
-        let tail = store.get_partial(&key("0/c/1"), ByteRange::Suffix(2)).unwrap().unwrap();
-        assert_eq!(tail, Bytes::from_static(b"ef"));
-        assert!(store.get_partial(&key("0/c/1"), ByteRange::FromStart(4, Some(3))).is_err());
-        assert!(store.get_partial(&key("0/c/1"), ByteRange::FromStart(u64::MAX, Some(u64::MAX))).is_err());
-        assert_eq!((store.size_key(&key("0/c/1")).unwrap(), store.stored_size("").unwrap()), (Some(6), 6));
-        store.sync().unwrap();
-        assert!(!dir.path().join("0/c/1.part").exists());
-    }
-
-    #[test]
-    fn keys_do_not_leave_the_store() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = DirStore::new(dir.path().join("inside"));
-        fs::write(dir.path().join("secret"), "x").unwrap();
-        for climbing in ["../secret", "a/../../secret", "..", "a/./b", "a\\b"] {
-            assert!(store.get(&key(climbing)).is_err(), "{climbing}");
-            assert!(store.set(&key(climbing), Bytes::new()).is_err(), "{climbing}");
-        }
-    }
-}
+mod tests;

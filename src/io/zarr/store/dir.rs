@@ -1,0 +1,202 @@
+//! A folder as a store: plain positional reads, writes to a temporary name followed by a rename.
+//!
+//! The disk is waited for in [`DirStore::sync`] only.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    ops::ControlFlow,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use super::{Part, Piece, Store, StoreError, check_key, reserve};
+
+/// What an unfinished file is called, after its final name.
+pub const PART_SUFFIX: &str = ".part";
+
+/// A store in the folder `root`.
+#[derive(Clone, Debug)]
+pub struct DirStore {
+    root: PathBuf,
+}
+
+impl DirStore {
+    pub fn new(root: impl Into<PathBuf>) -> DirStore {
+        DirStore { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Where `key` lies, or an error where it would not lie below the root.
+    pub fn path_of(&self, key: &str) -> Result<PathBuf, StoreError> {
+        check_key(key)?;
+        Ok(self.root.join(key))
+    }
+
+    /// Creates the file at `path`, with its folders, truncating what is there.
+    pub fn create(path: &Path) -> io::Result<File> {
+        match File::create(path) {
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+                File::create(path)
+            }
+            other => other,
+        }
+    }
+
+    fn open(&self, key: &str) -> Result<Option<(File, u64)>, StoreError> {
+        // Without waiting, since a pipe under the name of a chunk would let nobody go on.
+        let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(self.path_of(key)?);
+        let file = match open {
+            Ok(file) => file,
+            Err(e) if is_absent(&e) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(not_a_file(key));
+        }
+        Ok(Some((file, meta.len())))
+    }
+}
+
+impl Store for DirStore {
+    fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some((file, bytes)) = self.open(key)? else { return Ok(None) };
+        if bytes > limit {
+            return Err(StoreError::TooLarge { bytes, limit });
+        }
+        read(&file, 0, bytes).map(Some)
+    }
+
+    fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError> {
+        let Some((file, total)) = self.open(key)? else { return Ok(None) };
+        let (offset, len) = part.within(total).ok_or(StoreError::Outside { part, total })?;
+        Ok(Some(Piece { bytes: read(&file, offset, len)?, total }))
+    }
+
+    fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        match fs::metadata(self.path_of(key)?) {
+            Ok(meta) if meta.is_file() => Ok(Some(meta.len())),
+            Ok(_) => Err(not_a_file(key)),
+            Err(e) if is_absent(&e) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let path = self.path_of(key)?;
+        let part = part_path(&path);
+        DirStore::create(&part)?.write_all(&bytes)?;
+        Ok(fs::rename(&part, &path)?)
+    }
+
+    /// A rename: the file must be on the same file system.
+    fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {
+        Ok(fs::rename(file, self.path_of(key)?)?)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), StoreError> {
+        match fs::remove_file(self.path_of(key)?) {
+            Err(e) if !is_absent(&e) => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(&str, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
+        let top = if prefix.is_empty() { self.root.clone() } else { self.path_of(prefix)? };
+        walk(&top, &mut |path, meta| {
+            let key = path.strip_prefix(&self.root).unwrap_or(path).to_string_lossy();
+            if meta.is_file() && visit(&key, meta.len()).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+            Ok(ControlFlow::Continue(()))
+        })
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        walk(&self.root, &mut |path, _| {
+            let synced = File::open(path).and_then(|file| file.sync_all());
+            synced.map(|()| ControlFlow::Continue(())).map_err(at("sync", path))
+        })
+    }
+
+    fn describe(&self, key: &str) -> PathBuf {
+        if key.is_empty() { self.root.clone() } else { self.root.join(key) }
+    }
+
+    fn below(&self, path: &str) -> Arc<dyn Store> {
+        Arc::new(DirStore::new(self.describe(path)))
+    }
+
+    /// By the path as it is written, made absolute; links are not followed.
+    fn above(&self) -> Option<(Arc<dyn Store>, String)> {
+        let absolute = std::path::absolute(&self.root).ok()?;
+        let (parent, name) = (absolute.parent()?, absolute.file_name()?.to_str()?);
+        Some((Arc::new(DirStore::new(parent)), name.to_string()))
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        Some(&self.root)
+    }
+}
+
+fn is_absent(e: &io::Error) -> bool {
+    matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn not_a_file(key: &str) -> StoreError {
+    StoreError::Unsupported(format!("'{key}' is not a file"))
+}
+
+fn read(file: &File, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = reserve(len)?;
+    bytes.resize(len as usize, 0);
+    file.read_exact_at(&mut bytes, offset)?;
+    Ok(bytes)
+}
+
+fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    move |source| StoreError::Walk { action, path: path.to_path_buf(), source }
+}
+
+type Visit<'a> = dyn FnMut(&Path, &fs::Metadata) -> Result<ControlFlow<()>, StoreError> + 'a;
+
+/// Visits every file and folder below `root`, the folders after what they hold, without following links.
+fn walk(root: &Path, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+    let meta = match fs::symlink_metadata(root) {
+        Err(e) if is_absent(&e) => return Ok(()),
+        other => other.map_err(at("inspect", root))?,
+    };
+    let mut open = vec![(root.to_path_buf(), meta, fs::read_dir(root).map_err(at("list", root))?)];
+    while let Some((folder, meta, entries)) = open.last_mut() {
+        let Some(entry) = entries.next() else {
+            if visit(folder, meta)?.is_break() {
+                return Ok(());
+            }
+            open.pop();
+            continue;
+        };
+        let entry = entry.map_err(at("list", folder))?;
+        let path = entry.path();
+        let meta = entry.metadata().map_err(at("inspect", &path))?;
+        if meta.is_dir() {
+            let entries = fs::read_dir(&path).map_err(at("list", &path))?;
+            open.push((path, meta, entries));
+        } else if meta.is_file() && visit(&path, &meta)?.is_break() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// The temporary name beside `path`.
+pub fn part_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(PART_SUFFIX);
+    path.with_file_name(name)
+}
