@@ -17,8 +17,10 @@ mod info;
 mod messages;
 mod parse;
 mod progress;
+mod pyramid;
 mod resample;
 mod tell;
+mod verify;
 
 pub use args::{ResampleArgs, RunArgs};
 
@@ -46,6 +48,11 @@ enum Command {
     /// K, M, G, KiB, MiB, GiB.
     #[command(after_long_help = RESAMPLE_EXAMPLES)]
     Resample(Box<ResampleArgs>),
+    /// Add coarser levels to an OME-Zarr image, in place.
+    ///
+    /// Each level is made from the stored level above it; axes with a step of at most 1.5 times the smallest are halved. The
+    /// image names its new levels when they are complete, and not before.
+    Pyramid(pyramid::PyramidArgs),
     /// Say what a file is: geometry, samples, chunks, sizes, and what reading it would cost.
     Info(info::InfoArgs),
     /// Compare two volumes: geometry and voxels; exit code 1 if voxels differ, 2 on trouble.
@@ -54,6 +61,11 @@ enum Command {
     /// than the tolerance; 1: some do, or the numbers of voxels differ; 2: trouble. Other geometry is told, and does not
     /// change the exit code.
     Compare(compare::CompareArgs),
+    /// Say whether a file is complete: every chunk there, decodable, of the right size; exit code 1 if not.
+    ///
+    /// Reads all of an OME-Zarr image with its levels and labels, one level, an array, a plate, or a NIfTI file, in bounded
+    /// memory, and goes on after what is broken. Exit code 0: complete; 1: something is wrong; 2: it cannot be opened.
+    Verify(verify::VerifyArgs),
     /// Write a small synthetic scan, resample it under 64 MiB, and say what to try next.
     Demo(demo::DemoArgs),
     /// Write a completion script for a shell.
@@ -84,8 +96,10 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Resample(args) => resample::run(&args),
+        Command::Pyramid(args) => pyramid::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),

@@ -46,6 +46,7 @@ pub mod plan;
 pub mod region;
 pub mod resample;
 pub mod sys;
+pub mod verify;
 pub mod voxel;
 
 pub use error::{Error, Result};

@@ -7,7 +7,7 @@ use std::{
 
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{args::ProgressArg, messages};
 use crate::{job::PassKind, pipeline::Progress, sys};
@@ -16,6 +16,14 @@ use crate::{job::PassKind, pipeline::Progress, sys};
 const LINE_EVERY: Duration = Duration::from_secs(30);
 /// Between two updates of a bar or JSON lines.
 const UPDATE_EVERY: Duration = Duration::from_millis(200);
+
+/// How far a run has come, in what it counts.
+pub struct Step<'a> {
+    pub name: &'a str,
+    pub unit: &'a str,
+    pub done: u64,
+    pub of: u64,
+}
 
 /// Shows how far a run has come.
 pub struct Display {
@@ -33,34 +41,41 @@ impl Display {
             other => other,
         };
         let bar = (kind == ProgressArg::Bar).then(|| {
-            let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} blocks  {msg}  {eta} left");
+            let style = ProgressStyle::with_template("{prefix} [{bar:30}] {pos}/{len} {msg}  {eta} left");
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
         });
         Display { kind, bar, last: Instant::now() }
     }
 
     pub fn update(&mut self, kind: PassKind, progress: &Progress) {
-        let every = if self.kind == ProgressArg::Lines { LINE_EVERY } else { UPDATE_EVERY };
-        let finished = progress.blocks_done == progress.blocks && self.kind != ProgressArg::Lines;
-        if self.kind == ProgressArg::None || (self.last.elapsed() < every && !finished) {
-            return;
+        if self.is_due(progress.blocks_done == progress.blocks) {
+            let step = Step { name: name(kind), unit: "blocks", done: progress.blocks_done, of: progress.blocks };
+            self.show(&step, &figures(progress), &json!({"pass": name(kind), "progress": progress}));
         }
-        self.last = Instant::now();
+    }
+
+    /// Whether it is time to show something again.
+    pub fn is_due(&mut self, finished: bool) -> bool {
+        let every = if self.kind == ProgressArg::Lines { LINE_EVERY } else { UPDATE_EVERY };
+        let finished = finished && self.kind != ProgressArg::Lines;
+        let due = self.kind != ProgressArg::None && (self.last.elapsed() >= every || finished);
+        if due {
+            self.last = Instant::now();
+        }
+        due
+    }
+
+    pub fn show(&mut self, step: &Step<'_>, figures: &str, json: &Value) {
+        let Step { name, unit, done, of } = step;
         match (&self.bar, self.kind) {
             (Some(bar), _) => {
-                bar.set_length(progress.blocks);
-                bar.set_position(progress.blocks_done);
-                bar.set_prefix(name(kind));
-                bar.set_message(figures(progress));
+                bar.set_length(*of);
+                bar.set_position(*done);
+                bar.set_prefix(name.to_string());
+                bar.set_message(format!("{unit}  {figures}"));
             }
-            (None, ProgressArg::Json) => messages::note(&json!({"pass": name(kind), "progress": progress}).to_string()),
-            (None, _) => messages::note(&format!(
-                "{}: {}/{} blocks, {}",
-                name(kind),
-                progress.blocks_done,
-                progress.blocks,
-                figures(progress)
-            )),
+            (None, ProgressArg::Json) => messages::note(&json.to_string()),
+            (None, _) => messages::note(&format!("{name}: {done}/{of} {unit}, {figures}")),
         }
     }
 
@@ -88,5 +103,6 @@ pub fn name(kind: PassKind) -> &'static str {
         PassKind::Unpack => "unpack",
         PassKind::Resample => "resample",
         PassKind::Pack => "pack",
+        PassKind::Pyramid => "pyramid",
     }
 }

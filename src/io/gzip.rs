@@ -1,10 +1,12 @@
 //! Voxels in a gzip stream (RFC 1952): read forward, written in order, compressed in parallel.
 
 mod bgzf;
+mod check;
 mod inflate;
 mod sink;
 mod source;
 
 pub use bgzf::{BgzfSource, is_bgzf};
+pub use check::{Inflated, inflate_all};
 pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, target_layout};
 pub use source::{GzipSource, stream_unit};

@@ -28,6 +28,13 @@ pub enum PlanError {
     )]
     ComparisonTooSmall { memory_bytes: u64, smallest_bytes: u64 },
 
+    /// Even one thread that looks at one chunk at a time needs more.
+    #[error(
+        "memory budget {} is too small: one thread needs {} for one chunk of {array}",
+        ByteSize(*.memory_bytes).display().iec(), ByteSize(*.smallest_bytes).display().iec()
+    )]
+    VerificationTooSmall { memory_bytes: u64, smallest_bytes: u64, array: String },
+
     /// The scratch file that would make the plan possible does not fit.
     #[error(
         "a scratch file of {} is needed, {} has {} free",
@@ -46,7 +53,8 @@ impl PlanError {
                     mebibytes(*smallest_bytes)
                 )
             }
-            PlanError::ComparisonTooSmall { smallest_bytes, .. } => {
+            PlanError::ComparisonTooSmall { smallest_bytes, .. }
+            | PlanError::VerificationTooSmall { smallest_bytes, .. } => {
                 format!("use --memory {}MiB or more", mebibytes(*smallest_bytes))
             }
             PlanError::ScratchTooSmall { .. } => {
@@ -57,7 +65,7 @@ impl PlanError {
 }
 
 /// Rounded up, with one to spare: the next process may be a little larger before it begins.
-fn mebibytes(bytes: u64) -> u64 {
+pub(super) fn mebibytes(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20) + 1
 }
 

@@ -1,6 +1,7 @@
 //! Reading chunks.
 
 use std::{
+    borrow::Cow,
     path::PathBuf,
     sync::{
         Arc,
@@ -32,7 +33,7 @@ pub struct ZarrSource<T> {
 }
 
 /// One chunk: where it is, and what to call it in a message.
-struct Place {
+pub(super) struct Place {
     key: String,
     /// Coordinates of the chunk or shard that the key holds.
     object: Vec<u64>,
@@ -42,7 +43,7 @@ struct Place {
 }
 
 impl Place {
-    fn error(&self, stored_bytes: u64, what: impl ToString) -> Error {
+    pub(super) fn error(&self, stored_bytes: u64, what: impl ToString) -> Error {
         let inner = self.inner.as_ref().map(|(_, at)| format!(" inner {at:?}")).unwrap_or_default();
         Error::Chunk {
             action: "read",
@@ -162,6 +163,27 @@ impl<T: Voxel> ZarrSource<T> {
         Ok(self.place(self.chunk_at(group, region)))
     }
 
+    /// Reads and decodes the chunk at these coordinates as [`Source::read`] does, and lets it go: its stored bytes, `None`
+    /// where it is absent.
+    pub(super) fn probe(&self, chunk: Vec<u64>) -> Result<Option<u64>> {
+        let place = self.place(chunk);
+        let Some(stored) = self.stored(&place)? else { return Ok(None) };
+        let stored_bytes = stored.len() as u64;
+        self.decode(|| place, &stored)?;
+        Ok(Some(stored_bytes))
+    }
+
+    /// The index of the shard that holds the chunk at these coordinates, and what to call that in a message.
+    pub(super) fn probe_index(&self, chunk: Vec<u64>) -> Result<(Arc<ShardIndex>, Place)> {
+        let place = Place { inner: None, ..self.place(chunk) };
+        Ok((self.index(&place)?, place))
+    }
+
+    fn decode<'a>(&self, place: impl FnOnce() -> Place, stored: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        let decoded = self.file.meta.chain.decode(stored, self.file.meta.chunk_bytes());
+        decoded.map_err(|what| place().error(stored.len() as u64, what))
+    }
+
     /// How many of each outer axis the chunks of `group` hold, and the distance in samples of neighbours along it.
     fn member_extents(&self, group: u64) -> Vec<(u64, u64)> {
         let strides = self.file.meta.strides();
@@ -216,9 +238,8 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
             into.voxels.fill(self.fill);
             return Ok(());
         };
-        let bytes = self.file.meta.chain.decode(&stored, self.file.meta.chunk_bytes()).map_err(|what| {
-            self.place(self.chunk_at(fetched.group, fetched.region)).error(stored.len() as u64, what)
-        })?;
+        let place = || self.place(self.chunk_at(fetched.group, fetched.region));
+        let bytes = self.decode(place, &stored)?;
         let chunk = decoded(&self.file, &bytes);
         for (n, first) in member_offsets(&extents).into_iter().enumerate() {
             chunk.copy_volume(first, n, &mut into);

@@ -3,10 +3,10 @@
 //! The disk is waited for in [`DirStore::sync`] only.
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Write},
     ops::ControlFlow,
-    os::unix::fs::FileExt,
+    os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -49,7 +49,9 @@ impl DirStore {
     }
 
     fn open(&self, key: &str) -> Result<Option<(File, u64)>, StoreError> {
-        let file = match File::open(self.path_of(key)?) {
+        // Without waiting, since a pipe under the name of a chunk would let nobody go on.
+        let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(self.path_of(key)?);
+        let file = match open {
             Ok(file) => file,
             Err(e) if is_absent(&e) => return Ok(None),
             Err(e) => return Err(e.into()),

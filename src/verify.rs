@@ -1,0 +1,116 @@
+//! Whether a file is complete: every chunk there or left out on purpose, decodable, of the right size.
+//!
+//! Reads and decodes all of it, in parallel and in fixed memory, and goes on after what is broken. Nothing is changed.
+//! Chunks are read as every other command reads them (`io::zarr::check`).
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
+
+use crate::{
+    error::{Error, Result},
+    io::zarr::store::Location,
+    sys,
+};
+
+mod chunks;
+mod nifti;
+mod report;
+mod zarr;
+
+pub use report::{ArrayReport, Problem, Report};
+
+/// What to verify, and with what.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub file: PathBuf,
+    /// Ceiling of the resident memory of the whole process.
+    pub memory_bytes: u64,
+    pub threads: usize,
+    /// Problems, and strays, that are kept for the report; all are counted. A sixteenth of the memory bounds them too.
+    pub most_problems: usize,
+}
+
+/// How far a verification has come.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Progress {
+    /// The array at hand.
+    pub array: String,
+    pub chunks: u64,
+    pub chunks_done: u64,
+    pub bad: u64,
+    pub stored_bytes: u64,
+    pub decoded_bytes: u64,
+    pub seconds: f64,
+}
+
+/// Verifies a NIfTI file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
+///
+/// What is wrong with the contents is in the report. `stop` is looked at between chunks; `on_progress` is called on the calling
+/// thread.
+///
+/// # Errors
+/// Files that are not there or cannot be opened, what this program does not read, a budget that is too small, and
+/// [`Error::Stopped`].
+pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Progress)) -> Result<Report> {
+    let path = request.file.as_path();
+    let mut run = Run {
+        request,
+        stop,
+        begun: Instant::now(),
+        progress: Progress::default(),
+        on_progress: Box::new(on_progress),
+        report: Report::new(path.display().to_string(), request),
+    };
+    let outcome = match Location::of(path)?.local() {
+        Some(path) if !path.metadata().map_err(Error::io("open", path))?.is_dir() => nifti::verify(&mut run, path),
+        _ => zarr::verify(&mut run),
+    };
+    if let Err(error) = outcome {
+        run.opening_failed(error)?;
+    }
+    let mut report = run.report;
+    report.seconds = run.begun.elapsed().as_secs_f64();
+    report.peak_bytes = sys::resident().peak_bytes;
+    Ok(report.concluded())
+}
+
+/// One verification under way.
+struct Run<'a> {
+    request: &'a Request,
+    stop: &'a AtomicBool,
+    begun: Instant,
+    progress: Progress,
+    on_progress: Box<dyn FnMut(&Progress) + 'a>,
+    report: Report,
+}
+
+impl Run<'_> {
+    fn path(&self) -> &Path {
+        &self.request.file
+    }
+
+    /// Tells how far it has come; an error when it is to stop.
+    fn look_up(&mut self) -> Result<()> {
+        self.progress.seconds = self.begun.elapsed().as_secs_f64();
+        (self.on_progress)(&self.progress);
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(Error::Stopped { blocks_done: self.progress.chunks_done, blocks: self.progress.chunks });
+        }
+        Ok(())
+    }
+
+    /// A file whose contents are wrong is an answer; one that cannot be opened is not.
+    fn opening_failed(&mut self, error: Error) -> Result<()> {
+        match error {
+            Error::Malformed { .. } | Error::Stream { .. } | Error::Chunk { .. } => {
+                let problem = Problem::of(&error, None);
+                self.report.add(problem);
+                Ok(())
+            }
+            other => Err(other),
+        }
+    }
+}

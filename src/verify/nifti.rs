@@ -1,0 +1,79 @@
+//! NIfTI: the header, the size, and of a gzip stream every member to its end.
+
+use std::path::Path;
+
+use super::{ArrayReport, Problem, Run};
+use crate::{
+    error::{Error, Result},
+    io::{
+        gzip::{self, Inflated},
+        nifti::{self, NiftiFile, Version},
+    },
+};
+
+/// Verifies one file, or a header and its image.
+///
+/// # Errors
+/// Those of [`super::verify`]; a header that is wrong is an error here.
+pub fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
+    let file = nifti::open(path)?;
+    let version = match file.header.version {
+        Version::One => "NIfTI-1",
+        Version::Two => "NIfTI-2",
+    };
+    run.report.format = format!("{version}{}", if file.compressed { ", gzip" } else { "" });
+    run.report.notes.extend(file.warnings.iter().cloned());
+    let voxel_bytes = (file.layout.components * file.layout.stored.bytes()) as u64;
+    let voxels = file.layout.grid.voxels().saturating_mul(file.layout.outer.volumes());
+    let data_end = file.data_offset.saturating_add(voxels.saturating_mul(voxel_bytes));
+    let mut array = ArrayReport {
+        path: file.data_path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        storage: if file.compressed { "gzip" } else { "raw" }.into(),
+        chunks: 1,
+        decoded_bytes: data_end - file.data_offset,
+        stored_bytes: file.layout.stored_bytes.unwrap_or(0),
+        ..ArrayReport::default()
+    };
+    run.progress.chunks = 1;
+    run.progress.array.clone_from(&array.path);
+    let outcome = if file.compressed { inflate(run, &file, data_end) } else { Ok(trailing(run, &file, data_end)) };
+    match outcome {
+        Ok(()) => array.present = 1,
+        Err(stopped @ (Error::Stopped { .. } | Error::Io { .. })) => return Err(stopped),
+        Err(error) => {
+            (array.bad, array.decoded_bytes) = (1, 0);
+            run.report.add_to(&mut array, Problem::of(&error, None));
+        }
+    }
+    run.progress.chunks_done = 1;
+    run.report.arrays.push(array);
+    run.look_up()
+}
+
+/// Opening has held the size against the header: what is left is what stands behind the voxels.
+fn trailing(run: &mut Run<'_>, file: &NiftiFile, data_end: u64) {
+    let beyond = file.layout.stored_bytes.unwrap_or(0).saturating_sub(data_end);
+    if beyond > 0 {
+        run.report.notes.push(format!("{beyond} bytes stand behind the voxels"));
+    }
+}
+
+fn inflate(run: &mut Run<'_>, file: &NiftiFile, data_end: u64) -> Result<()> {
+    let Inflated { raw_bytes, trailing_bytes, .. } = gzip::inflate_all(&file.data_path, &mut |so_far| {
+        run.progress.stored_bytes = so_far.stored_bytes;
+        run.progress.decoded_bytes = so_far.raw_bytes;
+        run.look_up()
+    })?;
+    if raw_bytes < data_end {
+        let found = format!("{raw_bytes} bytes");
+        let expected = format!("at least {data_end} for the voxels that the header states");
+        return Err(Error::malformed(&file.data_path, "decompressed size", found, expected));
+    }
+    if raw_bytes > data_end {
+        run.report.notes.push(format!("{} bytes stand behind the voxels", raw_bytes - data_end));
+    }
+    if trailing_bytes > 0 {
+        run.report.notes.push(format!("{trailing_bytes} bytes behind the gzip stream belong to nothing"));
+    }
+    Ok(())
+}
