@@ -139,7 +139,8 @@ impl ZarrTarget {
     /// Adds to `layout` what the store that the target goes to takes.
     pub fn add_memory(&self, memory: StoreMemory, layout: &mut Layout) {
         layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
-        layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes);
+        let uploads = if self.shard.is_some() { memory.upload_bytes } else { 0 };
+        layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes).saturating_add(uploads);
     }
 
     /// What gathers inner chunks into shards, where there are shards.
