@@ -1,10 +1,6 @@
 //! The files of a store, one after the other.
 
-use std::{
-    fs,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::{fs, ops::ControlFlow, path::Path};
 
 use super::super::store::{Store, StoreError};
 use crate::error::{Error, Result};
@@ -67,6 +63,6 @@ fn list_folder(root: &Path, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> R
     Ok(())
 }
 
-fn key(root: &Path, path: &PathBuf) -> String {
+fn key(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }
