@@ -17,6 +17,7 @@ mod info;
 mod messages;
 mod parse;
 mod progress;
+mod pyramid;
 mod resample;
 mod tell;
 mod verify;
@@ -47,6 +48,11 @@ enum Command {
     /// K, M, G, KiB, MiB, GiB.
     #[command(after_long_help = RESAMPLE_EXAMPLES)]
     Resample(Box<ResampleArgs>),
+    /// Add coarser levels to an OME-Zarr image, in place.
+    ///
+    /// Each level is made from the stored level above it; axes with a step of at most 1.5 times the smallest are halved. The
+    /// image names its new levels when they are complete, and not before.
+    Pyramid(pyramid::PyramidArgs),
     /// Say what a file is: geometry, samples, chunks, sizes, and what reading it would cost.
     Info(info::InfoArgs),
     /// Compare two volumes: geometry and voxels; exit code 1 if voxels differ, 2 on trouble.
@@ -90,6 +96,7 @@ pub fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Resample(args) => resample::run(&args),
+        Command::Pyramid(args) => pyramid::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Verify(args) => verify::run(&args),

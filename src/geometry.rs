@@ -6,6 +6,7 @@ mod grid;
 mod inside;
 mod mapping;
 mod orientation;
+mod pyramid;
 mod target;
 mod target_axis;
 #[cfg(test)]
@@ -16,4 +17,5 @@ pub use grid::{Grid, Unit};
 pub use inside::{FaceCounts, TIE_VOXELS, inside, outside_per_face, settle};
 pub use mapping::{AxisMap, Mapping, Snapped};
 pub use orientation::Orientation;
+pub use pyramid::{PyramidLevel, pyramid};
 pub use target::{Align, GridRequest, Resolved, Sizing};

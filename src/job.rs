@@ -8,13 +8,15 @@ use std::path::PathBuf;
 use crate::{
     geometry::GridRequest,
     io::zarr::OpenOptions,
-    resample::KernelShape,
+    resample::{KernelShape, Reduction},
     voxel::{Dtype, Rounding},
 };
 
 mod colours;
 mod execute;
+mod in_place;
 mod input;
+mod levels;
 mod output;
 mod passes;
 mod resolve;
@@ -23,6 +25,7 @@ mod values;
 
 pub use colours::Colours;
 pub use execute::Event;
+pub use in_place::{InPlace, InPlaceRequest, InPlaceSummary, LevelSummary};
 pub use input::{Input, IoMode};
 pub use output::{Format, TargetOptions};
 pub use passes::{PassKind, PassSummary};
@@ -53,6 +56,15 @@ pub enum GridChoice {
     Like { path: PathBuf, rules: GridRequest },
 }
 
+/// Coarser levels as asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PyramidRequest {
+    /// How many; `None` adds levels until the longest side fits one chunk.
+    pub levels: Option<usize>,
+    /// `None` takes the mode of labels and the mean of anything else.
+    pub method: Option<Reduction>,
+}
+
 /// A job as asked for. Triples in storage order (slowest axis first).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -71,6 +83,8 @@ pub struct Request {
     /// Ignore the source's slope and intercept.
     pub raw: bool,
     pub target: TargetOptions,
+    /// Coarser levels of an OME-Zarr target, made in the same run.
+    pub pyramid: Option<PyramidRequest>,
     pub memory_bytes: u64,
     pub threads: usize,
     /// Folder for a scratch file, should one be needed; `None` takes the folder in which the target is built.
@@ -93,6 +107,7 @@ impl Request {
             dtype: None,
             raw: false,
             target: TargetOptions::default(),
+            pyramid: None,
             memory_bytes,
             threads,
             scratch: None,

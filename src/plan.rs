@@ -8,16 +8,22 @@ use serde::Serialize;
 
 use crate::{io::Layout, resample::Footprint};
 
+mod candidates;
 mod error;
 mod memory;
+mod offers;
 mod order;
 mod pieces;
 mod search;
+mod slabs;
+mod sweeps;
 mod touch;
+mod trial;
 mod walk;
 
 pub use error::PlanError;
 pub use memory::{Memory, Workers};
+pub use offers::Offer;
 pub use order::{Level, Order};
 pub use pieces::Pieces;
 pub use touch::{ChunkBox, Touch};
@@ -65,6 +71,8 @@ pub struct Plan {
     pub fetch_ratio: f64,
     /// Whether the dry run walked everything; otherwise `totals` and what follows from it are extrapolated.
     pub exact: bool,
+    /// The part of the projected time that decoding takes.
+    pub decode_share: f64,
     /// Relative time that the search compared plans by.
     #[serde(skip)]
     pub cost: f64,
@@ -87,6 +95,12 @@ impl Plan {
     /// Which chunks its blocks touch.
     pub fn touch(&self, request: &Request<'_>) -> Touch {
         Touch::new(request, self.block)
+    }
+
+    /// What other budgets would buy, by ascending memory, this plan's among them; nothing where no chunk is ever decoded
+    /// twice.
+    pub fn offers(&self, request: &Request<'_>) -> Vec<Offer> {
+        offers::offers(request, self)
     }
 
     /// Projected peak of resident memory.

@@ -11,14 +11,18 @@ use crate::{
 
 mod build;
 mod kernel;
+mod mode;
 mod nearest;
+mod reduce;
 mod rows;
 mod separable;
 mod taps;
 
 pub use build::{OpRequest, Outside, block_op, passes_through};
 pub use kernel::{Kernel, KernelShape};
+pub use mode::Mode;
 pub use nearest::Nearest;
+pub use reduce::{Reduction, reduction_op};
 pub use separable::Separable;
 pub use taps::TapTable;
 

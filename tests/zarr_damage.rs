@@ -12,8 +12,8 @@ use reslice::{
     io::{
         Sink, Source,
         convert::Conversion,
-        ome::Carried,
-        zarr::{Codec, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, open},
+        ome::{Carried, OmeVersion},
+        zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, open},
     },
     region::Region,
     voxel::Dtype,
@@ -34,6 +34,7 @@ fn voxels(region: Region) -> Vec<u16> {
 
 fn write(dir: &Path, codec: Codec, shard: Option<[u64; 3]>) {
     let target = ZarrTarget {
+        version: OmeVersion::V05,
         grid: Grid::new(SHAPE, Affine::identity(), Unit::Millimetre),
         outer: Vec::new(),
         components: 1,
@@ -44,6 +45,7 @@ fn write(dir: &Path, codec: Codec, shard: Option<[u64; 3]>) {
         name: "damage".into(),
         carried: Carried::default(),
         nifti: None,
+        levels: Levels::default(),
     };
     let sink = ZarrSink::<u16>::create(dir, &target).unwrap();
     for unit in Region::of_shape(SHAPE).tiles([3, 4, 4]) {

@@ -9,8 +9,8 @@ use reslice::{
     io::{
         Axis, Sink, Source,
         convert::Conversion,
-        ome::{Carried, NiftiAttribute},
-        zarr::{Codec, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
+        ome::{Carried, NiftiAttribute, OmeVersion},
+        zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
     },
     region::Region,
     voxel::{Dtype, Rounding, Voxel},
@@ -30,6 +30,7 @@ fn oblique() -> Affine {
 fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
     let diagonal = Affine::from_columns([[0.0, 0.0, 2.0], [0.0, 0.7, 0.0], [0.3, 0.0, 0.0]], [5.0, -6.0, 7.25]);
     ZarrTarget {
+        version: OmeVersion::V05,
         grid: Grid::new(SHAPE, diagonal, Unit::Micrometre),
         outer: Vec::new(),
         components: 1,
@@ -40,6 +41,7 @@ fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
         name: "test".into(),
         carried: Carried::default(),
         nifti: None,
+        levels: Levels::default(),
     }
 }
 
@@ -118,21 +120,30 @@ fn contents(dir: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-fn forms() -> Vec<(Codec, Option<[u64; 3]>)> {
+/// A version, and how its chunks are stored.
+type Form = (OmeVersion, Codec, Option<[u64; 3]>);
+
+fn forms() -> Vec<Form> {
     let codecs = [Codec::Zstd(3), Codec::BloscZstd(5), Codec::BloscLz4(5), Codec::Gzip(6), Codec::None];
-    codecs.into_iter().flat_map(|codec| [(codec, None), (codec, Some([8, 16, 32]))]).collect()
+    let each = |codec| {
+        [(OmeVersion::V05, codec, None), (OmeVersion::V05, codec, Some([8, 16, 32])), (OmeVersion::V04, codec, None)]
+    };
+    codecs.into_iter().flat_map(each).collect()
+}
+
+fn formed(dtype: Dtype, (version, codec, shard): Form) -> ZarrTarget {
+    ZarrTarget { version, ..target(dtype, codec, shard) }
 }
 
 #[test]
 fn every_type_codec_and_sharding_comes_back() {
     for (n, dtype) in Dtype::ALL.into_iter().enumerate() {
-        // Every form with one of the types, every type with two of the forms.
-        for (codec, shard) in
-            forms().into_iter().skip(if n == 0 { 0 } else { 2 * (n % 5) }).take(if n == 0 { 10 } else { 2 })
-        {
+        // Every form with one of the types, every type with three of the forms.
+        let (skipped, taken) = if n == 0 { (0, 15) } else { (3 * (n % 5), 3) };
+        for form in forms().into_iter().skip(skipped).take(taken) {
             let dir = tempfile::tempdir().unwrap();
             reslice::dispatch!(dtype, T => {
-                write::<T>(dir.path(), &target(dtype, codec, shard), 0).unwrap();
+                write::<T>(dir.path(), &formed(dtype, form), 0).unwrap();
                 check::<T>(dir.path()).unwrap();
                 check::<T>(&dir.path().join("0")).unwrap();
             });
@@ -143,25 +154,34 @@ fn every_type_codec_and_sharding_comes_back() {
 
 #[test]
 fn zarrs_reads_what_is_written() {
-    for (codec, shard) in forms() {
-        let dir = tempfile::tempdir().unwrap();
-        write::<i16>(dir.path(), &target(Dtype::I16, codec, shard), 0).unwrap();
-        let array = zarrs::array::Array::open(Arc::new(ZarrsFolder::new(dir.path())), "/0").unwrap();
-        let whole = zarrs::array::ArraySubset::new_with_shape(SHAPE.to_vec());
-        let found: Vec<i16> = array.retrieve_array_subset(&whole).unwrap();
-        assert_eq!(found, voxels::<i16>(0, Region::of_shape(SHAPE)), "{codec:?} {shard:?}");
+    for form in forms() {
+        // Blosc shuffles bits, not bytes, where a sample is one byte.
+        let blosc = matches!(form.1, Codec::BloscZstd(_) | Codec::BloscLz4(_));
+        for dtype in [Dtype::I16, Dtype::U8].into_iter().take(if blosc { 2 } else { 1 }) {
+            let dir = tempfile::tempdir().unwrap();
+            reslice::dispatch!(dtype, T => write::<T>(dir.path(), &formed(dtype, form), 0).unwrap());
+            let array = zarrs::array::Array::open(Arc::new(ZarrsFolder::new(dir.path())), "/0").unwrap();
+            let whole = zarrs::array::ArraySubset::new_with_shape(SHAPE.to_vec());
+            let found: Vec<i16> = match dtype {
+                Dtype::U8 => {
+                    array.retrieve_array_subset::<Vec<u8>>(&whole).unwrap().into_iter().map(i16::from).collect()
+                }
+                _ => array.retrieve_array_subset(&whole).unwrap(),
+            };
+            assert_eq!(found, voxels::<i16>(0, Region::of_shape(SHAPE)), "{form:?}");
+        }
     }
 }
 
 #[test]
 fn the_same_bytes_for_any_order_of_arrival() {
-    for (codec, shard) in forms() {
+    for form in forms() {
         let dirs: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
         for (seed, dir) in dirs.iter().enumerate() {
-            write::<u16>(dir.path(), &target(Dtype::U16, codec, shard), seed as u64).unwrap();
+            write::<u16>(dir.path(), &formed(Dtype::U16, form), seed as u64).unwrap();
         }
-        assert_eq!(contents(dirs[0].path()), contents(dirs[1].path()), "{codec:?} {shard:?}");
-        assert_eq!(contents(dirs[0].path()), contents(dirs[2].path()), "{codec:?} {shard:?}");
+        assert_eq!(contents(dirs[0].path()), contents(dirs[1].path()), "{form:?}");
+        assert_eq!(contents(dirs[0].path()), contents(dirs[2].path()), "{form:?}");
     }
 }
 
@@ -231,8 +251,9 @@ fn what_ome_zarr_cannot_hold_is_refused() {
     }
     let empty = ZarrTarget { chunk: [0, 1, 1], ..plain.clone() };
     let level = ZarrTarget { codec: Codec::Gzip(10), ..plain.clone() };
-    let uneven = ZarrTarget { shard: Some([6, 8, 16]), ..plain };
-    for spec in [empty, level, uneven] {
+    let uneven = ZarrTarget { shard: Some([6, 8, 16]), ..plain.clone() };
+    let sharded = ZarrTarget { version: OmeVersion::V04, shard: Some([8, 16, 32]), ..plain };
+    for spec in [empty, level, uneven, sharded] {
         assert!(matches!(ZarrSink::<f32>::create(dir.path(), &spec), Err(Error::Usage { .. })));
     }
 }

@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::parse::{CodecArg, DryRun, Extents, GzipArg, InterpArg, OutsideArg, RegionArg, ShardArg, Size, Triple};
+use super::parse::{
+    CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, RegionArg, ShardArg, Size, Triple,
+};
 use crate::{
     geometry::{Align, Orientation},
+    io::ome::OmeVersion,
     job::IoMode,
+    resample::Reduction,
     voxel::{Dtype, Rounding},
 };
 
@@ -138,12 +142,38 @@ pub struct TargetArgs {
     /// zstd, blosc-zstd, blosc-lz4, gzip or none, with :LEVEL
     #[arg(long, value_name = "CODEC", default_value = "zstd")]
     pub codec: CodecArg,
+    /// Version of OME-Zarr to write: 0.5 (Zarr v3), or 0.4 (Zarr v2, without shards)
+    #[arg(long, value_enum, default_value_t = OmeArg::V05)]
+    pub ome: OmeArg,
     /// One gzip member, or BGZF blocks (faster to write, and to read in parallel), with :LEVEL
     #[arg(long, value_name = "single|bgzf", default_value = "single")]
     pub gzip: GzipArg,
+    /// Coarser levels of a Zarr target, each half the size of the one above: so many, or until the longest side fits one chunk
+    #[arg(long, value_name = "LEVELS", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
+    pub pyramid: Option<LevelsArg>,
+    /// How coarser levels are made: mean, mode (labels), gaussian or stride; default: mode for labels, else mean
+    #[arg(long, value_name = "METHOD", requires = "pyramid")]
+    pub method: Option<Reduction>,
     /// Replace an existing target when the new one is complete
     #[arg(long)]
     pub overwrite: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum OmeArg {
+    #[value(name = "0.5")]
+    V05,
+    #[value(name = "0.4")]
+    V04,
+}
+
+impl From<OmeArg> for OmeVersion {
+    fn from(arg: OmeArg) -> OmeVersion {
+        match arg {
+            OmeArg::V05 => OmeVersion::V05,
+            OmeArg::V04 => OmeVersion::V04,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -61,6 +61,21 @@ impl Extents {
     }
 }
 
+/// A number of levels, or `auto`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LevelsArg(pub Option<usize>);
+
+impl FromStr for LevelsArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            _ if text == "auto" => Ok(LevelsArg(None)),
+            Ok(0) | Err(_) => Err("expected a number of levels, 1 or more".into()),
+            Ok(count) => Ok(LevelsArg(Some(count))),
+        }
+    }
+}
+
 /// `x0:x1,y0:y1,z0:z1`, half-open.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RegionArg(pub Region);
@@ -156,16 +171,26 @@ pub struct CodecArg(pub Codec);
 impl FromStr for CodecArg {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let most = if text.starts_with("zstd") { 22 } else { 9 };
-        let (name, level) = leveled(text, most)?;
-        let small = |default: u8| level.map_or(default, |level| level as u8);
-        Ok(CodecArg(match name {
-            "zstd" => Codec::Zstd(level.map_or(DEFAULT_ZSTD_LEVEL, |level| level as i32)),
-            "blosc-zstd" => Codec::BloscZstd(small(3)),
-            "blosc-lz4" => Codec::BloscLz4(small(5)),
-            "gzip" => Codec::Gzip(small(3)),
-            "none" if level.is_none() => Codec::None,
+        let (name, level) = text.split_once(':').map_or((text, None), |(name, level)| (name, Some(level)));
+        let default = match name {
+            "zstd" => Codec::Zstd(DEFAULT_ZSTD_LEVEL),
+            "blosc-zstd" => Codec::BloscZstd(3),
+            "blosc-lz4" => Codec::BloscLz4(5),
+            "gzip" => Codec::Gzip(3),
+            "none" => Codec::None,
             _ => return Err("expected zstd, blosc-zstd, blosc-lz4, gzip or none".into()),
+        };
+        let Some(level) = level else { return Ok(CodecArg(default)) };
+        let known = default.levels().ok_or("'none' has no levels")?;
+        let number: i32 = level.parse().ok().filter(|number| known.contains(number)).ok_or_else(|| {
+            format!("'{level}' is no level of {name}, which has {} to {}", known.start(), known.end())
+        })?;
+        Ok(CodecArg(match default {
+            Codec::Zstd(_) => Codec::Zstd(number),
+            Codec::BloscZstd(_) => Codec::BloscZstd(number as u8),
+            Codec::BloscLz4(_) => Codec::BloscLz4(number as u8),
+            Codec::Gzip(_) => Codec::Gzip(number as u8),
+            Codec::None => Codec::None,
         }))
     }
 }
@@ -231,6 +256,9 @@ mod tests {
         assert_eq!("single:6".parse(), Ok(GzipArg(Framing::Single { level: 6 })));
         assert!("single:12".parse::<GzipArg>().is_err());
         assert_eq!("zstd:19".parse(), Ok(CodecArg(Codec::Zstd(19))));
-        assert!("blosc-lz4:12".parse::<CodecArg>().is_err());
+        for wrong in ["blosc-lz4:12", "zstd:0", "zstd:23", "gzip:10", "none:1", "gzip:", "zstd:x", "lzma"] {
+            assert!(wrong.parse::<CodecArg>().is_err(), "{wrong}");
+        }
+        assert_eq!("zstd:0".parse::<CodecArg>().unwrap_err(), "'0' is no level of zstd, which has 1 to 22");
     }
 }

@@ -103,5 +103,6 @@ pub fn name(kind: PassKind) -> &'static str {
         PassKind::Unpack => "unpack",
         PassKind::Resample => "resample",
         PassKind::Pack => "pack",
+        PassKind::Pyramid => "pyramid",
     }
 }

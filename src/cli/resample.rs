@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     geometry::{Align, GridRequest, Sizing},
     io::zarr::OpenOptions,
-    job::{Event, GridChoice, Job, Request, Summary, TargetOptions},
+    job::{Event, GridChoice, Job, PyramidRequest, Request, Summary, TargetOptions},
     sys,
 };
 
@@ -103,7 +103,9 @@ fn request(args: &ResampleArgs) -> Result<Request> {
             chunk: args.target.chunk.map(|extents| extents.storage()),
             shard: args.target.shard.map(|shard| shard.0.map(|extents| extents.storage())),
             codec: args.target.codec.0,
+            ome: args.target.ome.into(),
         },
+        pyramid: args.target.pyramid.map(|levels| PyramidRequest { levels: levels.0, method: args.target.method }),
         scratch: args.run.scratch.clone(),
         ..Request::new(&args.input, &args.output, memory_bytes, threads)
     })

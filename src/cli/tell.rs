@@ -6,6 +6,7 @@ use super::progress;
 use crate::{
     geometry::FaceCounts,
     job::{GridSummary, PassSummary, Summary},
+    plan::Offer,
 };
 
 /// `512x512x120 voxels of 0.41x0.41x1.5 mm, LPS`
@@ -51,12 +52,33 @@ pub fn plan(summary: &Summary) -> String {
             summary.mapping.replace('_', "-")
         ),
     ];
-    lines.extend(summary.passes.iter().map(|pass| self::pass(summary, pass)));
+    lines.extend(summary.passes.iter().map(|pass| self::pass(pass, summary.threads)));
     lines.push(format!("memory  {} projected of {}", bytes(summary.projected_bytes()), bytes(summary.memory_bytes)));
+    lines.extend(summary.passes.iter().flat_map(|pass| offers(&pass.what_memory_buys, summary.memory_bytes)));
     lines.join("\n")
 }
 
-fn pass(summary: &Summary, pass: &PassSummary) -> String {
+/// What other budgets would buy, a line each; nothing where that is all one.
+fn offers(offers: &[Offer], given_bytes: u64) -> Vec<String> {
+    if offers.is_empty() {
+        return Vec::new();
+    }
+    let row = |offer: &Offer| {
+        let about = if offer.exact { "" } else { "about " };
+        let decodes = match (offer.amplification, offer.decode_share) {
+            (Some(amplification), Some(share)) => {
+                format!("{:<13}  {:.0} % of the time", format!("{about}{amplification:.3}"), share * 100.0)
+            }
+            _ => "too small".into(),
+        };
+        let mark = if offer.memory_bytes == given_bytes { "  (as given)" } else { "" };
+        format!("        {:<10}  {decodes}{mark}", bytes(offer.memory_bytes))
+    };
+    let head = format!("        {:<10}  {:<13}  decoding", "with", "amplification");
+    std::iter::once(head).chain(offers.iter().map(row)).collect()
+}
+
+pub fn pass(pass: &PassSummary, threads: usize) -> String {
     let plan = &pass.plan;
     let [z, y, x] = plan.block;
     let mut text = format!(
@@ -64,7 +86,7 @@ fn pass(summary: &Summary, pass: &PassSummary) -> String {
         progress::name(pass.kind),
         plan.blocks,
         plan.workers.count,
-        summary.threads
+        threads
     );
     if plan.window_bytes > 0 {
         let about = if plan.exact { "" } else { "about " };
@@ -85,7 +107,8 @@ fn pass(summary: &Summary, pass: &PassSummary) -> String {
 pub fn outcome(summary: &Summary) -> String {
     let voxels = summary.target.shape.iter().product::<u64>() * summary.volumes;
     let seconds = summary.seconds();
-    let written: u64 = summary.passes.last().and_then(|pass| pass.done).map_or(0, |done| done.bytes_written);
+    let to_target = summary.passes.iter().filter(|pass| pass.scratch_bytes.is_none());
+    let written: u64 = to_target.filter_map(|pass| pass.done).map(|done| done.bytes_written).sum();
     let mut text = format!(
         "{} in {seconds:.2} s ({:.0} Mvoxel/s), {} written, peak memory {} of {}",
         summary.output,
@@ -97,7 +120,8 @@ pub fn outcome(summary: &Summary) -> String {
     if let Some(pass) = summary.passes.iter().find(|pass| pass.chunk_bytes > 0)
         && let Some(done) = pass.done
     {
-        text += &format!(", {} chunk decodes (planned {})", done.decodes, pass.plan.totals.decodes);
+        let about = if pass.plan.exact { "" } else { "about " };
+        text += &format!(", {} chunk decodes (planned {about}{})", done.decodes, pass.plan.totals.decodes);
     }
     text
 }

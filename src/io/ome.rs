@@ -5,11 +5,32 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod carried;
 mod nifti;
 mod place;
 
+pub use carried::{Carried, CarriedTo, ome_member};
 pub use nifti::NiftiAttribute;
 pub use place::{AxisRole, Placed, axis_roles, level_placement};
+
+/// A version of NGFF that is written, with the version of Zarr that it stands on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OmeVersion {
+    /// On Zarr v2.
+    V04,
+    /// On Zarr v3.
+    #[default]
+    V05,
+}
+
+impl OmeVersion {
+    pub fn name(self) -> &'static str {
+        match self {
+            OmeVersion::V04 => "0.4",
+            OmeVersion::V05 => "0.5",
+        }
+    }
+}
 
 /// The member of a group's or array's attributes that is ours.
 pub const OWN_ATTRIBUTE: &str = "reslice";
@@ -136,39 +157,6 @@ impl OmeMetadata {
         };
         serde_json::from_value(Value::Object(members)).map(Some).map_err(|e| e.to_string())
     }
-
-    /// The attributes that a written group can take over: OME's own (`omero`), and everybody else's.
-    ///
-    /// Left out is what describes the source's own structure: multiscales, versions, labels, plates, our attribute.
-    pub fn carried(attributes: &Map<String, Value>) -> Carried {
-        const STRUCTURE: [&str; 10] = [
-            "ome",
-            "multiscales",
-            "omero",
-            "labels",
-            "plate",
-            "well",
-            "image-label",
-            "bioformats2raw.layout",
-            "_ARRAY_DIMENSIONS",
-            OWN_ATTRIBUTE,
-        ];
-        let omero = attributes.get("ome").and_then(|ome| ome.get("omero")).or(attributes.get("omero"));
-        let other = attributes.iter().filter(|(key, _)| !STRUCTURE.contains(&key.as_str()));
-        Carried {
-            ome: omero.iter().map(|value| ("omero".to_string(), (*value).clone())).collect(),
-            attributes: other.map(|(key, value)| (key.clone(), value.clone())).collect(),
-        }
-    }
-}
-
-/// Attributes of a source that its copy keeps.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Carried {
-    /// Members that belong beside `multiscales`, such as `omero`.
-    pub ome: Map<String, Value>,
-    /// Members of the group's attributes that are not OME's.
-    pub attributes: Map<String, Value>,
 }
 
 #[cfg(test)]
@@ -206,14 +194,6 @@ mod tests {
         let ome = parse(json!({"multiscales": [{"axes": ["t", "y", "x"], "datasets": [{"path": "0"}]}]}));
         let kinds: Vec<_> = ome.multiscales[0].axes.iter().map(|a| a.kind.as_deref().unwrap()).collect();
         assert_eq!(kinds, ["time", "space", "space"]);
-    }
-
-    #[test]
-    fn what_is_carried() {
-        let attributes = json!({"multiscales": [], "omero": {"id": 1}, "mine": [2], "reslice": {}, "labels": ["a"]});
-        let carried = OmeMetadata::carried(attributes.as_object().unwrap());
-        assert_eq!(Value::Object(carried.ome), json!({"omero": {"id": 1}}));
-        assert_eq!(Value::Object(carried.attributes), json!({"mine": [2]}));
     }
 
     #[test]

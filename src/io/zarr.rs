@@ -2,7 +2,7 @@
 //!
 //! Reading brings any axis order to (z, y, x) with the other axes outside, and any sample layout to rows along x; the
 //! unit of reading is one chunk, or one inner chunk of a shard, decoded once for all the volumes it spans. Writing makes
-//! OME-Zarr 0.5 on Zarr v3, chunked or sharded, the same bytes for any order of arrival.
+//! OME-Zarr 0.5 on Zarr v3, chunked or sharded, or 0.4 on Zarr v2, the same bytes for any order of arrival.
 //!
 //! Metadata and stored bytes are read as if somebody meant harm: sizes are checked before anything is allocated by them,
 //! keys stay below the root, and every error names the array, the chunk and its stored bytes. zarrs is used
@@ -15,8 +15,10 @@ mod chunking;
 mod codec;
 mod copy;
 mod encode;
+mod filter;
+mod groups;
 mod index;
-mod lz4;
+mod levels;
 mod meta;
 mod node;
 mod open;
@@ -28,12 +30,13 @@ mod source;
 pub mod store;
 mod target;
 
-pub use chunking::default_chunking;
+pub use chunking::{MANY_FILES, default_chunking, default_file_chunk, file_count};
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
+pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
 pub use open::{OpenOptions, ZarrFile, open, open_in};
 pub use sink::ZarrSink;
 pub use source::ZarrSource;
-pub use target::ZarrTarget;
+pub use target::{Levels, ZarrTarget};
 
 /// Whether `path` is a folder that holds a Zarr array or group, by its content.
 pub fn is_zarr(path: &Path) -> bool {

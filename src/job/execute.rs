@@ -9,6 +9,7 @@ use std::{
 use super::{
     Job, PassKind, Summary,
     colours::Colours,
+    levels::{LevelPass, open_level},
     passes::{self, Planned, Route},
 };
 use crate::{
@@ -44,6 +45,19 @@ struct Prepared<T: Voxel> {
     job: Job,
     source: Box<dyn Source<T>>,
     route: Route<T>,
+    levels: Vec<LevelPass>,
+    budget: Budget,
+}
+
+impl<T: Voxel> Prepared<T> {
+    /// The summary, with what other budgets would buy.
+    fn with_offers(self) -> Summary {
+        let mut summary = self.summary;
+        for (pass, planned) in summary.passes.iter_mut().zip(&self.route.passes) {
+            pass.what_memory_buys = planned.offers();
+        }
+        summary
+    }
 }
 
 impl Job {
@@ -53,7 +67,7 @@ impl Job {
         if let Some(folder) = missing_folder {
             return Err(no_folder(folder));
         }
-        dispatch!(self.values.pipeline, T => self.prepare::<T>().map(|prepared| prepared.summary))
+        dispatch!(self.values.pipeline, T => self.prepare::<T>().map(Prepared::with_offers))
     }
 
     /// Does it: plans, runs every pass, and gives the finished target its name.
@@ -77,13 +91,19 @@ impl Job {
             reserved_bytes: sys::resident().now_bytes,
         };
         let route = passes::route::<T>(&self.op, source.layout(), &self.output.layout, budget)?;
-        let summary = Summary::planned(&self, source.layout(), &route);
-        tracing::debug!(passes = route.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
-        Ok(Prepared { summary, job: self, source, route })
+        let levels = match &self.output.descent {
+            Some(descent) => {
+                descent.plan(&self.output.path, &descent.target.reading_layout(&self.output.path)?, budget)?
+            }
+            None => Vec::new(),
+        };
+        let summary = Summary::planned(&self, source.layout(), &route, &levels);
+        tracing::debug!(passes = summary.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
+        Ok(Prepared { summary, job: self, source, route, levels, budget })
     }
 
     fn run_as<T: Voxel>(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
-        let Prepared { mut summary, job, source, route } = self.prepare::<T>()?;
+        let Prepared { mut summary, job, source, route, levels, budget } = self.prepare::<T>()?;
         let folder = job.output.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         if !folder.is_dir() {
             return Err(no_folder(folder));
@@ -95,13 +115,14 @@ impl Job {
         let scratch = Scratch::new(&job, &staging, route.scratch_bytes)?;
         on_event(Event::Planned(&summary));
         let sink = job.output.create::<T>(&staging)?;
-        let passes = route.passes.len();
+        let passes = summary.passes.len();
+        let to_target = route.passes.len();
         for (n, planned) in route.passes.iter().enumerate() {
             let on_progress = |progress: &Progress| {
                 on_event(Event::Progress { pass: n, passes, kind: planned.kind, progress });
             };
             let first = n == 0;
-            let last = n + 1 == passes;
+            let last = n + 1 == to_target;
             let scratch_source = if first { None } else { Some(scratch.source::<T>(&planned.source)?) };
             let scratch_sink = if last { None } else { Some(scratch.sink::<T>(&planned.target)?) };
             let from: &dyn Source<T> = scratch_source.as_ref().map_or(source.as_ref(), |s| s);
@@ -111,6 +132,17 @@ impl Job {
         }
         drop(sink);
         scratch.remove()?;
+        if let Some(descent) = &job.output.descent {
+            let dir = job.output.built(&staging);
+            let finest = open_level(&dir, &descent.target)?;
+            for (n, pass) in levels.iter().enumerate() {
+                let (pass_number, kind) = (to_target + n, PassKind::Pyramid);
+                let on_progress =
+                    |progress: &Progress| on_event(Event::Progress { pass: pass_number, passes, kind, progress });
+                let done = descent.run(pass, &finest, &dir, budget, stop, on_progress)?;
+                summary.pass_done(pass_number, done);
+            }
+        }
         job.output.commit(staging)?;
         summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
         Ok(summary)

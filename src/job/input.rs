@@ -83,7 +83,7 @@ impl Input {
     pub fn is_label(&self) -> bool {
         match self {
             Input::Nifti(file) => file.header.is_label(),
-            Input::Zarr(_) => false,
+            Input::Zarr(file) => file.is_label,
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Input, Values};
+use super::{Input, PyramidRequest, Values, levels::Descent};
 use crate::{
     error::{Error, Result},
     geometry::{Grid, Unit},
@@ -12,12 +12,16 @@ use crate::{
         Access, Layout, Outer, Sink,
         gzip::{self, Framing, GzipSink},
         nifti::{self, Header, TargetSpec},
-        ome::{Carried, NiftiAttribute},
+        ome::{Carried, CarriedTo, NiftiAttribute, OmeVersion},
         packed::Packed,
         raw::{self, RawSink},
         staging::Staging,
-        zarr::{Codec, DEFAULT_ZSTD_LEVEL, ZarrSink, ZarrTarget, default_chunking},
+        zarr::{
+            Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, ZarrSink, ZarrTarget, default_chunking, default_file_chunk,
+            file_count,
+        },
     },
+    resample::Reduction,
     voxel::Voxel,
 };
 
@@ -70,6 +74,8 @@ pub struct TargetOptions {
     /// Shard of a Zarr target: `None` chooses, `Some(None)` writes chunks as files.
     pub shard: Option<Option<[u64; 3]>>,
     pub codec: Codec,
+    /// Version of a Zarr target.
+    pub ome: OmeVersion,
 }
 
 impl Default for TargetOptions {
@@ -80,6 +86,7 @@ impl Default for TargetOptions {
             chunk: None,
             shard: None,
             codec: Codec::Zstd(DEFAULT_ZSTD_LEVEL),
+            ome: OmeVersion::V05,
         }
     }
 }
@@ -90,8 +97,12 @@ pub struct Output {
     pub path: PathBuf,
     pub format: Format,
     pub layout: Layout,
+    /// What a user should know of the target before the run.
+    pub warnings: Vec<String>,
     options: TargetOptions,
     recipe: Recipe,
+    /// The levels below the finest, of an image that is to have some.
+    pub descent: Option<Descent>,
 }
 
 #[derive(Debug)]
@@ -109,6 +120,7 @@ pub struct Heritage<'a> {
     pub reference: Option<&'a Header>,
     /// The slowest axis of the source is resampled or reordered.
     pub slices_resampled: bool,
+    pub pyramid: Option<PyramidRequest>,
 }
 
 impl Output {
@@ -133,10 +145,22 @@ impl Output {
             resident_bytes: 0,
             stored_bytes: None,
         };
+        let (mut descent, mut warnings) = (None, Vec::new());
         let (layout, recipe) = match format {
             Format::Zarr => {
-                let target = zarr_target(&layout, values, options, heritage);
-                (target.layout(path)?, Recipe::Zarr(Box::new(target)))
+                let mut target = zarr_target(&layout, values, options, heritage, &mut warnings);
+                if let Some(asked) = heritage.pyramid {
+                    let method = asked.method.unwrap_or_else(|| default_method(heritage.input));
+                    let below = Descent::new(path, &target, method, asked.levels)?;
+                    target.levels = below.target.levels.clone();
+                    descent = Some(below);
+                }
+                let layout = target.layout(path)?;
+                warn_of_files(&layout, &mut warnings);
+                (layout, Recipe::Zarr(Box::new(target)))
+            }
+            _ if heritage.pyramid.is_some() => {
+                return Err(Error::usage_hint("NIfTI files have no levels", "give --pyramid with a .zarr target"));
             }
             _ => {
                 let prefix = nifti_prefix(path, format, &layout, values, heritage)?;
@@ -149,7 +173,7 @@ impl Output {
                 (layout, Recipe::Nifti { prefix, packed })
             }
         };
-        Ok(Output { path: path.to_path_buf(), format, layout, options: options.clone(), recipe })
+        Ok(Output { path: path.to_path_buf(), format, layout, warnings, options: options.clone(), recipe, descent })
     }
 
     /// Creates the target in its staging folder.
@@ -169,6 +193,11 @@ impl Output {
                 _ => Ok(Box::new(RawSink::create(&built, self.layout.clone(), *packed, prefix)?)),
             },
         }
+    }
+
+    /// Where a Zarr target is built.
+    pub fn built(&self, staging: &Staging) -> PathBuf {
+        staging.path(BUILT)
     }
 
     /// Gives the finished target its name.
@@ -222,6 +251,11 @@ fn nifti_prefix(
     Ok(nifti::target_header(&spec)?.1)
 }
 
+/// Labels must not be averaged.
+fn default_method(input: &Input) -> Reduction {
+    if input.is_label() { Reduction::Mode } else { Reduction::Mean }
+}
+
 /// A header for voxels that never had one: three axes, millimetres.
 fn blank_header() -> Header {
     Header { dim: [3, 1, 1, 1, 1, 1, 1, 1], xyzt_units: 2, ..Header::new(nifti::Version::One) }
@@ -238,7 +272,13 @@ fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
     }
 }
 
-fn zarr_target(layout: &Layout, values: &Values, options: &TargetOptions, heritage: &Heritage<'_>) -> ZarrTarget {
+fn zarr_target(
+    layout: &Layout,
+    values: &Values,
+    options: &TargetOptions,
+    heritage: &Heritage<'_>,
+    warnings: &mut Vec<String>,
+) -> ZarrTarget {
     let grid = &layout.grid;
     let (chunk, shard) = chunking(layout, options);
     let in_millimetres = grid.unit == Unit::Millimetre;
@@ -246,6 +286,7 @@ fn zarr_target(layout: &Layout, values: &Values, options: &TargetOptions, herita
         NiftiAttribute::of_grid(&grid.index_to_world, grid.shape, sform_code as i16, qform_code as i16)
     });
     ZarrTarget {
+        version: options.ome,
         grid: grid.clone(),
         outer: layout.outer.axes.clone(),
         components: layout.components,
@@ -255,18 +296,47 @@ fn zarr_target(layout: &Layout, values: &Values, options: &TargetOptions, herita
         codec: options.codec,
         name: heritage.name.to_string(),
         carried: match heritage.input {
-            Input::Zarr(file) => file.carried.clone(),
+            Input::Zarr(file) => file.carried.fitting(&carried_to(layout, options, heritage), warnings),
             Input::Nifti(_) => Carried::default(),
         },
         nifti,
+        levels: Levels::default(),
+    }
+}
+
+fn carried_to(layout: &Layout, options: &TargetOptions, heritage: &Heritage<'_>) -> CarriedTo {
+    let channels = layout.outer.axes.iter().filter(|axis| axis.name == "c").map(|axis| axis.len);
+    CarriedTo {
+        version: options.ome,
+        channels: channels.fold(layout.components as u64, u64::saturating_mul),
+        planes: (heritage.input.layout().grid.shape[0], layout.grid.shape[0]),
+        integers: !layout.stored.is_float(),
+    }
+}
+
+fn warn_of_files(layout: &Layout, warnings: &mut Vec<String>) {
+    let object = layout.shard.unwrap_or(layout.chunk);
+    let files = file_count(layout.grid.shape, layout.outer.volumes(), object);
+    if files > MANY_FILES {
+        let [z, y, x] = object;
+        warnings.push(format!(
+            "the target is {files} files of {x}x{y}x{z} voxels: file systems and copies are slow with more than \
+             {MANY_FILES}; use larger ones with --shard (--ome 0.5) or --chunk"
+        ));
     }
 }
 
 /// Chunk and shard as asked for, the rest chosen: a given chunk is gathered in shards that are about as large as those
 /// of the default.
 fn chunking(layout: &Layout, options: &TargetOptions) -> ([u64; 3], Option<[u64; 3]>) {
-    let shape = layout.grid.shape;
-    let (default_chunk, default_shard) = default_chunking(shape, layout.outer.volumes(), layout.stored.bytes());
+    let (shape, volumes, bytes) = (layout.grid.shape, layout.outer.volumes(), layout.stored.bytes());
+    let (mut default_chunk, mut default_shard) = default_chunking(shape, volumes, bytes);
+    if options.ome == OmeVersion::V04 {
+        default_shard = None;
+    }
+    if options.shard.map_or(default_shard.is_none(), |shard| shard.is_none()) {
+        default_chunk = default_file_chunk(shape, volumes, bytes);
+    }
     let chunk = options.chunk.unwrap_or(default_chunk);
     let clipped: [u64; 3] = std::array::from_fn(|a| chunk[a].clamp(1, shape[a]));
     let shard = match options.shard {

@@ -9,7 +9,7 @@ use crate::{
     geometry::{AxisMap, Mapping},
     io::{Access, Layout, raw},
     pipeline::Progress,
-    plan::{self, Budget, Plan, PlanError, Touch},
+    plan::{self, Budget, Offer, Plan, PlanError, Touch},
     region::Region,
     resample::{BlockOp, OpRequest, Outside, block_op},
     sys,
@@ -30,6 +30,8 @@ pub enum PassKind {
     Resample,
     /// The scratch file is packed into the target stream.
     Pack,
+    /// A coarser level is made from the stored level above it.
+    Pyramid,
 }
 
 /// One planned pass.
@@ -40,6 +42,16 @@ pub struct Planned<T: Voxel> {
     pub target: Layout,
     pub plan: Plan,
     pub touch: Touch,
+    budget: Budget,
+}
+
+impl<T: Voxel> Planned<T> {
+    /// What other budgets would buy.
+    pub fn offers(&self) -> Vec<Offer> {
+        let (source, target) = (&self.source, &self.target);
+        let (footprint, budget) = (self.op.as_ref(), self.budget);
+        self.plan.offers(&plan::Request { footprint, source, target, sample_bytes: size_of::<T>(), budget })
+    }
 }
 
 /// A pass, as summaries tell it.
@@ -58,6 +70,33 @@ pub struct PassSummary {
     pub done: Option<Progress>,
     /// Bytes of the scratch file that this pass writes.
     pub scratch_bytes: Option<u64>,
+    /// What more memory and a little less would buy; only in a dry run, and where chunks may be decoded twice.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub what_memory_buys: Vec<Offer>,
+}
+
+impl PassSummary {
+    /// A pass before it is done. `chunk_bytes` is 0 for sources without chunks.
+    pub fn planned(kind: PassKind, plan: &Plan, chunk_bytes: u64) -> PassSummary {
+        PassSummary {
+            kind,
+            projected_bytes: plan.projected_bytes(),
+            planned_amplification: plan.totals.amplification(),
+            chunk_bytes,
+            plan: plan.clone(),
+            amplification: None,
+            done: None,
+            scratch_bytes: None,
+            what_memory_buys: Vec::new(),
+        }
+    }
+
+    /// Notes what was done.
+    pub fn complete(&mut self, done: Progress) {
+        let distinct = self.plan.totals.distinct;
+        self.amplification = (distinct > 0).then(|| done.decodes as f64 / distinct as f64);
+        self.done = Some(done);
+    }
 }
 
 /// The cheapest way through that fits.
@@ -138,7 +177,7 @@ fn planned<T: Voxel>(
     let request = plan::Request { footprint: op.as_ref(), source, target, sample_bytes: size_of::<T>(), budget };
     let plan = Plan::new(&request)?;
     let touch = plan.touch(&request);
-    Ok(Planned { kind, op, source: source.clone(), target: target.clone(), plan, touch })
+    Ok(Planned { kind, op, source: source.clone(), target: target.clone(), plan, touch, budget })
 }
 
 /// The volume as a raw file of pipeline samples.

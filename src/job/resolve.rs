@@ -63,10 +63,12 @@ impl Job {
             name: &name,
             input: &input,
             reference: reference.as_ref().and_then(nifti_header),
+            pyramid: request.pyramid,
             slices_resampled: source_grid.shape[0] != target.shape[0]
                 || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
         };
         let output = Output::describe(&request.output, format, &target, &values, &request.target, &heritage)?;
+        warnings.extend_from_slice(&output.warnings);
         warn_of_shear(&output, &mut warnings);
         warn_of_frame(&input, format, &mut warnings);
         let outside = match (&op.mapping, request.outside) {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     Interpolation, Job, PassSummary,
+    levels::LevelPass,
     passes::{Route, scratch_bytes},
 };
 use crate::{
@@ -73,17 +74,13 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub(super) fn planned<T: Voxel>(job: &Job, source: &Layout, route: &Route<T>) -> Summary {
-        let passes = route.passes.iter().enumerate().map(|(n, pass)| PassSummary {
-            kind: pass.kind,
-            projected_bytes: pass.plan.projected_bytes(),
-            planned_amplification: pass.plan.totals.amplification(),
-            chunk_bytes: if pass.touch.chunk_counts.is_some() { pass.touch.chunk_bytes } else { 0 },
-            plan: pass.plan.clone(),
-            amplification: None,
-            done: None,
-            scratch_bytes: (n + 1 < route.passes.len()).then(|| scratch_bytes::<T>(&pass.target)),
+    pub(super) fn planned<T: Voxel>(job: &Job, source: &Layout, route: &Route<T>, levels: &[LevelPass]) -> Summary {
+        let passes = route.passes.iter().enumerate().map(|(n, pass)| {
+            let chunk_bytes = if pass.touch.chunk_counts.is_some() { pass.touch.chunk_bytes } else { 0 };
+            let scratch_bytes = (n + 1 < route.passes.len()).then(|| scratch_bytes::<T>(&pass.target));
+            PassSummary { scratch_bytes, ..PassSummary::planned(pass.kind, &pass.plan, chunk_bytes) }
         });
+        let levels = levels.iter().map(LevelPass::summary);
         Summary {
             version: env!("CARGO_PKG_VERSION"),
             input: job.request.input.display().to_string(),
@@ -104,7 +101,7 @@ impl Summary {
             },
             memory_bytes: job.request.memory_bytes,
             threads: job.request.threads,
-            passes: passes.collect(),
+            passes: passes.chain(levels).collect(),
             scratch_bytes: route.scratch_bytes,
             outside: job.outside,
             warnings: job.warnings.clone(),
@@ -115,10 +112,7 @@ impl Summary {
 
     /// Notes what pass `n` has done.
     pub(super) fn pass_done(&mut self, n: usize, done: Progress) {
-        let pass = &mut self.passes[n];
-        let distinct = pass.plan.totals.distinct;
-        pass.amplification = (distinct > 0).then(|| done.decodes as f64 / distinct as f64);
-        pass.done = Some(done);
+        self.passes[n].complete(done);
     }
 
     pub(super) fn complete(&mut self, missing_chunks: u64, peak_bytes: u64) {
@@ -143,5 +137,6 @@ fn name(interpolation: Interpolation) -> String {
         Interpolation::Kernel(KernelShape::Linear) => "linear".into(),
         Interpolation::Kernel(KernelShape::CatmullRom) => "cubic".into(),
         Interpolation::Kernel(KernelShape::Lanczos { lobes }) => format!("lanczos{lobes}"),
+        Interpolation::Kernel(KernelShape::Gaussian { sigma }) => format!("gaussian:{sigma}"),
     }
 }

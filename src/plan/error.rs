@@ -65,7 +65,7 @@ impl PlanError {
 }
 
 /// Rounded up, with one to spare: the next process may be a little larger before it begins.
-fn mebibytes(bytes: u64) -> u64 {
+pub(super) fn mebibytes(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20) + 1
 }
 

@@ -27,15 +27,15 @@ impl Order {
         Order { levels: (0..3).map(|axis| Level { axis, width: 1 }).collect() }
     }
 
-    /// Columns of `widths` blocks across the other two axes, walked along `axis`, column after column.
-    pub fn sweep(axis: usize, widths: [u64; 2]) -> Order {
-        let [a, b] = match axis {
-            0 => [1, 2],
-            1 => [0, 2],
-            _ => [0, 1],
-        };
-        let level = |axis, width| Level { axis, width };
-        Order { levels: vec![level(a, widths[0]), level(b, widths[1]), level(axis, 1), level(a, 1), level(b, 1)] }
+    /// Columns along `axis`, one after the other. Each axis across comes with the widths it is cut by, coarse to fine;
+    /// within a column the first of the two is the slower one.
+    pub fn columns(axis: usize, across: [(usize, &[u64]); 2]) -> Order {
+        let mut levels = Vec::new();
+        for (axis, widths) in across {
+            levels.extend(widths.iter().map(|&width| Level { axis, width }));
+        }
+        levels.extend([axis, across[0].0, across[1].0].map(|axis| Level { axis, width: 1 }));
+        Order { levels }
     }
 
     /// The same order within boxes of `widths` blocks, box after box.
@@ -123,8 +123,12 @@ mod tests {
         let mut orders = vec![Order::raster(), Order::raster().within([2, 3, 2])];
         for axis in 0..3 {
             for widths in [[1, 1], [2, 3], [4, 1], [9, 9]] {
-                orders.push(Order::sweep(axis, widths));
-                orders.push(Order::sweep(axis, widths).within([3, 2, 4]));
+                let across = [((axis + 2) % 3, &widths[..1]), ((axis + 1) % 3, &widths[1..])];
+                let nested = [((axis + 1) % 3, [4, 3].as_slice()), ((axis + 2) % 3, &widths[..1])];
+                for columns in [Order::columns(axis, across), Order::columns(axis, nested)] {
+                    orders.push(columns.clone().within([3, 2, 4]));
+                    orders.push(columns);
+                }
             }
         }
         orders

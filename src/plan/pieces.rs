@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::slabs::Slabs;
 use crate::{region::Region, resample::Footprint};
 
 /// The size of pieces for blocks of one shape, and what they cost.
@@ -20,13 +21,14 @@ pub struct Pieces {
 /// Measures pieces of an op. Extents along each axis are kept, since the search asks for the same ones again and again.
 pub struct Ruler<'a> {
     footprint: &'a dyn Footprint,
+    slabs: Slabs<'a>,
     /// By axis, block and piece: the largest and the summed source extent.
     extents: HashMap<(usize, u64, u64), (u64, f64)>,
 }
 
 impl<'a> Ruler<'a> {
     pub fn new(footprint: &'a dyn Footprint) -> Ruler<'a> {
-        Ruler { footprint, extents: HashMap::new() }
+        Ruler { footprint, slabs: Slabs::new(footprint), extents: HashMap::new() }
     }
 
     /// Cuts blocks of `block` voxels until a piece takes at most `limit_bytes`, or is a single voxel.
@@ -70,7 +72,12 @@ impl<'a> Ruler<'a> {
         let target = self.footprint.target_shape();
         let measured = starts(target[t], block, piece).fold((0, 0.0), |(largest, summed), lo| {
             let hi = (lo + piece).min(block_end(lo, block, target[t]));
-            let extent = extent_at(self.footprint, target, t, lo, hi);
+            let source = self.slabs.source(t, lo, hi);
+            let extent = match self.footprint.source_axis(t) {
+                _ if source.is_empty() => 0,
+                Some(s) => source.shape()[s] as u64,
+                None => source.shape().into_iter().max().unwrap_or(0) as u64,
+            };
             (extent.max(largest), summed + extent as f64)
         });
         self.extents.insert((t, block, piece), measured);
@@ -85,18 +92,6 @@ fn starts(len: u64, block: u64, piece: u64) -> impl Iterator<Item = u64> {
 
 fn block_end(at: u64, block: u64, len: u64) -> u64 {
     ((at / block + 1) * block).min(len)
-}
-
-/// Source voxels along the source axis that belongs to target axis `t`, for target indices `lo..hi`.
-fn extent_at(footprint: &dyn Footprint, target: [u64; 3], t: usize, lo: u64, hi: u64) -> u64 {
-    let mut slab = Region::of_shape(target);
-    (slab.lo[t], slab.hi[t]) = (lo as i64, hi as i64);
-    let source = footprint.source_region(slab);
-    match footprint.source_axis(t) {
-        _ if source.is_empty() => 0,
-        Some(s) => source.shape()[s] as u64,
-        None => source.shape().into_iter().max().unwrap_or(0) as u64,
-    }
 }
 
 /// The pieces at the corners, edges and centre of the grid.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Request;
+use super::{Request, slabs::Slabs};
 use crate::{
     io::{Access, Outer},
     region::Region,
@@ -53,6 +53,8 @@ pub struct Touch {
     pub volumes_outermost: bool,
     /// For each block along each target axis, the source voxels it needs along the source axis that belongs to it.
     pub source_extents: [Vec<u64>; 3],
+    /// The source axis that stands for each target axis where one is asked for.
+    own_axes: [usize; 3],
     /// `reach[t][s][b]`: chunks along source axis `s` that blocks with number `b` along target axis `t` reach.
     reach: [[Vec<Range<u64>>; 3]; 3],
     /// `used_by[t][s][c]`: the inverse.
@@ -71,12 +73,15 @@ impl Touch {
             counts,
             chunk_counts: chunked.then(|| source.chunk_counts()),
             access: source.access,
-            chunk_bytes: source.chunk.iter().product::<u64>()
-                * source.outer.largest_group()
-                * (source.components * request.sample_bytes) as u64,
+            chunk_bytes: source
+                .chunk
+                .iter()
+                .chain([&source.outer.largest_group()])
+                .fold((source.components * request.sample_bytes) as u64, |n, &e| n.saturating_mul(e)),
             outer: source.outer.clone(),
             volumes_outermost: request.target.access == Access::Ascending,
             source_extents: Default::default(),
+            own_axes: std::array::from_fn(|t| request.footprint.source_axis(t).unwrap_or(t)),
             reach: Default::default(),
             used_by: Default::default(),
         };
@@ -85,12 +90,10 @@ impl Touch {
     }
 
     fn fill(&mut self, footprint: &dyn Footprint, chunk: [u64; 3], chunk_counts: [u64; 3]) {
+        let slabs = Slabs::new(footprint);
         for t in 0..3 {
             for b in 0..self.counts[t] {
-                let mut slab = self.target;
-                slab.lo[t] = (b * self.block[t]) as i64;
-                slab.hi[t] = slab.hi[t].min(((b + 1) * self.block[t]) as i64);
-                let source = footprint.source_region(slab);
+                let source = slabs.source(t, b * self.block[t], (b + 1) * self.block[t]);
                 let extents = source.shape().map(|n| n as u64);
                 let own = footprint.source_axis(t).map(|s| extents[s]);
                 self.source_extents[t].push(own.or(extents.into_iter().max()).unwrap_or(0));
@@ -129,6 +132,19 @@ impl Touch {
             }
         }
         if found.is_empty() { ChunkBox::default() } else { found }
+    }
+
+    /// Chunks along the source axis of target axis `t` that each slab of blocks reaches.
+    pub fn own_reach(&self, t: usize) -> &[Range<u64>] {
+        &self.reach[t][self.own_axes[t]]
+    }
+
+    /// Chunks that a block needs on average, from the mean reach along each axis.
+    pub fn mean_chunks_per_block(&self) -> f64 {
+        let mean = |ranges: &[Range<u64>]| {
+            ranges.iter().map(|r| r.end.saturating_sub(r.start) as f64).sum::<f64>() / ranges.len().max(1) as f64
+        };
+        (0..3).map(|s| (0..3).map(|t| mean(&self.reach[t][s])).fold(f64::INFINITY, f64::min)).product()
     }
 
     /// The most chunks that one block needs, from the longest reach along each axis.

@@ -76,6 +76,8 @@ pub struct Walk<'a> {
     /// Chunks that may be held at once.
     capacity: u64,
     gate: u64,
+    /// Where it begins; nothing for the first block.
+    start: Option<[u64; 3]>,
     place: Option<Place>,
     number: u64,
     held: HashMap<Chunk, Held>,
@@ -109,6 +111,7 @@ impl<'a> Walk<'a> {
             order,
             capacity: window_bytes / touch.chunk_bytes.max(1),
             gate,
+            start: None,
             place: None,
             number: 0,
             held: HashMap::new(),
@@ -117,6 +120,11 @@ impl<'a> Walk<'a> {
             front: Chunk { group: 0, at: [0; 3] },
             totals: WalkTotals::default(),
         }
+    }
+
+    /// The same walk from block `at` of the first volume on, with an empty window: for samples of long schedules.
+    pub fn beginning_at(self, at: [u64; 3]) -> Walk<'a> {
+        Walk { start: Some(at), ..self }
     }
 
     /// Sums over the steps so far.
@@ -155,7 +163,7 @@ impl<'a> Walk<'a> {
 
     fn next_place(&self) -> Option<Place> {
         let all = |after| self.order.next(after, [0; 3], self.touch.counts);
-        let Some(place) = self.place else { return Some(self.enter(0, 0, all(None)?)) };
+        let Some(place) = self.place else { return Some(self.enter(0, 0, self.start.or_else(|| all(None))?)) };
         let groups = self.touch.outer.groups();
         if self.touch.volumes_outermost {
             return match all(Some(place.at)) {

@@ -1,6 +1,9 @@
 //! Interpolation kernels: a support and a weight function each, nothing more.
 
-use std::f64::consts::PI;
+use std::f64::consts::{PI, SQRT_2};
+
+/// Where Gaussians are cut, in sigmas.
+const GAUSSIAN_CUT: f64 = 4.0;
 
 /// A symmetric weight function with finite support, on distances in source voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,6 +14,8 @@ pub enum KernelShape {
     CatmullRom,
     /// sinc windowed by the central lobe of a wider sinc, radius `lobes` (Duchon 1979).
     Lanczos { lobes: u8 },
+    /// The integral of a Gaussian over each voxel, cut at 4 sigma; `sigma` in source voxels. Smooths, does not interpolate.
+    Gaussian { sigma: f64 },
 }
 
 /// A kernel stretched for down-sampling: `weight(x) = shape(x / stretch)`, before normalisation.
@@ -28,6 +33,8 @@ impl KernelShape {
             KernelShape::Linear => 1.0,
             KernelShape::CatmullRom => 2.0,
             KernelShape::Lanczos { lobes } => f64::from(lobes),
+            // Voxels of which any part is within 4 sigma.
+            KernelShape::Gaussian { sigma } => GAUSSIAN_CUT * sigma + 0.5,
         }
     }
 
@@ -42,12 +49,21 @@ impl KernelShape {
             KernelShape::CatmullRom if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
             KernelShape::CatmullRom => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
             KernelShape::Lanczos { lobes } => sinc(x) * sinc(x / f64::from(lobes)),
+            KernelShape::Gaussian { sigma } => {
+                let below = |x: f64| libm::erf(x / (sigma * SQRT_2));
+                0.5 * (below(x + 0.5) - below(x - 0.5))
+            }
         }
+    }
+
+    /// What taps beyond the source's border are: left out, or the edge voxel repeated.
+    pub fn leaves_out_beyond_the_border(self) -> bool {
+        matches!(self, KernelShape::Gaussian { .. })
     }
 
     /// Whether the weights at unit steps sum to 1 for any phase without being normalised.
     fn partitions_unity(self) -> bool {
-        !matches!(self, KernelShape::Lanczos { .. })
+        !matches!(self, KernelShape::Lanczos { .. } | KernelShape::Gaussian { .. })
     }
 }
 

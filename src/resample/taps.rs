@@ -146,6 +146,9 @@ fn clamped_taps(kernel: &Kernel, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>)
     let reach = kernel.support() + 1.0;
     let c = c.clamp(bounds.start as f64 - reach, (bounds.end - 1) as f64 + reach);
     let (first, weights) = kernel.taps(c);
+    if kernel.shape.leaves_out_beyond_the_border() {
+        return existing_taps(first, &weights, bounds);
+    }
     let clamp = |i: i64| i.clamp(bounds.start, bounds.end - 1);
     let lo = clamp(first);
     let hi = clamp(first + weights.len() as i64 - 1);
@@ -154,6 +157,15 @@ fn clamped_taps(kernel: &Kernel, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>)
         clamped[(clamp(first + k as i64) - lo) as usize] += weight;
     }
     (lo, clamped)
+}
+
+/// The taps within `bounds`, normalised; the nearest edge voxel where there is none.
+fn existing_taps(first: i64, weights: &[f64], bounds: &Range<i64>) -> (i64, Vec<f64>) {
+    let lo = first.clamp(bounds.start, bounds.end - 1);
+    let weights = (first..).zip(weights).filter(|(i, _)| bounds.contains(i));
+    let existing: Vec<f64> = weights.map(|(_, &weight)| weight).collect();
+    let sum: f64 = existing.iter().sum();
+    if sum > 0.0 { (lo, existing.iter().map(|w| w / sum).collect()) } else { (lo, vec![1.0]) }
 }
 
 #[cfg(test)]

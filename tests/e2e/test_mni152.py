@@ -1,4 +1,4 @@
-"""A real OME-Zarr 0.4 store (Zarr v2, f64, blosc-lz4, axes x, y, z): to NIfTI, to 1 mm, to 0.5."""
+"""A real OME-Zarr 0.4 store (Zarr v2, f64, blosc-lz4, axes x, y, z): to NIfTI, to 1 mm in both formats, to 0.5."""
 
 import json
 
@@ -10,7 +10,9 @@ import zarr
 
 import grids
 import parity
+from command import resample as resample_to
 from command import summary_of
+from peers import READERS, by_zarr_python
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,49 @@ def test_to_1_mm(store, voxels, resample, tmp_path, interp):
     image = nib.load(tmp_path / "out.nii")
     np.testing.assert_allclose(image.affine, target.affine, rtol=0, atol=1e-5)
     parity.check(voxels, source, target, grids.raw(image), interp)
+
+
+@pytest.fixture(scope="module")
+def at_1_mm(store, tmp_path_factory):
+    """The store at 1 mm: as NIfTI, and as OME-Zarr."""
+    folder = tmp_path_factory.mktemp("mni152")
+    outs = folder / "out.nii.gz", folder / "out.ome.zarr"
+    for out in outs:
+        resample_to(store, out, "--spacing", "1")
+    return outs
+
+
+def test_1_mm_is_one_in_both_formats(store, at_1_mm):
+    image = nib.load(at_1_mm[0])
+    assert image.shape == (153, 189, 159)
+    assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+    np.testing.assert_array_equal(image.header.get_zooms(), (1, 1, 1))
+    np.testing.assert_allclose(image.affine[:3, 3], affine_of(store)[:3, 3], rtol=0, atol=1e-5)
+    (level,) = by_zarr_python(at_1_mm[1])
+    np.testing.assert_allclose(affine_of_level(level), image.affine, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(in_file_order(level), grids.raw(image))
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_1_mm_is_opened_by(at_1_mm, reader):
+    image = nib.load(at_1_mm[0])
+    (level,) = READERS[reader](at_1_mm[1])
+    np.testing.assert_array_equal(in_file_order(level), grids.raw(image))
+    np.testing.assert_allclose(level.scale, (1, 1, 1), rtol=1e-6)
+    if level.translation is not None:
+        np.testing.assert_allclose(affine_of_level(level), image.affine, rtol=0, atol=1e-5)
+
+
+def affine_of_level(level):
+    """The affine of a level's step and place, in x, y, z order."""
+    order = [level.axes.index(name) for name in "xyz"]
+    affine = np.diag([*np.array(level.scale)[order], 1.0])
+    affine[:3, 3] = np.array(level.translation)[order]
+    return affine
+
+
+def in_file_order(level):
+    return level.voxels.transpose([level.axes.index(name) for name in "xyz"])
 
 
 def test_axes_of_options_are_x_y_z(store, resample, tmp_path):

@@ -7,7 +7,7 @@ use std::{borrow::Cow, io::Read};
 
 use zarrs::array::codec::{blosc_decompress_bytes, blosc_validate};
 
-use super::lz4;
+use super::filter::Filter;
 
 /// Largest block that c-blosc chooses by itself (1.21, compute_blocksize). Its decoder takes memory for two blocks of whatever
 /// size a chunk claims.
@@ -28,6 +28,7 @@ pub enum ByteCodec {
     /// numcodecs' framing: decoded size as u32, then one LZ4 block.
     Lz4,
     Crc32c,
+    Filter(Filter),
 }
 
 /// How many bytes a decoded stage may have.
@@ -55,6 +56,7 @@ impl ByteCodec {
             ByteCodec::Bz2 => "bz2".into(),
             ByteCodec::Lz4 => "lz4".into(),
             ByteCodec::Crc32c => "crc32c".into(),
+            ByteCodec::Filter(filter) => filter.name().into(),
         }
     }
 
@@ -62,6 +64,8 @@ impl ByteCodec {
     fn encoded_room(&self, decoded: Room) -> Room {
         match (self, decoded) {
             (ByteCodec::Crc32c, Room::Exactly(n)) => Room::Exactly(n.saturating_add(4)),
+            (ByteCodec::Filter(filter), Room::Exactly(n)) => Room::Exactly(filter.encoded_bytes(n)),
+            (ByteCodec::Filter(filter), Room::AtMost(n)) => Room::AtMost(filter.encoded_bytes(n)),
             (_, room) => Room::AtMost(room.bytes().saturating_add(room.bytes() / 16).saturating_add(64 << 10)),
         }
     }
@@ -76,7 +80,7 @@ impl ByteCodec {
             ByteCodec::Bz2 => 5 << 20,
             ByteCodec::Zstd => 256 << 10,
             ByteCodec::Gzip | ByteCodec::Zlib => 128 << 10,
-            ByteCodec::Lz4 | ByteCodec::Crc32c => 0,
+            ByteCodec::Lz4 | ByteCodec::Crc32c | ByteCodec::Filter(_) => 0,
         }
     }
 
@@ -90,7 +94,13 @@ impl ByteCodec {
             ByteCodec::Gzip => Cow::Owned(read_within(flate2::read::MultiGzDecoder::new(&*encoded), room)?),
             ByteCodec::Zlib => Cow::Owned(read_within(flate2::read::ZlibDecoder::new(&*encoded), room)?),
             ByteCodec::Bz2 => Cow::Owned(read_within(bzip2::read::MultiBzDecoder::new(&*encoded), room)?),
-            ByteCodec::Lz4 => Cow::Owned(lz4::decode(&encoded, room)?),
+            ByteCodec::Lz4 => Cow::Owned(decode_lz4(&encoded, room)?),
+            ByteCodec::Filter(filter) => {
+                check_size(encoded.len() as u64, self.encoded_room(room))?;
+                let mut decoded = reserve(room.bytes())?;
+                filter.decode(&encoded, &mut decoded)?;
+                Cow::Owned(decoded)
+            }
         };
         check_size(decoded.len() as u64, room)?;
         Ok(decoded)
@@ -178,6 +188,18 @@ fn decode_zstd(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
     Ok(decoded)
 }
 
+/// Decoded size as little-endian u32, then one LZ4 block.
+fn decode_lz4(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
+    let (size, block) = encoded.split_first_chunk::<4>().ok_or("shorter than its header")?;
+    let claimed = u64::from(u32::from_le_bytes(*size));
+    check_size(claimed, room)?;
+    let mut decoded = reserve(claimed)?;
+    decoded.resize(claimed as usize, 0);
+    let found = lz4_flex::block::decompress_into(block, &mut decoded).map_err(|e| e.to_string())?;
+    check_size(found as u64, Room::Exactly(claimed))?;
+    Ok(decoded)
+}
+
 /// Blosc 1 header: version, versionlz, flags, typesize, then nbytes, blocksize, cbytes as u32 (c-blosc README_HEADER).
 fn decode_blosc(encoded: &[u8], room: Room, most_block_bytes: u64) -> Result<Vec<u8>, String> {
     if encoded.len() < 16 || encoded[3] == 0 {
@@ -255,6 +277,41 @@ mod tests {
                 assert!(chain.decode(&encoded[..cut], 1000).is_err(), "{codec:?} cut at {cut}");
             }
         }
+    }
+
+    #[test]
+    fn lz4_blocks_stay_within_the_room() {
+        let lz4 = |stored: &[u8], room: Room| decode_lz4(stored, room);
+        // "abcd", a match of 8 at distance 4, then the literals "eabcde".
+        let stored = [18, 0, 0, 0, 0x44, b'a', b'b', b'c', b'd', 4, 0, 0x60, b'e', b'a', b'b', b'c', b'd', b'e'];
+        assert_eq!(lz4(&stored, Room::Exactly(18)).unwrap(), b"abcdabcdabcdeabcde");
+        assert!(lz4(&stored, Room::Exactly(17)).is_err());
+        // Made by numcodecs 0.16.6: four runs of 16.
+        let runs = [64, 0, 0, 0, 27, 0, 1, 0, 27, 1, 1, 0, 27, 2, 1, 0, 22, 3, 1, 0, 80, 3, 3, 3, 3, 3];
+        let expected: Vec<u8> = (0..64).map(|i| i / 16).collect();
+        assert_eq!(lz4(&runs, Room::AtMost(64)).unwrap(), expected);
+        for bit in 0..runs.len() * 8 {
+            let mut bad = runs;
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(lz4(&bad, Room::Exactly(64)).is_ok_and(|decoded| decoded.len() == 64) || bit < 26 * 8);
+        }
+        assert!(lz4(&[13, 0], Room::Exactly(13)).is_err());
+        assert!(lz4(&[1, 0, 0, 0, 0xf0, 255, 255], Room::Exactly(1)).is_err());
+        assert!(lz4(&[255, 255, 255, 255, 0x1f, 0, 1, 0], Room::AtMost(100)).is_err());
+    }
+
+    #[test]
+    fn filters_are_held_to_their_sizes() {
+        use super::super::filter::Format;
+        let format = |dtype| Format { dtype, big_endian: false };
+        let (encoded, decoded) = (format(crate::voxel::Dtype::I8), format(crate::voxel::Dtype::I32));
+        let delta = Filter::Delta { encoded, decoded };
+        let chain = Chain(vec![ByteCodec::Filter(delta), ByteCodec::Zstd]);
+        assert_eq!(chain.rooms(16)[1], Room::Exactly(4));
+        let stored = encode_zstd(&[1, 2, 255, 0], 1).unwrap();
+        assert_eq!(chain.decode(&stored, 16).unwrap()[..], [1, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0]);
+        assert!(chain.decode(&stored, 12).is_err() && chain.decode(&stored, 20).is_err());
+        assert!(Chain(vec![ByteCodec::Filter(delta)]).decode(&[0; 5], 16).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! Compressors of chunks that are written: deterministic, and always with a checksum.
+//! Compressors of chunks that are written: deterministic, and with a checksum wherever the format has room for one.
 
-use std::io::Read;
+use std::{io::Read, ops::RangeInclusive};
 
 use zarrs::array::codec::{BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes};
 
@@ -9,14 +9,15 @@ use super::codec::reserve;
 /// Level of zstd where none is given: the fastest.
 pub const DEFAULT_ZSTD_LEVEL: i32 = 1;
 
-/// How chunks are compressed on writing. Every choice ends in a checksum: zstd and gzip carry one, the others get crc32c.
+/// How chunks are compressed on writing. zstd and gzip carry a checksum, the others get crc32c in Zarr v3; v2 knows no
+/// codec for that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
     /// Level 1 to 22.
     Zstd(i32),
-    /// Level 0 to 9, byte shuffle.
+    /// Level 0 to 9, bytes shuffled, bits where a sample is one byte.
     BloscZstd(u8),
-    /// Level 0 to 9, byte shuffle.
+    /// Level 0 to 9, shuffled alike.
     BloscLz4(u8),
     /// Level 0 to 9.
     Gzip(u8),
@@ -26,7 +27,7 @@ pub enum Codec {
 impl Codec {
     /// The codecs of Zarr v3 metadata, for samples of `sample_bytes`.
     pub fn metadata(self, sample_bytes: usize) -> Vec<serde_json::Value> {
-        let shuffle = if sample_bytes > 1 { "shuffle" } else { "noshuffle" };
+        let shuffle = if sample_bytes > 1 { "shuffle" } else { "bitshuffle" };
         let blosc = |cname: &str, level: u8| {
             serde_json::json!({"name": "blosc", "configuration": {
                 "cname": cname, "clevel": level, "shuffle": shuffle, "typesize": sample_bytes, "blocksize": 0}})
@@ -43,31 +44,72 @@ impl Codec {
         }
     }
 
-    /// Whether the level is one that the compressor knows.
-    pub fn check(self) -> Result<(), String> {
-        let (level, known) = match self {
-            Codec::Zstd(level) => (level, 1..=22),
-            Codec::BloscZstd(level) | Codec::BloscLz4(level) | Codec::Gzip(level) => (i32::from(level), 0..=9),
-            Codec::None => return Ok(()),
+    /// `compressor` of Zarr v2 metadata. The frames of zstd have their checksum here too; the member that would say so is
+    /// left out, because numcodecs before 0.13 and tensorstore refuse it, and no decoder asks.
+    pub fn metadata_v2(self, sample_bytes: usize) -> serde_json::Value {
+        let blosc = |cname: &str, level: u8| {
+            let shuffle = if sample_bytes > 1 { 1 } else { 2 };
+            serde_json::json!({"id": "blosc", "cname": cname, "clevel": level, "shuffle": shuffle, "blocksize": 0})
         };
-        if known.contains(&level) {
-            return Ok(());
+        match self {
+            Codec::Zstd(level) => serde_json::json!({"id": "zstd", "level": level}),
+            Codec::BloscZstd(level) => blosc("zstd", level),
+            Codec::BloscLz4(level) => blosc("lz4", level),
+            Codec::Gzip(level) => serde_json::json!({"id": "gzip", "level": level}),
+            Codec::None => serde_json::Value::Null,
         }
-        Err(format!("compression level {level} is outside {}..{}", known.start(), known.end()))
     }
 
-    /// Encodes one chunk of samples of `sample_bytes`; the same bytes for the same input, always.
+    /// The levels that the compressor knows, where it has any.
+    pub fn levels(self) -> Option<RangeInclusive<i32>> {
+        match self {
+            Codec::Zstd(_) => Some(1..=22),
+            Codec::BloscZstd(_) | Codec::BloscLz4(_) | Codec::Gzip(_) => Some(0..=9),
+            Codec::None => None,
+        }
+    }
+
+    /// Whether the level is one that the compressor knows.
+    pub fn check(self) -> Result<(), String> {
+        let level = match self {
+            Codec::Zstd(level) => level,
+            Codec::BloscZstd(level) | Codec::BloscLz4(level) | Codec::Gzip(level) => i32::from(level),
+            Codec::None => 0,
+        };
+        match self.levels() {
+            Some(known) if !known.contains(&level) => {
+                Err(format!("compression level {level} is outside {} to {}", known.start(), known.end()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Encodes one chunk of samples of `sample_bytes` for Zarr v3; the same bytes for the same input, always.
     pub fn encode(self, raw: Vec<u8>, sample_bytes: usize) -> Result<Vec<u8>, String> {
-        let mut encoded = match self {
-            Codec::Zstd(level) => encode_zstd(&raw, level),
-            Codec::Gzip(level) => encode_gzip(&raw, level),
-            Codec::BloscZstd(level) => encode_blosc(&raw, BloscCompressor::Zstd, level, sample_bytes).map(with_crc32c),
-            Codec::BloscLz4(level) => encode_blosc(&raw, BloscCompressor::LZ4, level, sample_bytes).map(with_crc32c),
-            Codec::None => Ok(with_crc32c(raw)),
-        }?;
+        let mut encoded = self.compress(raw, sample_bytes)?;
+        if matches!(self, Codec::BloscZstd(_) | Codec::BloscLz4(_) | Codec::None) {
+            encoded = with_crc32c(encoded);
+        }
         // What waits to be written is counted by its length.
         encoded.shrink_to_fit();
         Ok(encoded)
+    }
+
+    /// The same for Zarr v2, where nothing can stand behind the compressor.
+    pub fn encode_v2(self, raw: Vec<u8>, sample_bytes: usize) -> Result<Vec<u8>, String> {
+        let mut encoded = self.compress(raw, sample_bytes)?;
+        encoded.shrink_to_fit();
+        Ok(encoded)
+    }
+
+    fn compress(self, raw: Vec<u8>, sample_bytes: usize) -> Result<Vec<u8>, String> {
+        match self {
+            Codec::Zstd(level) => encode_zstd(&raw, level),
+            Codec::Gzip(level) => encode_gzip(&raw, level),
+            Codec::BloscZstd(level) => encode_blosc(&raw, BloscCompressor::Zstd, level, sample_bytes),
+            Codec::BloscLz4(level) => encode_blosc(&raw, BloscCompressor::LZ4, level, sample_bytes),
+            Codec::None => Ok(raw),
+        }
     }
 
     /// Memory that encoding one chunk of `raw_bytes` takes: raw and stored bytes, and the compressor's tables.
@@ -118,6 +160,6 @@ pub(super) fn encode_gzip(raw: &[u8], level: u8) -> Result<Vec<u8>, String> {
 
 fn encode_blosc(raw: &[u8], inner: BloscCompressor, level: u8, sample_bytes: usize) -> Result<Vec<u8>, String> {
     let level = BloscCompressionLevel::try_from(level).map_err(|_| format!("no level {level}"))?;
-    let shuffle = if sample_bytes > 1 { BloscShuffleMode::Shuffle } else { BloscShuffleMode::NoShuffle };
+    let shuffle = if sample_bytes > 1 { BloscShuffleMode::Shuffle } else { BloscShuffleMode::BitShuffle };
     blosc_compress_bytes(raw, level, shuffle, sample_bytes, inner, 0, 1).map_err(|e| e.to_string())
 }

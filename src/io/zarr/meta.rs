@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{codec::Chain, sample::Sample};
+use super::{Codec, codec::Chain, levels::codec_of, sample::Sample};
 use crate::error::{Error, Result};
 
 mod codecs;
+mod filters;
 mod v2;
 mod v3;
 
@@ -29,6 +30,8 @@ pub struct ArrayMeta {
     /// Dimensions as the samples of a decoded chunk stand, slowest first.
     pub stored_order: Vec<usize>,
     pub chain: Chain,
+    /// How chunks like these are written; `None` where we do not write with their compressor.
+    pub codec: Option<Codec>,
     pub keys: KeyEncoding,
     pub dimension_names: Vec<Option<String>>,
     /// v3 attributes; empty for v2, where they stand in a file of their own.
@@ -63,12 +66,14 @@ impl KeyEncoding {
 impl ArrayMeta {
     /// Parses and checks `zarr.json`; `path` is for messages.
     pub fn from_v3(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
-        v3::parse(path, document)?.checked(path)
+        let meta = v3::parse(path, document)?;
+        ArrayMeta { codec: codec_of(document), ..meta }.checked(path)
     }
 
     /// Parses and checks `.zarray`; `path` is for messages.
     pub fn from_v2(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
-        v2::parse(path, document)?.checked(path)
+        let meta = v2::parse(path, document)?;
+        ArrayMeta { codec: codec_of(document), ..meta }.checked(path)
     }
 
     fn checked(self, path: &Path) -> Result<ArrayMeta> {

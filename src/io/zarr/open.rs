@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    index,
+    Codec, groups, index,
     meta::ArrayMeta,
     node::{self, ANCESTORS, Node},
     place::{self, Dims},
@@ -49,6 +49,8 @@ pub struct ZarrFile {
     pub nifti: Option<NiftiAttribute>,
     /// Attributes that a copy of the image keeps.
     pub carried: Carried,
+    /// Whether the image says that its voxels are labels.
+    pub is_label: bool,
     pub warnings: Vec<String>,
     /// The array's folder or URL, for messages.
     pub path: PathBuf,
@@ -60,6 +62,10 @@ pub struct ZarrFile {
     pub zarr_format: u8,
     /// Compression for people: `blosc-lz4`, `zstd in shards of [512, 512, 512]`.
     pub codecs: String,
+    /// How chunks like these are written; `None` where we do not write with their compressor.
+    pub codec: Option<Codec>,
+    /// The attributes of the image's group.
+    pub image_attributes: Option<Map<String, Value>>,
     /// Chunks that were left out on writing because they are all fill, where our own attribute says so.
     pub empty_chunks: Option<u64>,
     /// The store of the image, or of a bare array.
@@ -81,6 +87,28 @@ impl ZarrFile {
     /// Extent of one shard in voxels (z, y, x), where chunks are gathered in shards.
     pub fn shard(&self) -> Option<[u64; 3]> {
         self.meta.shard.map(|_| self.dims.spatial(&self.meta.object, 1))
+    }
+
+    /// Paths of the image's levels below its finest, within its store.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Malformed`] where one climbs out of the store.
+    pub fn coarser_paths(&self) -> Result<Vec<String>> {
+        let datasets = self.ome.as_ref().map_or(&[][..], |ome| &ome.multiscales[0].datasets);
+        datasets.iter().skip(1).map(|dataset| node::descend(self.store.as_ref(), &dataset.path)).collect()
+    }
+
+    /// Whether the array's dimensions are (t), (c), z, y, x, as we write them.
+    pub fn is_in_written_order(&self) -> bool {
+        let outer = self.dims.outer.len();
+        let time_first = self.layout.outer.axes.iter().skip(1).all(|axis| axis.name != "t");
+        self.dims.space == [Some(outer), Some(outer + 1), Some(outer + 2)] && outer <= 2 && time_first
+    }
+
+    /// Whether samples are stored as they are handed over: not as bool or half precision.
+    pub fn is_stored_plain(&self) -> bool {
+        matches!(self.meta.sample, Sample::Plain(_))
     }
 
     pub(super) fn sample(&self) -> Sample {
@@ -183,9 +211,12 @@ fn assemble(
         stored,
         conversion: Conversion { stored, big_endian: meta.big_endian, slope: None, rounding: Rounding::Nearest },
         carried: OmeMetadata::carried(attributes),
+        is_label: OmeMetadata::is_label(attributes),
         level: image.as_ref().map(|image| (image.level, image.multiscale().datasets.len())),
         zarr_format: meta.zarr_format,
         codecs: describe(&meta),
+        codec: meta.codec,
+        image_attributes: image.as_ref().map(|image| image.attributes.clone()),
         ome: image.map(|image| image.ome),
         store,
         layout,
@@ -229,9 +260,7 @@ fn read_ome(store: &dyn Store, attributes: &Map<String, Value>) -> Result<Option
 fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, level: usize) -> Result<Located> {
     let path = store.describe("");
     let Some(ome) = read_ome(store.as_ref(), &attributes)? else {
-        let hint = format!("name one of the images or arrays in it, such as {}", store.describe("0").display());
-        let what = "a zarr group that is not an OME-Zarr image".into();
-        return Err(Error::Unsupported { path, what, hint: Some(hint) });
+        return Err(groups::not_an_image(&path, &attributes));
     };
     let levels = &ome.multiscales[0].datasets;
     let Some(dataset) = levels.get(level) else {
@@ -337,7 +366,8 @@ fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {
     }
 }
 
-fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate::io::Outer, dims: &Dims) -> Layout {
+/// The layout of an array for a plan.
+pub(super) fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate::io::Outer, dims: &Dims) -> Layout {
     let chunk = dims.spatial(&meta.chunk, 1);
     let chunk = [0, 1, 2].map(|a| chunk[a].min(grid.shape[a]));
     let index = index::memory(meta);

@@ -104,15 +104,36 @@ pub fn grid(shape: [u64; 3], placed: [Placed; 3], unit: Unit) -> Grid {
 
 /// The outer axes and how many of each one chunk spans.
 pub fn outer(meta: &ArrayMeta, dims: &Dims, axes: &[OmeAxis], placed: &[Placed]) -> Outer {
-    let axis = |&d: &usize| Axis {
-        name: axes[d].name.clone(),
+    let mut taken = Vec::new();
+    let mut axis = |&d: &usize| Axis {
+        name: outer_name(&axes[d], &mut taken),
         len: meta.shape[d],
         step: placed[d].scale,
         start: placed[d].translation,
         unit: axes[d].unit.clone(),
     };
     Outer {
-        axes: dims.outer.iter().map(axis).collect(),
+        axes: dims.outer.iter().map(&mut axis).collect(),
         chunk: dims.outer.iter().map(|&d| meta.chunk[d].min(meta.shape[d])).collect(),
     }
+}
+
+/// `t` for time and `c` for channels, whatever the axis is called; a second one keeps its own name.
+fn outer_name(axis: &OmeAxis, taken: &mut Vec<&'static str>) -> String {
+    let kind = axis.kind.as_deref().filter(|kind| !kind.is_empty());
+    let is = |names: [&str; 2]| {
+        kind == Some(names[1]) || kind.is_none() && names.iter().any(|name| axis.name.eq_ignore_ascii_case(name))
+    };
+    let short = if is(["t", "time"]) {
+        "t"
+    } else if is(["c", "channel"]) {
+        "c"
+    } else {
+        return axis.name.clone();
+    };
+    if taken.contains(&short) {
+        return axis.name.clone();
+    }
+    taken.push(short);
+    short.into()
 }

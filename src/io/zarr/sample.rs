@@ -98,6 +98,22 @@ impl Sample {
     }
 }
 
+/// The NumPy type string of a type in Zarr v2 metadata, little-endian.
+pub fn v2_name(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::U8 => "|u1",
+        Dtype::I8 => "|i1",
+        Dtype::U16 => "<u2",
+        Dtype::I16 => "<i2",
+        Dtype::U32 => "<u4",
+        Dtype::I32 => "<i4",
+        Dtype::U64 => "<u8",
+        Dtype::I64 => "<i8",
+        Dtype::F32 => "<f4",
+        Dtype::F64 => "<f8",
+    }
+}
+
 /// The name of a type in Zarr v3 metadata.
 pub fn v3_name(dtype: Dtype) -> &'static str {
     match dtype {
@@ -177,6 +193,7 @@ mod tests {
         }
         for dtype in Dtype::ALL {
             assert_eq!(Sample::from_v3(v3_name(dtype)), Some(Sample::Plain(dtype)));
+            assert_eq!(Sample::from_v2(v2_name(dtype)), Some((Sample::Plain(dtype), false)));
         }
         assert_eq!(Sample::from_v3("complex64"), None);
     }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{
     shard::{Assembler, Yard},
     store::{DirStore, Store, StoreError},
-    target::{LEVEL_PATH, ZarrTarget},
+    target::ZarrTarget,
 };
 use crate::{
     block::BlockRef,
@@ -58,7 +58,7 @@ impl<T: Voxel> ZarrSink<T> {
         let (assembler, empty) = (target.assembler(), AtomicU64::new(0));
         let yard = Yard { store, folder: folder.to_path_buf() };
         let sink = ZarrSink { target, layout, yard, assembler, empty, voxel: PhantomData };
-        sink.write_document(&format!("{LEVEL_PATH}/zarr.json"), &sink.target.array_document(None))?;
+        sink.write_documents(&sink.target.array_documents(None))?;
         Ok(sink)
     }
 
@@ -70,6 +70,10 @@ impl<T: Voxel> ZarrSink<T> {
     /// Chunks left out so far because they are all fill.
     pub fn empty_chunks(&self) -> u64 {
         self.empty.load(Ordering::Relaxed)
+    }
+
+    fn write_documents(&self, documents: &[(String, Value)]) -> Result<()> {
+        documents.iter().try_for_each(|(key, document)| self.write_document(key, document))
     }
 
     fn write_document(&self, key: &str, document: &Value) -> Result<()> {
@@ -87,7 +91,7 @@ impl<T: Voxel> ZarrSink<T> {
     }
 
     fn chunk_error(&self, chunk: &str, stored_bytes: u64, what: impl ToString) -> Error {
-        let (path, chunk) = (self.yard.store.describe(LEVEL_PATH), chunk.to_string());
+        let (path, chunk) = (self.yard.store.describe(&self.target.level_path()), chunk.to_string());
         Error::Chunk { action: "write", path, chunk, stored_bytes, what: what.to_string() }
     }
 
@@ -101,7 +105,7 @@ impl<T: Voxel> ZarrSink<T> {
             indices[n] = rest % axis.len;
             rest /= axis.len;
         }
-        let mut key = format!("{LEVEL_PATH}/c");
+        let mut key = self.target.chunk_prefix();
         let outer_parts = self.target.outer_order().into_iter().map(|n| indices[n]);
         for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
             key = format!("{key}/{part}");
@@ -148,8 +152,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         let bytes = if is_fill {
             Vec::new()
         } else {
-            let encoded = self.target.codec.encode(raw, self.target.conversion.stored.bytes());
-            encoded.map_err(|what| self.chunk_error(&key, raw_bytes, what))?
+            self.target.encode(raw).map_err(|what| self.chunk_error(&key, raw_bytes, what))?
         };
         Ok(Encoded { bytes, crc32: 0, raw_bytes, nans })
     }
@@ -169,16 +172,17 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         Ok(stored_bytes)
     }
 
-    /// The array's metadata with the number of empty chunks, then the group's, then the disk.
+    /// The array's metadata with the number of empty chunks; after the last level the group's, then the disk.
     fn finish(&self) -> Result<()> {
         if let Some(assembler) = &self.assembler {
             assembler.finish(&self.yard)?;
         }
-        let array = self.target.array_document(Some(self.empty_chunks()));
-        self.write_document(&format!("{LEVEL_PATH}/zarr.json"), &array)?;
-        let group = self.target.group_document();
-        let group = group.map_err(|e| Error::io("write", self.yard.store.describe(""))(e.into()))?;
-        self.write_document("zarr.json", &group)?;
+        self.write_documents(&self.target.array_documents(Some(self.empty_chunks())))?;
+        if self.target.ends_image() {
+            let group = self.target.group_documents();
+            let group = group.map_err(|e| Error::io("write", self.yard.store.describe(""))(e.into()))?;
+            self.write_documents(&group)?;
+        }
         self.sync()
     }
 }

@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 
 mod dir;
 mod location;
+#[cfg(feature = "remote")]
+pub mod remote;
 
 pub use dir::{DirStore, part_path};
 pub use location::{Location, Url};
@@ -51,6 +53,9 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Keys are not collected.
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(&str, u64) -> ControlFlow<()>) -> Result<(), StoreError>;
 
+    /// Removes every key below `prefix` (all of them for an empty one).
+    fn clear(&self, prefix: &str) -> Result<(), StoreError>;
+
     /// Waits until all that was put will outlive the machine.
     fn sync(&self) -> Result<(), StoreError>;
 
@@ -81,6 +86,8 @@ pub struct StoreMemory {
     pub resident_bytes: u64,
     /// For each request that runs, beyond the bytes that are got or put.
     pub request_bytes: u64,
+    /// For uploads of files, all together.
+    pub upload_bytes: u64,
 }
 
 /// Which bytes of a key.
@@ -129,6 +136,10 @@ pub enum StoreError {
     #[error("{0}")]
     Unsupported(String),
 
+    /// A server could not be brought to answer well.
+    #[error("{what}{}", attempts_name(*.attempts, *.seconds))]
+    Remote { what: String, attempts: u32, seconds: f64 },
+
     #[error(transparent)]
     Io(#[from] io::Error),
 
@@ -142,6 +153,10 @@ fn part_name(part: Part) -> String {
         Part::Range { offset, len } => format!("{len} bytes at {offset}"),
         Part::Suffix(len) => format!("the last {len} bytes"),
     }
+}
+
+fn attempts_name(attempts: u32, seconds: f64) -> String {
+    if attempts < 2 { String::new() } else { format!(", {attempts} attempts in {seconds:.1} s") }
 }
 
 impl StoreError {
@@ -164,10 +179,14 @@ impl StoreError {
 ///
 /// # Errors
 ///
-/// [`Error::Unsupported`] for a URL where the feature `remote` is not built in.
+/// [`Error::Unsupported`] for a URL where the feature `remote` is not built in, [`Error::Io`] where the environment has no
+/// account for it.
 pub fn connect(location: &Location) -> Result<Arc<dyn Store>> {
     match location {
         Location::Folder(path) => Ok(Arc::new(DirStore::new(path))),
+        #[cfg(feature = "remote")]
+        Location::Url(url) => Ok(Arc::new(remote::connect(url).map_err(|e| e.at("connect to", url.to_string()))?)),
+        #[cfg(not(feature = "remote"))]
         Location::Url(url) => Err(Error::Unsupported {
             path: url.to_string().into(),
             what: "this build reads and writes local files only".into(),
@@ -201,4 +220,4 @@ fn reserve(bytes: u64) -> Result<Vec<u8>, StoreError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

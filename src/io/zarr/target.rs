@@ -4,29 +4,48 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::{encode::Codec, sample::v3_name, shard::Assembler, store::StoreMemory};
+use super::{encode::Codec, meta::ArrayMeta, open, place::Dims, sample::v3_name, shard::Assembler, store::StoreMemory};
 use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
         Access, Axis, Layout, Outer,
         convert::Conversion,
-        ome::{Carried, Dataset, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Transformation},
+        ome::{
+            Carried, Dataset, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, OmeVersion,
+            Transformation,
+        },
     },
 };
+
+mod v2;
 
 /// Early chunks of shards wait in memory up to four chunks, and up to this.
 const EARLY_BYTES: u64 = 16 << 20;
 
-/// The path of the only level that is written here.
-pub const LEVEL_PATH: &str = "0";
+/// The levels of an image, and which of them a sink writes.
+#[derive(Clone, Debug, Default)]
+pub struct Levels {
+    /// Grids of the levels below the finest, finest first.
+    pub coarser: Vec<Grid>,
+    /// How they are made from the level above, for the metadata.
+    pub method: Option<&'static str>,
+    /// Whether their voxels stand at the centre of those that they span, and not on the first.
+    pub centred: bool,
+    /// The level that a sink of this target writes; 0 is the finest. The last one also writes the group's metadata.
+    pub current: usize,
+    /// The levels are to be added to a group that is there: its metadata are not written here.
+    pub detached: bool,
+}
 
-/// One image to be written as OME-Zarr 0.5.
+/// One image to be written as OME-Zarr, or one level of it.
 ///
 /// Scale and translation of the metadata are the lengths of the affine's columns and its last column; the signed
 /// diagonal where the affine has no direction of its own and no NIfTI attribute is given.
 #[derive(Clone, Debug)]
 pub struct ZarrTarget {
+    pub version: OmeVersion,
+    /// Of the finest level.
     pub grid: Grid,
     /// Slowest first. At most one is time (`t`), and one another.
     pub outer: Vec<Axis>,
@@ -36,16 +55,40 @@ pub struct ZarrTarget {
     pub conversion: Conversion,
     /// Chunk, or inner chunk of a shard, in voxels (z, y, x); clipped to the grid.
     pub chunk: [u64; 3],
-    /// A multiple of `chunk`; clipped to what the grid needs.
+    /// A multiple of `chunk`; clipped to what the grid needs. Version 0.4 has none.
     pub shard: Option<[u64; 3]>,
     pub codec: Codec,
     pub name: String,
     pub carried: Carried,
     /// The affine and its codes, for a grid in RAS+ millimetres.
     pub nifti: Option<NiftiAttribute>,
+    pub levels: Levels,
 }
 
 impl ZarrTarget {
+    /// The same image, for a sink that writes level `level`.
+    pub fn at_level(&self, level: usize) -> ZarrTarget {
+        ZarrTarget { levels: Levels { current: level, ..self.levels.clone() }, ..self.clone() }
+    }
+
+    /// The grid of the level that is written.
+    pub fn level_grid(&self) -> &Grid {
+        match self.levels.current {
+            0 => &self.grid,
+            n => &self.levels.coarser[n - 1],
+        }
+    }
+
+    /// The path of the array that is written.
+    pub fn level_path(&self) -> String {
+        self.levels.current.to_string()
+    }
+
+    /// Whether the group's metadata are written at the end.
+    pub(super) fn ends_image(&self) -> bool {
+        !self.levels.detached && self.levels.current == self.levels.coarser.len()
+    }
+
     /// What the sink's layout will be: colour components are a last outer axis `c`. Nothing is created.
     ///
     /// # Errors
@@ -54,7 +97,7 @@ impl ZarrTarget {
     pub fn layout(&self, path: &Path) -> Result<Layout> {
         let target = self.normalised(path)?;
         Ok(Layout {
-            grid: target.grid.clone(),
+            grid: target.level_grid().clone(),
             outer: Outer::separate(target.outer.clone()),
             components: 1,
             stored: target.conversion.stored,
@@ -67,15 +110,42 @@ impl ZarrTarget {
         })
     }
 
+    /// The image as it stands in storage: colour components are an axis, and outer axes stand in their stored order.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ZarrTarget::layout`].
+    pub fn stored_form(&self, path: &Path) -> Result<ZarrTarget> {
+        let mut target = self.normalised(path)?;
+        target.outer = target.outer_order().into_iter().map(|n| target.outer[n].clone()).collect();
+        Ok(target)
+    }
+
+    /// The layout that the level will have when it is read back. Nothing is read.
+    pub fn reading_layout(&self, path: &Path) -> Result<Layout> {
+        let target = self.stored_form(path)?;
+        let document = target.array_documents(None).pop().and_then(|(_, document)| document.as_object().cloned());
+        let document = document.unwrap_or_default();
+        let meta = match self.version {
+            OmeVersion::V04 => ArrayMeta::from_v2(path, &document)?,
+            OmeVersion::V05 => ArrayMeta::from_v3(path, &document)?,
+        };
+        let outer = target.outer.len();
+        let dims = Dims { space: [Some(outer), Some(outer + 1), Some(outer + 2)], outer: (0..outer).collect() };
+        Ok(open::layout(&meta, target.level_grid().clone(), Outer::separate(target.outer.clone()), &dims))
+    }
+
     /// Adds to `layout` what the store that the target goes to takes.
     pub fn add_memory(&self, memory: StoreMemory, layout: &mut Layout) {
         layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
-        layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes);
+        let uploads = if self.shard.is_some() { memory.upload_bytes } else { 0 };
+        layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes).saturating_add(uploads);
     }
 
     /// What gathers inner chunks into shards, where there are shards.
     pub(super) fn assembler(&self) -> Option<Assembler> {
-        let counts: [u64; 3] = std::array::from_fn(|a| self.grid.shape[a].div_ceil(self.chunk[a]));
+        let shape = self.level_grid().shape;
+        let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(self.chunk[a]));
         self.shard.map(|shard| {
             let per_shard = std::array::from_fn(|a| shard[a] / self.chunk[a]);
             Assembler::new(per_shard, counts, self.chunk_bytes().saturating_mul(4).min(EARLY_BYTES))
@@ -89,7 +159,7 @@ impl ZarrTarget {
         target.components = 1;
         target.conversion.big_endian = false;
         self.codec.check().map_err(Error::usage)?;
-        let shape = self.grid.shape;
+        let shape = self.level_grid().shape;
         if shape.contains(&0) || !self.grid.index_to_world.is_finite() {
             return Err(Error::usage(format!("a grid of shape {shape:?} cannot be written")));
         }
@@ -99,6 +169,12 @@ impl ZarrTarget {
         target.chunk = std::array::from_fn(|a| self.chunk[a].min(shape[a]));
         if target.chunk_bytes() >= 1 << 31 {
             return Err(Error::usage(format!("chunk {:?} has 2 GiB or more", self.chunk)));
+        }
+        if let (Some(shard), OmeVersion::V04) = (self.shard, self.version) {
+            return Err(Error::usage_hint(
+                format!("shards of {shard:?} (z, y, x) are asked for, and OME-Zarr 0.4 has none"),
+                "leave out --shard or use --shard none; or write --ome 0.5",
+            ));
         }
         if let Some(shard) = self.shard {
             if (0..3).any(|a| shard[a] == 0 || !shard[a].is_multiple_of(self.chunk[a])) {
@@ -122,19 +198,55 @@ impl ZarrTarget {
         order
     }
 
-    /// `zarr.json` of the array. `empty_chunks` is known at the end.
-    pub(super) fn array_document(&self, empty_chunks: Option<u64>) -> Value {
+    /// An extent per dimension of the array: of the outer axes, then along z, y, x.
+    fn along(&self, outer: &dyn Fn(&Axis) -> u64, space: [u64; 3]) -> Vec<u64> {
+        self.outer_order().iter().map(|&n| outer(&self.outer[n])).chain(space).collect()
+    }
+
+    /// What stands before a chunk's coordinates in its key.
+    pub(super) fn chunk_prefix(&self) -> String {
+        match self.version {
+            OmeVersion::V04 => self.level_path(),
+            OmeVersion::V05 => format!("{}/c", self.level_path()),
+        }
+    }
+
+    /// One chunk's samples, compressed; the same bytes for the same input, always.
+    pub(super) fn encode(&self, raw: Vec<u8>) -> Result<Vec<u8>, String> {
+        match self.version {
+            OmeVersion::V04 => self.codec.encode_v2(raw, self.conversion.stored.bytes()),
+            OmeVersion::V05 => self.codec.encode(raw, self.conversion.stored.bytes()),
+        }
+    }
+
+    /// The documents of the array by their keys, the one that makes it an array last. `empty_chunks` is known at the end.
+    pub(super) fn array_documents(&self, empty_chunks: Option<u64>) -> Vec<(String, Value)> {
+        match self.version {
+            OmeVersion::V04 => self.array_documents_v2(empty_chunks),
+            OmeVersion::V05 => {
+                vec![(format!("{}/zarr.json", self.level_path()), self.array_document(empty_chunks))]
+            }
+        }
+    }
+
+    /// The documents of the group by their keys, the one that makes it a group last.
+    pub(super) fn group_documents(&self) -> Result<Vec<(String, Value)>, serde_json::Error> {
+        match self.version {
+            OmeVersion::V04 => self.group_documents_v2(),
+            OmeVersion::V05 => Ok(vec![("zarr.json".into(), self.group_document()?)]),
+        }
+    }
+
+    /// `zarr.json` of the array.
+    fn array_document(&self, empty_chunks: Option<u64>) -> Value {
         let stored = self.conversion.stored;
         let order = self.outer_order();
-        let along = |outer: &dyn Fn(&Axis) -> u64, space: [u64; 3]| -> Vec<u64> {
-            order.iter().map(|&n| outer(&self.outer[n])).chain(space).collect()
-        };
         let object = self.shard.unwrap_or(self.chunk);
         let mut codecs = vec![json!({"name": "bytes", "configuration": {"endian": "little"}})];
         codecs.extend(self.codec.metadata(stored.bytes()));
         if self.shard.is_some() {
             codecs = vec![json!({"name": "sharding_indexed", "configuration": {
-                "chunk_shape": along(&|_| 1, self.chunk),
+                "chunk_shape": self.along(&|_| 1, self.chunk),
                 "codecs": codecs,
                 "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
                 "index_location": "end"}})];
@@ -145,9 +257,9 @@ impl ZarrTarget {
         json!({
             "zarr_format": 3,
             "node_type": "array",
-            "shape": along(&|axis| axis.len, self.grid.shape),
+            "shape": self.along(&|axis| axis.len, self.level_grid().shape),
             "data_type": v3_name(stored),
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": along(&|_| 1, object)}},
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": self.along(&|_| 1, object)}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
             "fill_value": fill,
             "codecs": codecs,
@@ -161,22 +273,28 @@ impl ZarrTarget {
     }
 
     /// `zarr.json` of the group: the image in NGFF 0.5, what is carried, and our own attribute.
-    pub(super) fn group_document(&self) -> Result<Value, serde_json::Error> {
+    fn group_document(&self) -> Result<Value, serde_json::Error> {
         let order = self.outer_order();
         let ome = OmeMetadata {
-            version: Some("0.5".into()),
+            version: Some(OmeVersion::V05.name().into()),
             multiscales: vec![self.multiscale(&order)],
             other: self.carried.ome.clone(),
         };
         let mut attributes = Map::new();
         attributes.insert("ome".into(), serde_json::to_value(ome)?);
+        self.add_attributes(&mut attributes)?;
+        Ok(json!({"zarr_format": 3, "node_type": "group", "attributes": attributes}))
+    }
+
+    /// Our own attribute, and those of others that are carried.
+    fn add_attributes(&self, attributes: &mut Map<String, Value>) -> Result<(), serde_json::Error> {
         if let Some(nifti) = &self.nifti {
             attributes.insert(OWN_ATTRIBUTE.into(), json!({"nifti": serde_json::to_value(nifti)?}));
         }
         for (key, value) in &self.carried.attributes {
             attributes.entry(key.clone()).or_insert_with(|| value.clone());
         }
-        Ok(json!({"zarr_format": 3, "node_type": "group", "attributes": attributes}))
+        Ok(())
     }
 
     fn multiscale(&self, order: &[usize]) -> Multiscale {
@@ -189,21 +307,35 @@ impl ZarrTarget {
             unit: unit.clone(),
             ..OmeAxis::default()
         }));
-        let [x, y, z] = self.grid.origin();
-        // A step of 0 is what NIfTI headers say where there is none; a scale must not be 0.
-        let step = |axis: &Axis| if axis.step == 0.0 { 1.0 } else { axis.step };
-        let scale = order.iter().map(outer).map(step).chain(self.spatial_scale());
-        let translation = order.iter().map(outer).map(|axis| axis.start).chain([z, y, x]);
-        let transformations =
-            vec![Transformation::scale(scale.collect()), Transformation::translation(translation.collect())];
-        let dataset = Dataset { path: LEVEL_PATH.into(), transformations, ..Dataset::default() };
-        Multiscale { name: Some(self.name.clone()), axes, datasets: vec![dataset], ..Multiscale::default() }
+        let grids = std::iter::once(&self.grid).chain(&self.levels.coarser).enumerate();
+        let datasets = grids.map(|(level, grid)| self.dataset(level, grid, order)).collect();
+        let mut other = Map::new();
+        if let Some(method) = self.levels.method.filter(|_| !self.levels.coarser.is_empty()) {
+            other.insert("type".into(), json!(method));
+        }
+        Multiscale { name: Some(self.name.clone()), axes, datasets, other, ..Multiscale::default() }
     }
 
-    fn spatial_scale(&self) -> [f64; 3] {
-        let m = &self.grid.index_to_world.m;
+    fn dataset(&self, level: usize, grid: &Grid, order: &[usize]) -> Dataset {
+        let outer = |n: &usize| &self.outer[*n];
+        // Levels lie over each other in the space of the axes, whatever direction these have in the world.
+        let (finest, own) = (self.spatial_scale(&self.grid), self.spatial_scale(grid));
+        let [x, y, z] = self.grid.origin();
+        let shift = |a: usize| if self.levels.centred { (own[a] - finest[a]) / 2.0 } else { 0.0 };
+        let origin = [z + shift(0), y + shift(1), x + shift(2)];
+        // A step of 0 is what NIfTI headers say where there is none; a scale must not be 0.
+        let step = |axis: &Axis| if axis.step == 0.0 { 1.0 } else { axis.step };
+        let scale = order.iter().map(outer).map(step).chain(own);
+        let translation = order.iter().map(outer).map(|axis| axis.start).chain(origin);
+        let transformations =
+            vec![Transformation::scale(scale.collect()), Transformation::translation(translation.collect())];
+        Dataset { path: level.to_string(), transformations, ..Dataset::default() }
+    }
+
+    fn spatial_scale(&self, grid: &Grid) -> [f64; 3] {
+        let m = &grid.index_to_world.m;
         let diagonal = (0..3).all(|r| (0..3).all(|c| r + c == 2 || m[r][c] == 0.0));
-        let spacing = self.grid.spacing();
+        let spacing = grid.spacing();
         if diagonal && self.nifti.is_none() {
             return std::array::from_fn(|a| spacing[a].copysign(m[2 - a][a]));
         }
@@ -224,7 +356,7 @@ fn outer_axis(axis: &Axis) -> OmeAxis {
     OmeAxis { name: axis.name.clone(), kind, unit: axis.unit.clone(), ..OmeAxis::default() }
 }
 
-/// The outer axes with the components as the innermost; NGFF 0.5 allows one time and one other axis.
+/// The outer axes with the components as the innermost; NGFF 0.4 and 0.5 allow one time and one other axis.
 fn outer_axes(path: &Path, outer: &[Axis], components: usize) -> Result<Vec<Axis>> {
     let refuse =
         |what: String, hint: &str| Err(Error::Unsupported { path: path.to_path_buf(), what, hint: Some(hint.into()) });

@@ -4,10 +4,14 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{brief, unsupported};
+use super::{brief, filters, unsupported};
 use crate::{
     error::{Error, Result},
-    io::zarr::codec::ByteCodec,
+    io::zarr::{
+        codec::ByteCodec,
+        filter::{Filter, Format},
+        sample::Sample,
+    },
 };
 
 /// A codec list of v3 in one form: transposes, then `bytes` or sharding, then compressors.
@@ -21,15 +25,27 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    pub fn parse(path: &Path, list: &Value, dims: usize, may_shard: bool) -> Result<Pipeline> {
+    /// `sample` is what is encoded; `None` for the index of a shard, which has no filters.
+    pub fn parse(path: &Path, list: &Value, dims: usize, may_shard: bool, sample: Option<Sample>) -> Result<Pipeline> {
         let Some(list) = list.as_array().filter(|list| list.len() <= 32) else {
             return Err(Error::malformed(path, "codecs", brief(list), "a list of at most 32 codecs"));
         };
         let mut stored_order: Vec<usize> = (0..dims).collect();
         let mut steps = list.iter().peekable();
-        while let Some(step) = steps.next_if(|step| name(step) == Some("transpose")) {
-            let order = transpose_order(path, step, dims)?;
-            stored_order = order.into_iter().map(|d| stored_order[d]).collect();
+        let mut samples = sample.and_then(filters::plain).map(|dtype| Format { dtype, big_endian: false });
+        let mut filtered: Vec<ByteCodec> = Vec::new();
+        while let Some(step) = steps.next_if(|step| is_of_arrays(step)) {
+            let configuration = step.get("configuration").unwrap_or(&Value::Null);
+            match filters::of_samples(path, name(step).unwrap_or_default(), configuration, samples)? {
+                Some((filter, encoded)) => {
+                    samples = Some(encoded);
+                    filtered.push(ByteCodec::Filter(filter));
+                }
+                None => {
+                    let order = transpose_order(path, step, dims)?;
+                    stored_order = order.into_iter().map(|d| stored_order[d]).collect();
+                }
+            }
         }
         let (big_endian, sharding) = match steps.next() {
             Some(step) if matches!(name(step), Some("bytes" | "endian")) => (endian(path, step)?, None),
@@ -43,14 +59,40 @@ impl Pipeline {
             Some(step) => return Err(unsupported(path, format!("codec {} is not supported", brief(step)))),
             None => return Err(Error::malformed(path, "codecs", "without 'bytes'", "an array to bytes codec")),
         };
+        if !filtered.is_empty() {
+            refuse_mixed(path, &filtered, &stored_order, big_endian, sharding.is_some())?;
+        }
         let bytes = steps
             .map(|step| byte_codec(path, step, "name", step.get("configuration").unwrap_or(&Value::Null)))
             .collect::<Result<Vec<_>>>()?;
         if sharding.is_some() && !bytes.is_empty() {
             return Err(unsupported(path, "a compressed shard is not supported"));
         }
+        let bytes = filtered.into_iter().chain(bytes).collect();
         Ok(Pipeline { stored_order, big_endian, bytes, sharding })
     }
+}
+
+/// Codecs from arrays to arrays.
+fn is_of_arrays(step: &Value) -> bool {
+    name(step).is_some_and(|name| name == "transpose" || filters::is_of_samples(name))
+}
+
+/// Filters of v3 are undone on little-endian samples below any sharding, and differences in C order only.
+fn refuse_mixed(path: &Path, filtered: &[ByteCodec], order: &[usize], big_endian: bool, sharded: bool) -> Result<()> {
+    let transposed = order.iter().enumerate().any(|(i, &d)| i != d);
+    let big = |format: &Format| format.big_endian;
+    let refused = |codec: &ByteCodec| match codec {
+        ByteCodec::Filter(Filter::Delta { encoded, .. }) => transposed || big(encoded),
+        ByteCodec::Filter(Filter::FixedScaleOffset { encoded, .. }) => big(encoded),
+        _ => false,
+    };
+    if big_endian || sharded || filtered.iter().any(refused) {
+        let names: Vec<String> = filtered.iter().map(ByteCodec::name).collect();
+        let what = format!("filter {} with big-endian samples, a transpose or sharding after it", names.join(", "));
+        return Err(unsupported(path, format!("{what} is not supported")));
+    }
+    Ok(())
 }
 
 /// The name of an extension point: a string, or the member `name` of an object.
@@ -74,8 +116,10 @@ pub fn byte_codec(path: &Path, step: &Value, name_key: &str, configuration: &Val
         "lz4" => ByteCodec::Lz4,
         // numcodecs' own crc32c may stand in front of the data; the codec of the specification never does.
         "crc32c" if configuration.get("location").is_none_or(|at| at == "end") => ByteCodec::Crc32c,
+        "shuffle" => return filters::shuffle(path, configuration),
         _ => {
-            let hint = "supported are blosc, zstd, gzip, zlib, bz2, lz4 and crc32c; store it anew with one of these";
+            let hint = "supported are blosc, zstd, gzip, zlib, bz2, lz4, crc32c and the filters delta, \
+                        fixedscaleoffset and shuffle; store it anew with these";
             return Err(Error::Unsupported {
                 path: path.to_path_buf(),
                 what: format!("codec {} is not supported", brief(step)),

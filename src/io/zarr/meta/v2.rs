@@ -4,10 +4,10 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ArrayMeta, KeyEncoding, brief, codecs, extents, unsupported};
+use super::{ArrayMeta, KeyEncoding, brief, codecs, extents, filters};
 use crate::{
     error::{Error, Result},
-    io::zarr::{codec::Chain, sample::Sample},
+    io::zarr::{codec::Chain, filter::Format, sample::Sample},
 };
 
 pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
@@ -27,13 +27,14 @@ pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
         _ => return Err(Error::malformed(path, "order", brief(get("order")), "\"C\" or \"F\"")),
     };
     let filters = get("filters").as_array().map_or(&[][..], Vec::as_slice);
-    if let Some(filter) = filters.first() {
-        return Err(unsupported(path, format!("filter {} is not supported", brief(filter))));
-    }
+    let array = filters::plain(sample).map(|dtype| Format { dtype, big_endian: big_endian && dtype.bytes() > 1 });
+    let mut chain = filters::parse_v2(path, filters, array)?;
     let compressor = get("compressor");
-    let chain =
-        if compressor.is_null() { vec![] } else { vec![codecs::byte_codec(path, compressor, "id", compressor)?] };
+    if !compressor.is_null() {
+        chain.push(codecs::byte_codec(path, compressor, "id", compressor)?);
+    }
     Ok(ArrayMeta {
+        codec: None,
         zarr_format: 2,
         object: chunk.clone(),
         shard: None,

@@ -27,15 +27,16 @@ pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
     let sample = Sample::from_v3(name)
         .ok_or_else(|| unsupported(path, format!("samples of type {} are not supported", brief(get("data_type")))))?;
     let object = object_shape(path, get("chunk_grid"))?;
-    let pipeline = codecs::Pipeline::parse(path, get("codecs"), shape.len(), true)?;
+    let pipeline = codecs::Pipeline::parse(path, get("codecs"), shape.len(), true, Some(sample))?;
     let (chunk, shard, pipeline) = match pipeline.sharding {
-        Some(sharding) => sharded(path, &sharding, shape.len(), pipeline.stored_order)?,
+        Some(sharding) => sharded(path, &sharding, sample, pipeline.stored_order)?,
         None => (object.clone(), None, pipeline),
     };
     let fill = sample
         .fill_bytes(get("fill_value"), pipeline.big_endian)
         .ok_or_else(|| Error::malformed(path, "fill_value", brief(get("fill_value")), format!("a value of {name}")))?;
     Ok(ArrayMeta {
+        codec: None,
         zarr_format: 3,
         shape,
         object,
@@ -84,13 +85,15 @@ fn object_shape(path: &Path, grid: &Value) -> Result<Vec<u64>> {
 
 type Sharded = (Vec<u64>, Option<ShardIndexMeta>, codecs::Pipeline);
 
-fn sharded(path: &Path, sharding: &Map<String, Value>, dims: usize, outer_order: Vec<usize>) -> Result<Sharded> {
+fn sharded(path: &Path, sharding: &Map<String, Value>, sample: Sample, outer_order: Vec<usize>) -> Result<Sharded> {
+    let dims = outer_order.len();
     if outer_order.iter().enumerate().any(|(i, &d)| i != d) {
         return Err(unsupported(path, "a transpose before sharding is not supported"));
     }
     let chunk = extents(path, sharding, "chunk_shape")?;
-    let inner = codecs::Pipeline::parse(path, sharding.get("codecs").unwrap_or(&Value::Null), dims, false)?;
-    let index = codecs::Pipeline::parse(path, sharding.get("index_codecs").unwrap_or(&Value::Null), dims, false)?;
+    let list = |key: &str| sharding.get(key).unwrap_or(&Value::Null);
+    let inner = codecs::Pipeline::parse(path, list("codecs"), dims, false, Some(sample))?;
+    let index = codecs::Pipeline::parse(path, list("index_codecs"), dims, false, None)?;
     let crc32c = match index.bytes.as_slice() {
         [] => false,
         [crate::io::zarr::codec::ByteCodec::Crc32c] => true,

@@ -118,6 +118,14 @@ impl Store for DirStore {
         })
     }
 
+    fn clear(&self, prefix: &str) -> Result<(), StoreError> {
+        let top = if prefix.is_empty() { self.root.clone() } else { self.path_of(prefix)? };
+        match fs::remove_dir_all(top) {
+            Err(e) if !is_absent(&e) => Err(e.into()),
+            _ => Ok(()),
+        }
+    }
+
     fn sync(&self) -> Result<(), StoreError> {
         walk(&self.root, &mut |path, _| {
             let synced = File::open(path).and_then(|file| file.sync_all());

@@ -1,0 +1,114 @@
+//! `reslice pyramid`.
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use clap::Args;
+
+use super::{
+    answer,
+    args::RunArgs,
+    messages,
+    parse::{DryRun, LevelsArg},
+    progress::Display,
+    resample::budget,
+    tell,
+};
+use crate::{
+    error::{Error, Result},
+    job::{Event, InPlace, InPlaceRequest, InPlaceSummary},
+    resample::Reduction,
+    sys,
+};
+
+#[derive(Debug, Args)]
+pub struct PyramidArgs {
+    /// OME-Zarr image
+    pub store: PathBuf,
+    /// How many levels to add; default: until the longest side fits one chunk
+    #[arg(long, value_name = "N")]
+    pub levels: Option<LevelsArg>,
+    /// How they are made: mean, mode (labels), gaussian or stride; default: mode for label images, else mean
+    #[arg(long, value_name = "METHOD")]
+    pub method: Option<Reduction>,
+    /// Replace the levels that the image has below its finest
+    #[arg(long)]
+    pub overwrite: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+pub fn run(args: &PyramidArgs) -> Result<ExitCode> {
+    let (memory_bytes, threads) = budget(&args.run);
+    let image = InPlace::resolve(InPlaceRequest {
+        store: args.store.clone(),
+        levels: args.levels.and_then(|levels| levels.0),
+        method: args.method,
+        overwrite: args.overwrite,
+        memory_bytes,
+        threads,
+    })?;
+    if !args.run.quiet {
+        image.summary.warnings.iter().for_each(|warning| messages::warning(warning));
+    }
+    match args.run.dry_run {
+        Some(DryRun::Text) => answer::line(&plan(&image.summary))?,
+        Some(DryRun::Json) => answer::json(&image.summary)?,
+        None => execute(image, args)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn execute(image: InPlace, args: &PyramidArgs) -> Result<()> {
+    let mut display = Display::new(args.run.progress, args.run.quiet);
+    let outcome = image.run(sys::stop_flag(), |event| {
+        if let Event::Progress { kind, progress, .. } = event {
+            display.update(kind, progress);
+        }
+    });
+    display.finish();
+    let summary = outcome?;
+    if let Some(path) = &args.run.summary {
+        fs::write(path, answer::to_json(&summary)?).map_err(Error::io("write", path))?;
+    }
+    if !args.run.quiet {
+        messages::note(&told(&summary));
+    }
+    Ok(())
+}
+
+fn levels(summary: &InPlaceSummary) -> Vec<String> {
+    let times = |numbers: [String; 3]| numbers.join("x");
+    let line = |level: &crate::job::LevelSummary| {
+        let spacing = times(level.spacing.map(tell::number));
+        format!("level {:<4} {} voxels of {spacing}", level.path, times(level.shape.map(|n| n.to_string())))
+    };
+    summary.levels.iter().map(line).collect()
+}
+
+fn plan(summary: &InPlaceSummary) -> String {
+    let mut lines =
+        vec![format!("store   {}, {} levels by {}", summary.store, summary.levels.len(), summary.method.name())];
+    lines.extend(levels(summary));
+    lines.extend(summary.passes.iter().map(|pass| tell::pass(pass, summary.threads)));
+    let projected = summary.passes.iter().map(|pass| pass.projected_bytes).max().unwrap_or(0);
+    lines.push(format!("memory  {} projected of {}", tell::bytes(projected), tell::bytes(summary.memory_bytes)));
+    lines.join("\n")
+}
+
+fn told(summary: &InPlaceSummary) -> String {
+    if summary.levels.is_empty() {
+        return format!("{}: its longest side fits one chunk, no levels were added", summary.store);
+    }
+    let done = || summary.passes.iter().filter_map(|pass| pass.done);
+    let mut lines = levels(summary);
+    lines.push(format!(
+        "{}: {} levels in {:.2} s, {} written, peak memory {} of {}",
+        summary.store,
+        summary.levels.len(),
+        done().map(|done| done.seconds).sum::<f64>(),
+        tell::bytes(done().map(|done| done.bytes_written).sum()),
+        tell::bytes(summary.peak_bytes),
+        tell::bytes(summary.memory_bytes)
+    ));
+    lines.join("\n")
+}

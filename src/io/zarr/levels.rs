@@ -1,0 +1,182 @@
+//! What changes in an image's metadata when levels are added to it, and how its finest level is compressed.
+//!
+//! Documents come and go as JSON; nothing but what concerns the levels is changed.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::Codec;
+use crate::{
+    error::{Error, Result},
+    io::ome::{Multiscale, Placed, Transformation, level_placement},
+};
+
+/// One level below the finest, as the metadata tell it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AddedLevel {
+    pub path: String,
+    /// Voxels of the finest level that one voxel spans, per dimension of the array.
+    pub factors: Vec<u64>,
+}
+
+/// The attributes of an image's group with `levels` below its finest, in place of those that it had.
+///
+/// `centred`: voxels stand at the centre of those that they span. Scale and translation are those of the finest level's own
+/// transformations, so that what the image states for all its levels still holds.
+///
+/// # Errors
+/// [`Error::Malformed`] where the attributes describe no image.
+pub fn with_levels(
+    path: &Path,
+    attributes: &Map<String, Value>,
+    levels: &[AddedLevel],
+    method: Option<&str>,
+    centred: bool,
+) -> Result<Map<String, Value>> {
+    let mut attributes = attributes.clone();
+    let multiscales = match attributes.get_mut("ome").and_then(|ome| ome.get_mut("multiscales")) {
+        Some(_) => attributes.get_mut("ome").and_then(|ome| ome.get_mut("multiscales")),
+        None => attributes.get_mut("multiscales"),
+    };
+    let malformed = |what: String| Error::malformed(path, "multiscales", what, "NGFF 0.4 or 0.5 metadata");
+    let image = multiscales.and_then(|images| images.get_mut(0)).ok_or_else(|| malformed("none".into()))?;
+    let parsed: Multiscale = serde_json::from_value(image.clone()).map_err(|e| malformed(e.to_string()))?;
+    let dims = parsed.axes.len();
+    let own = Multiscale { transformations: Vec::new(), ..parsed };
+    let finest = level_placement(&own, 0, dims).map_err(malformed)?;
+    let datasets = image.get_mut("datasets").and_then(Value::as_array_mut);
+    let datasets = datasets.ok_or_else(|| malformed("no datasets".into()))?;
+    datasets.truncate(1);
+    datasets.extend(levels.iter().map(|level| dataset(level, &finest, centred)));
+    if let (Some(method), Some(image)) = (method, image.as_object_mut()) {
+        image.insert("type".into(), json!(method));
+        // It described how the former levels were made.
+        image.remove("metadata");
+    }
+    Ok(attributes)
+}
+
+fn dataset(level: &AddedLevel, finest: &[Placed], centred: bool) -> Value {
+    let scale = |(p, &factor): (&Placed, &u64)| p.scale * factor as f64;
+    let translation = |(p, &factor): (&Placed, &u64)| {
+        let shift = if centred { (factor - 1) as f64 / 2.0 } else { 0.0 };
+        p.translation + p.scale * shift
+    };
+    let along = |value: &dyn Fn((&Placed, &u64)) -> f64| finest.iter().zip(&level.factors).map(value).collect();
+    json!({
+        "path": level.path,
+        "coordinateTransformations": [
+            Transformation::scale(along(&scale)), Transformation::translation(along(&translation))],
+    })
+}
+
+/// Consolidated metadata of Zarr v2 without the documents of the `former` levels and with those `added`, by their keys.
+pub fn reconsolidate(document: &mut Value, former: &[String], added: Vec<(String, Value)>) {
+    let Some(copies) = document.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    copies.retain(|key, _| !former.iter().any(|path| key.strip_prefix(path).is_some_and(|rest| rest.starts_with('/'))));
+    copies.extend(added);
+}
+
+/// The path of level `n` beside the finest level's: its last digit counts, where that is 0.
+pub fn level_path(finest: &str, n: usize) -> String {
+    match finest.strip_suffix('0') {
+        Some(stem) if !stem.ends_with(|c: char| c.is_ascii_digit()) => format!("{stem}{n}"),
+        _ => format!("{finest}-level{n}"),
+    }
+}
+
+/// How the chunks of an array are compressed, out of its metadata; `None` where we do not write with that compressor.
+pub fn codec_of(document: &Map<String, Value>) -> Option<Codec> {
+    if document.get("zarr_format").and_then(Value::as_u64) == Some(2) {
+        let compressor = document.get("compressor")?;
+        return if compressor.is_null() { Some(Codec::None) } else { codec(compressor.get("id")?, compressor) };
+    }
+    let codecs = document.get("codecs")?.as_array()?;
+    let sharding = codecs.iter().find(|codec| codec.get("name") == Some(&json!("sharding_indexed")));
+    let codecs = match sharding {
+        Some(sharding) => sharding.get("configuration")?.get("codecs")?.as_array()?,
+        None => codecs,
+    };
+    let structural = ["bytes", "transpose", "crc32c"].map(Value::from);
+    let mut compressors =
+        codecs.iter().filter(|codec| codec.get("name").is_some_and(|name| !structural.contains(name)));
+    let Some(first) = compressors.next() else { return Some(Codec::None) };
+    let none = Value::Null;
+    codec(first.get("name")?, first.get("configuration").unwrap_or(&none)).filter(|_| compressors.next().is_none())
+}
+
+fn codec(name: &Value, options: &Value) -> Option<Codec> {
+    let level = |key: &str| options.get(key).and_then(Value::as_i64);
+    let small = |level: i64| u8::try_from(level).ok();
+    let codec = match (name.as_str()?, options.get("cname").and_then(Value::as_str)) {
+        // Level 0 is the library's own default.
+        ("zstd" | "numcodecs.zstd", _) => {
+            Codec::Zstd(i32::try_from(level("level")?).ok().filter(|&n| n != 0).unwrap_or(3))
+        }
+        ("gzip" | "numcodecs.gzip", _) => Codec::Gzip(small(level("level")?)?),
+        ("blosc" | "numcodecs.blosc", Some("zstd")) => Codec::BloscZstd(small(level("clevel")?)?),
+        ("blosc" | "numcodecs.blosc", Some("lz4")) => Codec::BloscLz4(small(level("clevel")?)?),
+        _ => return None,
+    };
+    codec.check().is_ok().then_some(codec)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn levels_are_placed_by_the_finest_levels_own_transformations() {
+        let attributes = object(json!({"ome": {"version": "0.5", "omero": {"id": 1}, "multiscales": [{
+            "axes": [{"name": "c", "type": "channel"}, {"name": "y", "type": "space"}, {"name": "x", "type": "space"}],
+            "datasets": [{"path": "0", "coordinateTransformations": [
+                {"type": "scale", "scale": [1.0, 2.0, -3.0]}, {"type": "translation", "translation": [0.0, 5.0, 7.0]}]},
+                {"path": "old"}],
+            "coordinateTransformations": [{"type": "scale", "scale": [1.0, 10.0, 10.0]}],
+            "metadata": {"method": "other"}, "mine": 1}]}, "theirs": [1]}));
+        let level = AddedLevel { path: "1".into(), factors: vec![1, 4, 2] };
+        let added = with_levels(Path::new("a"), &attributes, &[level], Some("mean"), true).unwrap();
+        let image = &added["ome"]["multiscales"][0];
+        assert_eq!(image["datasets"].as_array().unwrap().len(), 2);
+        assert_eq!(image["datasets"][0], attributes["ome"]["multiscales"][0]["datasets"][0]);
+        assert_eq!(
+            image["datasets"][1],
+            json!({"path": "1", "coordinateTransformations": [
+            {"type": "scale", "scale": [1.0, 8.0, -6.0]}, {"type": "translation", "translation": [0.0, 8.0, 5.5]}]})
+        );
+        assert_eq!((&image["type"], &image["mine"], image.get("metadata")), (&json!("mean"), &json!(1), None));
+        assert_eq!((&added["ome"]["omero"], &added["theirs"]), (&json!({"id": 1}), &json!([1])));
+        assert!(with_levels(Path::new("a"), &Map::new(), &[], None, true).is_err());
+    }
+
+    #[test]
+    fn paths_of_levels() {
+        assert_eq!(
+            ["0", "s0", "scale0", "10", "full"].map(|path| level_path(path, 2)),
+            ["2", "s2", "scale2", "10-level2", "full-level2"]
+        );
+    }
+
+    #[test]
+    fn compressors_are_recognised() {
+        let v3 = |codecs: Value| codec_of(&object(json!({"zarr_format": 3, "codecs": codecs})));
+        let bytes = json!({"name": "bytes"});
+        let zstd = json!({"name": "zstd", "configuration": {"level": 5, "checksum": true}});
+        assert_eq!(v3(json!([bytes, zstd])), Some(Codec::Zstd(5)));
+        assert_eq!(v3(json!([bytes, {"name": "crc32c"}])), Some(Codec::None));
+        assert_eq!(v3(json!([bytes, zstd, zstd])), None);
+        assert_eq!(v3(json!([bytes, {"name": "bz2", "configuration": {"level": 5}}])), None);
+        let blosc = json!({"name": "blosc", "configuration": {"cname": "zstd", "clevel": 5}});
+        let shards = json!({"name": "sharding_indexed", "configuration": {"codecs": [bytes, blosc]}});
+        assert_eq!(v3(json!([shards])), Some(Codec::BloscZstd(5)));
+        let v2 = |compressor: Value| codec_of(&object(json!({"zarr_format": 2, "compressor": compressor})));
+        assert_eq!(v2(json!({"id": "blosc", "cname": "lz4", "clevel": 3})), Some(Codec::BloscLz4(3)));
+        assert_eq!(v2(json!({"id": "zlib", "level": 3})), None);
+        assert_eq!(v2(Value::Null), Some(Codec::None));
+    }
+}

@@ -1,0 +1,255 @@
+//! Object stores and plain web servers as stores.
+//!
+//! Every call runs on the caller's thread until it is answered; a runtime with one thread of its own moves the bytes. Requests in
+//! flight are bounded over all callers, so that their memory can be planned. Requests are repeated by [`retry`], and nowhere
+//! else.
+
+use std::{
+    fmt,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use futures_util::StreamExt;
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload, multipart::MultipartStore};
+use tokio::{runtime::Runtime, sync::Semaphore};
+
+use super::{Part, Piece, Store, StoreError, StoreMemory, Url, check_key, reserve};
+use retry::{Failure, Patience};
+
+mod aws;
+mod cause;
+mod connect;
+mod retry;
+mod upload;
+
+pub use connect::connect;
+pub use retry::Patience as RetryPolicy;
+
+/// Requests in flight at once; more wait for their turn.
+pub const REQUESTS_IN_FLIGHT: usize = 32;
+/// Parts of uploads held at once, over all uploads.
+const PARTS_IN_FLIGHT: usize = 2;
+/// Client, certificates, and the read buffers of its connections.
+const CLIENT_BYTES: u64 = 12 << 20;
+/// Bytes on their way between socket and buffer, for one request.
+const REQUEST_BYTES: u64 = 512 << 10;
+
+/// The keys below one URL.
+pub struct RemoteStore {
+    bucket: Arc<Bucket>,
+    url: Url,
+    /// The path of `url` as the object store spells it.
+    prefix: String,
+}
+
+/// What all stores of one bucket share.
+struct Bucket {
+    objects: Arc<dyn ObjectStore>,
+    /// Uploads in parts, where there are such.
+    parts: Option<Arc<dyn MultipartStore>>,
+    /// Taken only when it is shut down.
+    runtime: Option<Runtime>,
+    requests: Semaphore,
+    part_buffers: Semaphore,
+    patience: Patience,
+    /// Where requests go, if that is not what the URL says.
+    endpoint: Option<String>,
+    can_list: bool,
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        // A look-up of a name may hang for long, and nobody waits for it any more.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl fmt::Debug for RemoteStore {
+    /// The URL alone: what lies below knows credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RemoteStore({})", self.url)
+    }
+}
+
+impl RemoteStore {
+    /// A store over any client; `url` is for messages, its path the prefix of all keys.
+    pub fn new<O: ObjectStore + MultipartStore>(
+        objects: Arc<O>,
+        url: Url,
+        patience: Patience,
+    ) -> Result<RemoteStore, StoreError> {
+        let mut bucket = Bucket::new(objects.clone(), patience)?;
+        bucket.parts = Some(objects);
+        Ok(RemoteStore { prefix: url.path.clone(), bucket: Arc::new(bucket), url })
+    }
+
+    fn path_of(&self, key: &str) -> Result<object_store::path::Path, StoreError> {
+        check_key(key)?;
+        self.full_path(key)
+    }
+
+    fn full_path(&self, key: &str) -> Result<object_store::path::Path, StoreError> {
+        let parts = [self.prefix.as_str(), key].into_iter().filter(|part| !part.is_empty());
+        let path = parts.collect::<Vec<_>>().join("/");
+        object_store::path::Path::parse(path).map_err(|_| StoreError::Key { key: key.into() })
+    }
+
+    /// Gets all or a part; the bytes and the size of the whole. `accept` looks at what is offered (number of bytes, size of the
+    /// whole) before anything is allocated.
+    fn fetch(
+        &self,
+        key: &str,
+        range: Option<GetRange>,
+        accept: &(dyn Fn(u64, u64) -> Result<(), StoreError> + Sync),
+    ) -> Result<Option<Piece>, StoreError> {
+        let path = self.path_of(key)?;
+        let bucket = &self.bucket;
+        let answer = bucket.ask(0, || async {
+            let options = GetOptions::new().with_range(range.clone());
+            let offered = bucket.patience.progress(bucket.objects.get_opts(&path, options)).await??;
+            let (total, len) = (offered.meta.size, offered.range.end.saturating_sub(offered.range.start));
+            accept(len, total)?;
+            let mut bytes = reserve(len)?;
+            let mut stream = offered.into_stream();
+            while let Some(piece) = bucket.patience.progress(stream.next()).await? {
+                let piece = piece?;
+                if bytes.len() as u64 + piece.len() as u64 > len {
+                    return Err(Failure::Again(format!("more than the {len} bytes announced")));
+                }
+                bytes.extend_from_slice(&piece);
+            }
+            if bytes.len() as u64 != len {
+                return Err(Failure::Again(format!("cut after {} of {len} bytes", bytes.len())));
+            }
+            Ok(Piece { bytes, total })
+        });
+        found(answer)
+    }
+
+    /// An error where the part does not lie within the key, after the store has refused it.
+    fn refused(&self, key: &str, part: Part, error: StoreError) -> StoreError {
+        match self.size(key) {
+            Ok(Some(total)) if part.within(total).is_none() => StoreError::Outside { part, total },
+            _ => error,
+        }
+    }
+}
+
+impl Store for RemoteStore {
+    fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let accept = |bytes, _| if bytes > limit { Err(StoreError::TooLarge { bytes, limit }) } else { Ok(()) };
+        Ok(self.fetch(key, None, &accept)?.map(|piece| piece.bytes))
+    }
+
+    fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError> {
+        let (range, len) = match part {
+            Part::Suffix(len) => (GetRange::Suffix(len), len),
+            Part::Range { offset, len } => (GetRange::Bounded(offset..offset.saturating_add(len)), len),
+        };
+        if len == 0 {
+            let Some(total) = self.size(key)? else { return Ok(None) };
+            part.within(total).ok_or(StoreError::Outside { part, total })?;
+            return Ok(Some(Piece { bytes: Vec::new(), total }));
+        }
+        let accept = |offered, total| match part.within(total) {
+            Some(_) if offered == len => Ok(()),
+            _ => Err(StoreError::Outside { part, total }),
+        };
+        match self.fetch(key, Some(range), &accept) {
+            // Azure has no ranges from the end.
+            Err(StoreError::Unsupported(_)) if matches!(part, Part::Suffix(_)) => {
+                let Some(total) = self.size(key)? else { return Ok(None) };
+                let (offset, len) = part.within(total).ok_or(StoreError::Outside { part, total })?;
+                self.get_part(key, Part::Range { offset, len })
+            }
+            Err(error @ StoreError::Remote { .. }) => Err(self.refused(key, part, error)),
+            other => other,
+        }
+    }
+
+    fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
+        let path = self.path_of(key)?;
+        let bucket = &self.bucket;
+        let answer = bucket.ask(0, || async { Ok(bucket.patience.progress(bucket.objects.head(&path)).await??.size) });
+        found(answer)
+    }
+
+    fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        let path = self.path_of(key)?;
+        let (bucket, len, payload) = (&self.bucket, bytes.len() as u64, PutPayload::from(bytes));
+        bucket.ask(len, || async { Ok(bucket.objects.put(&path, payload.clone()).await.map(drop)?) })
+    }
+
+    fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {
+        self.bucket.upload(&self.path_of(key)?, file)?;
+        Ok(std::fs::remove_file(file)?)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let path = self.path_of(key)?;
+        let bucket = &self.bucket;
+        let answer = bucket.ask(0, || async { Ok(bucket.patience.progress(bucket.objects.delete(&path)).await??) });
+        found(answer).map(drop)
+    }
+
+    /// In pages; after a failure it goes on behind the last key that was seen.
+    fn list(&self, prefix: &str, visit: &mut dyn FnMut(&str, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
+        if !self.bucket.can_list {
+            return Err(StoreError::Unsupported("a web server has no list of its keys".into()));
+        }
+        let top = if prefix.is_empty() { self.full_path("")? } else { self.path_of(prefix)? };
+        let skip = if self.prefix.is_empty() { 0 } else { self.prefix.len() + 1 };
+        self.bucket.list(&top, &mut |path, size| {
+            path.as_ref().get(skip..).map_or(ControlFlow::Continue(()), |key| visit(key, size))
+        })
+    }
+
+    fn clear(&self, prefix: &str) -> Result<(), StoreError> {
+        let top = if prefix.is_empty() { self.full_path("")? } else { self.path_of(prefix)? };
+        self.bucket.clear(&top)
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn describe(&self, key: &str) -> PathBuf {
+        self.url.join(key).to_string().into()
+    }
+
+    fn below(&self, path: &str) -> Arc<dyn Store> {
+        let url = self.url.join(path);
+        let prefix = [self.prefix.as_str(), path].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
+        Arc::new(RemoteStore { bucket: self.bucket.clone(), url, prefix: prefix.join("/") })
+    }
+
+    fn above(&self) -> Option<(Arc<dyn Store>, String)> {
+        let (url, _) = self.url.parent()?;
+        let (prefix, name) = self.prefix.rsplit_once('/').unwrap_or(("", &self.prefix));
+        Some((Arc::new(RemoteStore { bucket: self.bucket.clone(), url, prefix: prefix.into() }), name.into()))
+    }
+
+    fn memory(&self) -> StoreMemory {
+        StoreMemory {
+            resident_bytes: CLIENT_BYTES,
+            request_bytes: REQUEST_BYTES,
+            upload_bytes: PARTS_IN_FLIGHT as u64 * upload::PART_BYTES,
+        }
+    }
+}
+
+/// `None` for what is not there.
+fn found<R>(answer: Result<R, StoreError>) -> Result<Option<R>, StoreError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(StoreError::Io(e)) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! Asking again: what is worth it, how often, how long.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::Future,
+    hash::{BuildHasher, Hasher, RandomState},
+    ops::ControlFlow,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::StreamExt;
+use object_store::{ObjectStore, path::Path};
+use tokio::{runtime, sync::Semaphore, time};
+
+use super::{Bucket, PARTS_IN_FLIGHT, REQUESTS_IN_FLIGHT, cause};
+use crate::io::zarr::store::StoreError;
+
+/// How long the network is put up with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Patience {
+    /// Tries of one request, the first included.
+    pub tries: u32,
+    /// No try begins later than this after the first.
+    pub give_up_after: Duration,
+    /// Pause after the first try; it doubles with each, and a random half of it is left out.
+    pub first_pause: Duration,
+    pub longest_pause: Duration,
+    /// A request that brings nothing for so long is dropped.
+    pub silence: Duration,
+    /// Slowest upload that is waited for.
+    pub bytes_per_second: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            tries: 9,
+            give_up_after: Duration::from_secs(120),
+            first_pause: Duration::from_millis(100),
+            longest_pause: Duration::from_secs(8),
+            silence: Duration::from_secs(30),
+            bytes_per_second: 64 << 10,
+        }
+    }
+}
+
+/// Why one try did not succeed.
+pub enum Failure {
+    /// Another try may.
+    Again(String),
+    /// No other try will.
+    Final(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Final(error)
+    }
+}
+
+impl From<object_store::Error> for Failure {
+    fn from(error: object_store::Error) -> Failure {
+        cause::judge(error)
+    }
+}
+
+impl Patience {
+    /// Waits for a step of a download.
+    pub async fn progress<R>(&self, step: impl Future<Output = R>) -> Result<R, Failure> {
+        self.within(self.silence, step).await
+    }
+
+    /// Waits for an upload of `bytes`.
+    pub async fn upload<R>(&self, bytes: u64, step: impl Future<Output = R>) -> Result<R, Failure> {
+        let limit = self.silence + Duration::from_secs(bytes / self.bytes_per_second.max(1));
+        self.within(limit, step).await
+    }
+
+    async fn within<R>(&self, limit: Duration, step: impl Future<Output = R>) -> Result<R, Failure> {
+        let late = |_| Failure::Again(format!("no answer within {:.1} s", limit.as_secs_f64()));
+        time::timeout(limit, step).await.map_err(late)
+    }
+
+    /// The pause after try `tried` (1 for the first).
+    fn pause(&self, tried: u32) -> Duration {
+        let full = self.first_pause.saturating_mul(1 << tried.saturating_sub(1).min(16)).min(self.longest_pause);
+        let random = RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64;
+        full.mul_f64(0.5 + random / 2.0)
+    }
+}
+
+impl Bucket {
+    pub fn new(objects: Arc<dyn ObjectStore>, patience: Patience) -> Result<Bucket, StoreError> {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(2)
+            .thread_name("reslice-net")
+            .enable_all()
+            .build()?;
+        Ok(Bucket {
+            objects,
+            parts: None,
+            runtime: Some(runtime),
+            requests: Semaphore::new(REQUESTS_IN_FLIGHT),
+            part_buffers: Semaphore::new(PARTS_IN_FLIGHT),
+            patience,
+            endpoint: None,
+            can_list: true,
+        })
+    }
+
+    /// Runs `work` on this thread to its end.
+    pub fn block_on<R>(&self, work: impl Future<Output = Result<R, StoreError>>) -> Result<R, StoreError> {
+        match &self.runtime {
+            Some(runtime) => runtime.block_on(work),
+            None => Err(StoreError::Unsupported("the client is shut down".into())),
+        }
+    }
+
+    /// One request that sends `bytes`, tried until it succeeds, cannot succeed, or patience ends.
+    pub fn ask<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
+    where
+        F: Future<Output = Result<R, Failure>>,
+    {
+        self.block_on(self.tried(bytes, request))
+    }
+
+    pub async fn tried<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
+    where
+        F: Future<Output = Result<R, Failure>>,
+    {
+        let start = Instant::now();
+        let mut attempts = 0;
+        loop {
+            let Ok(permit) = self.requests.acquire().await else {
+                return Err(StoreError::Unsupported("the client is shut down".into()));
+            };
+            // A download sets its own limits, by what arrives.
+            let answer = match bytes {
+                0 => request().await,
+                _ => self.patience.upload(bytes, request()).await.and_then(|answer| answer),
+            };
+            drop(permit);
+            attempts += 1;
+            let what = match answer {
+                Ok(answer) => return Ok(answer),
+                Err(Failure::Final(error)) => return Err(error),
+                Err(Failure::Again(what)) => what,
+            };
+            let pause = self.patience.pause(attempts);
+            if attempts >= self.patience.tries || start.elapsed() + pause > self.patience.give_up_after {
+                let seconds = start.elapsed().as_secs_f64();
+                let what = self.endpoint.as_ref().map_or(what.clone(), |at| format!("{what} (endpoint {at})"));
+                return Err(StoreError::Remote { what, attempts, seconds });
+            }
+            tracing::debug!(attempts, what, "asking again");
+            time::sleep(pause).await;
+        }
+    }
+
+    /// Visits what lies below `top` until `visit` breaks off. After a failure it goes on behind the last key that was seen, and
+    /// as long as it comes any further.
+    pub fn list(&self, top: &Path, visit: &mut dyn FnMut(&Path, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
+        let state = &RefCell::new((visit, None::<Path>));
+        self.as_long_as_it_goes_on(|seen| async move {
+            let from = state.borrow().1.clone();
+            let mut keys = match &from {
+                Some(from) => self.objects.list_with_offset(Some(top), from),
+                None => self.objects.list(Some(top)),
+            };
+            while let Some(object) = self.patience.progress(keys.next()).await? {
+                let object = object?;
+                let (visit, last) = &mut *state.borrow_mut();
+                *last = Some(object.location.clone());
+                seen.set(seen.get() + 1);
+                if visit(&object.location, object.size).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes everything below `top`; another try begins anew with what is left.
+    pub fn clear(&self, top: &Path) -> Result<(), StoreError> {
+        self.as_long_as_it_goes_on(|seen| async move {
+            let keys = self.objects.list(Some(top)).map(|object| object.map(|object| object.location)).boxed();
+            let mut deleted = self.objects.delete_stream(keys);
+            while let Some(key) = self.patience.progress(deleted.next()).await? {
+                match key {
+                    Ok(_) | Err(object_store::Error::NotFound { .. }) => seen.set(seen.get() + 1),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Asks anew while patience ends later than the last thing that was counted.
+    fn as_long_as_it_goes_on<F>(&self, request: impl Fn(Rc<Cell<u64>>) -> F) -> Result<(), StoreError>
+    where
+        F: Future<Output = Result<(), Failure>>,
+    {
+        let seen = Rc::new(Cell::new(0u64));
+        loop {
+            let before = seen.get();
+            match self.ask(0, || request(seen.clone())) {
+                Err(StoreError::Remote { .. }) if seen.get() > before => {}
+                answer => return answer,
+            }
+        }
+    }
+}

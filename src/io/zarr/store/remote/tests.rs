@@ -1,0 +1,256 @@
+//! Remote stores over a store in memory, and over one that fails, cuts and stalls at chosen calls.
+
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use futures_util::{FutureExt, StreamExt, stream, stream::BoxStream};
+use object_store::{
+    CopyOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload, ObjectMeta,
+    PutMultipartOptions, PutOptions, PutResult,
+    client::{HttpError, HttpErrorKind},
+    memory::InMemory,
+    multipart::PartId,
+    path::Path as Key,
+};
+
+use rayon::prelude::*;
+
+use super::*;
+use crate::io::zarr::store::{Location, tests::conforms};
+
+type Outcome<R> = object_store::Result<R>;
+
+/// What happens to a call.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Fault {
+    /// It is answered by an error, and not done.
+    Fail,
+    /// It is done, and the answer is lost.
+    Lose,
+    /// The body ends after half of it; calls without a body fail.
+    Cut,
+    /// It takes until the end of days.
+    Stall,
+}
+
+/// A store in memory with a fault for each call, by its number.
+#[derive(Debug)]
+struct Faulty {
+    inner: InMemory,
+    calls: AtomicU64,
+    fault: fn(u64) -> Option<Fault>,
+}
+
+impl fmt::Display for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Faulty")
+    }
+}
+
+fn broken() -> object_store::Error {
+    let source = HttpError::new(HttpErrorKind::Interrupted, io::Error::other("reset by the test"));
+    object_store::Error::Generic { store: "test", source: source.into() }
+}
+
+impl Faulty {
+    fn next(&self) -> Option<Fault> {
+        (self.fault)(self.calls.fetch_add(1, Ordering::Relaxed))
+    }
+
+    async fn call<R>(&self, call: impl Future<Output = Outcome<R>>) -> Outcome<R> {
+        match self.next() {
+            None => call.await,
+            Some(Fault::Fail | Fault::Cut) => Err(broken()),
+            Some(Fault::Lose) => call.await.and(Err(broken())),
+            Some(Fault::Stall) => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl ObjectStore for Faulty {
+    async fn put_opts(&self, key: &Key, payload: PutPayload, options: PutOptions) -> Outcome<PutResult> {
+        self.call(self.inner.put_opts(key, payload, options)).await
+    }
+
+    async fn put_multipart_opts(&self, key: &Key, options: PutMultipartOptions) -> Outcome<Box<dyn MultipartUpload>> {
+        self.call(self.inner.put_multipart_opts(key, options)).await
+    }
+
+    async fn get_opts(&self, key: &Key, options: GetOptions) -> Outcome<GetResult> {
+        let fault = self.next();
+        let found = match fault {
+            Some(Fault::Fail | Fault::Lose) => return Err(broken()),
+            Some(Fault::Stall) => std::future::pending().await,
+            _ => self.inner.get_opts(key, options).await?,
+        };
+        if fault.is_none() {
+            return Ok(found);
+        }
+        let (meta, range, attributes) = (found.meta.clone(), found.range.clone(), found.attributes.clone());
+        let bytes = found.bytes().await?;
+        let pieces = vec![Ok(bytes.slice(..bytes.len() / 2)), Err(broken())];
+        Ok(GetResult { payload: GetResultPayload::Stream(stream::iter(pieces).boxed()), meta, range, attributes })
+    }
+
+    fn delete_stream(&self, keys: BoxStream<'static, Outcome<Key>>) -> BoxStream<'static, Outcome<Key>> {
+        match self.next() {
+            Some(_) => stream::iter([Err(broken())]).boxed(),
+            None => self.inner.delete_stream(keys),
+        }
+    }
+
+    fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, Outcome<ObjectMeta>> {
+        let keys = self.inner.list(prefix);
+        match self.next() {
+            // A key, and then no more.
+            Some(_) => keys.take(1).chain(stream::iter([Err(broken())])).boxed(),
+            None => keys,
+        }
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Key>) -> Outcome<ListResult> {
+        self.call(self.inner.list_with_delimiter(prefix)).await
+    }
+
+    async fn copy_opts(&self, from: &Key, to: &Key, options: CopyOptions) -> Outcome<()> {
+        self.call(self.inner.copy_opts(from, to, options)).await
+    }
+}
+
+#[async_trait]
+impl MultipartStore for Faulty {
+    async fn create_multipart(&self, key: &Key) -> Outcome<MultipartId> {
+        self.call(self.inner.create_multipart(key)).await
+    }
+
+    async fn put_part(&self, key: &Key, id: &MultipartId, n: usize, payload: PutPayload) -> Outcome<PartId> {
+        self.call(self.inner.put_part(key, id, n, payload)).await
+    }
+
+    async fn complete_multipart(&self, key: &Key, id: &MultipartId, parts: Vec<PartId>) -> Outcome<PutResult> {
+        // In memory, an upload that is gone is another error than on a server.
+        let completed = std::panic::AssertUnwindSafe(self.inner.complete_multipart(key, id, parts)).catch_unwind();
+        let gone = || object_store::Error::NotFound { path: key.to_string(), source: "the upload is gone".into() };
+        self.call(async { completed.await.unwrap_or_else(|_| Err(gone())).map_err(|_| gone()) }).await
+    }
+
+    async fn abort_multipart(&self, key: &Key, id: &MultipartId) -> Outcome<()> {
+        self.call(self.inner.abort_multipart(key, id)).await
+    }
+}
+
+fn url(text: &str) -> Url {
+    let Location::Url(url) = Location::of(Path::new(text)).unwrap() else { panic!("{text} is a path") };
+    url
+}
+
+fn hasty() -> Patience {
+    Patience {
+        first_pause: Duration::from_millis(1),
+        longest_pause: Duration::from_millis(5),
+        silence: Duration::from_millis(80),
+        ..Patience::default()
+    }
+}
+
+fn faulty(fault: fn(u64) -> Option<Fault>) -> RemoteStore {
+    let objects = Faulty { inner: InMemory::new(), calls: AtomicU64::new(0), fault };
+    RemoteStore::new(Arc::new(objects), url("s3://bucket/deep/a.zarr"), hasty()).unwrap()
+}
+
+#[test]
+fn a_store_in_memory_conforms() {
+    let dir = tempfile::tempdir().unwrap();
+    for prefix in ["s3://bucket", "s3://bucket/deep/a.zarr"] {
+        let objects = Arc::new(InMemory::new());
+        let beside = RemoteStore::new(objects.clone(), url("s3://bucket"), hasty()).unwrap();
+        if prefix != "s3://bucket" {
+            // Names that only begin like the prefix are not below it.
+            beside.put("deep/a.zarrs/0", b"other".to_vec()).unwrap();
+        }
+        conforms(&RemoteStore::new(objects, url(prefix), hasty()).unwrap(), dir.path());
+        assert_eq!(beside.exists("deep/a.zarrs/0").unwrap(), prefix != "s3://bucket");
+    }
+}
+
+/// A number of `n` for each call, without a pattern that a sequence of calls could fall into.
+fn dice(call: u64, n: u64) -> u64 {
+    ((call + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33) % n
+}
+
+#[test]
+fn faults_change_nothing_but_the_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let mixed: fn(u64) -> Option<Fault> = |call| match dice(call, 12) {
+        0 => Some(Fault::Fail),
+        1 => Some(Fault::Cut),
+        2 => Some(Fault::Lose),
+        3 if call % 2 == 0 => Some(Fault::Stall),
+        _ => None,
+    };
+    for fault in [|call| (dice(call, 3) == 0).then_some(Fault::Fail), |call| (dice(call, 2) == 0).then_some(Fault::Cut), mixed] {
+        conforms(&faulty(fault), dir.path());
+    }
+}
+
+#[test]
+fn large_files_are_uploaded_in_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes: Vec<u8> = (0..3 * upload::PART_BYTES + 17).map(|n| (n ^ (n >> 13)) as u8).collect();
+    let every_answer_lost_once: fn(u64) -> Option<Fault> = |call| (call % 2 == 0).then_some(Fault::Lose);
+    for fault in [|_| None, every_answer_lost_once, |call| (dice(call, 3) == 1).then_some(Fault::Fail)] {
+        let (store, file) = (faulty(fault), dir.path().join("shard"));
+        std::fs::write(&file, &bytes).unwrap();
+        store.put_file("0/c/0", &file).unwrap();
+        assert!(!file.exists());
+        assert_eq!(store.get("0/c/0", bytes.len() as u64).unwrap().unwrap(), bytes);
+    }
+}
+
+#[test]
+fn a_dead_store_ends_in_an_error_with_the_number_of_attempts() {
+    for fault in [|_| Some(Fault::Fail), |_| Some(Fault::Stall)] as [fn(u64) -> Option<Fault>; 2] {
+        let (store, start) = (faulty(fault), Instant::now());
+        let error = store.get("zarr.json", 10).unwrap_err().at("read", store.describe("zarr.json"));
+        let text = format!("{error}: {}", std::error::Error::source(&error).unwrap());
+        assert!(text.contains("cannot read s3://bucket/deep/a.zarr/zarr.json"), "{text}");
+        assert!(text.contains("9 attempts in "), "{text}");
+        assert!(start.elapsed() < Duration::from_secs(10));
+        assert!(store.put("a", vec![1]).is_err() && store.delete("a").is_err() && store.size("a").is_err());
+        assert!(store.list("", &mut |_, _| ControlFlow::Continue(())).is_err() && store.clear("").is_err());
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("file"), b"x").unwrap();
+        assert!(store.put_file("a", &dir.path().join("file")).is_err());
+        assert!(dir.path().join("file").exists());
+    }
+}
+
+#[test]
+fn time_is_a_limit_too() {
+    let patience = Patience { give_up_after: Duration::from_millis(20), tries: 1000, ..hasty() };
+    let objects = Faulty { inner: InMemory::new(), calls: AtomicU64::new(0), fault: |_| Some(Fault::Fail) };
+    let store = RemoteStore::new(Arc::new(objects), url("s3://b/a"), patience).unwrap();
+    let Err(StoreError::Remote { attempts, .. }) = store.get("a", 1) else { panic!("got something") };
+    assert!(attempts < 50, "{attempts}");
+}
+
+#[test]
+fn nothing_is_said_but_the_url() {
+    let store = faulty(|_| None);
+    assert_eq!(format!("{store:?}"), "RemoteStore(s3://bucket/deep/a.zarr)");
+}
+
+#[test]
+fn many_callers_share_the_requests() {
+    let store = faulty(|call| (dice(call, 5) == 0).then_some(Fault::Cut));
+    (0..64u8).into_par_iter().for_each(|n| {
+        let key = format!("0/c/{n}");
+        store.put(&key, vec![n; 1000]).unwrap();
+        assert_eq!(store.get(&key, 1000).unwrap().unwrap(), vec![n; 1000]);
+    });
+}

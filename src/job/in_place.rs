@@ -1,0 +1,281 @@
+//! `reslice pyramid`: levels added to an image that is there.
+//!
+//! The new levels are built beside the store and moved in at the end; the group's metadata, which make them visible, change
+//! last and in one step.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
+};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    Event, PassKind, PassSummary,
+    levels::{Descent, LevelPass},
+};
+use crate::{
+    error::{Error, Result},
+    io::{
+        convert::Conversion,
+        ome::{Carried, OmeVersion},
+        staging::Staging,
+        zarr::{self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget},
+    },
+    pipeline::Progress,
+    plan::Budget,
+    resample::Reduction,
+    sys,
+};
+
+/// Levels to be added to the image in `store`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InPlaceRequest {
+    pub store: PathBuf,
+    /// `None` adds levels until the longest side fits one chunk.
+    pub levels: Option<usize>,
+    /// `None` takes the mode of labels and the mean of anything else.
+    pub method: Option<Reduction>,
+    /// Replace the levels that the image has below its finest.
+    pub overwrite: bool,
+    pub memory_bytes: u64,
+    pub threads: usize,
+}
+
+/// One level of the image. Triples in file order (x, y, z).
+#[derive(Clone, Debug, Serialize)]
+pub struct LevelSummary {
+    pub path: String,
+    pub shape: [u64; 3],
+    pub spacing: [f64; 3],
+    /// Voxels of the level above that one voxel spans.
+    pub factors: [u64; 3],
+}
+
+/// What was planned and done.
+#[derive(Clone, Debug, Serialize)]
+pub struct InPlaceSummary {
+    pub version: &'static str,
+    pub store: String,
+    pub method: Reduction,
+    pub levels: Vec<LevelSummary>,
+    pub passes: Vec<PassSummary>,
+    pub memory_bytes: u64,
+    pub threads: usize,
+    pub warnings: Vec<String>,
+    /// Highest resident memory of the process; 0 in a dry run.
+    pub peak_bytes: u64,
+}
+
+/// An image whose new levels are planned.
+#[derive(Debug)]
+pub struct InPlace {
+    request: InPlaceRequest,
+    finest: ZarrFile,
+    descent: Descent,
+    passes: Vec<LevelPass>,
+    /// Paths of the new levels within the store.
+    paths: Vec<String>,
+    budget: Budget,
+    pub summary: InPlaceSummary,
+}
+
+impl InPlace {
+    /// Opens the image and plans its levels. Nothing is written.
+    ///
+    /// # Errors
+    /// There is no image, it has levels already, or it is stored in a way that levels cannot be added to.
+    pub fn resolve(request: InPlaceRequest) -> Result<InPlace> {
+        let finest = zarr::open(&request.store, &OpenOptions { level: Some(0), ..OpenOptions::default() })?;
+        check(&request, &finest)?;
+        let mut warnings = finest.warnings.clone();
+        let method = request.method.unwrap_or(if finest.is_label { Reduction::Mode } else { Reduction::Mean });
+        let target = level_target(&finest, &mut warnings);
+        let descent = Descent::new(&request.store, &target, method, request.levels)?;
+        let reserved_bytes = sys::resident().now_bytes;
+        let budget = Budget { memory_bytes: request.memory_bytes, threads: request.threads, reserved_bytes };
+        let passes = descent.plan(&request.store, &finest.layout, budget)?;
+        let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
+        check_free(&request, &finest, &paths)?;
+        let summary = InPlaceSummary {
+            version: env!("CARGO_PKG_VERSION"),
+            store: request.store.display().to_string(),
+            method,
+            levels: level_summaries(&descent, &paths),
+            passes: passes.iter().map(LevelPass::summary).collect(),
+            memory_bytes: request.memory_bytes,
+            threads: request.threads,
+            warnings,
+            peak_bytes: 0,
+        };
+        Ok(InPlace { request, finest, descent, passes, paths, budget, summary })
+    }
+
+    /// Makes the levels and moves them into the store.
+    pub fn run(mut self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<InPlaceSummary> {
+        let store = self.request.store.clone();
+        let staging = Staging::create(&store, true)?;
+        let dir = staging.path("levels");
+        let passes = self.passes.len();
+        for (n, pass) in self.passes.iter().enumerate() {
+            let kind = PassKind::Pyramid;
+            let on_progress = |progress: &Progress| on_event(Event::Progress { pass: n, passes, kind, progress });
+            let done = self.descent.run(pass, &self.finest, &dir, self.budget, stop, on_progress)?;
+            self.summary.passes[n].complete(done);
+        }
+        self.commit(&staging, &dir)?;
+        staging.commit(&[])?;
+        self.summary.peak_bytes = sys::resident().peak_bytes;
+        Ok(self.summary)
+    }
+
+    /// The image loses its former levels, the new ones are moved in, and then it names them.
+    fn commit(&self, staging: &Staging, dir: &Path) -> Result<()> {
+        let store = &self.request.store;
+        let former = self.finest.coarser_paths()?;
+        if !former.is_empty() {
+            self.write_group(staging, &[])?;
+            for (n, path) in former.iter().enumerate() {
+                let old = store.join(path);
+                fs::rename(&old, staging.path(&format!("former-{n}"))).map_err(Error::io("replace", &old))?;
+            }
+        }
+        for (n, path) in self.paths.iter().enumerate() {
+            let (built, to) = (dir.join((n + 1).to_string()), store.join(path));
+            fs::rename(&built, &to).map_err(Error::io("rename to", &to))?;
+        }
+        self.write_group(staging, &self.paths)
+    }
+
+    /// Replaces the group's metadata in one step.
+    fn write_group(&self, staging: &Staging, paths: &[String]) -> Result<()> {
+        let attributes = self.finest.image_attributes.clone().unwrap_or_default();
+        let mut spans = [1u64; 3];
+        let levels: Vec<AddedLevel> = paths
+            .iter()
+            .zip(&self.descent.factors)
+            .map(|(path, factors)| {
+                spans = std::array::from_fn(|a| spans[a] * factors[a]);
+                let outer = vec![1; self.finest.layout.outer.axes.len()];
+                AddedLevel { path: path.clone(), factors: outer.into_iter().chain(spans).collect() }
+            })
+            .collect();
+        let method = (!paths.is_empty()).then(|| self.descent.method.name());
+        let (store, centred) = (&self.request.store, self.descent.method.is_centred());
+        let attributes = zarr::with_levels(store, &attributes, &levels, method, centred)?;
+        if self.finest.zarr_format == 2 {
+            let attributes = Value::Object(attributes);
+            replace_document(staging, &store.join(".zattrs"), &attributes)?;
+            return self.write_consolidated(staging, &attributes, paths);
+        }
+        let group = json!({"zarr_format": 3, "node_type": "group", "attributes": attributes});
+        replace_document(staging, &store.join("zarr.json"), &group)
+    }
+
+    /// Brings the copies of metadata that a Zarr v2 store may keep in one document up to date.
+    fn write_consolidated(&self, staging: &Staging, attributes: &Value, paths: &[String]) -> Result<()> {
+        let store = &self.request.store;
+        let path = store.join(".zmetadata");
+        let Some(mut document) = read_document(&path)? else { return Ok(()) };
+        let mut added = vec![(".zattrs".to_string(), attributes.clone())];
+        for level in paths {
+            for name in [".zarray", ".zattrs"] {
+                let own = read_document(&store.join(level).join(name))?;
+                added.extend(own.map(|document| (format!("{level}/{name}"), document)));
+            }
+        }
+        zarr::reconsolidate(&mut document, &self.finest.coarser_paths()?, added);
+        replace_document(staging, &path, &document)
+    }
+}
+
+/// A JSON document; `None` where there is no such file.
+fn read_document(path: &Path) -> Result<Option<Value>> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    let document = serde_json::from_slice(&text);
+    document.map(Some).map_err(|e| Error::malformed(path, "document", e, "JSON"))
+}
+
+fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Result<()> {
+    let built = staging.path("group.json");
+    let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", path)(e.into()))?;
+    fs::write(&built, text).map_err(Error::io("write", &built))?;
+    fs::File::open(&built).and_then(|file| file.sync_all()).map_err(Error::io("write back", &built))?;
+    fs::rename(&built, path).map_err(Error::io("rename to", path))
+}
+
+fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
+    let store = request.store.display();
+    let resample = "reslice resample STORE NEW.zarr --pyramid writes a new store";
+    if finest.image_attributes.is_none() {
+        return Err(Error::usage_hint(format!("{store} is an array and not an OME-Zarr image"), resample));
+    }
+    let former = finest.coarser_paths()?.len();
+    if former > 0 && !request.overwrite {
+        let hint = "--overwrite replaces those below the finest";
+        return Err(Error::usage_hint(format!("{store} has {former} levels below its finest already"), hint));
+    }
+    if !finest.is_in_written_order() {
+        return Err(Error::usage_hint(format!("the axes of {store} are not (t), (c), z, y, x"), resample));
+    }
+    if !finest.is_stored_plain() {
+        return Err(Error::usage_hint(format!("the samples of {store} are bool or half precision"), resample));
+    }
+    Ok(())
+}
+
+/// Refuses to write over something that the image does not name.
+fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String]) -> Result<()> {
+    let former = finest.coarser_paths()?;
+    for path in paths {
+        let to = request.store.join(path);
+        if to.symlink_metadata().is_ok() && !former.contains(path) {
+            return Err(Error::TargetExists { path: to });
+        }
+    }
+    Ok(())
+}
+
+/// The finest level as what its coarser levels are written like.
+fn level_target(finest: &ZarrFile, warnings: &mut Vec<String>) -> ZarrTarget {
+    let codec = finest.codec.unwrap_or_else(|| {
+        warnings.push(format!("levels are compressed by zstd, since {} is not written here", finest.codecs));
+        Codec::Zstd(DEFAULT_ZSTD_LEVEL)
+    });
+    ZarrTarget {
+        version: if finest.zarr_format == 2 { OmeVersion::V04 } else { OmeVersion::V05 },
+        grid: finest.layout.grid.clone(),
+        outer: finest.layout.outer.axes.clone(),
+        components: 1,
+        conversion: Conversion::plain(finest.stored),
+        chunk: finest.layout.chunk,
+        shard: finest.shard(),
+        codec,
+        name: String::new(),
+        carried: Carried::default(),
+        nifti: None,
+        levels: Levels { detached: true, ..Levels::default() },
+    }
+}
+
+fn level_summaries(descent: &Descent, paths: &[String]) -> Vec<LevelSummary> {
+    let levels = paths.iter().zip(&descent.target.levels.coarser).zip(&descent.factors);
+    let reversed = |[z, y, x]: [u64; 3]| [x, y, z];
+    levels
+        .map(|((path, grid), &factors)| {
+            let [z, y, x] = grid.spacing();
+            LevelSummary {
+                path: path.clone(),
+                shape: reversed(grid.shape),
+                spacing: [x, y, z],
+                factors: reversed(factors),
+            }
+        })
+        .collect()
+}

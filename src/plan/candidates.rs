@@ -1,0 +1,134 @@
+//! What is tried: block shapes that are unions of write units, and the orders of each.
+
+use std::cmp::Reverse;
+
+use super::{
+    Order, Request, Touch,
+    sweeps::{Sweep, sweeps},
+};
+use crate::io::Access;
+
+/// Target blocks are not made larger than this by joining write units.
+const BLOCK_BYTES: u64 = 16 << 20;
+/// Blocks of raw targets, which could be of any size, are not made smaller than this.
+const SMALL_BLOCK_BYTES: u64 = 128 << 10;
+/// Shards that an order may leave open at once.
+const MOST_OPEN_SHARDS: u64 = 64;
+
+/// Block shapes worth a trial, largest first: they make good plans where they fit, and most of what follows then loses
+/// without a walk.
+pub(super) fn blocks(request: &Request<'_>) -> Vec<[u64; 3]> {
+    let shape = request.footprint.target_shape();
+    let unit = request.target.chunk;
+    let sample = request.sample_bytes as u64 * request.target.components as u64;
+    let whole = shape.iter().fold(sample, |n, &e| n.saturating_mul(e));
+    let mut blocks: Vec<[u64; 3]> = Vec::new();
+    for factors in joins(request) {
+        let block: [u64; 3] =
+            std::array::from_fn(|a| unit[a].saturating_mul(factors[a]).min(shape[a].next_multiple_of(unit[a])));
+        let bytes = block.iter().fold(sample, |n, &e| n.saturating_mul(e));
+        let repeated = blocks.contains(&block);
+        // Along rows blocks may be as long as the budget allows: raw sources are read by rows.
+        let is_row = factors[..2] == [1, 1] && request.target.access == Access::Chunked;
+        let most = if is_row { request.budget.memory_bytes } else { BLOCK_BYTES };
+        let least = if request.target.access == Access::Random { SMALL_BLOCK_BYTES.min(whole) } else { 0 };
+        if repeated || (factors != [1; 3] && bytes > most) || bytes < least {
+            continue;
+        }
+        blocks.push(block);
+    }
+    blocks.sort_by_key(|block| Reverse(block.iter().product::<u64>()));
+    blocks
+}
+
+/// How many write units are joined to a block along each axis.
+fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
+    let powers = [1u64, 2, 4, 8, 16, 32, 64, 128, 256];
+    match request.target.access {
+        // A stream takes its units in order: a run of rows within a plane, or of planes.
+        Access::Ascending => {
+            let axis = if request.target.chunk[0] == 1 && request.target.chunk[1] < request.target.grid.shape[1] {
+                1
+            } else {
+                0
+            };
+            let join = |n| std::array::from_fn(|a| if a == axis { n } else { 1 });
+            powers.iter().take(5).map(|&n| join(n)).collect()
+        }
+        Access::Random => {
+            let rows = request.target.chunk_counts()[2];
+            let parts = if request.source.access == Access::Random { 1 } else { 4 };
+            let along_rows = (0..parts).map(|halvings| rows.div_ceil(1 << halvings)).filter(|&n| n > 0);
+            along_rows.flat_map(|x| powers.into_iter().flat_map(move |z| powers.map(|y| [z, y, x]))).collect()
+        }
+        Access::Chunked => {
+            let along_rows =
+                (1..=row_chunks(request)).filter(|&n| row_chunks(request).is_multiple_of(n)).map(|n| [1, 1, n]);
+            let cubes = [[1, 2, 2], [2, 2, 2], [4, 4, 4], [2, 2, row_chunks(request)]];
+            along_rows.chain(cubes).filter(|&factors| fills_shards(request, factors)).collect()
+        }
+    }
+}
+
+/// Whether shards are made of whole blocks.
+fn fills_shards(request: &Request<'_>, factors: [u64; 3]) -> bool {
+    let target = request.target;
+    let whole = |a: usize, shard: [u64; 3]| (shard[a] / target.chunk[a]).is_multiple_of(factors[a]);
+    target.shard.is_none_or(|shard| (0..3).all(|a| whole(a, shard)))
+}
+
+/// Chunks along a row of the grid or, where there are shards, of a shard: what a block may join.
+fn row_chunks(request: &Request<'_>) -> u64 {
+    let target = request.target;
+    let row = target.shard.map_or(target.grid.shape[2], |shard| shard[2]);
+    row.div_ceil(target.chunk[2]).min(64)
+}
+
+/// The orders in which blocks may be done.
+pub(super) fn orders(request: &Request<'_>, touch: &Touch) -> Vec<Sweep> {
+    let target = request.target;
+    if target.access == Access::Ascending {
+        return vec![Sweep::plain(Order::raster())];
+    }
+    let chunked = request.source.access == Access::Chunked;
+    let Some(shard) = target.shard else {
+        return if chunked { sweeps(touch, touch.counts) } else { vec![Sweep::plain(Order::raster())] };
+    };
+    let widths: [u64; 3] = std::array::from_fn(|a| (shard[a] / touch.block[a]).max(1));
+    if chunked {
+        return shard_boxes(touch.counts, widths).into_iter().flat_map(|boxes| sweeps(touch, boxes)).collect();
+    }
+    let mut orders = vec![Sweep::plain(Order::raster().within(widths))];
+    // Shard by shard, a stream would have to be kept for a whole layer of shards; layer by layer, all shards of a
+    // layer are open at once, each filled in its own order.
+    let open: u64 = (1..3).map(|a| touch.counts[a].div_ceil(widths[a])).product();
+    if request.source.access == Access::Ascending && open <= MOST_OPEN_SHARDS {
+        orders.push(Sweep::plain(Order::raster()));
+    }
+    orders
+}
+
+/// Boxes of whole shards, in blocks, that are finished one after the other: single shards, and as many as may be open,
+/// since columns cut at every shard decode the chunks on its faces twice.
+fn shard_boxes(counts: [u64; 3], shard: [u64; 3]) -> Vec<[u64; 3]> {
+    let shards: [u64; 3] = std::array::from_fn(|a| counts[a].div_ceil(shard[a]));
+    let boxed =
+        |times: [u64; 3]| -> [u64; 3] { std::array::from_fn(|a| shard[a].saturating_mul(times[a]).min(counts[a])) };
+    let mut boxes = vec![[1; 3]];
+    // Doubled where they are shortest, in blocks.
+    let mut times = [1u64; 3];
+    loop {
+        let wider = |a: usize| {
+            let mut wider = times;
+            wider[a] = (times[a] * 2).min(shards[a]);
+            wider
+        };
+        let open = |times: [u64; 3]| times.iter().fold(1u64, |n, &t| n.saturating_mul(t));
+        let grows = (0..3).filter(|&a| times[a] < shards[a] && open(wider(a)) <= MOST_OPEN_SHARDS);
+        let Some(axis) = grows.min_by_key(|&a| times[a].saturating_mul(shard[a])) else { break };
+        times = wider(axis);
+    }
+    boxes.push(times);
+    boxes.dedup();
+    boxes.into_iter().map(boxed).collect()
+}

@@ -1,0 +1,71 @@
+//! What more memory, or a little less, would buy.
+
+use serde::Serialize;
+
+use super::{Budget, Plan, PlanError, Request};
+use crate::io::Access;
+
+/// Doublings of the budget that are told at most.
+const MOST_DOUBLINGS: u32 = 6;
+
+/// A budget and what its plan would decode.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Offer {
+    pub memory_bytes: u64,
+    /// Whether there is a plan.
+    pub fits: bool,
+    /// Chunk decodes over chunks touched.
+    pub amplification: Option<f64>,
+    /// The part of the projected time that decoding takes.
+    pub decode_share: Option<f64>,
+    /// Whether the whole schedule was walked; otherwise the figures are about right.
+    pub exact: bool,
+}
+
+impl Offer {
+    fn of(memory_bytes: u64, plan: Option<&Plan>) -> Offer {
+        Offer {
+            memory_bytes,
+            fits: plan.is_some(),
+            amplification: plan.map(|plan| plan.totals.amplification()),
+            decode_share: plan.map(|plan| plan.decode_share),
+            exact: plan.is_none_or(|plan| plan.exact),
+        }
+    }
+
+    fn decodes_once(&self) -> bool {
+        self.amplification.is_some_and(|amplification| amplification <= 1.0)
+    }
+}
+
+/// Offers by ascending memory: the smallest budget that works, half of the one given, that one, and its doubles until every
+/// chunk is decoded once. Nothing for sources whose chunks are never decoded twice.
+pub fn offers(request: &Request<'_>, given: &Plan) -> Vec<Offer> {
+    if request.source.access != Access::Chunked {
+        return Vec::new();
+    }
+    let memory_bytes = request.budget.memory_bytes;
+    let with = |memory_bytes| {
+        let plan = Plan::new(&Request { budget: Budget { memory_bytes, ..request.budget }, ..*request });
+        Offer::of(memory_bytes, plan.ok().as_ref())
+    };
+    let mut offers = vec![with(memory_bytes / 2), Offer::of(memory_bytes, Some(given))];
+    if let Some(smallest_bytes) = smallest(request).filter(|&bytes| bytes < memory_bytes) {
+        offers.push(with(smallest_bytes));
+    }
+    for doublings in 1..=MOST_DOUBLINGS {
+        let doubled = memory_bytes.checked_shl(doublings).filter(|doubled| doubled >> doublings == memory_bytes);
+        let Some(memory_bytes) = doubled.filter(|_| !offers.iter().any(Offer::decodes_once)) else { break };
+        offers.push(with(memory_bytes));
+    }
+    offers.sort_by_key(|offer| offer.memory_bytes);
+    offers
+}
+
+/// The smallest budget that works, in whole mebibytes.
+fn smallest(request: &Request<'_>) -> Option<u64> {
+    match Plan::new(&Request { budget: Budget { memory_bytes: 0, ..request.budget }, ..*request }) {
+        Err(PlanError::TooSmall { smallest_bytes, .. }) => Some(super::error::mebibytes(smallest_bytes) << 20),
+        _ => None,
+    }
+}

@@ -1,0 +1,294 @@
+//! One point of the search: its dry run, its cost, and the plan it makes.
+
+use super::{Memory, Pieces, Plan, Request, Touch, Walk, WalkTotals, Workers, sweeps::Sweep};
+use crate::io::Access;
+
+/// Stretches that a long schedule is sampled by.
+const STRETCHES: u64 = 3;
+/// Relative time of decoding a byte, against copying and computing it once.
+const DECODE_COST: f64 = 3.0;
+/// The same of bringing a byte of a raw file into memory, counted in whole pages.
+const STORAGE_COST: f64 = 2.0;
+/// The same of a target byte that waits in a file until its shard can take it.
+const SIDE_COST: f64 = 0.5;
+/// A gate as narrow as the workers makes some of them wait for the slowest.
+const NARROW_GATE_COST: f64 = 1.03;
+/// What storage hands over at least.
+const PAGE_BYTES: f64 = 4096.0;
+
+/// A block shape, with the tables and sums that all its trials share.
+pub(super) struct Ground<'a> {
+    pub request: &'a Request<'a>,
+    pub touch: Touch,
+    pub blocks: u64,
+    /// Steps and chunks that a walk of everything looks at, about.
+    looks: f64,
+    /// No walk decodes less.
+    least_decodes: u64,
+    storage_bytes: f64,
+    /// Source voxels that are needed at least once.
+    source_voxels: f64,
+}
+
+impl<'a> Ground<'a> {
+    pub fn new(request: &'a Request<'a>, block: [u64; 3]) -> Ground<'a> {
+        let touch = Touch::new(request, block);
+        let blocks = touch.counts.iter().fold(request.target.outer.volumes(), |n, &count| n.saturating_mul(count));
+        let are_products = (0..3).all(|t| request.footprint.source_axis(t).is_some());
+        Ground {
+            request,
+            blocks,
+            looks: blocks as f64 * (1.0 + touch.mean_chunks_per_block()),
+            least_decodes: if are_products { touch.needed_chunks() } else { 0 },
+            storage_bytes: storage_bytes(request, &touch),
+            source_voxels: request.footprint.source_region(touch.target).voxels() as f64,
+            touch,
+        }
+    }
+
+    /// Whether a walk of everything looks at more than this.
+    pub fn is_long(&self, most_looks: u64) -> bool {
+        self.looks > most_looks as f64
+    }
+
+    /// The most that can be pinned while `gate` blocks are under way, in bytes: each reaches no more chunks than the longest
+    /// reach along each axis allows.
+    pub fn pinned_bytes(&self, gate: u64) -> u64 {
+        if self.touch.chunk_counts.is_none() {
+            return 0;
+        }
+        let chunks = self.touch.most_chunks_per_block().saturating_mul(gate).min(self.touch.needed_chunks());
+        chunks.saturating_mul(self.touch.chunk_bytes)
+    }
+}
+
+/// A schedule that is tried.
+pub(super) struct Trial<'a> {
+    pub ground: &'a Ground<'a>,
+    pub sweep: &'a Sweep,
+    pub workers: Workers,
+    pub pieces: Pieces,
+    /// Without window.
+    pub memory: Memory,
+}
+
+/// What a dry run came to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walked {
+    pub totals: WalkTotals,
+    /// Whether everything was walked; otherwise `totals` are extrapolated.
+    pub exact: bool,
+    /// Chunks that the window needs for them; `None` for all that it had.
+    pub window_chunks: Option<u64>,
+}
+
+/// Why a dry run ended early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    TooSmall,
+    /// It decodes too much already.
+    Beaten,
+}
+
+impl Trial<'_> {
+    /// Bytes that are left for the window; `None` where not even one block's chunks fit.
+    pub fn window_bytes(&self) -> Option<u64> {
+        let left = self.ground.request.budget.memory_bytes.checked_sub(self.memory.total())?;
+        (left >= self.ground.pinned_bytes(1)).then_some(left)
+    }
+
+    /// Walks the schedule, or stretches of it where it has more than `most_looks` looks, with a window of `window_bytes`.
+    ///
+    /// # Errors
+    /// The window is too small, or there were more than `most_decodes`.
+    pub fn walk(
+        &self,
+        window_bytes: u64,
+        most_looks: u64,
+        most_decodes: f64,
+        looks_left: &mut u64,
+    ) -> Result<Walked, Ended> {
+        let (touch, blocks) = (&self.ground.touch, self.ground.blocks);
+        if touch.chunk_counts.is_none() {
+            let totals = WalkTotals { blocks, ..WalkTotals::default() };
+            return Ok(Walked { totals, exact: true, window_chunks: Some(0) });
+        }
+        let is_long = self.ground.is_long(most_looks);
+        if is_long && touch.access == Access::Chunked {
+            return self.sample(window_bytes, most_looks, looks_left);
+        }
+        let mut walk = Walk::new(touch, &self.sweep.order, window_bytes, self.workers.gate);
+        let mut looks = 0;
+        while !is_long || looks < most_looks {
+            let Some(step) = walk.step().map_err(|_| Ended::TooSmall)? else {
+                let totals = walk.totals();
+                return Ok(Walked { totals, exact: true, window_chunks: Some(totals.most_held) });
+            };
+            looks += 1 + step.chunks.len();
+            *looks_left = looks_left.saturating_sub(1 + step.chunks.len());
+            let totals = walk.totals();
+            let to_come = self.ground.least_decodes.saturating_sub(totals.distinct);
+            if (totals.decodes + to_come) as f64 > most_decodes {
+                return Err(Ended::Beaten);
+            }
+        }
+        Ok(Walked { totals: self.extrapolated(walk.totals()), exact: false, window_chunks: None })
+    }
+
+    /// Walks stretches in the midst of the schedule; the first half of each fills the window and does not count.
+    ///
+    /// The run of such a plan cannot fail, because its window holds whatever the gate can pin. A window that is settled, the
+    /// second half of no stretch holding more than the first, is given a quarter more than was held: what lies between
+    /// the stretches may hold more, and where it does, costs decodes.
+    fn sample(&self, window_bytes: u64, most_looks: u64, looks_left: &mut u64) -> Result<Walked, Ended> {
+        let touch = &self.ground.touch;
+        let pinned = self.ground.pinned_bytes(self.workers.gate);
+        if window_bytes < pinned {
+            return Err(Ended::TooSmall);
+        }
+        let (mut sum, mut is_settled) = (WalkTotals::default(), true);
+        for n in 0..STRETCHES {
+            let at = touch
+                .counts
+                .map(|count| (u128::from(count) * u128::from(2 * n + 1) / u128::from(2 * STRETCHES)) as u64);
+            let mut walk = Walk::new(touch, &self.sweep.order, window_bytes, self.workers.gate).beginning_at(at);
+            let half = most_looks / STRETCHES / 2;
+            let before = stretch(&mut walk, half, looks_left)?;
+            let after = stretch(&mut walk, half, looks_left)?;
+            sum.blocks += after.blocks - before.blocks;
+            sum.decodes += after.decodes - before.decodes;
+            sum.most_held = sum.most_held.max(after.most_held);
+            is_settled &= after.most_held == before.most_held;
+        }
+        let mut totals = self.extrapolated(sum);
+        if sum.most_held < window_bytes / touch.chunk_bytes.max(1) {
+            // Stretches that do not fill the window have not seen what it keeps.
+            totals.decodes = totals.decodes.min(self.estimated_decodes(window_bytes) as u64);
+        }
+        totals.decodes = totals.decodes.max(self.ground.least_decodes);
+        let with_margin = (sum.most_held + sum.most_held.div_ceil(4)).max(pinned / touch.chunk_bytes.max(1));
+        Ok(Walked { totals, exact: false, window_chunks: is_settled.then_some(with_margin) })
+    }
+
+    /// A part's decodes for the whole.
+    fn extrapolated(&self, part: WalkTotals) -> WalkTotals {
+        let scale = self.ground.blocks as f64 / part.blocks.max(1) as f64;
+        WalkTotals {
+            blocks: self.ground.blocks,
+            decodes: (part.decodes as f64 * scale) as u64,
+            distinct: self.ground.touch.needed_chunks(),
+            most_held: part.most_held,
+        }
+    }
+
+    /// The plan after a walk with a window of `window_bytes`.
+    pub fn plan(&self, walked: Walked, window_bytes: u64) -> Plan {
+        let touch = &self.ground.touch;
+        let most = window_bytes / touch.chunk_bytes.max(1);
+        let chunks = walked.window_chunks.map_or(most, |chunks| chunks.min(most));
+        let window_bytes = chunks * touch.chunk_bytes;
+        let needed = self.ground.source_voxels;
+        Plan {
+            block: touch.block,
+            blocks: walked.totals.blocks,
+            order: self.sweep.order.clone(),
+            workers: self.workers,
+            piece: self.pieces.shape,
+            window_bytes,
+            memory: Memory { window: window_bytes, ..self.memory },
+            totals: walked.totals,
+            fetch_ratio: if needed > 0.0 { self.pieces.fetched_voxels / needed } else { 1.0 },
+            exact: walked.exact,
+            decode_share: self.decode_cost(walked.totals.decodes as f64) / self.cost(walked.totals.decodes as f64),
+            cost: self.cost(walked.totals.decodes as f64),
+        }
+    }
+
+    /// Relative time of a run with so many decodes.
+    pub fn cost(&self, decodes: f64) -> f64 {
+        let ground = self.ground;
+        let volumes = ground.request.target.outer.volumes() as f64;
+        let bytes_per_voxel = voxel_bytes(ground.request) as f64 * volumes;
+        let fetched = self.pieces.fetched_voxels * bytes_per_voxel;
+        let written = ground.touch.target.voxels() as f64 * bytes_per_voxel;
+        let waits = ground.request.target.shard.is_some() && !self.sweep.in_line;
+        let side = if waits { SIDE_COST * written } else { 0.0 };
+        let stored = STORAGE_COST * ground.storage_bytes * volumes;
+        (fetched + written + side + stored) * self.slowness() + self.decode_cost(decodes)
+    }
+
+    fn decode_cost(&self, decodes: f64) -> f64 {
+        DECODE_COST * decodes * self.ground.touch.chunk_bytes as f64 * self.slowness()
+    }
+
+    /// Rounds of blocks over blocks: the last round keeps only some of the workers busy.
+    fn slowness(&self) -> f64 {
+        let (blocks, Workers { count, gate }) = (self.ground.blocks, self.workers);
+        let narrow = if count > 1 && gate <= count as u64 { NARROW_GATE_COST } else { 1.0 };
+        narrow * blocks.div_ceil(count as u64) as f64 / blocks.max(1) as f64
+    }
+
+    /// Decodes with which the cost would be `cost`.
+    pub fn decodes_for(&self, cost: f64) -> f64 {
+        let one = self.decode_cost(1.0);
+        if one > 0.0 { (cost - self.cost(0.0)) / one } else { f64::INFINITY }
+    }
+
+    /// A bound on the cost, without a walk.
+    pub fn least_cost(&self) -> f64 {
+        self.cost(self.ground.least_decodes as f64)
+    }
+
+    /// The cost to be expected, without a walk.
+    pub fn estimate(&self, window_bytes: u64) -> f64 {
+        self.cost(self.estimated_decodes(window_bytes))
+    }
+
+    fn estimated_decodes(&self, window_bytes: u64) -> f64 {
+        let touch = &self.ground.touch;
+        let per_group = self.sweep.estimate(window_bytes / touch.chunk_bytes.max(1));
+        (per_group * touch.outer.groups() as f64).max(self.ground.least_decodes as f64)
+    }
+}
+
+/// Walks on for so many looks, and returns the totals since the walk began.
+fn stretch(walk: &mut Walk<'_>, most_looks: u64, looks_left: &mut u64) -> Result<WalkTotals, Ended> {
+    let mut looks = 0;
+    while looks < most_looks {
+        let Some(step) = walk.step().map_err(|_| Ended::TooSmall)? else { break };
+        looks += 1 + step.chunks.len();
+    }
+    *looks_left = looks_left.saturating_sub(looks);
+    Ok(walk.totals())
+}
+
+pub(super) fn voxel_bytes(request: &Request<'_>) -> u64 {
+    (request.source.components * request.sample_bytes) as u64
+}
+
+/// Bytes that come from and go to raw files for all blocks of a volume, in whole pages: a part of a row costs all its
+/// pages.
+fn storage_bytes(request: &Request<'_>, touch: &Touch) -> f64 {
+    let voxel = voxel_bytes(request) as f64;
+    let mut bytes = 0.0;
+    if touch.access == Access::Random {
+        let row = request.source.grid.shape[2] as f64 * voxel;
+        bytes += paged(|t| (touch.source_extents[t].clone(), request.footprint.source_axis(t) == Some(2)), row, voxel);
+    }
+    if request.target.access == Access::Random {
+        let shape = request.footprint.target_shape();
+        let blocks = |t: usize| (0..touch.counts[t]).map(move |b| touch.block[t].min(shape[t] - b * touch.block[t]));
+        bytes += paged(|t| (blocks(t).collect(), t == 2), shape[2] as f64 * voxel, voxel);
+    }
+    bytes
+}
+
+/// Bytes of all pages that regions with these extents along each axis touch; `extents` also says which axis rows lie along.
+fn paged(extents: impl Fn(usize) -> (Vec<u64>, bool), row_bytes: f64, voxel_bytes: f64) -> f64 {
+    let along = |t: usize| -> f64 {
+        let (extents, is_row) = extents(t);
+        let pages = |n: u64| (n as f64 * voxel_bytes + PAGE_BYTES).min(row_bytes);
+        extents.into_iter().map(|n| if is_row { pages(n) } else { n as f64 }).sum()
+    };
+    (0..3).map(along).product()
+}

@@ -1,0 +1,119 @@
+//! OME-Zarr 0.4 on Zarr v2: the documents, whole chunks, what a copy keeps.
+
+use std::{fs, path::Path};
+
+use reslice::{
+    block::BlockRef,
+    geometry::{Affine, Grid, Unit},
+    io::{
+        Axis, Sink,
+        convert::Conversion,
+        ome::{Carried, NiftiAttribute, OmeVersion},
+        zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrTarget, open},
+    },
+    region::Region,
+    voxel::Dtype,
+};
+use serde_json::{Value, json};
+
+const SHAPE: [u64; 3] = [5, 7, 6];
+
+fn target(codec: Codec) -> ZarrTarget {
+    let affine = Affine::from_columns([[0.1, 0.3, 2.0], [-1.2, 0.2, 0.1], [0.4, 1.5, -0.3]], [-90.0, 12.5, 33.0]);
+    let mut carried = Carried::default();
+    carried.ome.insert("omero".into(), json!({"channels": [{"color": "00FF00", "window": {"min": 0.5, "max": 9.0}}]}));
+    carried.attributes.insert("scanner".into(), json!({"field": 3.0}));
+    ZarrTarget {
+        version: OmeVersion::V04,
+        grid: Grid::new(SHAPE, affine, Unit::Millimetre),
+        outer: vec![Axis { name: "t".into(), len: 2, step: 1.5, start: 0.0, unit: Some("second".into()) }],
+        components: 1,
+        conversion: Conversion::plain(Dtype::U16),
+        chunk: [3, 4, 4],
+        shard: None,
+        codec,
+        name: "old".into(),
+        carried,
+        nifti: Some(NiftiAttribute::of_grid(&affine, SHAPE, 1, 4)),
+    }
+}
+
+/// Every voxel is its number in the chunk plus one; the second volume is empty.
+fn write(dir: &Path, target: &ZarrTarget) {
+    let sink = ZarrSink::<u16>::create(dir, target).unwrap();
+    for volume in 0..2 {
+        for unit in Region::of_shape(SHAPE).tiles([3, 4, 4]) {
+            let data: Vec<u16> = (1..=unit.voxels() as u16).map(|n| n * (1 - volume as u16)).collect();
+            sink.put(volume, unit, sink.encode(volume, unit, BlockRef::new(unit, 1, &data)).unwrap()).unwrap();
+        }
+    }
+    sink.finish().unwrap();
+}
+
+fn document(path: &Path) -> Value {
+    serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn documents_are_those_of_version_2() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &target(Codec::BloscZstd(4)));
+    assert_eq!(document(&dir.path().join(".zgroup")), json!({"zarr_format": 2}));
+    let expected = json!({"zarr_format": 2, "shape": [2, 5, 7, 6], "chunks": [1, 3, 4, 4], "dtype": "<u2",
+        "compressor": {"id": "blosc", "cname": "zstd", "clevel": 4, "shuffle": 1, "blocksize": 0},
+        "fill_value": 0, "order": "C", "filters": null, "dimension_separator": "/"});
+    assert_eq!(document(&dir.path().join("0/.zarray")), expected);
+    let expected = json!({"_ARRAY_DIMENSIONS": ["t", "z", "y", "x"], "reslice": {"empty_chunks": 8}});
+    assert_eq!(document(&dir.path().join("0/.zattrs")), expected);
+    let attributes = document(&dir.path().join(".zattrs"));
+    assert_eq!(attributes["multiscales"][0]["version"], "0.4");
+    assert_eq!(attributes["multiscales"][0]["axes"][0], json!({"name": "t", "type": "time", "unit": "second"}));
+    assert_eq!(attributes["omero"]["channels"][0]["window"], json!({"min": 0.5, "max": 9.0}));
+    assert!(attributes.get("ome").is_none() && attributes.get("version").is_none());
+    assert!(!dir.path().join("zarr.json").exists() && !dir.path().join("0/1").exists());
+}
+
+#[test]
+fn affine_and_attributes_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = target(Codec::Gzip(1));
+    write(dir.path(), &spec);
+    let file = open(dir.path(), &OpenOptions::default()).unwrap();
+    assert_eq!((file.zarr_format, file.empty_chunks, file.layout.stored), (2, Some(8), Dtype::U16));
+    assert_eq!((file.layout.grid.index_to_world, &file.nifti), (spec.grid.index_to_world, &spec.nifti));
+    assert_eq!((&file.carried, &file.layout.outer.axes), (&spec.carried, &spec.outer));
+}
+
+#[test]
+fn chunks_at_the_border_are_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &target(Codec::None));
+    let stored = fs::read(dir.path().join("0/0/1/1/1")).unwrap();
+    let samples: Vec<u16> = stored.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+    // 2 x 3 x 2 voxels of 3 x 4 x 4.
+    assert_eq!(samples.len(), 48);
+    let expected = |n: usize| {
+        let (z, y, x) = (n / 16, n / 4 % 4, n % 4);
+        if z < 2 && y < 3 && x < 2 { (z * 3 + y) * 2 + x + 1 } else { 0 }
+    };
+    assert_eq!(samples, (0..48).map(|n| expected(n) as u16).collect::<Vec<_>>());
+}
+
+#[test]
+fn only_compressors_that_every_reader_knows() {
+    for (codec, expected) in [
+        (Codec::Zstd(7), json!({"id": "zstd", "level": 7})),
+        (Codec::Gzip(2), json!({"id": "gzip", "level": 2})),
+        (Codec::BloscLz4(5), json!({"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 1, "blocksize": 0})),
+        (Codec::None, Value::Null),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &target(codec));
+        assert_eq!(document(&dir.path().join("0/.zarray"))["compressor"], expected);
+        let stored = fs::read(dir.path().join("0/0/0/0/0")).unwrap();
+        if let Codec::Zstd(_) = codec {
+            // Frame header descriptor, bit 2: a checksum of the content follows (RFC 8878, 3.1.1.1.1).
+            assert_eq!((&stored[..4], stored[4] & 4), (&[0x28, 0xb5, 0x2f, 0xfd][..], 4));
+        }
+    }
+}
