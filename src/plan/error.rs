@@ -30,7 +30,7 @@ pub enum PlanError {
 
     /// Even one thread that looks at one chunk at a time needs more.
     #[error(
-        "memory budget {} is too small: one thread needs {} for one chunk of {array}",
+        "memory budget {} is too small: verifying {array} needs {} with one thread, one chunk at a time",
         ByteSize(*.memory_bytes).display().iec(), ByteSize(*.smallest_bytes).display().iec()
     )]
     VerificationTooSmall { memory_bytes: u64, smallest_bytes: u64, array: String },

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use rayon::prelude::*;
+use rayon::{ThreadPool, prelude::*};
 
 use super::{ArrayReport, Problem, Run};
 use crate::{
@@ -15,68 +15,80 @@ use crate::{
 const BATCH_BYTES: u64 = 64 << 20;
 /// Chunks of a batch and thread.
 const BATCH_CHUNKS: std::ops::RangeInclusive<u64> = 1..=256;
+/// A grid with more keys than so many per file that is there is not walked, its files are: metadata can claim any extent.
+const SPARSE: u64 = 8;
+/// Grids that are always walked, since only then what is missing has a name.
+const SMALL: u64 = 1 << 16;
 
-/// Looks at every chunk of an array; `objects` is how many of its chunk or shard files there are, where that is known.
+/// Looks at every chunk of an array; `files` is how many chunk or shard files there are, where that is known.
 pub fn verify(
     run: &mut Run<'_>,
     check: &ArrayCheck,
     array: &mut ArrayReport,
     threads: usize,
-    objects: Option<u64>,
+    files: Option<u64>,
 ) -> Result<()> {
-    let pool = pipeline::pool(threads)?;
     let per_thread = (BATCH_BYTES / check.chunk_bytes().max(1)).clamp(*BATCH_CHUNKS.start(), *BATCH_CHUNKS.end());
-    let mut walk = check.walk().peekable();
-    let mut seen = Seen { objects: 0, first_missing: None };
-    loop {
-        run.look_up()?;
-        if objects.is_some_and(|objects| seen.objects >= objects) && walk.peek().is_some_and(|chunk| chunk.first) {
-            // All that is there was looked at: the rest is missing, however much that is.
-            seen.first_missing = seen.first_missing.or_else(|| walk.next().map(|chunk| chunk.at));
-            let rest = array.chunks - array.present - array.bad - array.missing;
-            array.missing += rest;
-            run.progress.chunks_done += rest;
-            break;
-        }
-        let batch: Vec<ChunkAt> = walk.by_ref().take(per_thread as usize * threads).collect();
-        if batch.is_empty() {
-            break;
-        }
-        let stop = run.stop;
-        let look = |chunk: &ChunkAt| (!stop.load(Ordering::Relaxed)).then(|| check.check(chunk));
-        let outcomes: Vec<Option<Checked>> = pool.install(|| batch.par_iter().with_max_len(1).map(look).collect());
-        for (chunk, outcome) in batch.iter().zip(outcomes) {
-            if let Some(checked) = outcome {
-                seen.take(run, check, array, chunk, checked);
-            }
-        }
+    let capacity = per_thread as usize * threads;
+    let sparse = files.is_some_and(|files| check.objects() > files.saturating_mul(SPARSE).max(SMALL));
+    let pool = pipeline::pool(threads)?;
+    let mut batches =
+        Batches { run, check, array, pool, batch: Vec::with_capacity(capacity), capacity, first_missing: None };
+    if sparse {
+        check.walk_files(&mut |chunks| chunks.into_iter().try_for_each(|chunk| batches.take(chunk)))?;
+    } else {
+        check.walk().try_for_each(|chunk| batches.take(chunk))?;
     }
-    seen.judge_missing(run, array);
+    batches.look()?;
+    batches.count_missing();
     Ok(())
 }
 
-/// What is kept from chunk to chunk.
-struct Seen {
-    /// Files met for sure; a lower bound.
-    objects: u64,
+/// Chunks on their way to the pool, and what came of them.
+struct Batches<'a, 'r> {
+    run: &'a mut Run<'r>,
+    check: &'a ArrayCheck,
+    array: &'a mut ArrayReport,
+    pool: ThreadPool,
+    batch: Vec<ChunkAt>,
+    capacity: usize,
     first_missing: Option<Vec<u64>>,
 }
 
-impl Seen {
-    fn take(
-        &mut self,
-        run: &mut Run<'_>,
-        check: &ArrayCheck,
-        array: &mut ArrayReport,
-        chunk: &ChunkAt,
-        checked: Checked,
-    ) {
-        let in_shards = check.file().shard().is_some();
+impl Batches<'_, '_> {
+    fn take(&mut self, chunk: ChunkAt) -> Result<()> {
+        self.batch.push(chunk);
+        if self.batch.len() >= self.capacity { self.look() } else { Ok(()) }
+    }
+
+    /// Looks at the chunks of the batch, and empties it.
+    fn look(&mut self) -> Result<()> {
+        self.run.look_up()?;
+        let batch = std::mem::take(&mut self.batch);
+        let (stop, check) = (self.run.stop, self.check);
+        let look = |chunk: &ChunkAt| (!stop.load(Ordering::Relaxed)).then(|| check.check(chunk));
+        let outcomes: Vec<Option<Checked>> = self.pool.install(|| batch.par_iter().with_max_len(1).map(look).collect());
+        for (chunk, outcome) in batch.iter().zip(outcomes) {
+            if let Some(checked) = outcome {
+                self.note(chunk, checked);
+            }
+        }
+        self.batch = batch;
+        self.batch.clear();
+        self.run.look_up()
+    }
+
+    fn note(&mut self, chunk: &ChunkAt, checked: Checked) {
+        let (array, progress) = (&mut *self.array, &mut self.run.progress);
+        progress.chunks_done += 1;
+        array.stored_bytes += checked.index_bytes;
         match checked.state {
             State::Whole { stored_bytes } => {
                 array.present += 1;
                 array.stored_bytes += stored_bytes;
-                array.decoded_bytes += check.chunk_bytes();
+                array.decoded_bytes += self.check.chunk_bytes();
+                progress.stored_bytes += stored_bytes;
+                progress.decoded_bytes += self.check.chunk_bytes();
             }
             State::Missing => {
                 array.missing += 1;
@@ -84,42 +96,35 @@ impl Seen {
             }
             State::Bad => {
                 array.bad += 1;
-                run.progress.bad += 1;
+                progress.bad += 1;
             }
         }
-        array.stored_bytes += checked.index_bytes;
-        let problems = checked.problems.iter().map(|error| Problem::of(error, Some(&chunk.at)));
-        let problems: Vec<Problem> = problems.collect();
-        let has_file = match checked.state {
-            State::Whole { .. } => !in_shards || checked.index_bytes > 0,
-            _ => checked.index_bytes > 0 || problems.iter().any(|p| p.stored_bytes > Some(0)),
-        };
-        self.objects += u64::from(chunk.first && has_file);
-        problems.into_iter().for_each(|problem| run.report.add_to(array, problem));
-        run.progress.chunks_done += 1;
-        run.progress.stored_bytes += match checked.state {
-            State::Whole { stored_bytes } => stored_bytes,
-            _ => 0,
-        };
-        run.progress.decoded_bytes += if checked.state == State::Bad { 0 } else { check.chunk_bytes() };
+        for error in &checked.problems {
+            self.run.report.add_to(self.array, Problem::of(error, Some(&chunk.at)));
+        }
     }
 
     /// Missing chunks are the fill value by the specification; where the array says how many were left out, more are a loss.
-    fn judge_missing(self, run: &mut Run<'_>, array: &mut ArrayReport) {
+    fn count_missing(self) {
+        let Batches { run, array, first_missing, .. } = self;
+        // Of a grid whose files were walked, what has no file was not seen.
+        let unseen = array.chunks.saturating_sub(array.present + array.missing + array.bad);
+        run.progress.chunks_done += unseen;
+        array.missing += unseen;
         let name = if array.path.is_empty() { String::new() } else { format!("{}: ", array.path) };
         let missing = array.missing;
-        match (array.expected_missing, self.first_missing) {
-            (Some(expected), first) if missing > expected => {
-                let first = first.filter(|_| expected == 0);
+        match array.expected_missing {
+            Some(expected) if missing > expected => {
+                let first = first_missing.filter(|_| expected == 0);
                 let which = first.map(|at| format!(", the first is {at:?}")).unwrap_or_default();
-                let what = format!("{missing} chunks missing, {expected} expected{which}");
-                run.report.add_to(array, Problem::text(what));
+                run.report
+                    .add_to(array, Problem::text(format!("{missing} chunks missing, {expected} expected{which}")));
             }
-            (Some(expected), _) if missing + array.bad < expected => run
-                .report
-                .notes
-                .push(format!("{name}{missing} chunks are missing, {expected} were left out when it was written")),
-            (None, _) if missing > 0 => {
+            Some(expected) if missing + array.bad < expected => {
+                let note = format!("{name}{missing} chunks are missing, {expected} were left out when it was written");
+                run.report.notes.push(note);
+            }
+            None if missing > 0 => {
                 let are = if missing == 1 { "chunk is" } else { "chunks are" };
                 run.report.notes.push(format!("{name}{missing} {are} missing, read as the fill value"));
             }

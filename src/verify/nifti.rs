@@ -9,7 +9,12 @@ use crate::{
         gzip::{self, Inflated},
         nifti::{self, NiftiFile, Version},
     },
+    plan::PlanError,
+    sys,
 };
+
+/// What reading a gzip stream takes, with room to spare.
+const STREAM_BYTES: u64 = 2 << 20;
 
 /// Verifies one file, or a header and its image.
 ///
@@ -17,6 +22,12 @@ use crate::{
 /// Those of [`super::verify`]; a header that is wrong is an error here.
 pub fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
     let file = nifti::open(path)?;
+    let memory_bytes = run.request.memory_bytes;
+    let smallest_bytes = sys::resident().now_bytes + STREAM_BYTES;
+    if smallest_bytes > memory_bytes {
+        let array = path.display().to_string();
+        return Err(PlanError::VerificationTooSmall { memory_bytes, smallest_bytes, array }.into());
+    }
     let version = match file.header.version {
         Version::One => "NIfTI-1",
         Version::Two => "NIfTI-2",
@@ -36,8 +47,7 @@ pub fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
     };
     run.progress.chunks = 1;
     run.progress.array.clone_from(&array.path);
-    let outcome = if file.compressed { inflate(run, &file, data_end) } else { Ok(trailing(run, &file, data_end)) };
-    match outcome {
+    match if file.compressed { inflate(run, &file, data_end) } else { trailing(run, &file, data_end) } {
         Ok(()) => array.present = 1,
         Err(stopped @ (Error::Stopped { .. } | Error::Io { .. })) => return Err(stopped),
         Err(error) => {
@@ -51,11 +61,12 @@ pub fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
 }
 
 /// Opening has held the size against the header: what is left is what stands behind the voxels.
-fn trailing(run: &mut Run<'_>, file: &NiftiFile, data_end: u64) {
+fn trailing(run: &mut Run<'_>, file: &NiftiFile, data_end: u64) -> Result<()> {
     let beyond = file.layout.stored_bytes.unwrap_or(0).saturating_sub(data_end);
     if beyond > 0 {
         run.report.notes.push(format!("{beyond} bytes stand behind the voxels"));
     }
+    Ok(())
 }
 
 fn inflate(run: &mut Run<'_>, file: &NiftiFile, data_end: u64) -> Result<()> {

@@ -137,7 +137,7 @@ fn files(run: &mut Run<'_>, root: &Arc<dyn Store>, tree: &Tree, survey: &Survey)
         Ok(())
     });
     match listing {
-        Ok(()) => Ok(sure.then_some(objects)),
+        Ok(listed) => Ok((listed && sure).then_some(objects)),
         Err(stopped @ Error::Stopped { .. }) => Err(stopped),
         Err(error) => {
             run.report.add(Problem::of(&error, None));

@@ -82,8 +82,30 @@ impl ArrayCheck {
         walk::counts(self.meta()).iter().fold(1, |n, &count| n.saturating_mul(count))
     }
 
+    /// All chunks, in order.
     pub fn walk(&self) -> Chunks {
         Chunks::new(self.meta())
+    }
+
+    /// Chunks or shards, each with a key of its own, within the bounds of the array.
+    pub fn objects(&self) -> u64 {
+        keys::objects(self.meta())
+    }
+
+    /// The chunks of the files that there are, in no particular order. False where the store cannot be listed.
+    ///
+    /// # Errors
+    /// Those of [`list`].
+    pub fn walk_files(&self, visit: &mut dyn FnMut(Chunks) -> Result<()>) -> Result<bool> {
+        let file = self.file();
+        let store = if file.array_path.is_empty() { file.store.clone() } else { file.store.below(&file.array_path) };
+        list(store.as_ref(), &mut |entry| match entry {
+            Entry::File(key) => match keys::coordinates(self.meta(), key) {
+                Some(at) => visit(Chunks::of_object(self.meta(), at)),
+                None => Ok(()),
+            },
+            Entry::LinkedFolder(_) => Ok(()),
+        })
     }
 
     /// Decoded bytes of one chunk, padding included.

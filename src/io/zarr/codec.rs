@@ -9,6 +9,10 @@ use zarrs::array::codec::{blosc_decompress_bytes, blosc_validate};
 
 use super::filter::Filter;
 
+/// Largest block that c-blosc chooses by itself (1.21, compute_blocksize). Its decoder takes memory for two blocks of whatever
+/// size a chunk claims.
+const BLOSC_BLOCK_BYTES: u64 = 1 << 20;
+
 /// Zarr codecs from bytes to bytes that can be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ByteCodec {
@@ -69,9 +73,9 @@ impl ByteCodec {
     /// Working memory of the decoder beyond its input and output.
     fn scratch_bytes(&self, decoded: u64) -> u64 {
         match self {
-            // Two blocks; automatic ones have at most 1 MiB (c-blosc 1.21, compute_blocksize).
+            // Two blocks.
             ByteCodec::Blosc { block_bytes, .. } => {
-                (*block_bytes.max(&(1 << 20))).min(decoded).saturating_mul(2) + (256 << 10)
+                (*block_bytes).max(BLOSC_BLOCK_BYTES).min(decoded).saturating_mul(2) + (256 << 10)
             }
             ByteCodec::Bz2 => 5 << 20,
             ByteCodec::Zstd => 256 << 10,
@@ -83,7 +87,9 @@ impl ByteCodec {
     fn decode<'a>(&self, encoded: Cow<'a, [u8]>, room: Room) -> Result<Cow<'a, [u8]>, String> {
         let decoded = match self {
             ByteCodec::Crc32c => check_crc32c(encoded)?,
-            ByteCodec::Blosc { .. } => Cow::Owned(decode_blosc(&encoded, room)?),
+            ByteCodec::Blosc { block_bytes, .. } => {
+                Cow::Owned(decode_blosc(&encoded, room, (*block_bytes).max(BLOSC_BLOCK_BYTES))?)
+            }
             ByteCodec::Zstd => Cow::Owned(decode_zstd(&encoded, room)?),
             ByteCodec::Gzip => Cow::Owned(read_within(flate2::read::MultiGzDecoder::new(&*encoded), room)?),
             ByteCodec::Zlib => Cow::Owned(read_within(flate2::read::ZlibDecoder::new(&*encoded), room)?),
@@ -195,12 +201,16 @@ fn decode_lz4(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
 }
 
 /// Blosc 1 header: version, versionlz, flags, typesize, then nbytes, blocksize, cbytes as u32 (c-blosc README_HEADER).
-fn decode_blosc(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
+fn decode_blosc(encoded: &[u8], room: Room, most_block_bytes: u64) -> Result<Vec<u8>, String> {
     if encoded.len() < 16 || encoded[3] == 0 {
         return Err("damaged header".into());
     }
     let claimed = blosc_validate(encoded).ok_or("damaged header")?;
     check_size(claimed as u64, room)?;
+    let block = u64::from(u32::from_le_bytes([encoded[8], encoded[9], encoded[10], encoded[11]]));
+    if block > most_block_bytes {
+        return Err(format!("blocks of {block} bytes, expected at most {most_block_bytes}"));
+    }
     if claimed == 0 {
         return Ok(Vec::new());
     }
@@ -320,6 +330,18 @@ mod tests {
         frame.extend_from_slice(&(1u64 << 30).to_le_bytes());
         frame.extend_from_slice(&[1, 0, 0]);
         assert!(Chain(vec![ByteCodec::Zstd]).decode(&frame, 8192).is_err());
+    }
+
+    #[test]
+    fn blocks_of_blosc_are_bounded() {
+        let raw = ramp(5 << 20);
+        let mut encoded = Codec::BloscLz4(5).encode(raw.clone(), 1).unwrap();
+        encoded.truncate(encoded.len() - 4);
+        let chain = |block_bytes| Chain(vec![ByteCodec::Blosc { inner: "lz4".into(), block_bytes }]);
+        assert_eq!(chain(0).decode(&encoded, 5 << 20).unwrap(), raw);
+        encoded[8..12].copy_from_slice(&(5u32 << 20).to_le_bytes());
+        let error = chain(0).decode(&encoded, 5 << 20).unwrap_err();
+        assert_eq!(error, "blosc-lz4: blocks of 5242880 bytes, expected at most 1048576");
     }
 
     #[test]

@@ -1,12 +1,8 @@
 //! The files of a store, one after the other.
 
-use std::{
-    fs,
-    ops::ControlFlow,
-    path::{Path, PathBuf},
-};
+use std::{fs, ops::ControlFlow, path::Path};
 
-use super::super::store::Store;
+use super::super::store::{Store, StoreError};
 use crate::error::{Error, Result};
 
 /// One entry of a listing.
@@ -18,13 +14,13 @@ pub enum Entry<'a> {
     LinkedFolder(&'a str),
 }
 
-/// Visits every file of a store, in no particular order; nothing is collected.
+/// Visits every file of a store, in no particular order; nothing is collected. False where the store cannot be listed.
 ///
 /// # Errors
 /// [`Error::Io`] for what cannot be listed, and what `visit` returns.
-pub fn list(store: &dyn Store, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<()> {
+pub fn list(store: &dyn Store, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<bool> {
     if let Some(folder) = store.folder() {
-        return list_folder(folder, visit);
+        return list_folder(folder, visit).map(|()| true);
     }
     let mut outcome = Ok(());
     let listing = store.list("", &mut |key, _| {
@@ -32,7 +28,10 @@ pub fn list(store: &dyn Store, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -
         if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     });
     outcome?;
-    listing.map_err(|error| error.at("list", store.describe("")))
+    match listing {
+        Err(StoreError::Unsupported(_)) => Ok(false),
+        other => other.map(|()| true).map_err(|error| error.at("list", store.describe(""))),
+    }
 }
 
 /// A folder, with what links name, which a store's own listing leaves out: links are followed when chunks are read. Holds one
@@ -64,6 +63,6 @@ fn list_folder(root: &Path, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> R
     Ok(())
 }
 
-fn key(root: &Path, path: &PathBuf) -> String {
+fn key(root: &Path, path: &Path) -> String {
     path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
 }

@@ -47,10 +47,7 @@ impl Known {
         if let Some((parent, _)) = path.rsplit_once('/') {
             self.group(parent);
         }
-        let objects =
-            |meta: &ArrayMeta| meta.shape.iter().zip(&meta.object).map(|(extent, o)| extent.div_ceil(*o)).collect();
-        let grid = meta.map(|meta| KeyGrid { keys: meta.keys.clone(), objects: objects(meta) });
-        self.arrays.insert(path.to_string(), (n, grid));
+        self.arrays.insert(path.to_string(), (n, meta.map(KeyGrid::new)));
     }
 
     /// What the file of `key` is.
@@ -64,7 +61,7 @@ impl Known {
                     _ if DOCUMENTS.contains(&rest) => Role::Document,
                     // An array that cannot be read may own anything below it.
                     None => Role::Chunk(*n),
-                    Some(grid) if grid.holds(rest) => Role::Chunk(*n),
+                    Some(grid) if grid.coordinates(rest).is_some() => Role::Chunk(*n),
                     Some(_) => Role::Stray(key.to_string()),
                 };
             }
@@ -82,15 +79,31 @@ impl Known {
 }
 
 impl KeyGrid {
-    /// Whether `key`, below the array, is the one that a chunk or shard within the grid has.
-    fn holds(&self, key: &str) -> bool {
+    fn new(meta: &ArrayMeta) -> KeyGrid {
+        let objects = meta.shape.iter().zip(&meta.object).map(|(extent, object)| extent.div_ceil(*object)).collect();
+        KeyGrid { keys: meta.keys.clone(), objects }
+    }
+
+    /// The coordinates of the chunk or shard within the grid that has `key` below the array.
+    fn coordinates(&self, key: &str) -> Option<Vec<u64>> {
         let mut parts = key.split(self.keys.separator);
         if self.keys.prefix.is_some_and(|prefix| parts.next() != Some(prefix)) {
-            return false;
+            return None;
         }
-        let within = |objects: &u64| parts.next().and_then(index).is_some_and(|n| n < *objects);
-        self.objects.iter().all(within) && parts.next().is_none()
+        let within = |objects: &u64| parts.next().and_then(index).filter(|n| n < objects);
+        let at = self.objects.iter().map(within).collect::<Option<Vec<u64>>>()?;
+        parts.next().is_none().then_some(at)
     }
+}
+
+/// The coordinates of the chunk or shard of an array that has `key` below the array; `None` for what is none.
+pub fn coordinates(meta: &ArrayMeta, key: &str) -> Option<Vec<u64>> {
+    KeyGrid::new(meta).coordinates(key)
+}
+
+/// Chunks or shards in the grid of an array.
+pub fn objects(meta: &ArrayMeta) -> u64 {
+    KeyGrid::new(meta).objects.iter().fold(1, |n, &count| n.saturating_mul(count))
 }
 
 /// A chunk index as keys have it: digits without leading zeros.

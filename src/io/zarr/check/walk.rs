@@ -18,6 +18,8 @@ pub struct Chunks {
     per_object: Vec<u64>,
     object: Vec<u64>,
     within: Vec<u64>,
+    /// Whether the walk ends with the chunk or shard at hand.
+    one: bool,
     done: bool,
 }
 
@@ -29,8 +31,14 @@ impl Chunks {
             per_object: meta.chunks_per_object(),
             object: zeros.clone(),
             within: zeros,
+            one: false,
             done: false,
         }
+    }
+
+    /// Those of one chunk or shard, by its own coordinates, which lie within the grid.
+    pub fn of_object(meta: &ArrayMeta, object: Vec<u64>) -> Chunks {
+        Chunks { object, one: true, ..Chunks::new(meta) }
     }
 
     fn step(&mut self) {
@@ -39,6 +47,10 @@ impl Chunks {
         };
         let extent: Vec<u64> = self.object.iter().enumerate().map(inside).collect();
         if advance(&mut self.within, &extent) {
+            return;
+        }
+        if self.one {
+            self.done = true;
             return;
         }
         let objects: Vec<u64> = self.counts.iter().zip(&self.per_object).map(|(n, per)| n.div_ceil(*per)).collect();
@@ -111,6 +123,10 @@ mod tests {
         seen.sort();
         seen.dedup();
         assert_eq!(seen.len(), 9);
+        let meta = meta(json!([5, 9]), json!([4, 6]), Some(json!([2, 3])));
+        let last: Vec<ChunkAt> = Chunks::of_object(&meta, vec![1, 1]).collect();
+        assert_eq!(last, all[8..]);
+        assert_eq!(Chunks::of_object(&meta, vec![0, 0]).count(), 4);
     }
 
     #[test]
