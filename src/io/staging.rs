@@ -1,12 +1,23 @@
 //! All or visibly nothing: a target is built in `NAME.reslice/` beside it and renamed at the end.
+//!
+//! Behind a URL nothing can be renamed: there a target is built where it stays, in keys that count for nothing before the root
+//! metadata are written, which is the last thing that is done. The key `.reslice-unfinished` stands beside them for as long as
+//! that takes, so that the next run knows what a killed one left. There is no lock.
 
 use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
+use super::zarr::{
+    Yard,
+    store::{DirStore, Store},
+};
 use crate::error::{Error, Result};
+
+mod remote;
 
 /// The folder in which one target is built. Locked for as long as it lives; left behind when the run does not complete.
 #[derive(Debug)]
@@ -16,8 +27,15 @@ pub struct Staging {
     overwrite: bool,
     /// Whether the folder of a run that did not end was found and cleared.
     pub cleared: bool,
-    /// Holds the lock that keeps other runs away.
-    _lock: File,
+    place: Place,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// Beside the target; the lock keeps other runs away.
+    Beside { _lock: File },
+    /// In the store itself; the folder is only for what is put together locally.
+    Remote(remote::Building),
 }
 
 impl Staging {
@@ -44,7 +62,37 @@ impl Staging {
             Err(TryLockError::Error(source)) => return Err(Error::Io { action: "lock", path: lock_path, source }),
         }
         let cleared = clear(&folder)?;
-        Ok(Staging { target: target.to_path_buf(), folder, overwrite, cleared, _lock: lock })
+        Ok(Staging { target: target.to_path_buf(), folder, overwrite, cleared, place: Place::Beside { _lock: lock } })
+    }
+
+    /// Makes ready what lies at `store` for a target; `scratch` is for shards on their way (the system's folder for temporary
+    /// files, where it is `None`).
+    ///
+    /// # Errors
+    /// Root metadata are there, or keys that no run of ours left, and `overwrite` is not set; the store does not answer.
+    pub fn remote(store: Arc<dyn Store>, overwrite: bool, scratch: Option<&Path>) -> Result<Staging> {
+        let target = store.describe("");
+        let (building, cleared) = remote::Building::begin(store, overwrite, scratch)?;
+        let folder = building.folder().to_path_buf();
+        Ok(Staging { target, folder, overwrite, cleared, place: Place::Remote(building) })
+    }
+
+    /// What was cleared, for a message.
+    pub fn cleared_path(&self) -> PathBuf {
+        match &self.place {
+            Place::Beside { .. } => self.folder.clone(),
+            Place::Remote(_) => self.target.clone(),
+        }
+    }
+
+    /// Where a Zarr target that will be `NAME` is built.
+    pub fn yard(&self, name: &str) -> Yard {
+        let folder = self.path(name);
+        let store: Arc<dyn Store> = match &self.place {
+            Place::Beside { .. } => Arc::new(DirStore::new(&folder)),
+            Place::Remote(building) => building.store(),
+        };
+        Yard { store, folder }
     }
 
     /// Where the file that will be `NAME` is built.
@@ -54,8 +102,12 @@ impl Staging {
 
     /// Renames each built file or folder to its final place, in this order, and removes the folder.
     ///
-    /// What stands under a final name is replaced only if overwriting was asked for.
+    /// What stands under a final name is replaced only if overwriting was asked for. Behind a URL, where everything has its place,
+    /// only the mark of an unfinished target goes.
     pub fn commit(self, built: &[(PathBuf, PathBuf)]) -> Result<()> {
+        if let Place::Remote(building) = self.place {
+            return building.end();
+        }
         for (n, (from, to)) in built.iter().enumerate() {
             if to.symlink_metadata().is_ok() {
                 if !self.overwrite {

@@ -34,6 +34,7 @@ pub use chunking::{MANY_FILES, chunk_of_shard, default_chunking, default_file_ch
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
 pub use open::{OpenOptions, ZarrFile, open, open_in};
+pub use shard::Yard;
 pub use sink::ZarrSink;
 pub use source::ZarrSource;
 pub use target::{Levels, ZarrTarget};

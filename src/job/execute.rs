@@ -20,7 +20,7 @@ use crate::{
         convert::Conversion,
         packed::Packed,
         raw::{RawSink, RawSource, Reach},
-        staging::{Staging, suffixed},
+        staging::Staging,
     },
     pipeline::{self, Pass, Progress},
     plan::Budget,
@@ -63,10 +63,7 @@ impl<T: Voxel> Prepared<T> {
 impl Job {
     /// What would be done, without doing it. Nothing is written.
     pub fn dry_run(self) -> Result<Summary> {
-        let missing_folder = self.output.path.parent().filter(|p| !p.as_os_str().is_empty() && !p.is_dir());
-        if let Some(folder) = missing_folder {
-            return Err(no_folder(folder));
-        }
+        self.output.check_folder()?;
         dispatch!(self.values.pipeline, T => self.prepare::<T>().map(Prepared::with_offers))
     }
 
@@ -92,9 +89,7 @@ impl Job {
         };
         let route = passes::route::<T>(&self.op, source.layout(), &self.output.layout, budget)?;
         let levels = match &self.output.descent {
-            Some(descent) => {
-                descent.plan(&self.output.path, &descent.target.reading_layout(&self.output.path)?, budget)?
-            }
+            Some(descent) => descent.plan(&self.output.path, &descent.finest_layout(&self.output.path)?, budget)?,
             None => Vec::new(),
         };
         let summary = Summary::planned(&self, source.layout(), &route, &levels);
@@ -104,13 +99,10 @@ impl Job {
 
     fn run_as<T: Voxel>(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
         let Prepared { mut summary, job, source, route, levels, budget } = self.prepare::<T>()?;
-        let folder = job.output.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            return Err(no_folder(folder));
-        }
-        let staging = Staging::create(&job.output.path, job.output.overwrites())?;
+        job.output.check_folder()?;
+        let staging = job.output.stage(job.request.scratch.as_deref())?;
         if staging.cleared {
-            on_event(Event::Cleared(&suffixed(&job.output.path, ".reslice")));
+            on_event(Event::Cleared(&staging.cleared_path()));
         }
         let scratch = Scratch::new(&job, &staging, route.scratch_bytes)?;
         on_event(Event::Planned(&summary));
@@ -133,13 +125,13 @@ impl Job {
         drop(sink);
         scratch.remove()?;
         if let Some(descent) = &job.output.descent {
-            let dir = job.output.built(&staging);
-            let finest = open_level(&dir, &descent.target)?;
+            let yard = job.output.yard(&staging);
+            let finest = open_level(&yard, &descent.target)?;
             for (n, pass) in levels.iter().enumerate() {
                 let (pass_number, kind) = (to_target + n, PassKind::Pyramid);
                 let on_progress =
                     |progress: &Progress| on_event(Event::Progress { pass: pass_number, passes, kind, progress });
-                let done = descent.run(pass, &finest, &dir, budget, stop, on_progress)?;
+                let done = descent.run(pass, &finest, &yard, budget, stop, on_progress)?;
                 summary.pass_done(pass_number, done);
             }
         }
@@ -158,11 +150,6 @@ fn run_pass<T: Voxel>(
 ) -> Result<Progress> {
     let pass = Pass { plan: &planned.plan, touch: &planned.touch, source, op: planned.op.as_ref(), sink };
     pipeline::run(&pass, stop, on_progress)
-}
-
-fn no_folder(folder: &Path) -> Error {
-    let source = io::Error::from(io::ErrorKind::NotFound);
-    Error::Io { action: "write into", path: folder.to_path_buf(), source }
 }
 
 /// The scratch file, while there is one.

@@ -22,7 +22,9 @@ use crate::{
         convert::Conversion,
         ome::{Carried, OmeVersion},
         staging::Staging,
-        zarr::{self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget},
+        zarr::{
+            self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget, store::Location,
+        },
     },
     pipeline::Progress,
     plan::Budget,
@@ -87,7 +89,17 @@ impl InPlace {
     ///
     /// # Errors
     /// There is no image, it has levels already, or it is stored in a way that levels cannot be added to.
-    pub fn resolve(request: InPlaceRequest) -> Result<InPlace> {
+    pub fn resolve(mut request: InPlaceRequest) -> Result<InPlace> {
+        request.store = match Location::of(&request.store)? {
+            Location::Folder(path) => path,
+            Location::Url(url) => {
+                return Err(Error::Unsupported {
+                    path: url.to_string().into(),
+                    what: "levels are added to images in local folders only".into(),
+                    hint: Some("give --pyramid when the image is written".into()),
+                });
+            }
+        };
         let finest = zarr::open(&request.store, &OpenOptions { level: Some(0), ..OpenOptions::default() })?;
         check(&request, &finest)?;
         let mut warnings = finest.warnings.clone();
@@ -117,15 +129,15 @@ impl InPlace {
     pub fn run(mut self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<InPlaceSummary> {
         let store = self.request.store.clone();
         let staging = Staging::create(&store, true)?;
-        let dir = staging.path("levels");
+        let yard = staging.yard("levels");
         let passes = self.passes.len();
         for (n, pass) in self.passes.iter().enumerate() {
             let kind = PassKind::Pyramid;
             let on_progress = |progress: &Progress| on_event(Event::Progress { pass: n, passes, kind, progress });
-            let done = self.descent.run(pass, &self.finest, &dir, self.budget, stop, on_progress)?;
+            let done = self.descent.run(pass, &self.finest, &yard, self.budget, stop, on_progress)?;
             self.summary.passes[n].complete(done);
         }
-        self.commit(&staging, &dir)?;
+        self.commit(&staging, &yard.folder)?;
         staging.commit(&[])?;
         self.summary.peak_bytes = sys::resident().peak_bytes;
         Ok(self.summary)

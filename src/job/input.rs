@@ -11,7 +11,7 @@ use crate::{
         nifti::{self, NiftiFile},
         packed::Packed,
         raw::{RawSource, Reach},
-        zarr::{self, OpenOptions, ZarrFile, ZarrSource},
+        zarr::{self, OpenOptions, ZarrFile, ZarrSource, store::Location},
     },
     voxel::Voxel,
 };
@@ -36,6 +36,11 @@ pub enum Input {
 impl Input {
     /// Opens whatever the file is, by its content.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Input> {
+        let location = Location::of(path)?;
+        let Some(path) = location.local() else {
+            refuse_single_file(path)?;
+            return Ok(Input::Zarr(Box::new(zarr::open(path, options)?)));
+        };
         path.metadata().map_err(Error::io("open", path))?;
         if path.is_dir() {
             return Ok(Input::Zarr(Box::new(zarr::open(path, options)?)));
@@ -131,6 +136,19 @@ impl Input {
             Input::Zarr(file) => format!("Zarr v{}, {}", file.zarr_format, file.codecs),
         }
     }
+}
+
+/// NIfTI files are read where they can be read by position.
+fn refuse_single_file(url: &Path) -> Result<()> {
+    let name = url.to_string_lossy().to_lowercase();
+    if [".nii", ".nii.gz", ".hdr", ".img"].iter().any(|ending| name.ends_with(ending)) {
+        return Err(Error::Unsupported {
+            path: url.to_path_buf(),
+            what: "only Zarr is read from a URL".into(),
+            hint: Some("copy the file to a local disk first".into()),
+        });
+    }
+    Ok(())
 }
 
 fn reach(io: IoMode) -> Reach {

@@ -9,7 +9,7 @@ use crate::{
     geometry::pyramid,
     io::{
         Layout, Source,
-        zarr::{self, Levels, OpenOptions, ZarrFile, ZarrSink, ZarrSource, ZarrTarget},
+        zarr::{self, Levels, OpenOptions, Yard, ZarrFile, ZarrSink, ZarrSource, ZarrTarget, store::StoreMemory},
     },
     pipeline::{self, Pass, Progress},
     plan::{self, Budget, Plan},
@@ -25,6 +25,8 @@ pub struct Descent {
     pub target: ZarrTarget,
     /// Voxels that one voxel of each level spans of the level above; entry 0 belongs to level 1.
     pub factors: Vec<[u64; 3]>,
+    /// What the store takes in which the levels are written and read back.
+    pub memory: StoreMemory,
 }
 
 /// The planned pass to one level.
@@ -49,7 +51,7 @@ impl Descent {
             centred: method.is_centred(),
             ..target.levels
         };
-        Ok(Descent { method, target, factors })
+        Ok(Descent { method, target, factors, memory: StoreMemory::default() })
     }
 
     /// Plans every level. `finest` is the layout of level 0 as a source.
@@ -58,12 +60,25 @@ impl Descent {
         let mut passes = Vec::new();
         for level in 1..=self.factors.len() {
             let at_level = self.target.at_level(level);
-            let target = at_level.layout(path)?;
+            let mut target = at_level.layout(path)?;
+            at_level.add_memory(self.memory, &mut target);
             let plan = dispatch!(target.stored, T => self.plan_level::<T>(level, &source, &target, budget))?;
             passes.push(LevelPass { level, source, target, plan });
-            source = at_level.reading_layout(path)?;
+            source = self.reading_layout(&at_level, path)?;
         }
         Ok(passes)
+    }
+
+    /// The layout of level 0 when it is read back.
+    pub fn finest_layout(&self, path: &Path) -> Result<Layout> {
+        self.reading_layout(&self.target, path)
+    }
+
+    /// The client is the one that writes, and is counted there.
+    fn reading_layout(&self, level: &ZarrTarget, path: &Path) -> Result<Layout> {
+        let mut layout = level.reading_layout(path)?;
+        layout.transfer_bytes = layout.transfer_bytes.saturating_add(self.memory.request_bytes);
+        Ok(layout)
     }
 
     fn plan_level<T: Voxel>(&self, level: usize, source: &Layout, target: &Layout, budget: Budget) -> Result<Plan> {
@@ -73,35 +88,35 @@ impl Descent {
         Ok(Plan::new(&request)?)
     }
 
-    /// Makes one level in folder `dir`. `finest` is level 0, for level 1; the others are read from `dir`.
+    /// Makes one level in `yard`. `finest` is level 0, for level 1; the others are read from there.
     pub fn run(
         &self,
         pass: &LevelPass,
         finest: &ZarrFile,
-        dir: &Path,
+        yard: &Yard,
         budget: Budget,
         stop: &AtomicBool,
         on_progress: impl FnMut(&Progress),
     ) -> Result<Progress> {
         let file = match pass.level {
             1 => finest.clone(),
-            level => open_level(dir, &self.target.at_level(level - 1))?,
+            level => open_level(yard, &self.target.at_level(level - 1))?,
         };
-        dispatch!(pass.target.stored, T => self.run_level::<T>(pass, file, dir, budget, stop, on_progress))
+        dispatch!(pass.target.stored, T => self.run_level::<T>(pass, file, yard, budget, stop, on_progress))
     }
 
     fn run_level<T: Voxel>(
         &self,
         pass: &LevelPass,
         file: ZarrFile,
-        dir: &Path,
+        yard: &Yard,
         budget: Budget,
         stop: &AtomicBool,
         on_progress: impl FnMut(&Progress),
     ) -> Result<Progress> {
         let op = reduction_op::<T>(self.method, pass.source.grid.shape, self.factors[pass.level - 1]);
         let source = ZarrSource::<T>::new(file);
-        let sink = ZarrSink::<T>::create(dir, &self.target.at_level(pass.level))?;
+        let sink = ZarrSink::<T>::create_in(yard.clone(), &self.target.at_level(pass.level))?;
         let (source, sink): (&dyn Source<T>, _) = (&source, &sink);
         if source.layout().chunk != pass.source.chunk {
             let message = format!("level {} is not stored as it was planned", pass.level - 1);
@@ -115,9 +130,9 @@ impl Descent {
     }
 }
 
-/// A level that was written into folder `dir`.
-pub fn open_level(dir: &Path, target: &ZarrTarget) -> Result<ZarrFile> {
-    zarr::open(&dir.join(target.level_path()), &OpenOptions::default())
+/// A level that was written in `yard`.
+pub fn open_level(yard: &Yard, target: &ZarrTarget) -> Result<ZarrFile> {
+    zarr::open_in(yard.store.below(&target.level_path()), &OpenOptions::default())
 }
 
 impl LevelPass {

@@ -1,6 +1,9 @@
 //! The target of a job: its format by its name, its layout before anything is created, and its creation.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::Serialize;
 
@@ -17,8 +20,9 @@ use crate::{
         raw::{self, RawSink},
         staging::Staging,
         zarr::{
-            Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, ZarrSink, ZarrTarget, chunk_of_shard, default_chunking,
-            default_file_chunk, file_count,
+            self, Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, Yard, ZarrSink, ZarrTarget, chunk_of_shard,
+            default_chunking, default_file_chunk, file_count,
+            store::{Location, Store},
         },
     },
     resample::Reduction,
@@ -101,6 +105,8 @@ pub struct Output {
     pub warnings: Vec<String>,
     options: TargetOptions,
     recipe: Recipe,
+    /// Where the target is, if that is not a folder.
+    store: Option<Arc<dyn Store>>,
     /// The levels below the finest, of an image that is to have some.
     pub descent: Option<Descent>,
 }
@@ -132,6 +138,7 @@ impl Output {
         options: &TargetOptions,
         heritage: &Heritage<'_>,
     ) -> Result<Output> {
+        let store = store_of(path, format)?;
         let source = heritage.input.layout();
         let layout = Layout {
             grid: grid.clone(),
@@ -156,7 +163,11 @@ impl Output {
                     target.levels = below.target.levels.clone();
                     descent = Some(below);
                 }
-                let layout = target.layout(path)?;
+                let mut layout = target.layout(path)?;
+                if let Some(store) = &store {
+                    target.add_memory(store.memory(), &mut layout);
+                    descent.iter_mut().for_each(|descent| descent.memory = store.memory());
+                }
                 warn_of_files(&layout, &mut warnings);
                 (layout, Recipe::Zarr(Box::new(target)))
             }
@@ -174,14 +185,32 @@ impl Output {
                 (layout, Recipe::Nifti { prefix, packed })
             }
         };
-        Ok(Output { path: path.to_path_buf(), format, layout, warnings, options: options.clone(), recipe, descent })
+        let (path, options) = (path.to_path_buf(), options.clone());
+        Ok(Output { path, format, layout, warnings, options, recipe, store, descent })
+    }
+
+    /// An error where the folder of a local target is not there.
+    pub fn check_folder(&self) -> Result<()> {
+        let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if self.store.is_none() && !folder.is_dir() {
+            return Err(Error::io("write into", folder)(std::io::ErrorKind::NotFound.into()));
+        }
+        Ok(())
+    }
+
+    /// The place where the target is built; `scratch` is for what a store behind a URL needs of local disk.
+    pub fn stage(&self, scratch: Option<&Path>) -> Result<Staging> {
+        match &self.store {
+            Some(store) => Staging::remote(store.clone(), self.options.overwrite, scratch),
+            None => Staging::create(&self.path, self.options.overwrite),
+        }
     }
 
     /// Creates the target in its staging folder.
     pub fn create<T: Voxel>(&self, staging: &Staging) -> Result<Box<dyn Sink<T>>> {
         let built = staging.path(BUILT);
         match &self.recipe {
-            Recipe::Zarr(target) => Ok(Box::new(ZarrSink::<T>::create(&built, target)?)),
+            Recipe::Zarr(target) => Ok(Box::new(ZarrSink::<T>::create_in(self.yard(staging), target)?)),
             Recipe::Nifti { prefix, packed } => match self.format {
                 Format::NiftiGz => {
                     Ok(Box::new(GzipSink::create(&built, self.layout.clone(), *packed, prefix, self.options.framing)?))
@@ -197,8 +226,8 @@ impl Output {
     }
 
     /// Where a Zarr target is built.
-    pub fn built(&self, staging: &Staging) -> PathBuf {
-        staging.path(BUILT)
+    pub fn yard(&self, staging: &Staging) -> Yard {
+        staging.yard(BUILT)
     }
 
     /// Gives the finished target its name.
@@ -222,6 +251,21 @@ impl Output {
 /// Names within the staging folder.
 const BUILT: &str = "target";
 const BUILT_HEADER: &str = "target.hdr";
+
+/// The store of a target behind a URL.
+fn store_of(path: &Path, format: Format) -> Result<Option<Arc<dyn Store>>> {
+    let location = Location::of(path)?;
+    let Location::Url(url) = &location else { return Ok(None) };
+    if format.is_nifti() {
+        let hint = "write it to a local path and copy it, or write .zarr";
+        return Err(Error::usage_hint(format!("{url} would be a NIfTI file: only .zarr is written to a URL"), hint));
+    }
+    if url.scheme.starts_with("http") {
+        let hint = "write to s3://, gs://, az:// or a local path";
+        return Err(Error::usage_hint(format!("{url} cannot be written: web servers are read only"), hint));
+    }
+    zarr::store::connect(&location).map(Some)
+}
 
 fn nifti_prefix(
     path: &Path,

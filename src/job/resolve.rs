@@ -9,7 +9,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, outside_per_face},
-    io::{nifti::Header, zarr::OpenOptions},
+    io::{
+        nifti::Header,
+        zarr::{OpenOptions, store::Location},
+    },
     resample::{OpRequest, passes_through},
 };
 
@@ -36,7 +39,9 @@ impl Job {
     ///
     /// # Errors
     /// Whatever is wrong with the request or the source's metadata.
-    pub fn resolve(request: Request) -> Result<Job> {
+    pub fn resolve(mut request: Request) -> Result<Job> {
+        request.input = Location::of(&request.input)?.into_path();
+        request.output = Location::of(&request.output)?.into_path();
         let format = Format::of_name(&request.output)?;
         let input = Input::open(&request.input, &request.open)?;
         let mut warnings: Vec<String> = input.warnings().to_vec();

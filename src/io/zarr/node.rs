@@ -25,8 +25,17 @@ pub enum Node {
 
 /// The node at the root of `store`; `None` where there is none.
 pub fn read(store: &Arc<dyn Store>) -> Result<Option<Node>> {
+    node_of(&[3, 2], store)
+}
+
+/// The same, of one version only: half the documents are asked for.
+pub fn read_as(zarr_format: u8, store: &Arc<dyn Store>) -> Result<Option<Node>> {
+    node_of(&[zarr_format], store)
+}
+
+fn node_of(formats: &[u8], store: &Arc<dyn Store>) -> Result<Option<Node>> {
     let mut documents = Documents { store, consolidated: None, denied: None };
-    let node = documents.node()?;
+    let node = documents.node(formats)?;
     match (node, documents.denied) {
         (None, Some(denied)) => Err(denied),
         (node, _) => Ok(node),
@@ -44,9 +53,14 @@ struct Documents<'a> {
 }
 
 impl Documents<'_> {
-    fn node(&mut self) -> Result<Option<Node>> {
-        if let Some(document) = self.own("zarr.json")? {
+    fn node(&mut self, formats: &[u8]) -> Result<Option<Node>> {
+        if formats.contains(&3)
+            && let Some(document) = self.own("zarr.json")?
+        {
             return self.v3(document).map(Some);
+        }
+        if !formats.contains(&2) {
+            return Ok(None);
         }
         if let Some(document) = self.v2(".zarray")? {
             let meta = Box::new(ArrayMeta::from_v2(&self.store.describe(".zarray"), &document)?);

@@ -285,7 +285,7 @@ fn locate_parent(store: Arc<dyn Store>, meta: ArrayMeta, array_attributes: Map<S
         let Some((above, name)) = ancestor.above() else { break };
         array_path = if array_path.is_empty() { name } else { format!("{name}/{array_path}") };
         ancestor = above;
-        let node = match node::read(&ancestor) {
+        let node = match node::read_as(meta.zarr_format, &ancestor) {
             Err(error) if node::is_denied(&error) => continue,
             other => other?,
         };

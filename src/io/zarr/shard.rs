@@ -34,7 +34,7 @@ pub struct Assembler {
     open: Mutex<HashMap<String, Arc<Mutex<Shard>>>>,
 }
 
-/// Where shards are put together, and where they go.
+/// Where an image is written: its store, and where shards are put together on the way.
 #[derive(Clone, Debug)]
 pub struct Yard {
     pub store: Arc<dyn Store>,

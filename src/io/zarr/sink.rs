@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{
     shard::{Assembler, Yard},
-    store::{DirStore, Store, StoreError},
+    store::{DirStore, StoreError},
     target::ZarrTarget,
 };
 use crate::{
@@ -45,18 +45,16 @@ impl<T: Voxel> ZarrSink<T> {
     ///
     /// [`Error::Unsupported`] for what OME-Zarr cannot hold, [`Error::Usage`] for chunks and levels that make no sense.
     pub fn create(dir: &Path, target: &ZarrTarget) -> Result<ZarrSink<T>> {
-        ZarrSink::create_in(Arc::new(DirStore::new(dir)), dir, target)
+        ZarrSink::create_in(Yard { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() }, target)
     }
 
-    /// The same in any store. Shards are put together in the local folder `folder`: of a store that is a folder, that very
-    /// folder.
-    pub fn create_in(store: Arc<dyn Store>, folder: &Path, target: &ZarrTarget) -> Result<ZarrSink<T>> {
-        let path = store.describe("");
+    /// The same in any store.
+    pub fn create_in(yard: Yard, target: &ZarrTarget) -> Result<ZarrSink<T>> {
+        let path = yard.store.describe("");
         let mut layout = target.layout(&path)?;
-        target.add_memory(store.memory(), &mut layout);
+        target.add_memory(yard.store.memory(), &mut layout);
         let target = target.normalised(&path)?;
         let (assembler, empty) = (target.assembler(), AtomicU64::new(0));
-        let yard = Yard { store, folder: folder.to_path_buf() };
         let sink = ZarrSink { target, layout, yard, assembler, empty, voxel: PhantomData };
         sink.write_documents(&sink.target.array_documents(None))?;
         Ok(sink)

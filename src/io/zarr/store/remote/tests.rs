@@ -1,13 +1,17 @@
 //! Remote stores over a store in memory, and over one that fails, cuts and stalls at chosen calls.
 
 use std::{
+    collections::BTreeMap,
     io,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, StreamExt, stream, stream::BoxStream};
+use futures_util::{StreamExt, stream, stream::BoxStream};
 use object_store::{
     CopyOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload, ObjectMeta,
     PutMultipartOptions, PutOptions, PutResult,
@@ -41,6 +45,8 @@ enum Fault {
 #[derive(Debug)]
 struct Faulty {
     inner: InMemory,
+    /// Parts of uploads; the store in memory takes them in order only.
+    parts: Mutex<BTreeMap<(MultipartId, usize), Vec<u8>>>,
     calls: AtomicU64,
     fault: fn(u64) -> Option<Fault>,
 }
@@ -57,6 +63,10 @@ fn broken() -> object_store::Error {
 }
 
 impl Faulty {
+    fn new(fault: fn(u64) -> Option<Fault>) -> Faulty {
+        Faulty { inner: InMemory::new(), parts: Mutex::default(), calls: AtomicU64::new(0), fault }
+    }
+
     fn next(&self) -> Option<Fault> {
         (self.fault)(self.calls.fetch_add(1, Ordering::Relaxed))
     }
@@ -124,23 +134,41 @@ impl ObjectStore for Faulty {
 
 #[async_trait]
 impl MultipartStore for Faulty {
-    async fn create_multipart(&self, key: &Key) -> Outcome<MultipartId> {
-        self.call(self.inner.create_multipart(key)).await
+    async fn create_multipart(&self, _: &Key) -> Outcome<MultipartId> {
+        let id = self.calls.load(Ordering::Relaxed).to_string();
+        self.call(async { Ok(id) }).await
     }
 
-    async fn put_part(&self, key: &Key, id: &MultipartId, n: usize, payload: PutPayload) -> Outcome<PartId> {
-        self.call(self.inner.put_part(key, id, n, payload)).await
+    async fn put_part(&self, _: &Key, id: &MultipartId, n: usize, payload: PutPayload) -> Outcome<PartId> {
+        let bytes = payload.iter().flat_map(|bytes| bytes.to_vec()).collect();
+        let content_id = format!("{id}/{n}");
+        self.call(async {
+            self.parts.lock().unwrap().insert((id.clone(), n), bytes);
+            Ok(PartId { content_id })
+        })
+        .await
     }
 
     async fn complete_multipart(&self, key: &Key, id: &MultipartId, parts: Vec<PartId>) -> Outcome<PutResult> {
-        // In memory, an upload that is gone is another error than on a server.
-        let completed = std::panic::AssertUnwindSafe(self.inner.complete_multipart(key, id, parts)).catch_unwind();
-        let gone = || object_store::Error::NotFound { path: key.to_string(), source: "the upload is gone".into() };
-        self.call(async { completed.await.unwrap_or_else(|_| Err(gone())).map_err(|_| gone()) }).await
+        self.call(async {
+            let mut bytes = Vec::new();
+            for (n, part) in parts.iter().enumerate() {
+                assert_eq!(part.content_id, format!("{id}/{n}"));
+                let gone =
+                    || object_store::Error::NotFound { path: key.to_string(), source: "the upload is gone".into() };
+                bytes.extend(self.parts.lock().unwrap().remove(&(id.clone(), n)).ok_or_else(gone)?);
+            }
+            self.inner.put(key, bytes.into()).await
+        })
+        .await
     }
 
-    async fn abort_multipart(&self, key: &Key, id: &MultipartId) -> Outcome<()> {
-        self.call(self.inner.abort_multipart(key, id)).await
+    async fn abort_multipart(&self, _: &Key, id: &MultipartId) -> Outcome<()> {
+        self.call(async {
+            self.parts.lock().unwrap().retain(|(upload, _), _| upload != id);
+            Ok(())
+        })
+        .await
     }
 }
 
@@ -159,8 +187,7 @@ fn hasty() -> Patience {
 }
 
 fn faulty(fault: fn(u64) -> Option<Fault>) -> RemoteStore {
-    let objects = Faulty { inner: InMemory::new(), calls: AtomicU64::new(0), fault };
-    RemoteStore::new(Arc::new(objects), url("s3://bucket/deep/a.zarr"), hasty()).unwrap()
+    RemoteStore::new(Arc::new(Faulty::new(fault)), url("s3://bucket/deep/a.zarr"), hasty()).unwrap()
 }
 
 #[test]
@@ -193,7 +220,9 @@ fn faults_change_nothing_but_the_time() {
         3 if call % 2 == 0 => Some(Fault::Stall),
         _ => None,
     };
-    for fault in [|call| (dice(call, 3) == 0).then_some(Fault::Fail), |call| (dice(call, 2) == 0).then_some(Fault::Cut), mixed] {
+    for fault in
+        [|call| (dice(call, 3) == 0).then_some(Fault::Fail), |call| (dice(call, 2) == 0).then_some(Fault::Cut), mixed]
+    {
         conforms(&faulty(fault), dir.path());
     }
 }
@@ -233,8 +262,7 @@ fn a_dead_store_ends_in_an_error_with_the_number_of_attempts() {
 #[test]
 fn time_is_a_limit_too() {
     let patience = Patience { give_up_after: Duration::from_millis(20), tries: 1000, ..hasty() };
-    let objects = Faulty { inner: InMemory::new(), calls: AtomicU64::new(0), fault: |_| Some(Fault::Fail) };
-    let store = RemoteStore::new(Arc::new(objects), url("s3://b/a"), patience).unwrap();
+    let store = RemoteStore::new(Arc::new(Faulty::new(|_| Some(Fault::Fail))), url("s3://b/a"), patience).unwrap();
     let Err(StoreError::Remote { attempts, .. }) = store.get("a", 1) else { panic!("got something") };
     assert!(attempts < 50, "{attempts}");
 }
