@@ -52,6 +52,11 @@ impl Sweep {
     pub fn estimate(&self, window_chunks: u64) -> f64 {
         self.chunks + (self.held - window_chunks as f64).max(0.0) * self.steps
     }
+
+    /// The window beyond which the estimate stays.
+    pub fn enough_chunks(&self) -> u64 {
+        self.held.ceil() as u64
+    }
 }
 
 /// Columns along every axis within boxes of `boxes` blocks, for a source of chunks.
