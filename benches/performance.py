@@ -1,6 +1,6 @@
 """Runs the benchmarks and writes their tables into docs/performance.md, between the markers of each.
 
-    benches/run [--only seed_job,same_bytes,fixed_memory] [--repeats N]
+    benches/run [--only seed_job,microscopy,pyramid,same_bytes,fixed_memory] [--repeats N]
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
-BENCHMARKS = ["seed_job", "fixed_memory", "same_bytes"]
+BENCHMARKS = ["seed_job", "microscopy", "pyramid", "fixed_memory", "same_bytes"]
 
 
 def main():

@@ -23,7 +23,7 @@ pub mod staging;
 pub mod zarr;
 
 mod layout;
-pub use layout::{Access, Axis, Layout, Outer};
+pub use layout::{Access, Ahead, Axis, Layout, Outer};
 
 /// A volume that can be read piece by piece.
 ///

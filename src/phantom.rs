@@ -133,6 +133,7 @@ impl Phantom {
             transfer_bytes: 0,
             resident_bytes: 0,
             stored_bytes: None,
+            ahead: Default::default(),
         }
     }
 }

@@ -24,6 +24,7 @@ use crate::{
     voxel::Voxel,
 };
 
+mod ahead;
 mod claims;
 mod halt;
 mod tally;
@@ -31,6 +32,7 @@ mod turnstile;
 mod window;
 mod worker;
 
+use ahead::Ahead;
 use claims::Claims;
 use halt::Halt;
 use tally::Tally;
@@ -65,6 +67,7 @@ struct Shared<'a, T: Voxel> {
     halt: Halt,
     claims: Claims<'a>,
     window: Window<T>,
+    ahead: Option<Ahead<'a>>,
     turnstile: Turnstile,
     tally: Tally,
 }
@@ -86,6 +89,7 @@ pub fn run<T: Voxel>(
         halt: Halt::default(),
         claims: Claims::new(pass.plan.walk(pass.touch), pass.plan.workers.gate),
         window: Window::new(pass),
+        ahead: Ahead::new(pass),
         turnstile: Turnstile::default(),
         tally: Tally::new(pass.plan.blocks),
     };
@@ -94,11 +98,11 @@ pub fn run<T: Voxel>(
         tracing::debug!(blocks = pass.plan.blocks, workers = pass.plan.workers.count, "pass begins");
         for _ in 0..pass.plan.workers.count {
             let (shared, finished) = (&shared, finished.clone());
-            scope.spawn(move || {
-                let work = AssertUnwindSafe(|| worker::work(shared, &finished));
-                if let Err(error) = catch_unwind(work).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
-                    shared.fail(error);
-                }
+            scope.spawn(move || shared.guard(|| worker::work(shared, &finished)));
+        }
+        for _ in 0..shared.ahead.as_ref().map_or(0, |_| pass.plan.ahead) {
+            scope.spawn(|| {
+                shared.guard(|| shared.ahead.iter().try_for_each(|ahead| ahead.fetch(pass.source, &shared.halt)))
             });
         }
         drop(finished);
@@ -127,12 +131,20 @@ pub fn run<T: Voxel>(
 }
 
 impl<T: Voxel> Shared<'_, T> {
+    /// Does `work`; an error or a panic ends the run.
+    fn guard(&self, work: impl FnOnce() -> Result<()>) {
+        if let Err(error) = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
+            self.fail(error);
+        }
+    }
+
     /// Keeps the first error and wakes everybody who waits.
     fn fail(&self, error: Error) {
         tracing::debug!(%error, "pass ends early");
         self.halt.fail(error);
         self.claims.wake();
         self.window.wake();
+        self.ahead.iter().for_each(Ahead::wake);
     }
 }
 

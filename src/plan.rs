@@ -64,6 +64,8 @@ pub struct Plan {
     pub piece: [usize; 3],
     /// Bytes that decoded chunks may hold; 0 for sources without chunks.
     pub window_bytes: u64,
+    /// Stored chunks fetched ahead of their decode at most; 0 where storage answers at once.
+    pub ahead: u64,
     pub memory: Memory,
     /// What the dry run counted.
     pub totals: WalkTotals,
@@ -84,7 +86,18 @@ impl Plan {
     /// # Errors
     /// Refuses with the smallest budget that works.
     pub fn new(request: &Request<'_>) -> Result<Plan, PlanError> {
-        search::cheapest(request)
+        let ahead = memory::ahead(request);
+        let kept_bytes = memory::ahead_bytes(request, ahead);
+        if kept_bytes == 0 {
+            return search::cheapest(request);
+        }
+        let memory_bytes = request.budget.memory_bytes - kept_bytes;
+        let beside = Request { budget: Budget { memory_bytes, ..request.budget }, ..*request };
+        match search::cheapest(&beside) {
+            Ok(plan) => Ok(Plan { ahead, memory: Memory { ahead: kept_bytes, ..plan.memory }, ..plan }),
+            // Too tight for it: chunks are then fetched by the workers that need them.
+            Err(_) => search::cheapest(request),
+        }
     }
 
     /// The schedule, from the start. Dry runs and real runs walk it alike.

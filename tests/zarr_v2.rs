@@ -35,6 +35,7 @@ fn target(codec: Codec) -> ZarrTarget {
         name: "old".into(),
         carried,
         nifti: Some(NiftiAttribute::of_grid(&affine, SHAPE, 1, 4)),
+        levels: Levels::default(),
     }
 }
 

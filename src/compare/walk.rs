@@ -165,6 +165,7 @@ mod tests {
             transfer_bytes: 0,
             resident_bytes: 0,
             stored_bytes: None,
+            ahead: Default::default(),
         }
     }
 

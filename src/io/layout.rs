@@ -119,6 +119,16 @@ pub struct Layout {
     pub resident_bytes: u64,
     /// Stored size of the source where known: bytes of the file, or of all chunks.
     pub stored_bytes: Option<u64>,
+    pub ahead: Ahead,
+}
+
+/// Which chunks of a source are worth fetching before they are needed, because storage answers late.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ahead {
+    /// Chunks at most; 0 where waiting for one costs nothing.
+    pub chunks: u64,
+    /// The largest chunk as it is stored.
+    pub chunk_bytes: u64,
 }
 
 impl Layout {

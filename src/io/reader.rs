@@ -117,6 +117,7 @@ mod tests {
             transfer_bytes: 0,
             resident_bytes: 0,
             stored_bytes: None,
+            ahead: Default::default(),
         };
         MemorySource::new(layout, (0..5 * 2 * 385).map(|n| n as u16).collect())
     }

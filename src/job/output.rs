@@ -144,6 +144,7 @@ impl Output {
             transfer_bytes: 0,
             resident_bytes: 0,
             stored_bytes: None,
+            ahead: Default::default(),
         };
         let (mut descent, mut warnings) = (None, Vec::new());
         let (layout, recipe) = match format {

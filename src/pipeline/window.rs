@@ -5,11 +5,11 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Pass, halt::Halt};
+use super::{Pass, Shared};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Access, Layout, Source},
+    io::{Access, Layout},
     plan::{Chunk, Step},
     region::Region,
     voxel::Voxel,
@@ -47,13 +47,16 @@ struct State<T> {
     pool: Vec<Vec<T>>,
     /// Ascending sources: admitted chunks that were not decoded yet.
     queue: VecDeque<Chunk>,
+    /// Loads admitted so far.
+    admitted: u64,
     /// Ascending sources: whether somebody reads the stream.
     reading: bool,
 }
 
 #[derive(Debug)]
 enum Slot<T> {
-    Admitted,
+    /// With the load's number in the schedule.
+    Admitted(u64),
     Decoding,
     Ready(Arc<Decoded<T>>),
 }
@@ -61,14 +64,16 @@ enum Slot<T> {
 /// What a worker that needs chunks is to do next.
 enum Turn<T> {
     Take(Vec<Arc<Decoded<T>>>),
-    Decode(Chunk, Vec<T>),
+    /// The chunk, its load's number, and memory for it.
+    Decode(Chunk, u64, Vec<T>),
     Wait,
 }
 
 impl<T: Voxel> Window<T> {
     pub fn new(pass: &Pass<'_, T>) -> Window<T> {
         let layout = pass.source.layout();
-        let state = State { slots: HashMap::new(), pool: Vec::new(), queue: VecDeque::new(), reading: false };
+        let (slots, queue) = (HashMap::new(), VecDeque::new());
+        let state = State { slots, pool: Vec::new(), queue, admitted: 0, reading: false };
         Window {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -88,7 +93,9 @@ impl<T: Voxel> Window<T> {
             }
         }
         for &chunk in &step.loads {
-            state.slots.insert(chunk, Slot::Admitted);
+            let number = state.admitted;
+            state.admitted += 1;
+            state.slots.insert(chunk, Slot::Admitted(number));
             if self.ascending {
                 state.queue.push_back(chunk);
             }
@@ -98,18 +105,18 @@ impl<T: Voxel> Window<T> {
     /// The chunks of a block, in C order; decodes those that nobody has begun, waits for the others.
     ///
     /// `None` when the run has ended.
-    pub fn acquire(&self, step: &Step, source: &dyn Source<T>, halt: &Halt) -> Result<Option<Vec<Arc<Decoded<T>>>>> {
+    pub fn acquire(&self, shared: &Shared<'_, T>, step: &Step) -> Result<Option<Vec<Arc<Decoded<T>>>>> {
         let mut state = self.lock();
         loop {
-            if halt.is_halted() {
+            if shared.halt.is_halted() {
                 return Ok(None);
             }
             match self.turn(&mut state, step)? {
                 Turn::Take(chunks) => return Ok(Some(chunks)),
                 Turn::Wait => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Turn::Decode(chunk, memory) => {
+                Turn::Decode(chunk, number, memory) => {
                     drop(state);
-                    let decoded = decode(source, chunk, memory)?;
+                    let Some(decoded) = decode(shared, chunk, number, memory)? else { return Ok(None) };
                     state = self.lock();
                     state.reading = false;
                     state.slots.insert(chunk, Slot::Ready(Arc::new(decoded)));
@@ -125,7 +132,7 @@ impl<T: Voxel> Window<T> {
             let chunk = Chunk { group: step.group, at };
             match state.slots.get(&chunk) {
                 Some(Slot::Ready(decoded)) => ready.push(Arc::clone(decoded)),
-                Some(Slot::Admitted) if !self.ascending => return Ok(self.begin(state, chunk)),
+                Some(&Slot::Admitted(number)) if !self.ascending => return Ok(self.begin(state, chunk, number)),
                 Some(_) => {}
                 None => return Err(Error::Panic { message: format!("chunk {:?} is not in the window", chunk.at) }),
             }
@@ -138,16 +145,16 @@ impl<T: Voxel> Window<T> {
             && !state.reading
             && let Some(chunk) = state.queue.pop_front()
         {
-            return Ok(self.begin(state, chunk));
+            return Ok(self.begin(state, chunk, 0));
         }
         Ok(Turn::Wait)
     }
 
-    fn begin(&self, state: &mut State<T>, chunk: Chunk) -> Turn<T> {
+    fn begin(&self, state: &mut State<T>, chunk: Chunk, number: u64) -> Turn<T> {
         state.slots.insert(chunk, Slot::Decoding);
         state.reading = self.ascending;
         let memory = state.pool.pop().unwrap_or_else(|| vec![T::default(); self.chunk_len]);
-        Turn::Decode(chunk, memory)
+        Turn::Decode(chunk, number, memory)
     }
 
     pub fn wake(&self) {
@@ -160,17 +167,27 @@ impl<T: Voxel> Window<T> {
     }
 }
 
-fn decode<T: Voxel>(source: &dyn Source<T>, chunk: Chunk, mut memory: Vec<T>) -> Result<Decoded<T>> {
+/// A chunk decoded, out of what was fetched ahead where there is read-ahead; `None` when the run has ended.
+fn decode<T: Voxel>(
+    shared: &Shared<'_, T>,
+    chunk: Chunk,
+    number: u64,
+    mut memory: Vec<T>,
+) -> Result<Option<Decoded<T>>> {
+    let source = shared.pass.source;
     let layout = source.layout();
     let region = layout.chunk_region(chunk.at);
     let volumes = volumes_of(layout, chunk.group);
-    let len = region.voxels() as usize * volumes;
-    source.read(chunk.group, BlockMut::new(region, volumes, &mut memory[..len])).map_err(|source| Error::Read {
-        outer: chunk.group,
-        region,
-        source: Box::new(source),
-    })?;
-    Ok(Decoded { region, volumes, voxels: memory })
+    let into = BlockMut::new(region, volumes, &mut memory[..region.voxels() as usize * volumes]);
+    let read = || match &shared.ahead {
+        None => source.read(chunk.group, into).map(Some),
+        Some(ahead) => match ahead.take(number, &shared.halt)? {
+            Some(fetched) => source.read_fetched(fetched, into).map(Some),
+            None => Ok(None),
+        },
+    };
+    let done = read().map_err(|source| Error::Read { outer: chunk.group, region, source: Box::new(source) })?;
+    Ok(done.map(|()| Decoded { region, volumes, voxels: memory }))
 }
 
 /// Stacked volumes that a read of `group` fills: members times components.

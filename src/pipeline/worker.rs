@@ -28,8 +28,7 @@ struct Slot<T: Voxel> {
 pub fn work<T: Voxel>(shared: &Shared<'_, T>, finished: &Sender<()>) -> Result<()> {
     let mut slot = Slot { source: Vec::new(), target: Vec::new(), scratch: Scratch::default() };
     while let Some(step) = shared.claims.claim(&shared.halt, |step| shared.window.admit(step))? {
-        let chunks =
-            shared.tally.time(Stage::Read, || shared.window.acquire(&step, shared.pass.source, &shared.halt))?;
+        let chunks = shared.tally.time(Stage::Read, || shared.window.acquire(shared, &step))?;
         let Some(chunks) = chunks else { break };
         compute(shared, &step, &chunks, &mut slot)?;
         drop(chunks);

@@ -30,10 +30,16 @@ pub struct Memory {
     pub transfers: u64,
     /// Encoded blocks that wait for their turn.
     pub waiting: u64,
+    /// Stored chunks fetched ahead of their decode.
+    pub ahead: u64,
 }
 
 /// Stack and allocator memory that a worker takes.
 const WORKER_BYTES: u64 = 512 << 10;
+/// The same of a thread that only fetches.
+const FETCHER_BYTES: u64 = 128 << 10;
+/// The part of the budget that chunks fetched ahead may take.
+const AHEAD_SHARE: u64 = 8;
 /// Allocator slack and what the calling thread holds.
 const MARGIN_BYTES: u64 = 3 << 20;
 
@@ -61,12 +67,23 @@ impl Memory {
             pieces: count.saturating_mul(piece_bytes),
             transfers: count.saturating_mul(transfer.saturating_add(encoding)),
             waiting,
+            ahead: 0,
         }
     }
 
     pub fn total(&self) -> u64 {
-        [self.reserved, self.tables, self.window, self.targets, self.pieces, self.transfers, self.waiting]
-            .into_iter()
-            .fold(0, u64::saturating_add)
+        let parts = [self.reserved, self.tables, self.window, self.targets, self.pieces, self.transfers];
+        parts.into_iter().chain([self.waiting, self.ahead]).fold(0, u64::saturating_add)
     }
+}
+
+/// How many chunks are fetched ahead: as many as are worth it, within an eighth of the budget.
+pub fn ahead(request: &Request<'_>) -> u64 {
+    let worth = request.source.ahead;
+    (request.budget.memory_bytes / AHEAD_SHARE / (worth.chunk_bytes + FETCHER_BYTES)).min(worth.chunks)
+}
+
+/// Memory that so many chunks and those who fetch them take.
+pub fn ahead_bytes(request: &Request<'_>, chunks: u64) -> u64 {
+    chunks.saturating_mul(request.source.ahead.chunk_bytes + FETCHER_BYTES)
 }

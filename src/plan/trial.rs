@@ -195,6 +195,7 @@ impl Trial<'_> {
             workers: self.workers,
             piece: self.pieces.shape,
             window_bytes,
+            ahead: 0,
             memory: Memory { window: window_bytes, ..self.memory },
             totals: walked.totals,
             fetch_ratio: if needed > 0.0 { self.pieces.fetched_voxels / needed } else { 1.0 },

@@ -47,6 +47,7 @@ pub fn layout(dtype: Dtype, shape: [u64; 3], access: Access, chunk: [u64; 3]) ->
         transfer_bytes: 0,
         resident_bytes: 0,
         stored_bytes: None,
+        ahead: Default::default(),
     }
 }
 

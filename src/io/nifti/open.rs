@@ -75,6 +75,7 @@ pub fn open(path: &Path) -> Result<NiftiFile> {
         transfer_bytes: 0,
         resident_bytes: 0,
         stored_bytes: Some(data_len),
+        ahead: Default::default(),
     };
     let conversion =
         Conversion { stored: extent.stored, big_endian: header.big_endian, slope: None, rounding: Rounding::Nearest };

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     io::{
-        Access, Layout,
+        Access, Ahead, Layout,
         convert::Conversion,
         ome::{AxisRole, Carried, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
         ome::{axis_roles, level_placement},
@@ -192,6 +192,8 @@ pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile>
     let memory = located.store.memory();
     layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
     layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes);
+    let chunk_bytes = located.meta.chain.encoded_limit(located.meta.chunk_bytes());
+    layout.ahead = Ahead { chunks: located.store.requests(), chunk_bytes };
     Ok(assemble(located, path, layout, dims, nifti.filter(|_| options.spacing_in.is_none()), warnings))
 }
 
@@ -388,5 +390,6 @@ pub(super) fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate
             .saturating_add(64 << 10),
         resident_bytes: index.cache_bytes,
         stored_bytes: None,
+        ahead: Default::default(),
     }
 }

@@ -73,6 +73,11 @@ pub trait Store: fmt::Debug + Send + Sync {
         None
     }
 
+    /// How many requests are worth having under way at once; 0 where waiting for one costs nothing.
+    fn requests(&self) -> u64 {
+        0
+    }
+
     /// Memory beyond the bytes handed over.
     fn memory(&self) -> StoreMemory {
         StoreMemory::default()

@@ -107,6 +107,7 @@ impl ZarrTarget {
             transfer_bytes: target.codec.encode_memory(target.chunk_bytes()),
             resident_bytes: target.assembler().as_ref().map_or(0, Assembler::resident_bytes),
             stored_bytes: None,
+            ahead: Default::default(),
         })
     }
 
