@@ -164,7 +164,8 @@ impl<'a> Search<'a> {
         let trial = Trial { ground: &ground, sweep, workers: plan.workers, pieces: *pieces, memory };
         let looks = if ground.touch.access == Access::Ascending { STREAM_LOOKS } else { DRY_RUN_LOOKS };
         let window_bytes = trial.window_bytes()?;
-        let walked = trial.walk(window_bytes, looks, f64::INFINITY, &mut u64::MAX.clone()).ok()?;
+        let mut unlimited = u64::MAX;
+        let walked = trial.walk(window_bytes, looks, f64::INFINITY, &mut unlimited).ok()?;
         Some(trial.plan(walked, window_bytes))
     }
 }
