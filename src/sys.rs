@@ -35,13 +35,20 @@ pub fn watch_signals() {
     }
 }
 
+/// What the C allocator takes from its heaps, and what it maps and gives back at once.
+///
+/// Compressors make and drop tables of some MiB for every block that they compress: mapped anew each time, they took a third of
+/// the time of a run (docs/performance.md). What is larger than this is not made often.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const LARGE_BYTES: i32 = 16 << 20;
+
 /// Makes the C allocator give large blocks back at once and keep few arenas, so that resident memory is what is in use.
 pub fn tune_allocator() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: plain settings of the allocator, made before any other thread exists.
     unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 256 << 10);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, 256 << 10);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE_BYTES);
         libc::mallopt(libc::M_ARENA_MAX, 2);
     }
 }

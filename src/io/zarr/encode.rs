@@ -116,7 +116,9 @@ impl Codec {
     pub fn encode_memory(self, raw_bytes: u64) -> u64 {
         let tables = match self {
             Codec::Zstd(level) => zstd_tables(level, raw_bytes),
-            Codec::BloscZstd(level) => zstd_tables(i32::from(level) * 2 + 4, raw_bytes.min(1 << 20)) + (2 << 20),
+            // Blocks of at most 1 MiB; the level as c-blosc maps it.
+            Codec::BloscZstd(9) => zstd_tables(22, raw_bytes.min(1 << 20)) + (2 << 20),
+            Codec::BloscZstd(level) => zstd_tables(i32::from(level) * 2 - 1, raw_bytes.min(1 << 20)) + (2 << 20),
             Codec::BloscLz4(_) => (2 << 20) + (512 << 10),
             Codec::Gzip(_) => 512 << 10,
             Codec::None => 0,
@@ -134,7 +136,9 @@ fn zstd_tables(level: i32, raw_bytes: u64) -> u64 {
         16..=19 => 160 << 20,
         _ => u64::MAX,
     };
-    by_level.min(raw_bytes.saturating_mul(16).saturating_add(2 << 20))
+    // A hash and a chain of 4 bytes for each position; binary trees (from level 13) have two.
+    let by_size = raw_bytes.saturating_mul(if level <= 12 { 8 } else { 16 });
+    by_level.min(by_size.saturating_add(3 << 20))
 }
 
 pub(super) fn with_crc32c(mut bytes: Vec<u8>) -> Vec<u8> {
