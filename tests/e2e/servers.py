@@ -98,6 +98,10 @@ class Proxy(BaseHTTPRequestHandler):
         if fault == "503":
             self.answer(503, [("Content-Type", "application/xml")], b"<Error><Code>SlowDown</Code></Error>")
             return
+        if fault == "stall":
+            time.sleep(60)
+            self.close_connection = True
+            return
         if fault == "slow":
             time.sleep(0.3)
         upstream = http.client.HTTPConnection("127.0.0.1", self.server.upstream, timeout=60)

@@ -15,6 +15,7 @@ import servers
 from command import refused
 from scans import samples, save, straight, tilted
 
+os.environ["NO_PROXY"] = "127.0.0.1"
 KEY, SECRET = "AKIA2RESLICETESTKEY7", "wJalrXUtnFEMIK7MDENGbPxRfiCYSECRETKEY"
 MIB = 1 << 20
 FAULTS = {"_503": 8, "500_after": 4, "slow": 4, "cut_before": 4, "cut_after": 8}
@@ -172,6 +173,23 @@ def test_a_killed_run_leaves_no_image_and_the_next_one_clears_it(s3, tmp_path):
     assert "cleared s3://bucket/killed.zarr" in done.stderr
     command.resample(scan, tmp_path / "killed.zarr", *how)
     same(s3.contents("killed.zarr"), tree(tmp_path / "killed.zarr"))
+
+
+def test_a_stop_does_not_wait_for_a_server_that_stalls(s3, tmp_path):
+    scan = save(tmp_path / "scan.nii", samples("i2", (64, 64, 64)), straight())
+    how = ["--chunk", "8", "--shard", "none", "--threads", "2"]
+    with servers.proxy(s3.port, slow=100) as stalling:
+        argv = [command.RESLICE, "resample", scan, "s3://bucket/stopped.zarr", *how]
+        child = subprocess.Popen(argv, env={**os.environ, **environment(stalling.url)}, stderr=subprocess.PIPE, text=True)
+        while len(s3.keys("stopped.zarr/0/")) < 5:
+            assert child.poll() is None
+            time.sleep(0.05)
+        stalling.server.rates = {"stall": 100}
+        time.sleep(1)
+        child.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        stderr = child.communicate(timeout=30)[1]
+        assert time.monotonic() - begun < 10 and child.returncode == 75, (child.returncode, stderr)
 
 
 def test_a_dry_run_writes_nothing(s3, tmp_path):
