@@ -12,6 +12,7 @@ use crate::{
     voxel::{Dtype, Rounding},
 };
 
+mod cascade;
 mod colours;
 mod execute;
 mod in_place;

@@ -59,6 +59,16 @@ pub struct Pass<'a, T: Voxel> {
     pub source: &'a dyn Source<T>,
     pub op: &'a dyn BlockOp<T>,
     pub sink: &'a dyn Sink<T>,
+    /// A coarser level of the target, made of each block while it is at hand.
+    pub coarser: Option<Coarser<'a, T>>,
+}
+
+/// The next level of a pyramid; its voxels span whole voxels of one block of the target.
+pub struct Coarser<'a, T: Voxel> {
+    pub op: &'a dyn BlockOp<T>,
+    /// Voxels of the target that one voxel spans.
+    pub factors: [u64; 3],
+    pub sink: &'a dyn Sink<T>,
 }
 
 /// What the workers of a pass share.
@@ -125,6 +135,7 @@ pub fn run<T: Voxel>(
         });
     }
     pass.sink.finish()?;
+    pass.coarser.iter().try_for_each(|coarser| coarser.sink.finish())?;
     let progress = Progress { decodes: shared.claims.decodes(), ..shared.tally.progress() };
     on_progress(&progress);
     Ok(progress)

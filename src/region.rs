@@ -66,6 +66,15 @@ impl Region {
         other.is_empty() || (0..3).all(|a| self.lo[a] <= other.lo[a] && other.hi[a] <= self.hi[a])
     }
 
+    /// The coarser region whose voxels span `factors` of this one's: corners divided, the upper one rounded up.
+    pub fn divided(&self, factors: [u64; 3]) -> Region {
+        let factor = |a: usize| factors[a].max(1) as i64;
+        Region {
+            lo: std::array::from_fn(|a| self.lo[a].div_euclid(factor(a))),
+            hi: std::array::from_fn(|a| (self.hi[a] + factor(a) - 1).div_euclid(factor(a))),
+        }
+    }
+
     /// The parts of `self` cut by a raster of `step`-sized boxes that starts at `self.lo`, in C order.
     pub fn tiles(&self, step: [usize; 3]) -> impl Iterator<Item = Region> + use<> {
         let whole = *self;

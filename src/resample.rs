@@ -46,6 +46,11 @@ pub trait Footprint: Send + Sync {
 
     /// Bytes of tables that live as long as the op.
     fn table_bytes(&self) -> u64;
+
+    /// Bytes that a worker needs for a whole block, beyond its voxels.
+    fn beside_bytes(&self, _block: Region) -> u64 {
+        0
+    }
 }
 
 /// Fills target voxels from source voxels of the same type.

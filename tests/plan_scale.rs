@@ -149,3 +149,25 @@ fn check_sampled(job: &Job, plan: &Plan) {
         assert!(walk.step().unwrap().is_some());
     }
 }
+
+/// Plans that say "about" are held to it: a walk to the end with their window decodes as much, within a tenth.
+#[test]
+fn sampled_plans_come_true() {
+    within(300, || {
+        for (chunk, target) in [(24, ([64; 3], Some([512; 3]))), (25, ([64; 3], None))] {
+            let job = Job::new([2400; 3], [chunk; 3], [1.25, 1.6, 1.6], target);
+            for memory_bytes in [64 * MIB, 256 * MIB] {
+                let plan = planned(&job, memory_bytes);
+                assert!(!plan.exact, "{plan:?}");
+                let touch = plan.touch(&job.request(memory_bytes));
+                let mut walk = plan.walk(&touch);
+                while walk.step().unwrap().is_some() {}
+                let (done, about) = (walk.totals(), plan.totals);
+                eprintln!("decodes {} about {}: {:.3}", done.decodes, about.decodes, done.amplification());
+                assert_eq!((done.blocks, done.distinct), (about.blocks, about.distinct));
+                let ratio = done.decodes as f64 / about.decodes as f64;
+                assert!((0.9..1.1).contains(&ratio), "{done:?} for {plan:?}");
+            }
+        }
+    });
+}

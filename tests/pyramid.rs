@@ -202,6 +202,9 @@ fn the_same_bytes_in_the_run_and_in_place_for_any_budget_and_threads() {
             let asked = Some(PyramidRequest { levels: None, method: Some(method) });
             run(request(&scan, &name("run"), asked, 400 << 20, 2));
             let expected = files(&name("run"));
+            let planned = Job::resolve(request(&scan, &name("plan"), asked, 400 << 20, 2)).unwrap().dry_run().unwrap();
+            // A Gaussian looks beyond the voxels that it spans.
+            assert_eq!(planned.passes[0].makes_next_level, method != Reduction::Gaussian);
             assert!(expected.contains_key(Path::new("4/zarr.json")), "{:?}", expected.keys());
             run(request(&scan, &name("tight"), asked, 300 << 20, 3));
             run(request(&scan, &name("later"), None, 400 << 20, 1));

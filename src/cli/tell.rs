@@ -97,6 +97,9 @@ pub fn pass(pass: &PassSummary, threads: usize) -> String {
             bytes(plan.window_bytes)
         );
     }
+    if pass.makes_next_level {
+        text += ", level 1 along with it";
+    }
     if let Some(scratch) = pass.scratch_bytes {
         text += &format!(", into a scratch file of {}", bytes(scratch));
     }

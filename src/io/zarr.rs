@@ -30,7 +30,7 @@ mod source;
 pub mod store;
 mod target;
 
-pub use chunking::{MANY_FILES, default_chunking, default_file_chunk, file_count};
+pub use chunking::{MANY_FILES, chunk_of_shard, default_chunking, default_file_chunk, file_count};
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
 pub use open::{OpenOptions, ZarrFile, open, open_in};

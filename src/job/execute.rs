@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Job, PassKind, Summary,
+    Job, PassKind, Summary, cascade,
     colours::Colours,
     levels::{LevelPass, open_level},
     passes::{self, Planned, Route},
@@ -22,8 +22,9 @@ use crate::{
         raw::{RawSink, RawSource, Reach},
         staging::Staging,
     },
-    pipeline::{self, Pass, Progress},
+    pipeline::{self, Coarser, Pass, Progress},
     plan::Budget,
+    resample::reduction_op,
     sys,
     voxel::Voxel,
 };
@@ -87,11 +88,17 @@ impl Job {
             threads: self.request.threads,
             reserved_bytes: sys::resident().now_bytes,
         };
-        let route = passes::route::<T>(&self.op, source.layout(), &self.output.layout, budget)?;
-        let levels = match &self.output.descent {
-            Some(descent) => descent.plan(&self.output.path, &descent.finest_layout(&self.output.path)?, budget)?,
-            None => Vec::new(),
-        };
+        let mut route = passes::route::<T>(&self.op, source.layout(), &self.output.layout, budget)?;
+        let mut levels = Vec::new();
+        if let Some(descent) = &self.output.descent {
+            levels = descent.plan(&self.output.path, &descent.finest_layout(&self.output.path)?, budget)?;
+            let (op, source, target, levels_apart) = (&self.op, source.layout(), &self.output.layout, &levels);
+            let setting = cascade::Setting { op, source, target, descent, levels: levels_apart, budget };
+            if let Some(joined) = cascade::route(&setting, &route) {
+                route = joined;
+                levels.remove(0);
+            }
+        }
         let summary = Summary::planned(&self, source.layout(), &route, &levels);
         tracing::debug!(passes = summary.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
         Ok(Prepared { summary, job: self, source, route, levels, budget })
@@ -119,7 +126,16 @@ impl Job {
             let scratch_sink = if last { None } else { Some(scratch.sink::<T>(&planned.target)?) };
             let from: &dyn Source<T> = scratch_source.as_ref().map_or(source.as_ref(), |s| s);
             let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
-            let done = run_pass(planned, from, to, stop, on_progress)?;
+            let done = match (planned.factors, &job.output.descent) {
+                (Some(factors), Some(descent)) => {
+                    let yard = job.output.yard(&staging);
+                    let sink = descent.sink::<T>(1, &yard)?;
+                    let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
+                    let coarser = Coarser { op: op.as_ref(), factors, sink: &sink };
+                    run_pass(planned, from, to, Some(coarser), stop, on_progress)?
+                }
+                _ => run_pass(planned, from, to, None, stop, on_progress)?,
+            };
             summary.pass_done(n, done);
         }
         drop(sink);
@@ -145,10 +161,11 @@ fn run_pass<T: Voxel>(
     planned: &Planned<T>,
     source: &dyn Source<T>,
     sink: &dyn Sink<T>,
+    coarser: Option<Coarser<'_, T>>,
     stop: &AtomicBool,
     on_progress: impl FnMut(&Progress),
 ) -> Result<Progress> {
-    let pass = Pass { plan: &planned.plan, touch: &planned.touch, source, op: planned.op.as_ref(), sink };
+    let pass = Pass { plan: &planned.plan, touch: &planned.touch, source, op: planned.op.as_ref(), sink, coarser };
     pipeline::run(&pass, stop, on_progress)
 }
 

@@ -88,6 +88,11 @@ impl Descent {
         Ok(Plan::new(&request)?)
     }
 
+    /// What writes level `level` into `yard`.
+    pub fn sink<T: Voxel>(&self, level: usize, yard: &Yard) -> Result<ZarrSink<T>> {
+        ZarrSink::create_in(yard.clone(), &self.target.at_level(level))
+    }
+
     /// Makes one level in `yard`. `finest` is level 0, for level 1; the others are read from there.
     pub fn run(
         &self,
@@ -116,7 +121,7 @@ impl Descent {
     ) -> Result<Progress> {
         let op = reduction_op::<T>(self.method, pass.source.grid.shape, self.factors[pass.level - 1]);
         let source = ZarrSource::<T>::new(file);
-        let sink = ZarrSink::<T>::create_in(yard.clone(), &self.target.at_level(pass.level))?;
+        let sink = self.sink::<T>(pass.level, yard)?;
         let (source, sink): (&dyn Source<T>, _) = (&source, &sink);
         if source.layout().chunk != pass.source.chunk {
             let message = format!("level {} is not stored as it was planned", pass.level - 1);
@@ -126,7 +131,11 @@ impl Descent {
         let sample_bytes = size_of::<T>();
         let request = plan::Request { footprint: op.as_ref(), source: layout, target, sample_bytes, budget };
         let touch = pass.plan.touch(&request);
-        pipeline::run(&Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink }, stop, on_progress)
+        pipeline::run(
+            &Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink, coarser: None },
+            stop,
+            on_progress,
+        )
     }
 }
 

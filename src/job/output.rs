@@ -20,8 +20,8 @@ use crate::{
         raw::{self, RawSink},
         staging::Staging,
         zarr::{
-            self, Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, Yard, ZarrSink, ZarrTarget, default_chunking,
-            default_file_chunk, file_count,
+            self, Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, Yard, ZarrSink, ZarrTarget, chunk_of_shard,
+            default_chunking, default_file_chunk, file_count,
             store::{Location, Store},
         },
     },
@@ -381,6 +381,9 @@ fn chunking(layout: &Layout, options: &TargetOptions) -> ([u64; 3], Option<[u64;
     }
     if options.shard.map_or(default_shard.is_none(), |shard| shard.is_none()) {
         default_chunk = default_file_chunk(shape, volumes, bytes);
+    }
+    if let Some(Some(shard)) = options.shard {
+        default_chunk = chunk_of_shard(shard, default_chunk);
     }
     let chunk = options.chunk.unwrap_or(default_chunk);
     let clipped: [u64; 3] = std::array::from_fn(|a| chunk[a].clamp(1, shape[a]));

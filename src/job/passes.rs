@@ -42,6 +42,8 @@ pub struct Planned<T: Voxel> {
     pub target: Layout,
     pub plan: Plan,
     pub touch: Touch,
+    /// Where the next level of the target's pyramid is made along with it: voxels that one of its voxels spans.
+    pub factors: Option<[u64; 3]>,
     budget: Budget,
 }
 
@@ -70,6 +72,8 @@ pub struct PassSummary {
     pub done: Option<Progress>,
     /// Bytes of the scratch file that this pass writes.
     pub scratch_bytes: Option<u64>,
+    /// Whether the next level of the pyramid is made along with this one.
+    pub makes_next_level: bool,
     /// What more memory and a little less would buy; only in a dry run, and where chunks may be decoded twice.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub what_memory_buys: Vec<Offer>,
@@ -87,6 +91,7 @@ impl PassSummary {
             amplification: None,
             done: None,
             scratch_bytes: None,
+            makes_next_level: false,
             what_memory_buys: Vec::new(),
         }
     }
@@ -103,7 +108,16 @@ impl PassSummary {
 pub struct Route<T: Voxel> {
     pub passes: Vec<Planned<T>>,
     pub scratch_bytes: u64,
-    cost: f64,
+    /// Relative time.
+    pub cost: f64,
+}
+
+impl<T: Voxel> Route<T> {
+    /// One pass.
+    pub fn direct(pass: Planned<T>) -> Route<T> {
+        let cost = pass.plan.cost;
+        Route { passes: vec![pass], scratch_bytes: 0, cost }
+    }
 }
 
 /// Plans the job directly and, where a stream makes that impossible or dear, through a scratch file.
@@ -127,8 +141,7 @@ pub fn route<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget:
     }
     let refusal = match direct {
         Ok(pass) => {
-            let cost = pass.plan.cost;
-            routes.push(Route { passes: vec![pass], scratch_bytes: 0, cost });
+            routes.push(Route::direct(pass));
             None
         }
         Err(refusal) => Some(refusal),
@@ -167,7 +180,8 @@ fn through_scratch<T: Voxel>(passes: Vec<Planned<T>>, stored: &Layout) -> Route<
     Route { passes, scratch_bytes, cost }
 }
 
-fn planned<T: Voxel>(
+/// Plans one pass.
+pub fn planned<T: Voxel>(
     kind: PassKind,
     op: Box<dyn BlockOp<T>>,
     source: &Layout,
@@ -177,7 +191,7 @@ fn planned<T: Voxel>(
     let request = plan::Request { footprint: op.as_ref(), source, target, sample_bytes: size_of::<T>(), budget };
     let plan = Plan::new(&request)?;
     let touch = plan.touch(&request);
-    Ok(Planned { kind, op, source: source.clone(), target: target.clone(), plan, touch, budget })
+    Ok(Planned { factors: None, kind, op, source: source.clone(), target: target.clone(), plan, touch, budget })
 }
 
 /// The volume as a raw file of pipeline samples.

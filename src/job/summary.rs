@@ -78,7 +78,8 @@ impl Summary {
         let passes = route.passes.iter().enumerate().map(|(n, pass)| {
             let chunk_bytes = if pass.touch.chunk_counts.is_some() { pass.touch.chunk_bytes } else { 0 };
             let scratch_bytes = (n + 1 < route.passes.len()).then(|| scratch_bytes::<T>(&pass.target));
-            PassSummary { scratch_bytes, ..PassSummary::planned(pass.kind, &pass.plan, chunk_bytes) }
+            let makes_next_level = pass.factors.is_some();
+            PassSummary { scratch_bytes, makes_next_level, ..PassSummary::planned(pass.kind, &pass.plan, chunk_bytes) }
         });
         let levels = levels.iter().map(LevelPass::summary);
         Summary {

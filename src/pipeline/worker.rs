@@ -4,11 +4,11 @@ use std::sync::{Arc, atomic::Ordering};
 
 use crossbeam_channel::Sender;
 
-use super::{Shared, tally::Stage, turnstile::Parcel, window::Decoded};
+use super::{Coarser, Shared, tally::Stage, turnstile::Parcel, window::Decoded};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Access, Encoded},
+    io::{Access, Encoded, Sink},
     plan::Step,
     region::Region,
     resample::Scratch,
@@ -21,17 +21,20 @@ struct Slot<T: Voxel> {
     source: Vec<T>,
     /// Target voxels of one block.
     target: Vec<T>,
+    /// Voxels of the coarser level that one block makes.
+    coarser: Vec<T>,
     scratch: Scratch<T::Acc>,
 }
 
 /// Claims blocks and does them until there are none left or the run has ended.
 pub fn work<T: Voxel>(shared: &Shared<'_, T>, finished: &Sender<()>) -> Result<()> {
-    let mut slot = Slot { source: Vec::new(), target: Vec::new(), scratch: Scratch::default() };
+    let mut slot = Slot { source: Vec::new(), target: Vec::new(), coarser: Vec::new(), scratch: Scratch::default() };
     while let Some(step) = shared.claims.claim(&shared.halt, |step| shared.window.admit(step))? {
         let chunks = shared.tally.time(Stage::Read, || shared.window.acquire(shared, &step))?;
         let Some(chunks) = chunks else { break };
         compute(shared, &step, &chunks, &mut slot)?;
         drop(chunks);
+        descend(shared, &step, &mut slot)?;
         if !deliver(shared, &step, &slot.target, finished)? {
             break;
         }
@@ -85,21 +88,37 @@ fn fetch<T: Voxel>(
     })
 }
 
+/// Makes and stores what the coarser level has of the block, where there is one.
+fn descend<T: Voxel>(shared: &Shared<'_, T>, step: &Step, slot: &mut Slot<T>) -> Result<()> {
+    let Some(Coarser { op, factors, sink }) = shared.pass.coarser else { return Ok(()) };
+    let region = step.region.divided(factors);
+    slot.coarser.resize(region.voxels() as usize, T::default());
+    let mut block = BlockMut::new(region, 1, &mut slot.coarser);
+    let fine = BlockRef::new(step.region, 1, &slot.target);
+    shared.tally.time(Stage::Apply, || op.apply(fine, &mut block, region, &mut slot.scratch));
+    for unit in units_of(region, Access::Chunked, sink.layout().chunk) {
+        let encoded = encode(shared, sink, step.volume, unit, block.as_ref())?;
+        put(shared, sink, step.volume, unit, encoded)?;
+    }
+    Ok(())
+}
+
 /// Encodes the block's write units and stores them, or leaves them at the turnstile; `false` when the run has ended.
 fn deliver<T: Voxel>(shared: &Shared<'_, T>, step: &Step, voxels: &[T], finished: &Sender<()>) -> Result<bool> {
-    let layout = shared.pass.sink.layout();
+    let sink = shared.pass.sink;
+    let layout = sink.layout();
     let block = BlockRef::new(step.region, layout.components, voxels);
     if layout.access == Access::Ascending {
         let mut units = Vec::new();
         for unit in units_of(step.region, layout.access, layout.chunk) {
-            units.push((unit, encode(shared, step.volume, unit, block)?));
+            units.push((unit, encode(shared, sink, step.volume, unit, block)?));
         }
         let parcel = Parcel { volume: step.volume, units };
         let mut open = true;
         shared.turnstile.deposit(step.number, parcel, |number, parcel| {
             let voxels = parcel.units.iter().map(|(unit, _)| unit.voxels()).sum();
             for (unit, encoded) in parcel.units {
-                put(shared, parcel.volume, unit, encoded)?;
+                put(shared, sink, parcel.volume, unit, encoded)?;
             }
             open &= finish(shared, number, voxels, finished);
             Ok(())
@@ -107,8 +126,8 @@ fn deliver<T: Voxel>(shared: &Shared<'_, T>, step: &Step, voxels: &[T], finished
         return Ok(open);
     }
     for unit in units_of(step.region, layout.access, layout.chunk) {
-        let encoded = encode(shared, step.volume, unit, block)?;
-        put(shared, step.volume, unit, encoded)?;
+        let encoded = encode(shared, sink, step.volume, unit, block)?;
+        put(shared, sink, step.volume, unit, encoded)?;
     }
     Ok(finish(shared, step.number, step.region.voxels(), finished))
 }
@@ -124,16 +143,28 @@ fn units_of(block: Region, access: Access, chunk: [u64; 3]) -> impl Iterator<Ite
     block.tiles(std::array::from_fn(|a| step[a].min(shape[a])))
 }
 
-fn encode<T: Voxel>(shared: &Shared<'_, T>, volume: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
-    let encoded = shared.tally.time(Stage::Encode, || shared.pass.sink.encode(volume, unit, block));
+fn encode<T: Voxel>(
+    shared: &Shared<'_, T>,
+    sink: &dyn Sink<T>,
+    volume: u64,
+    unit: Region,
+    block: BlockRef<'_, T>,
+) -> Result<Encoded> {
+    let encoded = shared.tally.time(Stage::Encode, || sink.encode(volume, unit, block));
     encoded.map_err(|source| Error::Write { outer: volume, region: unit, source: Box::new(source) })
 }
 
-fn put<T: Voxel>(shared: &Shared<'_, T>, volume: u64, unit: Region, encoded: Encoded) -> Result<()> {
+fn put<T: Voxel>(
+    shared: &Shared<'_, T>,
+    sink: &dyn Sink<T>,
+    volume: u64,
+    unit: Region,
+    encoded: Encoded,
+) -> Result<()> {
     shared.tally.nans.fetch_add(encoded.nans, Ordering::Relaxed);
     let stored = shared
         .tally
-        .time(Stage::Write, || shared.pass.sink.put(volume, unit, encoded))
+        .time(Stage::Write, || sink.put(volume, unit, encoded))
         .map_err(|source| Error::Write { outer: volume, region: unit, source: Box::new(source) })?;
     shared.tally.bytes_written.fetch_add(stored, Ordering::Relaxed);
     Ok(())

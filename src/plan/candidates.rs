@@ -14,6 +14,8 @@ const BLOCK_BYTES: u64 = 16 << 20;
 const SMALL_BLOCK_BYTES: u64 = 128 << 10;
 /// Shards that an order may leave open at once.
 const MOST_OPEN_SHARDS: u64 = 64;
+/// The same in voxels' bytes: what an interrupted run may leave half written.
+const MOST_OPEN_BYTES: u64 = 8 << 30;
 
 /// Block shapes worth a trial, largest first: they make good plans where they fit, and most of what follows then loses
 /// without a walk.
@@ -96,7 +98,10 @@ pub(super) fn orders(request: &Request<'_>, touch: &Touch) -> Vec<Sweep> {
     };
     let widths: [u64; 3] = std::array::from_fn(|a| (shard[a] / touch.block[a]).max(1));
     if chunked {
-        return shard_boxes(touch.counts, widths).into_iter().flat_map(|boxes| sweeps(touch, boxes)).collect();
+        let shard_bytes = shard.iter().fold(request.sample_bytes as u64, |n, &e| n.saturating_mul(e));
+        // Volumes that share chunks are written side by side.
+        let most = (MOST_OPEN_BYTES / shard_bytes.max(1)).min(MOST_OPEN_SHARDS) / request.source.outer.largest_group();
+        return shard_boxes(touch.counts, widths, most).into_iter().flat_map(|boxes| sweeps(touch, boxes)).collect();
     }
     let mut orders = vec![Sweep::plain(Order::raster().within(widths))];
     // Shard by shard, a stream would have to be kept for a whole layer of shards; layer by layer, all shards of a
@@ -110,7 +115,7 @@ pub(super) fn orders(request: &Request<'_>, touch: &Touch) -> Vec<Sweep> {
 
 /// Boxes of whole shards, in blocks, that are finished one after the other: single shards, and as many as may be open,
 /// since columns cut at every shard decode the chunks on its faces twice.
-fn shard_boxes(counts: [u64; 3], shard: [u64; 3]) -> Vec<[u64; 3]> {
+fn shard_boxes(counts: [u64; 3], shard: [u64; 3], most: u64) -> Vec<[u64; 3]> {
     let shards: [u64; 3] = std::array::from_fn(|a| counts[a].div_ceil(shard[a]));
     let boxed =
         |times: [u64; 3]| -> [u64; 3] { std::array::from_fn(|a| shard[a].saturating_mul(times[a]).min(counts[a])) };
@@ -124,7 +129,7 @@ fn shard_boxes(counts: [u64; 3], shard: [u64; 3]) -> Vec<[u64; 3]> {
             wider
         };
         let open = |times: [u64; 3]| times.iter().fold(1u64, |n, &t| n.saturating_mul(t));
-        let grows = (0..3).filter(|&a| times[a] < shards[a] && open(wider(a)) <= MOST_OPEN_SHARDS);
+        let grows = (0..3).filter(|&a| times[a] < shards[a] && open(wider(a)) <= most);
         let Some(axis) = grows.min_by_key(|&a| times[a].saturating_mul(shard[a])) else { break };
         times = wider(axis);
     }

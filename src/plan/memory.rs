@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::Request;
-use crate::io::Access;
+use crate::{io::Access, region::Region};
 
 /// How many blocks are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,6 +50,9 @@ impl Memory {
         let voxels = block.iter().fold(1u64, |n, &e| n.saturating_mul(e));
         let samples = voxels.saturating_mul(request.target.components as u64);
         let block_bytes = samples.saturating_mul(request.sample_bytes as u64);
+        let shape = request.footprint.target_shape();
+        let largest = Region::of_shape(std::array::from_fn(|a| block[a].min(shape[a])));
+        let beside_bytes = request.footprint.beside_bytes(largest);
         let stored_bytes = samples.saturating_mul(request.target.stored.bytes() as u64);
         // What is encoded at once: for streams whole blocks, which may wait for their turn; for positioned files a plane
         // of a block at most; chunks are counted by the sink.
@@ -63,7 +66,7 @@ impl Memory {
             reserved: request.budget.reserved_bytes + MARGIN_BYTES + count * WORKER_BYTES,
             tables: request.footprint.table_bytes() + request.source.resident_bytes + request.target.resident_bytes,
             window: 0,
-            targets: count.saturating_mul(block_bytes),
+            targets: count.saturating_mul(block_bytes.saturating_add(beside_bytes)),
             pieces: count.saturating_mul(piece_bytes),
             transfers: count.saturating_mul(transfer.saturating_add(encoding)),
             waiting,

@@ -7,6 +7,10 @@ use crate::io::Access;
 
 /// Doublings of the budget that are told at most.
 const MOST_DOUBLINGS: u32 = 6;
+/// Doublings in a row that buy next to nothing.
+const MOST_IDLE: u32 = 2;
+/// What is left of the amplification where a doubling buys something.
+const WORTH_TELLING: f64 = 0.995;
 
 /// A budget and what its plan would decode.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -32,14 +36,10 @@ impl Offer {
             exact: plan.is_none_or(|plan| plan.exact),
         }
     }
-
-    fn decodes_once(&self) -> bool {
-        self.amplification.is_some_and(|amplification| amplification <= 1.0)
-    }
 }
 
 /// Offers by ascending memory: the smallest budget that works, half of the one given, that one, and its doubles until every
-/// chunk is decoded once. Nothing for sources whose chunks are never decoded twice.
+/// chunk is decoded once or two doublings have bought nothing. Nothing for sources whose chunks are never decoded twice.
 pub fn offers(request: &Request<'_>, given: &Plan) -> Vec<Offer> {
     if request.source.access != Access::Chunked {
         return Vec::new();
@@ -50,13 +50,19 @@ pub fn offers(request: &Request<'_>, given: &Plan) -> Vec<Offer> {
         Offer::of(memory_bytes, plan.ok().as_ref())
     };
     let mut offers = vec![with(memory_bytes / 2), Offer::of(memory_bytes, Some(given))];
-    if let Some(smallest_bytes) = smallest(request).filter(|&bytes| bytes < memory_bytes) {
+    // Rounded up, it may be more than the half that works as well.
+    let least = offers.iter().filter(|offer| offer.fits).map(|offer| offer.memory_bytes).min().unwrap_or(memory_bytes);
+    if let Some(smallest_bytes) = smallest(request).filter(|&bytes| bytes < least) {
         offers.push(with(smallest_bytes));
     }
+    let mut idle = 0;
     for doublings in 1..=MOST_DOUBLINGS {
+        let last = offers.iter().filter_map(|offer| offer.amplification).fold(f64::INFINITY, f64::min);
         let doubled = memory_bytes.checked_shl(doublings).filter(|doubled| doubled >> doublings == memory_bytes);
-        let Some(memory_bytes) = doubled.filter(|_| !offers.iter().any(Offer::decodes_once)) else { break };
-        offers.push(with(memory_bytes));
+        let Some(memory_bytes) = doubled.filter(|_| last > 1.0 && idle < MOST_IDLE) else { break };
+        let offer = with(memory_bytes);
+        idle = if offer.amplification.is_none_or(|now| now > last * WORTH_TELLING) { idle + 1 } else { 0 };
+        offers.push(offer);
     }
     offers.sort_by_key(|offer| offer.memory_bytes);
     offers

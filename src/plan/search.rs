@@ -152,18 +152,21 @@ impl<'a> Search<'a> {
     /// The best plan after a dry run of its whole schedule, or of long stretches of it; or the next best, where it does not
     /// fit after all.
     fn confirmed(&self) -> Option<Plan> {
-        self.found.iter().rev().find_map(|Found { plan, pieces, sweep }| {
-            if plan.exact {
-                return Some(plan.clone());
-            }
-            let ground = Ground::new(self.request, plan.block);
-            let memory = Memory { window: 0, ..plan.memory };
-            let trial = Trial { ground: &ground, sweep, workers: plan.workers, pieces: *pieces, memory };
-            let looks = if ground.touch.access == Access::Ascending { STREAM_LOOKS } else { DRY_RUN_LOOKS };
-            let window_bytes = trial.window_bytes()?;
-            let walked = trial.walk(window_bytes, looks, f64::INFINITY, &mut u64::MAX.clone()).ok()?;
-            Some(trial.plan(walked, window_bytes))
+        self.found.iter().rev().find_map(|found| match found.plan.exact {
+            true => Some(found.plan.clone()),
+            false => self.longer_walk(found),
         })
+    }
+
+    fn longer_walk(&self, Found { plan, pieces, sweep }: &Found) -> Option<Plan> {
+        let ground = Ground::new(self.request, plan.block);
+        let memory = Memory { window: 0, ..plan.memory };
+        let trial = Trial { ground: &ground, sweep, workers: plan.workers, pieces: *pieces, memory };
+        let looks = if ground.touch.access == Access::Ascending { STREAM_LOOKS } else { DRY_RUN_LOOKS };
+        let window_bytes = trial.window_bytes()?;
+        let mut unlimited = u64::MAX;
+        let walked = trial.walk(window_bytes, looks, f64::INFINITY, &mut unlimited).ok()?;
+        Some(trial.plan(walked, window_bytes))
     }
 }
 

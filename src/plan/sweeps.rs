@@ -52,6 +52,11 @@ impl Sweep {
     pub fn estimate(&self, window_chunks: u64) -> f64 {
         self.chunks + (self.held - window_chunks as f64).max(0.0) * self.steps
     }
+
+    /// The window beyond which the estimate stays.
+    pub fn enough_chunks(&self) -> u64 {
+        self.held.ceil() as u64
+    }
 }
 
 /// Columns along every axis within boxes of `boxes` blocks, for a source of chunks.
@@ -162,8 +167,8 @@ fn judge(reach: &[Range<u64>], boxed: u64, widths: &[u64]) -> Cut {
     let (mut chunks, mut span, mut columns) = (0u64, 0, 0u64);
     parts(0..judged, &[&[boxed], widths].concat(), &mut |part| {
         let reached = reach[part.start as usize..part.end as usize].iter().filter(|r| r.start < r.end);
-        let hull = reached.fold(u64::MAX..0, |hull, r| hull.start.min(r.start)..hull.end.max(r.end));
-        let len = hull.end.saturating_sub(hull.start);
+        let (lo, hi) = reached.fold((u64::MAX, 0), |(lo, hi), r| (r.start.min(lo), r.end.max(hi)));
+        let len = u64::saturating_sub(hi, lo);
         (chunks, span, columns) = (chunks + len, len.max(span), columns + 1);
     });
     let scale = blocks as f64 / judged.max(1) as f64;

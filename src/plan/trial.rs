@@ -137,16 +137,18 @@ impl Trial<'_> {
 
     /// Walks stretches in the midst of the schedule; the first half of each fills the window and does not count.
     ///
-    /// The run of such a plan cannot fail, because its window holds whatever the gate can pin. A window that is settled, the
-    /// second half of no stretch holding more than the first, is given a quarter more than was held: what lies between
-    /// the stretches may hold more, and where it does, costs decodes.
+    /// A window that holds what a stretch held keeps whatever is needed again within the length of a stretch; what was
+    /// loaded before it began was counted as decoded again. Where the stretches are too short to fill the window, columns may
+    /// decode less than that: by the estimate, if the window holds what columns hold. So the window gets what was held, and a
+    /// quarter for what lies between the stretches. The run cannot fail for it, because whatever the gate can pin fits; it
+    /// would only decode more.
     fn sample(&self, window_bytes: u64, most_looks: u64, looks_left: &mut u64) -> Result<Walked, Ended> {
         let touch = &self.ground.touch;
         let pinned = self.ground.pinned_bytes(self.workers.gate);
         if window_bytes < pinned {
             return Err(Ended::TooSmall);
         }
-        let (mut sum, mut is_settled) = (WalkTotals::default(), true);
+        let mut sum = WalkTotals::default();
         for n in 0..STRETCHES {
             let at = touch
                 .counts
@@ -158,16 +160,17 @@ impl Trial<'_> {
             sum.blocks += after.blocks - before.blocks;
             sum.decodes += after.decodes - before.decodes;
             sum.most_held = sum.most_held.max(after.most_held);
-            is_settled &= after.most_held == before.most_held;
         }
         let mut totals = self.extrapolated(sum);
-        if sum.most_held < window_bytes / touch.chunk_bytes.max(1) {
-            // Stretches that do not fill the window have not seen what it keeps.
-            totals.decodes = totals.decodes.min(self.estimated_decodes(window_bytes) as u64);
+        let estimated = self.estimated_decodes(window_bytes) as u64;
+        if sum.most_held < window_bytes / touch.chunk_bytes.max(1) && estimated < totals.decodes {
+            totals.decodes = estimated;
+            totals.most_held = self.sweep.enough_chunks();
         }
         totals.decodes = totals.decodes.max(self.ground.least_decodes);
-        let with_margin = (sum.most_held + sum.most_held.div_ceil(4)).max(pinned / touch.chunk_bytes.max(1));
-        Ok(Walked { totals, exact: false, window_chunks: is_settled.then_some(with_margin) })
+        let with_margin = totals.most_held.saturating_add(totals.most_held.div_ceil(4));
+        let window_chunks = Some(with_margin.max(pinned / touch.chunk_bytes.max(1)));
+        Ok(Walked { totals, exact: false, window_chunks })
     }
 
     /// A part's decodes for the whole.

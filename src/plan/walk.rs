@@ -81,7 +81,10 @@ pub struct Walk<'a> {
     place: Option<Place>,
     number: u64,
     held: HashMap<Chunk, Held>,
+    /// Chunks that may go: no block that may be under way reads them.
     by_next_use: BTreeSet<(u128, Chunk)>,
+    /// Uses by the last `gate` blocks, with the block's number.
+    recent: VecDeque<(u64, Chunk)>,
     /// Chunks without further use, with the last block that used them.
     spent: VecDeque<(u64, Chunk)>,
     /// Ascending sources: chunks before this one have gone by.
@@ -116,6 +119,7 @@ impl<'a> Walk<'a> {
             number: 0,
             held: HashMap::new(),
             by_next_use: BTreeSet::new(),
+            recent: VecDeque::new(),
             spent: VecDeque::new(),
             front: Chunk { group: 0, at: [0; 3] },
             totals: WalkTotals::default(),
@@ -152,6 +156,7 @@ impl<'a> Walk<'a> {
         };
         if !chunks.is_empty() {
             self.free_spent(&mut step);
+            self.unpin();
             self.load(place, &mut step)?;
         }
         self.number += 1;
@@ -201,6 +206,21 @@ impl<'a> Walk<'a> {
             if let Some(held) = self.held.remove(&chunk) {
                 self.by_next_use.remove(&(held.next_use, chunk));
                 step.frees.push(chunk);
+            }
+        }
+    }
+
+    /// Chunks that the last `gate` blocks did not use may go from now on.
+    fn unpin(&mut self) {
+        while let Some(&(last_block, chunk)) = self.recent.front() {
+            if last_block + self.gate > self.number {
+                break;
+            }
+            self.recent.pop_front();
+            if let Some(held) = self.held.get(&chunk)
+                && held.last_block == last_block
+            {
+                self.by_next_use.insert((held.next_use, chunk));
             }
         }
     }
@@ -264,7 +284,7 @@ impl<'a> Walk<'a> {
         if let Some(old) = self.held.insert(chunk, Held { next_use, last_block }) {
             self.by_next_use.remove(&(old.next_use, chunk));
         }
-        self.by_next_use.insert((next_use, chunk));
+        self.recent.push_back((last_block, chunk));
         if next_use == NEVER {
             self.spent.push_back((last_block, chunk));
         }
@@ -276,11 +296,7 @@ impl<'a> Walk<'a> {
             if self.touch.access == Access::Ascending {
                 return Err(WindowTooSmall);
             }
-            let unpinned = |(_, chunk): &&(u128, Chunk)| self.held[chunk].last_block + self.gate <= self.number;
-            let Some(&(next_use, chunk)) = self.by_next_use.iter().rev().find(unpinned) else {
-                return Err(WindowTooSmall);
-            };
-            self.by_next_use.remove(&(next_use, chunk));
+            let Some((_, chunk)) = self.by_next_use.pop_last() else { return Err(WindowTooSmall) };
             self.held.remove(&chunk);
             step.frees.push(chunk);
         }

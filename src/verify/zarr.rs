@@ -140,7 +140,8 @@ fn files(run: &mut Run<'_>, root: &Arc<dyn Store>, tree: &Tree, survey: &Survey)
         Ok(listed) => Ok((listed && sure).then_some(objects)),
         Err(stopped @ Error::Stopped { .. }) => Err(stopped),
         Err(error) => {
-            run.report.add(Problem::of(&error, None));
+            // Chunks are looked at one by one then; what cannot be read will be seen there.
+            run.report.notes.push(format!("strays are not known: {}", Problem::of(&error, None).what));
             Ok(None)
         }
     }

@@ -16,8 +16,8 @@ pub const CHUNK: [u64; 3] = [3, 4, 4];
 /// Bytes of one decoded chunk: u16.
 pub const CHUNK_BYTES: u64 = 3 * 4 * 4 * 2;
 
-/// Every codec that is read, each inner codec of Blosc among them.
-pub const CODECS: [&str; 13] = [
+/// Every codec that is read, each inner codec of Blosc among them, and a filter.
+pub const CODECS: [&str; 14] = [
     "none",
     "zstd",
     "zstd-sum",
@@ -31,11 +31,12 @@ pub const CODECS: [&str; 13] = [
     "blosc-snappy",
     "blosc-zlib",
     "blosc-zstd",
+    "delta-zlib",
 ];
 
 /// Whether a stream of this codec carries a checksum.
 pub fn has_checksum(codec: &str) -> bool {
-    ["zstd-sum", "gzip", "zlib", "bz2"].contains(&codec)
+    ["zstd-sum", "gzip", "zlib", "bz2", "delta-zlib"].contains(&codec)
 }
 
 /// How a store is made.
@@ -80,6 +81,7 @@ pub fn encode(codec: &str, raw: &[u8]) -> Vec<u8> {
             encoder.finish().unwrap()
         }
         "lz4" => lz4(raw),
+        "delta-zlib" => encode("zlib", &differences(raw)),
         blosc => {
             let inner = match blosc.strip_prefix("blosc-").unwrap() {
                 "blosclz" => BloscCompressor::BloscLZ,
@@ -93,6 +95,13 @@ pub fn encode(codec: &str, raw: &[u8]) -> Vec<u8> {
             blosc_compress_bytes(raw, level, BloscShuffleMode::Shuffle, 2, inner, 0, 1).unwrap()
         }
     }
+}
+
+/// numcodecs' delta filter: the first sample, then how much each is above the one before it.
+fn differences(raw: &[u8]) -> Vec<u8> {
+    let samples = raw.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    let mut before = 0u16;
+    samples.flat_map(|sample| sample.wrapping_sub(std::mem::replace(&mut before, sample)).to_le_bytes()).collect()
 }
 
 /// numcodecs' framing, and one LZ4 block: what repeats with period 2 at the front as one match, the rest as it stands.
@@ -126,7 +135,7 @@ fn extended(block: &mut Vec<u8>, mut length: usize) {
 /// Metadata of a codec: of version 2 the compressor, of version 3 the list behind `bytes`.
 fn codec_metadata(version: u8, codec: &str) -> Value {
     let inner = codec.strip_prefix("blosc-");
-    let name = if inner.is_some() { "blosc" } else { codec.trim_end_matches("-sum") };
+    let name = if inner.is_some() { "blosc" } else { codec.trim_end_matches("-sum").trim_start_matches("delta-") };
     let configuration = match (name, inner) {
         ("blosc", Some(cname)) => {
             json!({"cname": cname, "clevel": 5, "shuffle": if version == 2 { json!(1) } else { json!("shuffle") },
@@ -151,13 +160,18 @@ fn codec_metadata(version: u8, codec: &str) -> Value {
 
 /// The document of the array `0`.
 pub fn array_document(form: Form, shape: &[u64], chunk: &[u64]) -> Value {
+    let filtered = form.codec.starts_with("delta-");
     if form.version == 2 {
+        let filters = if filtered { json!([{"id": "delta", "dtype": "<u2"}]) } else { Value::Null };
         return json!({"zarr_format": 2, "shape": shape, "chunks": chunk, "dtype": "<u2", "fill_value": 0,
-            "order": "C", "filters": null, "compressor": codec_metadata(2, form.codec), "dimension_separator": "/"});
+            "order": "C", "filters": filters, "compressor": codec_metadata(2, form.codec), "dimension_separator": "/"});
     }
     let bytes = json!({"name": "bytes", "configuration": {"endian": "little"}});
     let mut codecs = vec![bytes.clone()];
     codecs.extend(codec_metadata(3, form.codec).as_array().unwrap().clone());
+    if filtered {
+        codecs.insert(0, json!({"name": "numcodecs.delta", "configuration": {"dtype": "<u2"}}));
+    }
     let mut object = chunk.to_vec();
     if form.sharded {
         object.iter_mut().skip(1).for_each(|extent| *extent *= 2);

@@ -58,11 +58,22 @@ pub fn default_chunking(shape: [u64; 3], outer_volumes: u64, voxel_bytes: usize)
 /// files, but never more than 64 MiB in one.
 pub fn default_file_chunk(shape: [u64; 3], outer_volumes: u64, voxel_bytes: usize) -> [u64; 3] {
     let clipped = |edge: u64| shape.map(|extent| extent.clamp(1, edge));
-    let held = FILE_EDGES.iter().filter(|&&edge| bytes(clipped(edge), voxel_bytes) <= LARGEST_FILE_BYTES);
+    let mut held = FILE_EDGES.iter().filter(|&&edge| bytes(clipped(edge), voxel_bytes) <= LARGEST_FILE_BYTES);
     let files = |edge: u64| file_count(shape, outer_volumes, clipped(edge));
     let fits = |&&edge: &&u64| files(edge) <= if edge == FILE_EDGES[0] { FEW_FILES } else { MANY_FILES };
-    let edge = held.clone().find(fits).or(held.last()).unwrap_or(&FILE_EDGES[0]);
+    let edge = held.clone().find(fits).or(held.next_back()).unwrap_or(&FILE_EDGES[0]);
     clipped(*edge)
+}
+
+/// Inner chunk for a shard that the user asks for, in a volume whose default chunk is `default_chunk`: an even part of the
+/// shard of about the usual side, or the shard itself where that is small.
+pub fn chunk_of_shard(shard: [u64; 3], default_chunk: [u64; 3]) -> [u64; 3] {
+    let edge = if default_chunk.iter().any(|&extent| extent > CHUNK_EDGE) { LARGE_CHUNK_EDGE } else { CHUNK_EDGE };
+    shard.map(|extent| match extent {
+        0 => edge,
+        _ if extent <= edge => extent,
+        _ => (edge / 2..=edge).rev().find(|part| extent.is_multiple_of(*part)).unwrap_or(edge),
+    })
 }
 
 /// Files of an array of this shape, where each holds `object` voxels; saturating.
@@ -130,6 +141,14 @@ mod tests {
         assert_eq!((chunk, shard), ([64, 64, 64], Some([128, 512, 512])));
         assert_eq!(default_chunking([0, u64::MAX, 5], u64::MAX, 8).0, [1, 64, 5]);
         assert_eq!(default_chunking([20, 23, 29], u64::MAX, 2).1, Some([20, 23, 29]));
+    }
+
+    #[test]
+    fn a_shard_is_divided_evenly_where_it_can_be() {
+        assert_eq!(chunk_of_shard([512, 96, 20], [20, 64, 64]), [64, 48, 20]);
+        assert_eq!(chunk_of_shard([512, 100, 101], [1, 128, 128]), [128, 100, 101]);
+        // 101 is prime: the refusal says that it is no multiple of 64.
+        assert_eq!(chunk_of_shard([101, 0, u64::MAX - 1], [64; 3]), [64, 64, 49]);
     }
 
     #[test]

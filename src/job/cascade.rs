@@ -1,0 +1,113 @@
+//! The first coarser level made in the same pass as the finest: of each block while it is at hand, so that the finest level
+//! need not be read back.
+
+use super::{
+    levels::{Descent, LevelPass},
+    passes::{self, Planned, Route},
+};
+use crate::{
+    block::{BlockMut, BlockRef},
+    io::Layout,
+    plan::Budget,
+    region::Region,
+    resample::{BlockOp, Footprint, OpRequest, Scratch, block_op, reduction_op},
+    voxel::Voxel,
+};
+
+/// Shards of the coarser level that are filled at once; where there would be more, it is made by a pass of its own.
+const MOST_OPEN_SHARDS: u64 = 64;
+
+/// The op of the finest level, which also counts what making the next one of its blocks takes.
+struct Cascade<T: Voxel> {
+    fine: Box<dyn BlockOp<T>>,
+    coarse: Box<dyn BlockOp<T>>,
+    factors: [u64; 3],
+}
+
+impl<T: Voxel> Footprint for Cascade<T> {
+    fn target_shape(&self) -> [u64; 3] {
+        self.fine.target_shape()
+    }
+
+    fn source_region(&self, target: Region) -> Region {
+        self.fine.source_region(target)
+    }
+
+    fn source_axis(&self, target_axis: usize) -> Option<usize> {
+        self.fine.source_axis(target_axis)
+    }
+
+    fn scratch_bytes(&self, target: Region) -> u64 {
+        self.fine.scratch_bytes(target)
+    }
+
+    fn table_bytes(&self) -> u64 {
+        self.fine.table_bytes() + self.coarse.table_bytes()
+    }
+
+    fn beside_bytes(&self, block: Region) -> u64 {
+        let coarse = block.divided(self.factors);
+        coarse.voxels() * size_of::<T>() as u64 + self.coarse.scratch_bytes(coarse)
+    }
+}
+
+impl<T: Voxel> BlockOp<T> for Cascade<T> {
+    fn apply(
+        &self,
+        source: BlockRef<'_, T>,
+        target: &mut BlockMut<'_, T>,
+        piece: Region,
+        scratch: &mut Scratch<T::Acc>,
+    ) {
+        self.fine.apply(source, target, piece, scratch);
+    }
+}
+
+/// What both ways of making a target with levels start from.
+pub struct Setting<'a> {
+    pub op: &'a OpRequest,
+    pub source: &'a Layout,
+    pub target: &'a Layout,
+    pub descent: &'a Descent,
+    pub levels: &'a [LevelPass],
+    pub budget: Budget,
+}
+
+/// The way that makes level 1 along with level 0; `None` where that cannot be, does not fit the budget, or is not cheaper than
+/// `apart` and a pass for level 1.
+pub fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<T>> {
+    let level = setting.levels.first()?;
+    let factors = *setting.descent.factors.first()?;
+    let target = joined(setting.target, &level.target, factors)?;
+    let in_stored_order = setting.target.outer.axes == setting.descent.target.outer;
+    if !setting.descent.method.is_local() || T::DTYPE != setting.target.stored || !in_stored_order {
+        return None;
+    }
+    let fine = block_op::<T>(setting.op).ok()?;
+    let coarse = reduction_op::<T>(setting.descent.method, setting.target.grid.shape, factors);
+    let op = Box::new(Cascade { fine, coarse, factors });
+    let mut pass: Planned<T> =
+        passes::planned(passes::PassKind::Resample, op, setting.source, &target, setting.budget).ok()?;
+    pass.factors = Some(factors);
+    let route = Route::direct(pass);
+    (route.cost < apart.cost + level.plan.cost).then_some(route)
+}
+
+/// The target with write units of which each makes whole chunks of the coarser level; `None` where units and shards do not go
+/// together.
+fn joined(fine: &Layout, coarse: &Layout, factors: [u64; 3]) -> Option<Layout> {
+    let chunk: [u64; 3] = std::array::from_fn(|a| fine.chunk[a] * factors[a]);
+    if fine.shard.is_some_and(|shard| (0..3).any(|a| !shard[a].is_multiple_of(chunk[a]))) {
+        return None;
+    }
+    let open = |shard: [u64; 3]| (0..3).map(|a| coarse.grid.shape[a].div_ceil(shard[a])).product::<u64>();
+    if coarse.shard.is_some_and(|shard| open(shard) > MOST_OPEN_SHARDS) {
+        return None;
+    }
+    Some(Layout {
+        chunk,
+        transfer_bytes: fine.transfer_bytes.max(coarse.transfer_bytes),
+        resident_bytes: fine.resident_bytes + coarse.resident_bytes,
+        ..fine.clone()
+    })
+}
