@@ -124,6 +124,9 @@ impl Error {
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some space, or write to another disk".into())
             }
+            Error::Io { source, path, .. } if is_denied_url(source, path) => Some(
+                "credentials come from the environment and the usual files; AWS_SKIP_SIGNATURE=true reads public buckets".into(),
+            ),
             _ => None,
         }
     }
@@ -136,4 +139,8 @@ impl Error {
             _ => 1,
         }
     }
+}
+
+fn is_denied_url(source: &std::io::Error, path: &Path) -> bool {
+    source.kind() == std::io::ErrorKind::PermissionDenied && path.to_string_lossy().contains("://")
 }

@@ -18,9 +18,9 @@ use crate::{
 /// Triples follow the file's own axes i,j,k (x,y,z of an OME-Zarr); one number stands for all three.
 #[derive(Debug, Args)]
 pub struct ResampleArgs {
-    /// NIfTI file (.nii, .nii.gz, .hdr with .img) or Zarr folder (array, OME-Zarr image, or a level of it)
+    /// NIfTI file (.nii, .nii.gz, .hdr with .img) or Zarr folder or URL (array, OME-Zarr image, or a level of it)
     pub input: PathBuf,
-    /// .nii, .nii.gz, .hdr or .zarr: the name says the format
+    /// .nii, .nii.gz, .hdr or .zarr: the name says the format; .zarr also as s3://bucket/a.zarr, gs:// or az://
     pub output: PathBuf,
     #[command(flatten)]
     pub grid: GridArgs,
@@ -185,7 +185,8 @@ pub struct RunArgs {
     /// Workers; default: the CPUs this process may use
     #[arg(long, value_name = "N", env = "RESLICE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Folder for a scratch file, should one be needed; default: beside the target
+    /// Folder for a scratch file, should one be needed; default: beside the target, for URLs the system's folder for
+    /// temporary files
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
     /// How uncompressed files are read

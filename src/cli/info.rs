@@ -12,7 +12,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// NIfTI file (.nii, .nii.gz, .hdr with .img) or Zarr folder (array, OME-Zarr image, or a level of it)
+    /// NIfTI file (.nii, .nii.gz, .hdr with .img) or Zarr folder or URL (array, OME-Zarr image, or a level of it)
     pub file: PathBuf,
     /// As JSON
     #[arg(long)]

@@ -192,7 +192,8 @@ pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile>
     let memory = located.store.memory();
     layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
     layout.resident_bytes = layout.resident_bytes.saturating_add(memory.resident_bytes);
-    let chunk_bytes = located.meta.chain.encoded_limit(located.meta.chunk_bytes());
+    let stored_bytes = located.meta.chain.encoded_limit(located.meta.chunk_bytes());
+    let chunk_bytes = stored_bytes.saturating_add(memory.request_bytes);
     layout.ahead = Ahead { chunks: located.store.requests(), chunk_bytes };
     Ok(assemble(located, path, layout, dims, nifti.filter(|_| options.spacing_in.is_none()), warnings))
 }

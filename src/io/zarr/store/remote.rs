@@ -29,6 +29,8 @@ pub use retry::Patience as RetryPolicy;
 
 /// Requests in flight at once; more wait for their turn.
 pub const REQUESTS_IN_FLIGHT: usize = 32;
+/// Requests of one source that hide the time of an answer: 16 chunks of 1 MiB at 50 ms each are 300 MB/s.
+const REQUESTS_AHEAD: u64 = 16;
 /// Parts of uploads held at once, over all uploads.
 const PARTS_IN_FLIGHT: usize = 2;
 /// Client, certificates, and the read buffers of its connections.
@@ -231,6 +233,10 @@ impl Store for RemoteStore {
         let (url, _) = self.url.parent()?;
         let (prefix, name) = self.prefix.rsplit_once('/').unwrap_or(("", &self.prefix));
         Some((Arc::new(RemoteStore { bucket: self.bucket.clone(), url, prefix: prefix.into() }), name.into()))
+    }
+
+    fn requests(&self) -> u64 {
+        REQUESTS_AHEAD
     }
 
     fn memory(&self) -> StoreMemory {

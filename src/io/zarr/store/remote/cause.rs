@@ -40,14 +40,12 @@ pub fn judge(error: Error) -> Failure {
     if let Some(what) = transport(&error) {
         return Failure::Again(what);
     }
-    let what = match innermost(&error) {
-        text if text.contains("non-partial response") => {
-            "the server does not answer requests for a part of a file".into()
-        }
-        text => text,
-    };
+    let what = innermost(&error);
     Failure::Final(StoreError::Remote { what, attempts: 1, seconds: 0.0 })
 }
+
+/// What the client says where a whole file was answered instead of a part.
+const WITHOUT_PARTS: [&str; 2] = ["Range request not supported", "non-partial response"];
 
 fn chain(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |e: &&(dyn std::error::Error + 'static)| (*e).source())
@@ -95,7 +93,11 @@ fn transport(error: &Error) -> Option<String> {
 }
 
 pub fn innermost(error: &Error) -> String {
-    scrubbed(&chain(error).last().map_or_else(|| error.to_string(), ToString::to_string))
+    let text = chain(error).last().map_or_else(|| error.to_string(), ToString::to_string);
+    match WITHOUT_PARTS.iter().any(|known| text.contains(known)) {
+        true => "the server does not answer requests for a part of a file".into(),
+        false => scrubbed(&text),
+    }
 }
 
 /// Without what stands behind a question mark in a URL: signatures and tokens.

@@ -5,17 +5,25 @@ use std::{
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
     ops::ControlFlow,
+    pin::pin,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use futures_util::StreamExt;
+use futures_util::{
+    StreamExt,
+    future::{Either, select},
+};
 use object_store::{ObjectStore, path::Path};
 use tokio::{runtime, sync::Semaphore, time};
 
 use super::{Bucket, PARTS_IN_FLIGHT, REQUESTS_IN_FLIGHT, cause};
 use crate::io::zarr::store::StoreError;
+
+/// How often a wait looks whether the process is to stop, and how long it may go on then.
+const STOP_LOOK: Duration = Duration::from_millis(250);
+const STOP_GRACE: Duration = Duration::from_secs(3);
 
 /// How long the network is put up with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -91,6 +99,14 @@ impl Patience {
     }
 }
 
+/// Ends a while after the process was asked to stop: what is about to succeed may, what waits does not keep a run alive.
+async fn stopped() {
+    while !crate::sys::stop_flag().load(Ordering::Relaxed) {
+        time::sleep(STOP_LOOK).await;
+    }
+    time::sleep(STOP_GRACE).await;
+}
+
 impl Bucket {
     pub fn new(objects: Arc<dyn ObjectStore>, patience: Patience) -> Result<Bucket, StoreError> {
         let runtime = runtime::Builder::new_multi_thread()
@@ -128,6 +144,17 @@ impl Bucket {
     }
 
     pub async fn tried<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
+    where
+        F: Future<Output = Result<R, Failure>>,
+    {
+        let (work, stop) = (pin!(self.tried_on(bytes, request)), pin!(stopped()));
+        match select(work, stop).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(_) => Err(StoreError::Unsupported("asked to stop while waiting for the server".into())),
+        }
+    }
+
+    async fn tried_on<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
     where
         F: Future<Output = Result<R, Failure>>,
     {
