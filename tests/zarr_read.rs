@@ -236,6 +236,31 @@ fn shards_with_the_index_at_either_end() {
 }
 
 #[test]
+fn fetching_and_then_decoding_is_reading() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), v3(&SHAPE, &[8, 7, 16], "uint16", json!([little()])), &samples_of(Dtype::U16));
+    std::fs::remove_file(dir.path().join("c/0/0/0")).unwrap();
+    let source = ZarrSource::<u16>::new(opened(dir.path()));
+    for at in [[0, 0, 0], [2, 3, 1]] {
+        let region = source.layout().chunk_region(at);
+        let (mut read, mut decoded) = (vec![1u16; region.voxels() as usize], vec![2u16; region.voxels() as usize]);
+        source.read(0, BlockMut::new(region, 1, &mut read)).unwrap();
+        let fetched = source.fetch(0, region).unwrap().unwrap();
+        assert_eq!((fetched.stored.is_none(), fetched.bytes() == 0), (at == [0, 0, 0], at == [0, 0, 0]));
+        // The second step does not go to storage.
+        let path = dir.path().join("c/2/3/1");
+        std::fs::rename(&path, dir.path().join("away")).unwrap();
+        source.read_fetched(fetched.clone(), BlockMut::new(region, 1, &mut decoded)).unwrap();
+        std::fs::rename(dir.path().join("away"), &path).unwrap();
+        assert_eq!(read, decoded);
+        let other = source.layout().chunk_region([1, 1, 1]);
+        let mut voxels = vec![0u16; other.voxels() as usize];
+        assert!(source.read_fetched(fetched, BlockMut::new(other, 1, &mut voxels)).is_err());
+    }
+    assert_eq!(source.missing_chunks(), 2);
+}
+
+#[test]
 fn axes_in_any_order_with_time_and_channel_between() {
     let dir = tempfile::tempdir().unwrap();
     // Stored as x, t, z, c, y; chunks span two times and three channels.
