@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use reslice::{cli, sys};
 
 fn main() -> ExitCode {
-    sys::tune_allocator();
+    sys::tune_allocator(0);
     sys::watch_signals();
     cli::main()
 }

@@ -35,21 +35,26 @@ pub fn watch_signals() {
     }
 }
 
-/// What the C allocator takes from its heaps, and what it maps and gives back at once.
-///
-/// Compressors make and drop tables of some MiB for every block that they compress: mapped anew each time, they took a third of
-/// the time of a run (docs/performance.md). What is larger than this is not made often.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const LARGE_BYTES: i32 = 16 << 20;
+/// The part of a budget that the C allocator may keep in its heaps rather than give back at once.
+const HEAP_SHARE: u64 = 16;
+/// Bounds of what the allocator maps by itself, as soon as it is that large.
+const LARGE_BYTES: std::ops::RangeInclusive<u64> = 256 << 10..=16 << 20;
 
 /// Makes the C allocator give large blocks back at once and keep few arenas, so that resident memory is what is in use.
-pub fn tune_allocator() {
+///
+/// Compressors make and drop tables of some MiB for every block that they compress. Mapped anew each time, they took a third of
+/// the time of a run (docs/performance.md); where the budget is large, they come from the heap. To be called before there are
+/// other threads.
+pub fn tune_allocator(memory_bytes: u64) {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: plain settings of the allocator, made before any other thread exists.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE_BYTES);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE_BYTES);
-        libc::mallopt(libc::M_ARENA_MAX, 2);
+    {
+        let large = (memory_bytes / HEAP_SHARE).clamp(*LARGE_BYTES.start(), *LARGE_BYTES.end()) as libc::c_int;
+        // SAFETY: plain settings of the allocator.
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, large);
+            libc::mallopt(libc::M_TRIM_THRESHOLD, large);
+            libc::mallopt(libc::M_ARENA_MAX, 2);
+        }
     }
 }
 

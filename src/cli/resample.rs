@@ -114,6 +114,7 @@ fn request(args: &ResampleArgs) -> Result<Request> {
 /// Memory and threads as asked for, or what the job may use.
 pub fn budget(args: &RunArgs) -> (u64, usize) {
     let memory = args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0);
+    sys::tune_allocator(memory);
     (memory, args.threads.map_or_else(sys::threads, usize::from))
 }
 
