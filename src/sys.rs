@@ -40,7 +40,7 @@ const HEAP_SHARE: u64 = 16;
 /// Bounds of what the allocator maps by itself, as soon as it is that large.
 const LARGE_BYTES: std::ops::RangeInclusive<u64> = 256 << 10..=16 << 20;
 
-/// Makes the C allocator give large blocks back at once and keep few arenas, so that resident memory is what is in use.
+/// Makes the C allocator give large blocks back at once and keep one heap, so that resident memory is what is in use.
 ///
 /// Compressors make and drop tables of some MiB for every block that they compress. Mapped anew each time, they took a third of
 /// the time of a run (docs/performance.md); where the budget is large, they come from the heap. To be called before there are
@@ -53,7 +53,8 @@ pub fn tune_allocator(memory_bytes: u64) {
         unsafe {
             libc::mallopt(libc::M_MMAP_THRESHOLD, large);
             libc::mallopt(libc::M_TRIM_THRESHOLD, large);
-            libc::mallopt(libc::M_ARENA_MAX, 2);
+            // One heap: with more, chunks that one worker decodes and another frees leave each heap in turn empty.
+            libc::mallopt(libc::M_ARENA_MAX, 1);
         }
     }
 }
