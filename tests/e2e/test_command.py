@@ -187,7 +187,7 @@ def test_signals_stop_the_run(data, tmp_path, sent):
 
 def test_killed_run_leaves_no_target(data, resample, tmp_path):
     source, out = data / "mr_head_512.nii.gz", tmp_path / "out.zarr"
-    argv = [RESLICE, "resample", source, out, "--spacing", "0.5", "--threads", "1"]
+    argv = [RESLICE, "resample", source, out, "--spacing", "0.25", "--threads", "1"]
     for delay in (0.05, 0.3, 0.7):
         run = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(delay)
