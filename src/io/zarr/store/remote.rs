@@ -1,7 +1,7 @@
 //! Object stores and plain web servers as stores.
 //!
 //! Every call runs on the caller's thread until it is answered; a runtime with one thread of its own moves the bytes. Requests in
-//! flight are bounded over all callers, so that their memory can be planned. Requests are repeated by [`retry`], and nowhere
+//! flight are bounded over all callers, so that their memory can be planned. Requests are repeated by `retry`, and nowhere
 //! else.
 
 use std::{
