@@ -10,7 +10,9 @@ use crate::{
 };
 
 mod build;
+mod halved;
 mod kernel;
+mod mean;
 mod mode;
 mod nearest;
 mod reduce;
@@ -20,6 +22,7 @@ mod taps;
 
 pub use build::{OpRequest, Outside, block_op, passes_through};
 pub use kernel::{Kernel, KernelShape};
+pub use mean::Mean;
 pub use mode::Mode;
 pub use nearest::Nearest;
 pub use reduce::{Reduction, reduction_op};

@@ -105,55 +105,65 @@ impl Job {
     }
 
     fn run_as<T: Voxel>(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
-        let Prepared { mut summary, job, source, route, levels, budget } = self.prepare::<T>()?;
-        job.output.check_folder()?;
-        let staging = job.output.stage(job.request.scratch.as_deref())?;
+        let mut prepared = self.prepare::<T>()?;
+        prepared.job.output.check_folder()?;
+        let staging = prepared.job.output.stage(prepared.job.request.scratch.as_deref())?;
         if staging.cleared {
             on_event(Event::Cleared(&staging.cleared_path()));
         }
-        let scratch = Scratch::new(&job, &staging, route.scratch_bytes)?;
-        on_event(Event::Planned(&summary));
-        let sink = job.output.create::<T>(&staging)?;
-        let passes = summary.passes.len();
-        let to_target = route.passes.len();
-        for (n, planned) in route.passes.iter().enumerate() {
+        prepared.finest(&staging, stop, &mut on_event)?;
+        prepared.coarser(&staging, stop, &mut on_event)?;
+        let Prepared { mut summary, job, source, .. } = prepared;
+        job.output.commit(staging)?;
+        summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
+        Ok(summary)
+    }
+}
+
+impl<T: Voxel> Prepared<T> {
+    /// The passes to the finest level, or to the only one.
+    fn finest(&mut self, staging: &Staging, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let scratch = Scratch::new(&self.job, staging, self.route.scratch_bytes)?;
+        on_event(Event::Planned(&self.summary));
+        let sink = self.job.output.create::<T>(staging)?;
+        let (passes, to_target) = (self.summary.passes.len(), self.route.passes.len());
+        for (n, planned) in self.route.passes.iter().enumerate() {
             let on_progress = |progress: &Progress| {
                 on_event(Event::Progress { pass: n, passes, kind: planned.kind, progress });
             };
-            let first = n == 0;
-            let last = n + 1 == to_target;
+            let (first, last) = (n == 0, n + 1 == to_target);
             let scratch_source = if first { None } else { Some(scratch.source::<T>(&planned.source)?) };
             let scratch_sink = if last { None } else { Some(scratch.sink::<T>(&planned.target)?) };
-            let from: &dyn Source<T> = scratch_source.as_ref().map_or(source.as_ref(), |s| s);
+            let from: &dyn Source<T> = scratch_source.as_ref().map_or(self.source.as_ref(), |s| s);
             let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
-            let done = match (planned.factors, &job.output.descent) {
+            let done = match (planned.factors, &self.job.output.descent) {
                 (Some(factors), Some(descent)) => {
-                    let yard = job.output.yard(&staging);
-                    let sink = descent.sink::<T>(1, &yard)?;
+                    let sink = descent.sink::<T>(1, &self.job.output.yard(staging))?;
                     let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
                     let coarser = Coarser { op: op.as_ref(), factors, sink: &sink };
                     run_pass(planned, from, to, Some(coarser), stop, on_progress)?
                 }
                 _ => run_pass(planned, from, to, None, stop, on_progress)?,
             };
-            summary.pass_done(n, done);
+            self.summary.pass_done(n, done);
         }
         drop(sink);
-        scratch.remove()?;
-        if let Some(descent) = &job.output.descent {
-            let yard = job.output.yard(&staging);
-            let finest = open_level(&yard, &descent.target)?;
-            for (n, pass) in levels.iter().enumerate() {
-                let (pass_number, kind) = (to_target + n, PassKind::Pyramid);
-                let on_progress =
-                    |progress: &Progress| on_event(Event::Progress { pass: pass_number, passes, kind, progress });
-                let done = descent.run(pass, &finest, &yard, budget, stop, on_progress)?;
-                summary.pass_done(pass_number, done);
-            }
+        scratch.remove()
+    }
+
+    /// The passes to the levels that were not made along with the finest.
+    fn coarser(&mut self, staging: &Staging, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let Some(descent) = &self.job.output.descent else { return Ok(()) };
+        let yard = self.job.output.yard(staging);
+        let finest = open_level(&yard, &descent.target)?;
+        let (passes, to_target) = (self.summary.passes.len(), self.route.passes.len());
+        for (n, level) in self.levels.iter().enumerate() {
+            let (pass, kind) = (to_target + n, PassKind::Pyramid);
+            let on_progress = |progress: &Progress| on_event(Event::Progress { pass, passes, kind, progress });
+            let done = descent.run(level, &finest, &yard, self.budget, stop, on_progress)?;
+            self.summary.pass_done(pass, done);
         }
-        job.output.commit(staging)?;
-        summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
-        Ok(summary)
+        Ok(())
     }
 }
 

@@ -1,42 +1,34 @@
 //! The most frequent of the voxels that a target voxel spans: for labels, which must not be averaged.
 
-use super::{BlockOp, Footprint, Scratch};
+use super::{BlockOp, Footprint, Scratch, halved::Halved};
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
     voxel::Voxel,
 };
 
-/// Most frequent voxel of boxes of `factors` source voxels; at the far border of those that exist. Ties go to the lower value.
-#[derive(Clone, Debug)]
-pub struct Mode {
-    source_shape: [u64; 3],
-    /// 1 or 2 along each axis.
-    factors: [u64; 3],
-}
+/// Most frequent voxel of boxes of 1, 2, 4 or 8 source voxels; at the far border of those that exist. Ties go to the lower value.
+#[derive(Clone, Copy, Debug)]
+pub struct Mode(Halved);
 
 impl Mode {
+    /// `factors` (1 or 2 along each axis) are the source voxels that a target voxel spans.
     pub fn new(source_shape: [u64; 3], factors: [u64; 3]) -> Mode {
-        Mode { source_shape, factors: factors.map(|factor| factor.clamp(1, 2)) }
+        Mode(Halved::new(source_shape, factors))
     }
 }
 
 impl Footprint for Mode {
     fn target_shape(&self) -> [u64; 3] {
-        std::array::from_fn(|a| self.source_shape[a].div_ceil(self.factors[a]))
+        self.0.target_shape()
     }
 
     fn source_region(&self, target: Region) -> Region {
-        let factor = |a: usize| self.factors[a] as i64;
-        let region = Region {
-            lo: std::array::from_fn(|a| target.lo[a] * factor(a)),
-            hi: std::array::from_fn(|a| (target.hi[a] * factor(a)).min(self.source_shape[a] as i64)),
-        };
-        if region.is_empty() { Region::EMPTY } else { region }
+        self.0.source_region(target)
     }
 
     fn source_axis(&self, target_axis: usize) -> Option<usize> {
-        Some(target_axis)
+        self.0.source_axis(target_axis)
     }
 
     fn scratch_bytes(&self, _: Region) -> u64 {
@@ -54,8 +46,8 @@ impl<T: Voxel> BlockOp<T> for Mode {
             let source = source.volume(volume);
             for z in piece.lo[0]..piece.hi[0] {
                 for y in piece.lo[1]..piece.hi[1] {
-                    let rows = self.rows(&source, z, y);
-                    let step = self.factors[2] as usize;
+                    let rows = self.0.rows(&source, z, y);
+                    let step = self.0.factor_along_rows();
                     let out = target.row(volume, z, y, piece.lo[2]..piece.hi[2]);
                     for (x, voxel) in out.iter_mut().enumerate() {
                         *voxel = most_frequent(rows.iter().flatten(), x * step, step);
@@ -63,20 +55,6 @@ impl<T: Voxel> BlockOp<T> for Mode {
                 }
             }
         }
-    }
-}
-
-impl Mode {
-    /// The source rows that target row `y` of plane `z` spans, as far as they exist.
-    fn rows<'a, T: Voxel>(&self, source: &BlockRef<'a, T>, z: i64, y: i64) -> [Option<&'a [T]>; 4] {
-        let region = source.region;
-        let [fz, fy, _] = self.factors.map(|factor| factor as i64);
-        std::array::from_fn(|n| {
-            let (dz, dy) = (n as i64 / 2, n as i64 % 2);
-            let (sz, sy) = (z * fz + dz, y * fy + dy);
-            let exists = dz < fz && dy < fy && sz < region.hi[0] && sy < region.hi[1];
-            exists.then(|| source.row(0, sz, sy, region.lo[2]..region.hi[2]))
-        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::{BlockOp, Kernel, KernelShape, Mode, Nearest, Outside, Separable, TapTable};
+use super::{BlockOp, Kernel, KernelShape, Mean, Mode, Nearest, Outside, Separable, TapTable};
 use crate::{
     geometry::AxisMap,
     region::Region,
@@ -74,9 +74,7 @@ pub fn reduction_op<T: Voxel>(method: Reduction, source_shape: [u64; 3], factors
         Reduction::Stride => {
             return Box::new(Nearest::new(shape, maps, Region::of_shape(source_shape), Outside::Edge));
         }
-        // Halfway between two voxels, linear weights are one half each; beyond the border the edge voxel is repeated,
-        // so that the mean is that of the voxels that exist.
-        Reduction::Mean => KernelShape::Linear,
+        Reduction::Mean => return Box::new(Mean::new(source_shape, factors)),
         Reduction::Gaussian => KernelShape::Gaussian { sigma: HALVING_SIGMA },
     };
     let tables = std::array::from_fn(|a| {

@@ -18,6 +18,30 @@ pub fn load<T: Voxel>(from: &[T], to: &mut [T::Acc]) {
     }
 }
 
+/// `to[x] += from[x]`.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn accumulate<T: Voxel>(from: &[T], to: &mut [T::Acc]) {
+    for (a, v) in to.iter_mut().zip(from) {
+        *a += v.to_acc();
+    }
+}
+
+/// `to[x] = from[x] * w`, rounded to the nearest.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn store_scaled<T: Voxel>(from: &[T::Acc], w: T::Acc, to: &mut [T]) {
+    for (v, a) in to.iter_mut().zip(from) {
+        *v = T::from_acc(*a * w, Rounding::Nearest);
+    }
+}
+
+/// `to[x] = (from[2 x] + from[2 x + 1]) * w`, rounded to the nearest.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn store_pairs<T: Voxel>(from: &[T::Acc], w: T::Acc, to: &mut [T]) {
+    for (v, pair) in to.iter_mut().zip(from.chunks_exact(2)) {
+        *v = T::from_acc((pair[0] + pair[1]) * w, Rounding::Nearest);
+    }
+}
+
 /// Sums to samples, rounded.
 #[multiversion(targets("x86_64+avx2"))]
 pub fn store<T: Voxel>(from: &[T::Acc], to: &mut [T], rounding: Rounding) {
