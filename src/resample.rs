@@ -22,8 +22,6 @@ mod taps;
 
 pub use build::{OpRequest, Outside, block_op, passes_through};
 pub use kernel::{Kernel, KernelShape};
-pub use mean::Mean;
-pub use mode::Mode;
 pub use nearest::Nearest;
 pub use reduce::{Reduction, reduction_op};
 pub use separable::Separable;

@@ -153,7 +153,7 @@ impl<T: Voxel> Prepared<T> {
 
     /// The passes to the levels that were not made along with the finest.
     fn coarser(&mut self, staging: &Staging, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let Some(descent) = &self.job.output.descent else { return Ok(()) };
+        let Some(descent) = self.job.output.descent.as_ref().filter(|_| !self.levels.is_empty()) else { return Ok(()) };
         let yard = self.job.output.yard(staging);
         let finest = open_level(&yard, &descent.target)?;
         let (passes, to_target) = (self.summary.passes.len(), self.route.passes.len());

@@ -126,12 +126,10 @@ impl<T: Voxel> Route<T> {
 /// The refusal of the direct way when no other way fits either.
 pub fn route<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
     let direct = planned::<T>(PassKind::Resample, block_op::<T>(op)?, source, target, budget);
-    if let Ok(pass) = &direct
-        && pass.plan.totals.amplification() <= GOOD_ENOUGH
-    {
-        let cost = pass.plan.cost;
-        return Ok(Route { passes: direct.into_iter().collect(), scratch_bytes: 0, cost });
-    }
+    let direct = match direct {
+        Ok(pass) if pass.plan.totals.amplification() <= GOOD_ENOUGH => return Ok(Route::direct(pass)),
+        other => other,
+    };
     let mut routes = Vec::new();
     if source.access == Access::Ascending {
         routes.extend(unpacking::<T>(op, source, target, budget)?);

@@ -1,65 +1,17 @@
-//! The most frequent of the voxels that a target voxel spans: for labels, which must not be averaged.
+//! The most frequent of whole boxes of samples, row by row.
 
-use super::{BlockOp, Footprint, Scratch, halved::Halved};
-use crate::{
-    block::{BlockMut, BlockRef},
-    region::Region,
-    voxel::Voxel,
-};
+use crate::voxel::Voxel;
 
-/// Most frequent voxel of boxes of 1, 2, 4 or 8 source voxels; at the far border of those that exist. Ties go to the lower value.
-#[derive(Clone, Copy, Debug)]
-pub struct Mode(Halved);
-
-impl Mode {
-    /// `factors` (1 or 2 along each axis) are the source voxels that a target voxel spans.
-    pub fn new(source_shape: [u64; 3], factors: [u64; 3]) -> Mode {
-        Mode(Halved::new(source_shape, factors))
-    }
-}
-
-impl Footprint for Mode {
-    fn target_shape(&self) -> [u64; 3] {
-        self.0.target_shape()
-    }
-
-    fn source_region(&self, target: Region) -> Region {
-        self.0.source_region(target)
-    }
-
-    fn source_axis(&self, target_axis: usize) -> Option<usize> {
-        self.0.source_axis(target_axis)
-    }
-
-    fn scratch_bytes(&self, _: Region) -> u64 {
-        0
-    }
-
-    fn table_bytes(&self) -> u64 {
-        0
-    }
-}
-
-impl<T: Voxel> BlockOp<T> for Mode {
-    fn apply(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, piece: Region, _: &mut Scratch<T::Acc>) {
-        for volume in 0..target.volumes {
-            let source = source.volume(volume);
-            for z in piece.lo[0]..piece.hi[0] {
-                for y in piece.lo[1]..piece.hi[1] {
-                    let rows = self.0.rows(&source, z, y);
-                    let step = self.0.factor_along_rows();
-                    let out = target.row(volume, z, y, piece.lo[2]..piece.hi[2]);
-                    for (x, voxel) in out.iter_mut().enumerate() {
-                        *voxel = most_frequent(rows.iter().flatten(), x * step, step);
-                    }
-                }
-            }
-        }
+/// Fills `out` with the most frequent of `step` (1 or 2) samples of each of `spanned`, ties to the lower; the last one may have
+/// fewer.
+pub fn fill<'a, T: Voxel>(spanned: impl Iterator<Item = &'a [T]> + Clone, step: usize, out: &mut [T]) {
+    for (x, voxel) in out.iter_mut().enumerate() {
+        *voxel = most_frequent(spanned.clone(), x * step, step);
     }
 }
 
 /// The most frequent of the samples `x..x + step` of all rows.
-fn most_frequent<'a, T: Voxel>(rows: impl Iterator<Item = &'a &'a [T]>, x: usize, step: usize) -> T {
+fn most_frequent<'a, T: Voxel>(rows: impl Iterator<Item = &'a [T]>, x: usize, step: usize) -> T {
     let mut values = [T::default(); 8];
     let mut len = 0;
     for row in rows {
@@ -100,7 +52,7 @@ mod tests {
     use super::*;
 
     fn mode_of<T: Voxel>(rows: &[&[T]]) -> T {
-        most_frequent(rows.iter(), 0, 2)
+        most_frequent(rows.iter().copied(), 0, 2)
     }
 
     #[test]

@@ -4,7 +4,10 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::{BlockOp, Kernel, KernelShape, Mean, Mode, Nearest, Outside, Separable, TapTable};
+use super::{
+    BlockOp, Kernel, KernelShape, Nearest, Outside, Separable, TapTable,
+    halved::{Halved, Summary},
+};
 use crate::{
     geometry::AxisMap,
     region::Region,
@@ -70,11 +73,11 @@ pub fn reduction_op<T: Voxel>(method: Reduction, source_shape: [u64; 3], factors
     };
     let maps = [map(0), map(1), map(2)];
     let kernel = match method {
-        Reduction::Mode => return Box::new(Mode::new(source_shape, factors)),
+        Reduction::Mode => return Box::new(Halved::new(Summary::Mode, source_shape, factors)),
         Reduction::Stride => {
             return Box::new(Nearest::new(shape, maps, Region::of_shape(source_shape), Outside::Edge));
         }
-        Reduction::Mean => return Box::new(Mean::new(source_shape, factors)),
+        Reduction::Mean => return Box::new(Halved::new(Summary::Mean, source_shape, factors)),
         Reduction::Gaussian => KernelShape::Gaussian { sigma: HALVING_SIGMA },
     };
     let tables = std::array::from_fn(|a| {
