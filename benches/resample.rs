@@ -9,7 +9,7 @@ use reslice::{
     block::{BlockMut, BlockRef},
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{BlockOp, KernelShape, OpRequest, Outside, Scratch, block_op},
+    resample::{BlockOp, KernelShape, Method, OpRequest, Outside, Scratch, block_op},
     voxel::Rounding,
 };
 
@@ -23,10 +23,10 @@ fn main() {
     let only = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
     let source = synthetic();
     let kernels = [
-        ("nearest", None),
-        ("linear", Some(KernelShape::Linear)),
-        ("cubic", Some(KernelShape::CatmullRom)),
-        ("lanczos3", Some(KernelShape::Lanczos { lobes: 3 })),
+        ("nearest", Method::Nearest),
+        ("linear", Method::Kernel(KernelShape::Linear)),
+        ("cubic", Method::Kernel(KernelShape::CatmullRom)),
+        ("lanczos3", Method::Kernel(KernelShape::Lanczos { lobes: 3 })),
     ];
     for (name, kernel) in kernels {
         if only.as_deref().is_some_and(|only| only != name) {
@@ -52,11 +52,11 @@ fn synthetic() -> Vec<u16> {
         .collect()
 }
 
-fn request(kernel: Option<KernelShape>) -> OpRequest {
+fn request(kernel: Method) -> OpRequest {
     let steps = [0.4 / 1.5, 0.4 / 0.41, 0.4 / 0.41];
     let maps = [0, 1, 2].map(|a| AxisMap { source_axis: a, scale: steps[a], offset: 0.0 });
     OpRequest {
-        kernel,
+        method: kernel,
         antialias: false,
         mapping: Mapping::AxisAligned(maps),
         target_shape: TARGET,

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::{
     geometry::GridRequest,
     io::zarr::OpenOptions,
-    resample::{KernelShape, Reduction},
+    resample::{KernelShape, Method, Reduction},
     voxel::{Dtype, Rounding},
 };
 
@@ -33,13 +33,6 @@ pub use passes::{PassKind, PassSummary};
 pub use resolve::Job;
 pub use summary::{GridSummary, Summary};
 pub use values::Values;
-
-/// How target voxels are computed from source voxels.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Interpolation {
-    Nearest,
-    Kernel(KernelShape),
-}
 
 /// The value of target voxels that look outside the source, in real units.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,7 +68,8 @@ pub struct Request {
     pub open: OpenOptions,
     pub io: IoMode,
     pub grid: GridChoice,
-    pub interpolation: Interpolation,
+    /// `None` takes `label` for integer volumes that say that they hold labels, else `linear`.
+    pub method: Option<Method>,
     pub antialias: bool,
     pub outside: OutsideRequest,
     pub rounding: Rounding,
@@ -101,7 +95,7 @@ impl Request {
             open: OpenOptions::default(),
             io: IoMode::Auto,
             grid: GridChoice::Rules(GridRequest::default()),
-            interpolation: Interpolation::Kernel(KernelShape::Linear),
+            method: Some(Method::Kernel(KernelShape::Linear)),
             antialias: false,
             outside: OutsideRequest::Value(0.0),
             rounding: Rounding::Nearest,

@@ -9,10 +9,12 @@ use crate::{
     voxel::{Real, Voxel},
 };
 
+mod bspline;
 mod build;
 mod halved;
 mod kernel;
 mod mean;
+mod method;
 mod mode;
 mod nearest;
 mod reduce;
@@ -21,7 +23,8 @@ mod separable;
 mod taps;
 
 pub use build::{OpRequest, Outside, block_op, passes_through};
-pub use kernel::{Kernel, KernelShape};
+pub use kernel::{Border, Kernel, KernelShape, Window};
+pub use method::{Cover, LabelWeights, Method};
 pub use nearest::Nearest;
 pub use reduce::{Reduction, reduction_op};
 pub use separable::Separable;

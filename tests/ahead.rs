@@ -23,7 +23,7 @@ use reslice::{
     io::{Access, Ahead, Fetched, Layout, Source, memory::MemorySource},
     plan::{Plan, Request},
     region::Region,
-    resample::{KernelShape, block_op},
+    resample::{KernelShape, Method, block_op},
 };
 
 const SHAPE: [u64; 3] = [20, 23, 29];
@@ -98,7 +98,7 @@ fn distant_layout() -> Layout {
 }
 
 fn case() -> cases::Case {
-    cases::resized(Some(KernelShape::Linear), SHAPE, [0, 1, 2], [0.8, 1.3, 0.9], 0.1)
+    cases::resized(Method::Kernel(KernelShape::Linear), SHAPE, [0, 1, 2], [0.8, 1.3, 0.9], 0.1)
 }
 
 #[test]

@@ -179,7 +179,7 @@ fn bad_arguments_are_usage_errors() {
     for (args, says) in [
         (&["--spacing", "1", "--size", "9"][..], "cannot be used with"),
         (&["--interp", "magic"], "expected nearest, linear, cubic"),
-        (&["--interp", "nearest", "--antialias"], "--antialias stretches a kernel"),
+        (&["--interp", "nearest", "--antialias"], "--antialias stretches a kernel, and nearest"),
         (&["--region", "100:120,0:5,0:5"], "region"),
         (&["--region", "0:5"], "expected x0:x1,y0:y1,z0:z1"),
         (&["--spacing", "0"], "error:"),

@@ -21,7 +21,7 @@ use reslice::{
     io::{Access, Layout, Sink, Source, memory::MemorySource},
     pipeline::{Pass, run},
     plan::{Budget, Plan, Request},
-    resample::{KernelShape, block_op},
+    resample::{KernelShape, Method, block_op},
 };
 
 /// Where a fault is put.
@@ -37,7 +37,7 @@ enum Stage {
 const STAGES: [Stage; 5] = [Stage::Read, Stage::Apply, Stage::Encode, Stage::Put, Stage::Finish];
 
 fn case() -> Case {
-    cases::resized(Some(KernelShape::Linear), [11, 13, 17], [0, 1, 2], [0.7, 0.9, 0.6], 0.3)
+    cases::resized(Method::Kernel(KernelShape::Linear), [11, 13, 17], [0, 1, 2], [0.7, 0.9, 0.6], 0.3)
 }
 
 /// Every combination of ways to reach source and target.

@@ -14,11 +14,11 @@ use reslice::{
     block::{BlockMut, BlockRef},
     geometry::AxisMap,
     region::Region,
-    resample::{BlockOp, KernelShape, OpRequest, Outside, Scratch, block_op},
+    resample::{BlockOp, KernelShape, Method, OpRequest, Outside, Scratch, block_op},
     voxel::{Dtype, Rounding, Voxel},
 };
 
-const LINEAR: Option<KernelShape> = Some(KernelShape::Linear);
+const LINEAR: Method = Method::Kernel(KernelShape::Linear);
 
 /// The part of `volume` (all voxels of `shape`) that lies in `region`.
 fn cut<T: Voxel>(volume: &[T], shape: [u64; 3], region: Region) -> Vec<T> {
@@ -71,7 +71,7 @@ fn nearest_and_linear_equal_the_reference_in_every_dtype() {
     within(60, || {
         let mut rng = Rng::new("dtypes");
         for dtype in Dtype::ALL {
-            for kernel in [None, LINEAR] {
+            for kernel in [Method::Nearest, LINEAR] {
                 for _ in 0..6 {
                     let case = cases::random(kernel, &mut rng);
                     reslice::dispatch!(dtype, T => compare::<T>(&case, &mut rng));
@@ -86,7 +86,7 @@ fn every_kernel_equals_the_reference() {
     within(60, || {
         let mut rng = Rng::new("kernels");
         for kernel in cases::kernels() {
-            let heavy = matches!(kernel, Some(KernelShape::Lanczos { .. }));
+            let heavy = matches!(kernel, Method::Kernel(KernelShape::Lanczos { .. }));
             for _ in 0..if heavy { 4 } else { 12 } {
                 let case = cases::random(kernel, &mut rng);
                 compare::<f32>(&case, &mut rng);
@@ -134,7 +134,7 @@ fn pieces_of_any_shape_make_the_whole_and_touch_nothing_else() {
 /// target plane reaches farther back.
 #[test]
 fn regression_pieces_that_begin_at_a_whole_index() {
-    let case = cases::resized(Some(KernelShape::CatmullRom), [11, 3, 5], [0, 1, 2], [0.5, 0.7, 0.9], 0.0);
+    let case = cases::resized(Method::Kernel(KernelShape::CatmullRom), [11, 3, 5], [0, 1, 2], [0.5, 0.7, 0.9], 0.0);
     let source = random_voxels::<f32>(count(case.source_shape), &mut Rng::new("whole index"));
     let expected = whole(&case.request, &source, case.source_shape);
     let op = block_op::<f32>(&case.request).unwrap();
@@ -261,7 +261,7 @@ fn a_constant_stays() {
 #[test]
 fn a_ramp_stays_a_ramp_away_from_borders() {
     let mut rng = Rng::new("ramp");
-    for kernel in [LINEAR, Some(KernelShape::CatmullRom)] {
+    for kernel in [LINEAR, Method::Kernel(KernelShape::CatmullRom)] {
         for _ in 0..20 {
             let case = cases::random(kernel, &mut rng);
             let case = Case { request: OpRequest { antialias: false, ..case.request }, ..case };
@@ -273,7 +273,7 @@ fn a_ramp_stays_a_ramp_away_from_borders() {
             let bounds = case.request.bounds;
             for (got, at) in got.iter().zip(Region::of_shape(case.request.target_shape).tiles([1; 3])) {
                 let c = case.request.mapping.source_index(at.lo.map(|n| n as f64));
-                let reach = kernel.map_or(1.0, KernelShape::support);
+                let reach = reach(kernel);
                 if (0..3).any(|a| c[a] - reach < bounds.lo[a] as f64 - 1e-9 || c[a] + reach > bounds.hi[a] as f64 - 1.0)
                 {
                     continue;
@@ -285,8 +285,16 @@ fn a_ramp_stays_a_ramp_away_from_borders() {
     }
 }
 
+/// How far a method looks, in source voxels.
+fn reach(method: Method) -> f64 {
+    match method {
+        Method::Kernel(shape) => shape.support(),
+        _ => 1.0,
+    }
+}
+
 /// A quarter turn in the plane of axes `a` and `b`: target axis `a` runs along source axis `b`, backwards.
-fn quarter_turn(kernel: Option<KernelShape>, shape: [u64; 3], a: usize, b: usize) -> Case {
+fn quarter_turn(kernel: Method, shape: [u64; 3], a: usize, b: usize) -> Case {
     let mut case = cases::identity(kernel, shape);
     let mut maps = reference::maps(&case.request);
     maps[a] = AxisMap { source_axis: b, scale: -1.0, offset: (shape[b] - 1) as f64 };

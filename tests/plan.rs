@@ -20,7 +20,7 @@ use reslice::{
     io::{Access, Layout},
     plan::{Chunk, Plan, PlanError, Request, Touch},
     region::Region,
-    resample::{BlockOp, KernelShape, block_op},
+    resample::{BlockOp, KernelShape, Method, block_op},
     voxel::Dtype,
 };
 
@@ -215,7 +215,7 @@ proptest! {
 
 /// 1.5 times as many voxels per axis, from chunks of `chunk` to chunks of 64.
 fn large(shape: [u64; 3], access: Access, chunk: [u64; 3]) -> Setting {
-    let case = cases::resized(Some(KernelShape::Linear), shape, [0, 1, 2], [0.8, 0.8, 0.8], 0.0);
+    let case = cases::resized(Method::Kernel(KernelShape::Linear), shape, [0, 1, 2], [0.8, 0.8, 0.8], 0.0);
     let source = volumes::layout(Dtype::U16, shape, access, chunk);
     let target = target_layout::<u16>(&case, &source, Access::Chunked, [64; 3]);
     Setting::new(case, source, target)
@@ -253,7 +253,7 @@ fn regression_long_plans_can_be_walked() {
 /// Walks a plan of 122 500 blocks to its end.
 fn walk_all(access: Access, exact: bool) {
     let shape = [24, 1400, 1400];
-    let case = cases::resized(Some(KernelShape::Linear), shape, [0, 1, 2], [1.0, 1.0, 1.0], 0.25);
+    let case = cases::resized(Method::Kernel(KernelShape::Linear), shape, [0, 1, 2], [1.0, 1.0, 1.0], 0.25);
     let chunk = if access == Access::Chunked { [8, 56, 56] } else { [8, 1400, 1400] };
     let source = volumes::layout(Dtype::U16, shape, access, chunk);
     let mut target = target_layout::<u16>(&case, &source, Access::Chunked, [4, 4, 4]);

@@ -10,7 +10,7 @@ use reslice::{
     geometry::AxisMap,
     io::{Access, Layout},
     plan::{Budget, Plan, Request},
-    resample::{BlockOp, KernelShape, block_op},
+    resample::{BlockOp, KernelShape, Method, block_op},
     sys,
     voxel::Dtype,
 };
@@ -29,7 +29,7 @@ impl Job {
     fn new(shape: [u64; 3], chunk: [u64; 3], ratio: [f64; 3], target: ([u64; 3], Option<[u64; 3]>)) -> Job {
         let maps = [0, 1, 2].map(|a| AxisMap { source_axis: a, scale: ratio[a], offset: (ratio[a] - 1.0) / 2.0 });
         let target_shape = [0, 1, 2].map(|a| (shape[a] as f64 / ratio[a]).round() as u64);
-        let request = cases::request(Some(KernelShape::Linear), maps, target_shape, shape);
+        let request = cases::request(Method::Kernel(KernelShape::Linear), maps, target_shape, shape);
         let case = cases::Case { request, source_shape: shape };
         let mut source = volumes::layout(Dtype::U16, shape, Access::Chunked, chunk);
         let (chunk, shard) = target;

@@ -16,12 +16,12 @@ use kit::{
 use reslice::{
     io::{Access, Layout, Outer, memory::MemorySource},
     plan::{Plan, Request},
-    resample::{BlockOp, KernelShape, Outside, block_op},
+    resample::{BlockOp, KernelShape, Method, Outside, block_op},
     voxel::Voxel,
 };
 
 const SHAPE: [u64; 3] = [20, 23, 29];
-const LINEAR: Option<KernelShape> = Some(KernelShape::Linear);
+const LINEAR: Method = Method::Kernel(KernelShape::Linear);
 
 fn sources<T: Voxel>(shape: [u64; 3], volumes_outside: &Outer) -> Vec<Layout> {
     let layout = |access, chunk| volumes::layout(T::DTYPE, shape, access, chunk);
@@ -58,15 +58,15 @@ fn targets<T: Voxel>(case: &Case, source: &Layout) -> Vec<Layout> {
 }
 
 fn interesting() -> Vec<Case> {
-    let cubic = Some(KernelShape::CatmullRom);
-    let lanczos = Some(KernelShape::Lanczos { lobes: 3 });
+    let cubic = Method::Kernel(KernelShape::CatmullRom);
+    let lanczos = Method::Kernel(KernelShape::Lanczos { lobes: 3 });
     let mut down = cases::resized(lanczos, SHAPE, [0, 1, 2], [2.3, 1.9, 3.1], 0.4);
     down.request.antialias = true;
     let mut edge = cases::resized(cubic, [1, 17, 13], [1, 2, 0], [0.6, -0.8, 0.3], -3.0);
     edge.request.outside = Outside::Edge;
     vec![
         cases::resized(LINEAR, SHAPE, [0, 1, 2], [0.7, 0.8, 0.9], 0.1),
-        cases::resized(None, SHAPE, [2, 0, 1], [-1.0, 1.7, -0.6], 1.2),
+        cases::resized(Method::Nearest, SHAPE, [2, 0, 1], [-1.0, 1.7, -0.6], 1.2),
         down,
         edge,
         cases::identity(LINEAR, [1, 1, 1]),

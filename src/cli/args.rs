@@ -81,8 +81,10 @@ impl From<AlignArg> for Align {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Values")]
 pub struct ValueArgs {
-    /// nearest, linear, cubic, lanczos2 to lanczos6 (lanczos is lanczos3)
-    #[arg(long, value_name = "KERNEL", default_value = "linear")]
+    /// How voxels are made: nearest, linear, cubic, bspline2 to bspline5 (bspline is 3), lanczos2 to lanczos6 (lanczos is 3),
+    /// sinc-hamming, -cosine, -welch, -lanczos, -blackman (:RADIUS, 5), gaussian (:SIGMA in voxels, 0.8); for labels label,
+    /// label-gaussian (:SIGMA, 1); of the voxels covered mean, mode, min, max, median; auto takes label for labels, else linear
+    #[arg(long, value_name = "METHOD", default_value = "linear")]
     pub interp: InterpArg,
     /// Stretch the kernel along down-sampled axes, so that fine detail is averaged
     #[arg(long)]

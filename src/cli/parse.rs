@@ -9,9 +9,9 @@ use crate::{
         gzip::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing},
         zarr::{Codec, DEFAULT_ZSTD_LEVEL},
     },
-    job::{Interpolation, OutsideRequest},
+    job::OutsideRequest,
     region::Region,
-    resample::KernelShape,
+    resample::Method,
 };
 
 /// Three numbers in file order (x, y, z), or one for all.
@@ -107,24 +107,14 @@ impl FromStr for Size {
     }
 }
 
+/// `None` is "auto".
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InterpArg(pub Interpolation);
+pub struct InterpArg(pub Option<Method>);
 
 impl FromStr for InterpArg {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let lanczos = |lobes| Interpolation::Kernel(KernelShape::Lanczos { lobes });
-        Ok(InterpArg(match text {
-            "nearest" => Interpolation::Nearest,
-            "linear" => Interpolation::Kernel(KernelShape::Linear),
-            "cubic" => Interpolation::Kernel(KernelShape::CatmullRom),
-            "lanczos" | "lanczos3" => lanczos(3),
-            "lanczos2" => lanczos(2),
-            "lanczos4" => lanczos(4),
-            "lanczos5" => lanczos(5),
-            "lanczos6" => lanczos(6),
-            _ => return Err("expected nearest, linear, cubic, or lanczos2 to lanczos6".into()),
-        }))
+        if text == "auto" { Ok(InterpArg(None)) } else { text.parse().map(|method| InterpArg(Some(method))) }
     }
 }
 

@@ -91,8 +91,8 @@ fn request(args: &ResampleArgs) -> Result<Request> {
         },
         io: args.run.io.into(),
         grid: grid(&args.grid)?,
-        interpolation: args.values.interp.0,
-        antialias: antialias(args)?,
+        method: args.values.interp.0,
+        antialias: args.values.antialias,
         outside: args.values.outside.0,
         rounding: args.values.rounding.into(),
         dtype: args.values.dtype.0,
@@ -116,16 +116,6 @@ pub fn budget(args: &RunArgs) -> (u64, usize) {
     let memory = args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0);
     sys::tune_allocator(memory);
     (memory, args.threads.map_or_else(sys::threads, usize::from))
-}
-
-fn antialias(args: &ResampleArgs) -> Result<bool> {
-    if args.values.antialias && args.values.interp.0 == crate::job::Interpolation::Nearest {
-        return Err(Error::usage_hint(
-            "--antialias stretches a kernel, and nearest has none",
-            "use --interp linear, cubic or lanczos with it",
-        ));
-    }
-    Ok(args.values.antialias)
 }
 
 fn grid(args: &GridArgs) -> Result<GridChoice> {

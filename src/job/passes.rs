@@ -11,7 +11,7 @@ use crate::{
     pipeline::Progress,
     plan::{self, Budget, Offer, Plan, PlanError, Touch},
     region::Region,
-    resample::{BlockOp, OpRequest, Outside, block_op},
+    resample::{BlockOp, Method, OpRequest, Outside, block_op},
     sys,
     voxel::{Rounding, Voxel},
 };
@@ -207,7 +207,7 @@ pub fn scratch_bytes<T: Voxel>(of: &Layout) -> u64 {
 fn copying(layout: &Layout) -> OpRequest {
     let maps = std::array::from_fn(|a| AxisMap { source_axis: a, scale: 1.0, offset: 0.0 });
     OpRequest {
-        kernel: None,
+        method: Method::Nearest,
         antialias: false,
         mapping: Mapping::AxisAligned(maps),
         target_shape: layout.grid.shape,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Format, GridChoice, Input, Interpolation, OutsideRequest, Request, Values,
+    Format, GridChoice, Input, OutsideRequest, Request, Values,
     output::{Heritage, Output},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         nifti::Header,
         zarr::{OpenOptions, store::Location},
     },
-    resample::{OpRequest, passes_through},
+    resample::{KernelShape, LabelWeights, Method, OpRequest, passes_through},
 };
 
 /// Down-sampling beyond this factor by an interpolating kernel is warned about.
@@ -50,11 +50,9 @@ impl Job {
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
         let mapping = mapping(&target, &source_grid, &mut warnings)?;
         let values = Values::resolve(&request, &input, format.is_nifti(), &mut warnings)?;
+        let method = method(&request, &input)?;
         let op = OpRequest {
-            kernel: match request.interpolation {
-                Interpolation::Nearest => None,
-                Interpolation::Kernel(shape) => Some(shape),
-            },
+            method,
             antialias: request.antialias,
             mapping,
             target_shape: target.shape,
@@ -62,7 +60,7 @@ impl Job {
             outside: values.outside,
             rounding: request.rounding,
         };
-        warn_of_aliasing(&request, &op, &mut warnings)?;
+        warn_of_aliasing(&op, &mut warnings);
         let name = image_name(&request.input);
         let heritage = Heritage {
             name: &name,
@@ -118,6 +116,29 @@ fn target_grid(request: &Request, input: &Input, reference: Option<&Input>) -> R
     rules.resolve(source)
 }
 
+/// The method asked for, or the one that suits the voxels.
+fn method(request: &Request, input: &Input) -> Result<Method> {
+    let is_label = input.is_label() && !input.layout().stored.is_float();
+    let method = match request.method {
+        Some(method) => method,
+        None if is_label => Method::Label(LabelWeights::Linear),
+        None => Method::Kernel(KernelShape::Linear),
+    };
+    if is_label && method.mixes() {
+        return Err(Error::usage_hint(
+            format!("{} holds labels, and {method} would mix their numbers", request.input.display()),
+            "use --interp label, or mode to down-sample; --dtype f32 --interp linear for the weight of one label needs that label by itself",
+        ));
+    }
+    if request.antialias && !method.stretches() {
+        return Err(Error::usage_hint(
+            format!("--antialias stretches a kernel, and {method} has none that could be stretched"),
+            "use --interp linear, cubic, lanczos or gaussian with it, or mean, which needs none",
+        ));
+    }
+    Ok(method)
+}
+
 fn mapping(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Mapping> {
     if target.unit.factor_to(&source.unit).is_none() {
         warnings.push(format!(
@@ -133,15 +154,14 @@ fn mapping(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<M
     Ok(snapped.mapping)
 }
 
-fn warn_of_aliasing(request: &Request, op: &OpRequest, warnings: &mut Vec<String>) -> Result<()> {
-    let Mapping::AxisAligned(maps) = &op.mapping else { return Ok(()) };
+fn warn_of_aliasing(op: &OpRequest, warnings: &mut Vec<String>) {
+    let Mapping::AxisAligned(maps) = &op.mapping else { return };
     let largest = maps.iter().map(|map| map.scale.abs()).fold(0.0, f64::max);
-    if !request.antialias && largest > ALIASING_FACTOR && !passes_through(op)? {
+    if !op.antialias && op.method.skips() && largest > ALIASING_FACTOR && !passes_through(op) {
         warnings.push(format!(
             "an axis is down-sampled {largest:.2} times by an interpolating kernel, so fine detail aliases; --antialias smooths it"
         ));
     }
-    Ok(())
 }
 
 fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {

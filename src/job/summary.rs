@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Interpolation, Job, PassSummary,
+    Job, PassSummary,
     levels::LevelPass,
     passes::{Route, scratch_bytes},
 };
@@ -11,7 +11,6 @@ use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     io::Layout,
     pipeline::Progress,
-    resample::KernelShape,
     voxel::{Dtype, Voxel},
 };
 
@@ -93,7 +92,7 @@ impl Summary {
             components: source.components,
             source_dtype: source.stored,
             target_dtype: job.values.target,
-            interpolation: name(job.request.interpolation),
+            interpolation: job.op.method.to_string(),
             antialias: job.request.antialias,
             mapping: match &job.op.mapping {
                 mapping if mapping.is_identity() => "identity",
@@ -129,15 +128,5 @@ impl Summary {
     /// Highest projected memory of all passes.
     pub fn projected_bytes(&self) -> u64 {
         self.passes.iter().map(|pass| pass.projected_bytes).max().unwrap_or(0)
-    }
-}
-
-fn name(interpolation: Interpolation) -> String {
-    match interpolation {
-        Interpolation::Nearest => "nearest".into(),
-        Interpolation::Kernel(KernelShape::Linear) => "linear".into(),
-        Interpolation::Kernel(KernelShape::CatmullRom) => "cubic".into(),
-        Interpolation::Kernel(KernelShape::Lanczos { lobes }) => format!("lanczos{lobes}"),
-        Interpolation::Kernel(KernelShape::Gaussian { sigma }) => format!("gaussian:{sigma}"),
     }
 }

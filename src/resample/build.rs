@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BlockOp, Kernel, KernelShape, Nearest, Separable, TapTable};
+use super::{BlockOp, Kernel, KernelShape, Method, Nearest, Separable, TapTable};
 use crate::{
     error::{Error, Result},
     geometry::{AxisMap, Mapping},
@@ -32,8 +32,7 @@ impl Outside {
 /// Everything that decides the values of the target, apart from the source's voxels.
 #[derive(Clone, Debug)]
 pub struct OpRequest {
-    /// `None` takes the nearest voxel.
-    pub kernel: Option<KernelShape>,
+    pub method: Method,
     /// Stretches the kernel along every axis that is down-sampled.
     pub antialias: bool,
     pub mapping: Mapping,
@@ -47,28 +46,41 @@ pub struct OpRequest {
 /// The op for voxels of type `T`.
 ///
 /// # Errors
-/// Oblique mappings are not supported yet.
+/// What is not supported yet: covering methods, labels and oblique mappings.
 pub fn block_op<T: Voxel>(request: &OpRequest) -> Result<Box<dyn BlockOp<T>>> {
-    let maps = axis_maps(&request.mapping)?;
-    let nearest = || Nearest::new(request.target_shape, maps, request.bounds, request.outside);
-    let Some(shape) = request.kernel else {
-        return Ok(Box::new(nearest()));
-    };
-    let tables = tap_tables::<T>(request, &maps, shape);
-    if tables.iter().all(TapTable::selects) {
-        // Interpolating would only copy: this way 64-bit integers stay exact.
-        return Ok(Box::new(nearest()));
+    match (&request.mapping, request.method) {
+        (Mapping::AxisAligned(maps), Method::Nearest) => Ok(Box::new(nearest(request, maps))),
+        (Mapping::AxisAligned(maps), Method::Kernel(shape)) => Ok(separable(request, maps, shape)),
+        (Mapping::AxisAligned(_), method) => Err(Error::usage(format!("{method} is not supported yet"))),
+        (Mapping::Affine(_), _) => Err(Error::usage_hint(
+            "the target grid is rotated or sheared against the source, and oblique resampling is not supported yet",
+            "use a target grid along the source's axes, for example with --spacing or --orient",
+        )),
     }
-    Ok(Box::new(Separable::new(request.target_shape, &maps, tables, request.outside, request.rounding)))
 }
 
-/// Whether every target voxel inside the source is one source voxel, unchanged, whatever the kernel.
-pub fn passes_through(request: &OpRequest) -> Result<bool> {
-    let maps = axis_maps(&request.mapping)?;
-    Ok(match request.kernel {
-        None => true,
-        Some(shape) => tap_tables::<f64>(request, &maps, shape).iter().all(TapTable::selects),
-    })
+/// Whether every target voxel inside the source is one source voxel, unchanged, whatever the method.
+pub fn passes_through(request: &OpRequest) -> bool {
+    match (&request.mapping, request.method) {
+        (_, Method::Nearest) => true,
+        (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
+            tap_tables::<f64>(request, maps, shape).iter().all(TapTable::selects)
+        }
+        _ => false,
+    }
+}
+
+fn nearest<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3]) -> Nearest<T> {
+    Nearest::new(request.target_shape, *maps, request.bounds, request.outside)
+}
+
+fn separable<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelShape) -> Box<dyn BlockOp<T>> {
+    let tables = tap_tables::<T>(request, maps, shape);
+    if tables.iter().all(TapTable::selects) {
+        // Interpolating would only copy: this way 64-bit integers stay exact.
+        return Box::new(nearest(request, maps));
+    }
+    Box::new(Separable::new(request.target_shape, maps, tables, request.outside, request.rounding))
 }
 
 fn tap_tables<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelShape) -> [TapTable<T::Acc>; 3] {
@@ -79,14 +91,4 @@ fn tap_tables<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelS
         let extend = request.outside == Outside::Edge;
         TapTable::new(map, request.target_shape[t], bounds, &Kernel { shape, stretch }, extend)
     })
-}
-
-fn axis_maps(mapping: &Mapping) -> Result<[AxisMap; 3]> {
-    match mapping {
-        Mapping::AxisAligned(maps) => Ok(*maps),
-        Mapping::Affine(_) => Err(Error::usage_hint(
-            "the target grid is rotated or sheared against the source, and oblique resampling is not supported yet",
-            "use a target grid along the source's axes, for example with --spacing or --orient",
-        )),
-    }
 }

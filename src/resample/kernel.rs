@@ -2,6 +2,8 @@
 
 use std::f64::consts::{PI, SQRT_2};
 
+use super::bspline;
+
 /// Where Gaussians are cut, in sigmas.
 const GAUSSIAN_CUT: f64 = 4.0;
 
@@ -12,10 +14,60 @@ pub enum KernelShape {
     Linear,
     /// Cubic convolution, a = -1/2 (Keys 1981, eq. 4). Interpolating; overshoots a unit step by 2/27.
     CatmullRom,
-    /// sinc windowed by the central lobe of a wider sinc, radius `lobes` (Duchon 1979).
+    /// The interpolating B-spline of `order` 2 to 5, its inverse filter cut (see `bspline.rs`).
+    BSpline { order: u8 },
+    /// sinc windowed by the central lobe of a wider sinc, radius `lobes` (Duchon 1979), normalised.
     Lanczos { lobes: u8 },
+    /// sinc under one of ITK's windows, cut at `radius` voxels (Meijering et al. 1999), not normalised.
+    Sinc { window: Window, radius: u8 },
     /// The integral of a Gaussian over each voxel, cut at 4 sigma; `sigma` in source voxels. Smooths, does not interpolate.
     Gaussian { sigma: f64 },
+}
+
+/// The windows of ITK's windowed sinc, over distances up to the radius.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    Hamming,
+    Cosine,
+    Welch,
+    Lanczos,
+    Blackman,
+}
+
+impl Window {
+    pub const ALL: [Window; 5] = [Window::Hamming, Window::Cosine, Window::Welch, Window::Lanczos, Window::Blackman];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Window::Hamming => "hamming",
+            Window::Cosine => "cosine",
+            Window::Welch => "welch",
+            Window::Lanczos => "lanczos",
+            Window::Blackman => "blackman",
+        }
+    }
+
+    /// Its value at `x`, in parts of the radius, 0 to 1.
+    fn at(self, x: f64) -> f64 {
+        match self {
+            Window::Hamming => 0.54 + 0.46 * libm::cos(PI * x),
+            Window::Cosine => libm::cos(PI * x / 2.0),
+            Window::Welch => 1.0 - x * x,
+            Window::Lanczos => sinc(x),
+            Window::Blackman => 0.42 + 0.5 * libm::cos(PI * x) + 0.08 * libm::cos(2.0 * PI * x),
+        }
+    }
+}
+
+/// What stands for the voxels that a kernel asks for beyond the source's border.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Border {
+    /// The edge voxel.
+    Repeat,
+    /// The voxels before it: index -1 is 1, whole-sample.
+    Mirror,
+    /// Nothing: the rest is normalised.
+    LeaveOut,
 }
 
 /// A kernel stretched for down-sampling: `weight(x) = shape(x / stretch)`, before normalisation.
@@ -32,7 +84,9 @@ impl KernelShape {
         match self {
             KernelShape::Linear => 1.0,
             KernelShape::CatmullRom => 2.0,
+            KernelShape::BSpline { order } => f64::from(order + 1) / 2.0 + bspline::half_length(order) as f64,
             KernelShape::Lanczos { lobes } => f64::from(lobes),
+            KernelShape::Sinc { radius, .. } => f64::from(radius),
             // Voxels of which any part is within 4 sigma.
             KernelShape::Gaussian { sigma } => GAUSSIAN_CUT * sigma + 0.5,
         }
@@ -48,7 +102,9 @@ impl KernelShape {
             KernelShape::Linear => 1.0 - x,
             KernelShape::CatmullRom if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
             KernelShape::CatmullRom => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
+            KernelShape::BSpline { order } => cardinal_spline(order, &bspline::inverse_filter(order), x),
             KernelShape::Lanczos { lobes } => sinc(x) * sinc(x / f64::from(lobes)),
+            KernelShape::Sinc { window, radius } => sinc(x) * window.at(x / f64::from(radius)),
             KernelShape::Gaussian { sigma } => {
                 let below = |x: f64| libm::erf(x / (sigma * SQRT_2));
                 0.5 * (below(x + 0.5) - below(x - 0.5))
@@ -56,14 +112,22 @@ impl KernelShape {
         }
     }
 
-    /// What taps beyond the source's border are: left out, or the edge voxel repeated.
-    pub fn leaves_out_beyond_the_border(self) -> bool {
-        matches!(self, KernelShape::Gaussian { .. })
+    pub fn border(self) -> Border {
+        match self {
+            KernelShape::BSpline { .. } => Border::Mirror,
+            KernelShape::Gaussian { .. } => Border::LeaveOut,
+            _ => Border::Repeat,
+        }
     }
 
-    /// Whether the weights at unit steps sum to 1 for any phase without being normalised.
-    fn partitions_unity(self) -> bool {
-        !matches!(self, KernelShape::Lanczos { .. } | KernelShape::Gaussian { .. })
+    /// Whether it may be stretched over the voxels that are averaged when an axis is down-sampled.
+    pub fn stretches(self) -> bool {
+        !matches!(self, KernelShape::BSpline { .. } | KernelShape::Sinc { .. })
+    }
+
+    /// Whether the weights are divided by their sum: those of the others sum to 1 at any phase, or are meant not to.
+    fn is_normalised(self) -> bool {
+        matches!(self, KernelShape::Lanczos { .. } | KernelShape::Gaussian { .. })
     }
 }
 
@@ -79,13 +143,32 @@ impl Kernel {
         let support = self.support();
         let first = (c - support).ceil() as i64;
         let last = (c + support).floor() as i64;
-        let mut weights: Vec<f64> = (first..=last).map(|i| self.shape.weight((i as f64 - c) / self.stretch)).collect();
-        if self.stretch != 1.0 || !self.shape.partitions_unity() {
+        let mut weights: Vec<f64> = match self.shape {
+            // The filter is worked out once for all taps.
+            KernelShape::BSpline { order } => {
+                let filter = bspline::inverse_filter(order);
+                (first..=last).map(|i| cardinal_spline(order, &filter, (i as f64 - c).abs())).collect()
+            }
+            shape => (first..=last).map(|i| shape.weight((i as f64 - c) / self.stretch)).collect(),
+        };
+        if self.stretch != 1.0 || self.shape.is_normalised() {
             let sum: f64 = weights.iter().sum();
             weights.iter_mut().for_each(|w| *w /= sum);
         }
         (first, weights)
     }
+}
+
+/// The kernel of spline interpolation at distance `x` from the centre: the basis through its inverse filter.
+fn cardinal_spline(order: u8, filter: &[f64], x: f64) -> f64 {
+    if x == x.trunc() {
+        // What the cut filter leaves here, 1e-7 at most, would keep whole indices from being copies.
+        return if x == 0.0 { 1.0 } else { 0.0 };
+    }
+    let reach = f64::from(order + 1) / 2.0;
+    let taps = (x - reach).ceil() as i64..=(x + reach).floor() as i64;
+    let tap = |m: i64| filter.get(m.unsigned_abs() as usize).copied().unwrap_or(0.0);
+    taps.map(|m| tap(m) * bspline::basis(order, x - m as f64)).sum()
 }
 
 /// `sin(pi x) / (pi x)`, exactly 0 at every whole number but 0 and exactly 1 there.

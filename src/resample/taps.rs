@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Kernel;
+use super::{Border, Kernel};
 use crate::{
     geometry::{AxisMap, inside, settle},
     voxel::Real,
@@ -140,23 +140,34 @@ fn bisect(range: Range<i64>, holds: impl Fn(i64) -> bool) -> i64 {
     lo
 }
 
-/// The taps at `c` with those beyond `bounds` added to the edge voxels.
+/// The taps at `c` with those beyond `bounds` added to the voxels that stand for them.
 fn clamped_taps(kernel: &Kernel, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>) {
     // Beyond the edges every tap is the edge voxel; moving `c` next to the edge first keeps indices small.
     let reach = kernel.support() + 1.0;
     let c = c.clamp(bounds.start as f64 - reach, (bounds.end - 1) as f64 + reach);
     let (first, weights) = kernel.taps(c);
-    if kernel.shape.leaves_out_beyond_the_border() {
-        return existing_taps(first, &weights, bounds);
+    let stand_in = match kernel.shape.border() {
+        Border::LeaveOut => return existing_taps(first, &weights, bounds),
+        Border::Repeat => |i: i64, bounds: &Range<i64>| i.clamp(bounds.start, bounds.end - 1),
+        Border::Mirror => mirrored,
+    };
+    let ends = (first..first + weights.len() as i64).map(|i| stand_in(i, bounds));
+    let (lo, hi) = ends.fold((i64::MAX, i64::MIN), |(lo, hi), i| (lo.min(i), hi.max(i)));
+    let mut folded = vec![0.0; (hi - lo + 1) as usize];
+    for (i, weight) in (first..).zip(weights) {
+        folded[(stand_in(i, bounds) - lo) as usize] += weight;
     }
-    let clamp = |i: i64| i.clamp(bounds.start, bounds.end - 1);
-    let lo = clamp(first);
-    let hi = clamp(first + weights.len() as i64 - 1);
-    let mut clamped = vec![0.0; (hi - lo + 1) as usize];
-    for (k, weight) in weights.into_iter().enumerate() {
-        clamped[(clamp(first + k as i64) - lo) as usize] += weight;
+    (lo, folded)
+}
+
+/// The index within `bounds` that index `i` mirrors, the edge voxels standing for themselves.
+pub(super) fn mirrored(i: i64, bounds: &Range<i64>) -> i64 {
+    let last = bounds.end - bounds.start - 1;
+    if last == 0 {
+        return bounds.start;
     }
-    (lo, clamped)
+    let phase = (i - bounds.start).rem_euclid(2 * last);
+    bounds.start + phase.min(2 * last - phase)
 }
 
 /// The taps within `bounds`, normalised; the nearest edge voxel where there is none.

@@ -3,7 +3,7 @@
 use reslice::{
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{KernelShape, OpRequest, Outside},
+    resample::{KernelShape, Method, OpRequest, Outside},
     voxel::Rounding,
 };
 
@@ -26,25 +26,20 @@ pub const LANCZOS: [KernelShape; 5] = [
 
 pub const SHAPES: [[u64; 3]; 6] = [[13, 11, 17], [20, 23, 29], [1, 7, 13], [5, 1, 11], [3, 19, 1], [1, 1, 1]];
 
-pub fn kernels() -> Vec<Option<KernelShape>> {
-    let some = [KernelShape::Linear, KernelShape::CatmullRom].into_iter().chain(LANCZOS).map(Some);
-    std::iter::once(None).chain(some).collect()
+pub fn kernels() -> Vec<Method> {
+    let some = [KernelShape::Linear, KernelShape::CatmullRom].into_iter().chain(LANCZOS).map(Method::Kernel);
+    std::iter::once(Method::Nearest).chain(some).collect()
 }
 
 /// The same grid, every voxel looking at itself.
-pub fn identity(kernel: Option<KernelShape>, shape: [u64; 3]) -> Case {
+pub fn identity(kernel: Method, shape: [u64; 3]) -> Case {
     let map = |source_axis| AxisMap { source_axis, scale: 1.0, offset: 0.0 };
     Case { request: request(kernel, [map(0), map(1), map(2)], shape, shape), source_shape: shape }
 }
 
-pub fn request(
-    kernel: Option<KernelShape>,
-    maps: [AxisMap; 3],
-    target_shape: [u64; 3],
-    source_shape: [u64; 3],
-) -> OpRequest {
+pub fn request(kernel: Method, maps: [AxisMap; 3], target_shape: [u64; 3], source_shape: [u64; 3]) -> OpRequest {
     OpRequest {
-        kernel,
+        method: kernel,
         antialias: false,
         mapping: Mapping::AxisAligned(maps),
         target_shape,
@@ -55,13 +50,7 @@ pub fn request(
 }
 
 /// Steps `ratio[t]` along each target axis, permuted and flipped, covering the source with `margin` voxels beyond it.
-pub fn resized(
-    kernel: Option<KernelShape>,
-    source_shape: [u64; 3],
-    permutation: [usize; 3],
-    ratio: [f64; 3],
-    shift: f64,
-) -> Case {
+pub fn resized(kernel: Method, source_shape: [u64; 3], permutation: [usize; 3], ratio: [f64; 3], shift: f64) -> Case {
     let mut target_shape = [0; 3];
     let maps = std::array::from_fn(|t| {
         let len = source_shape[permutation[t]];
@@ -73,7 +62,7 @@ pub fn resized(
 }
 
 /// Anything that is axis-aligned.
-pub fn random(kernel: Option<KernelShape>, rng: &mut Rng) -> Case {
+pub fn random(kernel: Method, rng: &mut Rng) -> Case {
     let source_shape = *rng.one_of(&SHAPES);
     let permutation = rng.permutation();
     let kind = rng.below(4);
@@ -87,7 +76,7 @@ pub fn random(kernel: Option<KernelShape>, rng: &mut Rng) -> Case {
     });
     let shift = *rng.one_of(&[0.0, 0.25, -0.5, 1.3, -2.7]);
     let mut case = resized(kernel, source_shape, permutation, ratio, shift);
-    case.request.antialias = kernel.is_some() && rng.below(2) == 0;
+    case.request.antialias = kernel.stretches() && rng.below(2) == 0;
     case.request.outside = *rng.one_of(&[Outside::Value(0.0), Outside::Value(7.0), Outside::Edge]);
     case.request.rounding = *rng.one_of(&[Rounding::Nearest, Rounding::Truncate]);
     if rng.below(4) == 0 {

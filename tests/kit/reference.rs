@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use reslice::{
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{KernelShape, OpRequest, Outside},
+    resample::{KernelShape, Method, OpRequest, Outside},
     voxel::{Rounding, Voxel},
 };
 
@@ -48,7 +48,7 @@ fn taps_over(request: &OpRequest, t: usize, i: i64, least: f64) -> Option<Vec<(i
         return None;
     }
     let clamp = |k: f64| (k as i64).clamp(lo, hi - 1);
-    let Some(shape) = request.kernel else {
+    let Method::Kernel(shape) = request.method else {
         return Some(vec![(clamp((settled + 0.5).floor()), 1.0)]);
     };
     let stretch = if request.antialias { map.scale.abs().max(1.0) } else { 1.0 };
