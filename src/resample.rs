@@ -3,6 +3,8 @@
 //! Pure: no files, no threads, no plan. A target voxel is a function of its own global index alone, so that blocks of any
 //! shape give the same bytes.
 
+use std::sync::Arc;
+
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
@@ -11,6 +13,7 @@ use crate::{
 
 mod bspline;
 mod build;
+mod gather;
 mod halved;
 mod kernel;
 mod mean;
@@ -30,6 +33,18 @@ pub use reduce::{Reduction, reduction_op};
 pub use separable::Separable;
 pub use taps::TapTable;
 
+/// Source regions that are no products of intervals, on their own: what a plan keeps of such an op.
+pub trait Reach: Send + Sync + std::fmt::Debug {
+    /// As [`Footprint::source_region`], but for what `bounds` cut off: never less than the hull of the taps.
+    fn source_region(&self, target: Region) -> Region;
+
+    /// A box of target voxels that holds all that need any voxel of `source`.
+    fn target_region(&self, source: Region) -> Region;
+
+    /// Extents that no source region of a target box of `shape` voxels exceeds.
+    fn largest_extents(&self, shape: [u64; 3]) -> [u64; 3];
+}
+
 /// Which source voxels a target region needs, and at which cost: what a plan asks of an op.
 pub trait Footprint: Send + Sync {
     /// Voxels of the target grid, storage order.
@@ -42,8 +57,13 @@ pub trait Footprint: Send + Sync {
     fn source_region(&self, target: Region) -> Region;
 
     /// The source axis whose interval in `source_region` depends on target axis `target_axis` alone; `None` when the
-    /// regions of this op are no products of intervals.
+    /// regions of this op are no products of intervals, and [`Footprint::reach`] has them.
     fn source_axis(&self, target_axis: usize) -> Option<usize>;
+
+    /// The regions of this op where they are no products of intervals.
+    fn reach(&self) -> Option<Arc<dyn Reach>> {
+        None
+    }
 
     /// Bytes of scratch that computing `target` takes.
     fn scratch_bytes(&self, target: Region) -> u64;
@@ -76,6 +96,8 @@ pub trait BlockOp<T: Voxel>: Footprint {
 #[derive(Debug, Default)]
 pub struct Scratch<A> {
     buffer: Vec<A>,
+    /// Target voxels that ops found to look outside, where only they can tell; summed up until it is taken.
+    pub outside: u64,
 }
 
 impl<A: Real> Scratch<A> {

@@ -107,7 +107,7 @@ pub enum Rounding {
 }
 
 /// The float in which samples are weighed and summed.
-pub trait Real: Voxel + num::Arithmetic {}
+pub trait Real: Voxel<Acc = Self> + num::Arithmetic {}
 impl Real for f32 {}
 impl Real for f64 {}
 

@@ -133,11 +133,14 @@ pub fn outcome(summary: &Summary) -> String {
 pub fn remarks(summary: &Summary) -> Vec<String> {
     let mut remarks = Vec::new();
     if summary.outside.outside > 0 {
-        remarks.push(format!(
-            "{} target voxels look outside the source ({}) and got the outside value; --align edges or --outside edge avoid it",
-            summary.outside.outside,
-            faces(&summary.outside)
-        ));
+        let (count, faces) = (summary.outside.outside, faces(&summary.outside));
+        remarks.push(if faces.is_empty() {
+            format!("{count} target voxels look outside the source and got the outside value; --outside edge extends the source")
+        } else {
+            format!(
+                "{count} target voxels look outside the source ({faces}) and got the outside value; --align edges or --outside edge avoid it"
+            )
+        });
     }
     let nans: u64 = summary.passes.iter().filter_map(|pass| pass.done).map(|done| done.nans).sum();
     if nans > 0 {

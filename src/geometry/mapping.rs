@@ -84,6 +84,18 @@ impl Mapping {
         }
     }
 
+    /// Source voxels per target voxel along each source axis, as far as any direction in the target goes: 1 for a rotation.
+    pub fn ratio(&self) -> [f64; 3] {
+        match self {
+            Mapping::AxisAligned(axes) => {
+                let mut ratio = [1.0; 3];
+                axes.iter().for_each(|axis| ratio[axis.source_axis] = axis.scale.abs());
+                ratio
+            }
+            Mapping::Affine(affine) => affine.m.map(|row| row[..3].iter().map(|x| x * x).sum::<f64>().sqrt()),
+        }
+    }
+
     pub fn is_axis_aligned(&self) -> bool {
         matches!(self, Mapping::AxisAligned(_))
     }

@@ -1,6 +1,8 @@
 //! The first coarser level made in the same pass as the finest: of each block while it is at hand, so that the finest level
 //! need not be read back.
 
+use std::sync::Arc;
+
 use super::{
     levels::{Descent, LevelPass},
     passes::{self, Planned, Route},
@@ -10,7 +12,7 @@ use crate::{
     io::Layout,
     plan::Budget,
     region::Region,
-    resample::{BlockOp, Footprint, OpRequest, Scratch, block_op, reduction_op},
+    resample::{BlockOp, Footprint, OpRequest, Reach, Scratch, block_op, reduction_op},
     voxel::Voxel,
 };
 
@@ -35,6 +37,10 @@ impl<T: Voxel> Footprint for Cascade<T> {
 
     fn source_axis(&self, target_axis: usize) -> Option<usize> {
         self.fine.source_axis(target_axis)
+    }
+
+    fn reach(&self) -> Option<Arc<dyn Reach>> {
+        self.fine.reach()
     }
 
     fn scratch_bytes(&self, target: Region) -> u64 {

@@ -155,8 +155,7 @@ fn mapping(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<M
 }
 
 fn warn_of_aliasing(op: &OpRequest, warnings: &mut Vec<String>) {
-    let Mapping::AxisAligned(maps) = &op.mapping else { return };
-    let largest = maps.iter().map(|map| map.scale.abs()).fold(0.0, f64::max);
+    let largest = op.mapping.ratio().into_iter().fold(0.0, f64::max);
     if !op.antialias && op.method.skips() && largest > ALIASING_FACTOR && !passes_through(op) {
         warnings.push(format!(
             "an axis is down-sampled {largest:.2} times by an interpolating kernel, so fine detail aliases; --antialias smooths it"

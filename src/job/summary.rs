@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{
-    Job, PassSummary,
+    Job, PassKind, PassSummary,
     levels::LevelPass,
     passes::{Route, scratch_bytes},
 };
@@ -112,6 +112,9 @@ impl Summary {
 
     /// Notes what pass `n` has done.
     pub(super) fn pass_done(&mut self, n: usize, done: Progress) {
+        if self.passes[n].kind == PassKind::Resample && self.mapping == "affine" {
+            self.outside.outside = done.outside / self.volumes.max(1);
+        }
         self.passes[n].complete(done);
     }
 

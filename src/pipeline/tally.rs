@@ -31,6 +31,8 @@ pub struct Progress {
     pub decodes: u64,
     /// NaNs that became 0 in an integer target.
     pub nans: u64,
+    /// Target voxels that look outside the source, of all volumes, where only the run can tell.
+    pub outside: u64,
     pub seconds: f64,
     pub stages: Stages,
 }
@@ -54,6 +56,7 @@ pub struct Tally {
     pub bytes_fetched: AtomicU64,
     pub bytes_written: AtomicU64,
     pub nans: AtomicU64,
+    pub outside: AtomicU64,
     nanoseconds: [AtomicU64; 4],
 }
 
@@ -67,6 +70,7 @@ impl Tally {
             bytes_fetched: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
             nans: AtomicU64::new(0),
+            outside: AtomicU64::new(0),
             nanoseconds: Default::default(),
         }
     }
@@ -90,6 +94,7 @@ impl Tally {
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             decodes: 0,
             nans: self.nans.load(Ordering::Relaxed),
+            outside: self.outside.load(Ordering::Relaxed),
             seconds: self.begun.elapsed().as_secs_f64(),
             stages: Stages {
                 read: seconds(Stage::Read),

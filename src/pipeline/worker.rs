@@ -64,6 +64,7 @@ fn compute<T: Voxel>(
         shared.tally.bytes_fetched.fetch_add((len * size_of::<T>()) as u64, Ordering::Relaxed);
         shared.tally.time(Stage::Apply, || pass.op.apply(source.as_ref(), &mut target, piece, &mut slot.scratch));
     }
+    shared.tally.outside.fetch_add(std::mem::take(&mut slot.scratch.outside), Ordering::Relaxed);
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use super::{
     Order, Request, Touch,
-    sweeps::{Sweep, sweeps},
+    sweeps::{Sweep, free_sweeps, sweeps},
 };
 use crate::io::Access;
 
@@ -93,15 +93,19 @@ pub(super) fn orders(request: &Request<'_>, touch: &Touch) -> Vec<Sweep> {
         return vec![Sweep::plain(Order::raster())];
     }
     let chunked = request.source.access == Access::Chunked;
+    let sweeps = |boxes: [u64; 3]| match request.footprint.reach() {
+        Some(_) => free_sweeps(touch, boxes),
+        None => sweeps(touch, boxes),
+    };
     let Some(shard) = target.shard else {
-        return if chunked { sweeps(touch, touch.counts) } else { vec![Sweep::plain(Order::raster())] };
+        return if chunked { sweeps(touch.counts) } else { vec![Sweep::plain(Order::raster())] };
     };
     let widths: [u64; 3] = std::array::from_fn(|a| (shard[a] / touch.block[a]).max(1));
     if chunked {
         let shard_bytes = shard.iter().fold(request.sample_bytes as u64, |n, &e| n.saturating_mul(e));
         // Volumes that share chunks are written side by side.
         let most = (MOST_OPEN_BYTES / shard_bytes.max(1)).min(MOST_OPEN_SHARDS) / request.source.outer.largest_group();
-        return shard_boxes(touch.counts, widths, most).into_iter().flat_map(|boxes| sweeps(touch, boxes)).collect();
+        return shard_boxes(touch.counts, widths, most).into_iter().flat_map(sweeps).collect();
     }
     let mut orders = vec![Sweep::plain(Order::raster().within(widths))];
     // Shard by shard, a stream would have to be kept for a whole layer of shards; layer by layer, all shards of a

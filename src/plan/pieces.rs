@@ -3,10 +3,13 @@
 //! A piece is small enough for the caches and the budget; the block it belongs to is as large as the target's storage
 //! asks for. Source voxels shared by two pieces are copied twice, never decoded twice.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::slabs::Slabs;
-use crate::{region::Region, resample::Footprint};
+use crate::{
+    region::Region,
+    resample::{Footprint, Reach},
+};
 
 /// The size of pieces for blocks of one shape, and what they cost.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,18 +25,20 @@ pub struct Pieces {
 pub struct Ruler<'a> {
     footprint: &'a dyn Footprint,
     slabs: Slabs<'a>,
+    reach: Option<Arc<dyn Reach>>,
     /// By axis, block and piece: the largest and the summed source extent.
     extents: HashMap<(usize, u64, u64), (u64, f64)>,
 }
 
 impl<'a> Ruler<'a> {
     pub fn new(footprint: &'a dyn Footprint) -> Ruler<'a> {
-        Ruler { footprint, slabs: Slabs::new(footprint), extents: HashMap::new() }
+        Ruler { footprint, slabs: Slabs::new(footprint), reach: footprint.reach(), extents: HashMap::new() }
     }
 
     /// Cuts blocks of `block` voxels until a piece takes at most `limit_bytes`, or is a single voxel.
     pub fn pieces(&mut self, block: [u64; 3], voxel_bytes: u64, limit_bytes: u64) -> Pieces {
         let shape = self.footprint.target_shape();
+        let is_product = self.reach.is_none();
         let mut pieces = self.measure(block, std::array::from_fn(|a| block[a].min(shape[a]) as usize), voxel_bytes);
         while pieces.bytes > limit_bytes {
             let mut halved = |a: usize| {
@@ -41,8 +46,9 @@ impl<'a> Ruler<'a> {
                 smaller[a] = smaller[a].div_ceil(2);
                 self.measure(block, smaller, voxel_bytes)
             };
-            // Rows stay whole as long as there is another axis to cut.
-            let across = (0..2).filter(|&a| pieces.shape[a] > 1).map(&mut halved);
+            // Rows stay whole as long as there is another axis to cut; but the box around an oblique row is mostly waste.
+            let cut = if is_product { 0..2 } else { 0..3 };
+            let across = cut.filter(|&a| pieces.shape[a] > 1).map(&mut halved);
             let best = across.min_by(|a, b| a.fetched_voxels.total_cmp(&b.fetched_voxels));
             match best {
                 Some(smaller) => pieces = smaller,
@@ -55,6 +61,9 @@ impl<'a> Ruler<'a> {
 
     fn measure(&mut self, block: [u64; 3], piece: [usize; 3], voxel_bytes: u64) -> Pieces {
         let target = self.footprint.target_shape();
+        if let Some(reach) = &self.reach {
+            return self.measure_free(reach.as_ref(), block, piece, voxel_bytes);
+        }
         let extents: [(u64, f64); 3] = std::array::from_fn(|t| self.extents_along(t, block[t], piece[t] as u64));
         let scratch =
             samples(target, block, piece).map(|region| self.footprint.scratch_bytes(region)).max().unwrap_or(0);
@@ -62,6 +71,17 @@ impl<'a> Ruler<'a> {
         // Extents along source axes may differ by a voxel or two between the sampled pieces: a margin of a 16th.
         let bytes = source_bytes.saturating_add(scratch + scratch / 16);
         Pieces { shape: piece, bytes, fetched_voxels: extents.iter().map(|&(_, summed)| summed).product() }
+    }
+
+    /// The same for regions that are no products: by what none of them exceeds, wherever it lies.
+    fn measure_free(&self, reach: &dyn Reach, block: [u64; 3], piece: [usize; 3], voxel_bytes: u64) -> Pieces {
+        let target = self.footprint.target_shape();
+        let extents = reach.largest_extents(piece.map(|n| n as u64));
+        let source_voxels = extents.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));
+        let largest = Region::of_shape(piece.map(|n| n as u64));
+        let bytes = source_voxels.saturating_mul(voxel_bytes).saturating_add(self.footprint.scratch_bytes(largest));
+        let count: f64 = (0..3).map(|a| starts(target[a], block[a], piece[a] as u64).count() as f64).product();
+        Pieces { shape: piece, bytes, fetched_voxels: count * source_voxels as f64 }
     }
 
     /// The largest and the summed source extent of the pieces along target axis `t`.

@@ -14,6 +14,8 @@ const MOST_WIDE: u64 = 16;
 const MOST_JOINED: u64 = 32;
 /// Cuts kept along each axis.
 const MOST_CUTS: usize = 8;
+/// Widths in blocks of the columns that are tried where nothing is known of what they would decode.
+const FREE_WIDTHS: [u64; 4] = [1, 2, 4, 8];
 
 /// How an axis is cut into columns.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +78,21 @@ pub fn sweeps(touch: &Touch, boxes: [u64; 3]) -> Vec<Sweep> {
                 sweeps.push(sweep(touch, boxes, (axis, &along), (a, cut_a), (b, cut_b)));
             }
         }
+    }
+    sweeps
+}
+
+/// Orders for regions that are no products: the raster, and square columns along every axis. Their dry runs tell which is
+/// best.
+pub fn free_sweeps(touch: &Touch, boxes: [u64; 3]) -> Vec<Sweep> {
+    let mut sweeps = vec![Sweep::plain(within(Order::raster(), touch, boxes))];
+    for axis in 0..3 {
+        let [a, b] = [(axis + 1) % 3, (axis + 2) % 3];
+        let widths = FREE_WIDTHS.iter().filter(|&&width| width < boxes[a].max(boxes[b]));
+        sweeps.extend(widths.map(|width| {
+            let order = Order::columns(axis, [(a.min(b), &[*width]), (a.max(b), &[*width])]);
+            Sweep { in_line: false, ..Sweep::plain(within(order, touch, boxes)) }
+        }));
     }
     sweeps
 }

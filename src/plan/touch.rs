@@ -1,12 +1,12 @@
 //! Which source chunks each target block touches, and back, as small tables per axis.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{Request, slabs::Slabs};
 use crate::{
     io::{Access, Outer},
     region::Region,
-    resample::Footprint,
+    resample::{Footprint, Reach},
 };
 
 /// A half-open box of chunk numbers along each source axis.
@@ -23,6 +23,10 @@ impl ChunkBox {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    pub fn contains(&self, at: [u64; 3]) -> bool {
+        (0..3).all(|a| self.lo[a] <= at[a] && at[a] < self.hi[a])
     }
 
     /// The chunks, in C order.
@@ -53,6 +57,10 @@ pub struct Touch {
     pub volumes_outermost: bool,
     /// For each block along each target axis, the source voxels it needs along the source axis that belongs to it.
     pub source_extents: [Vec<u64>; 3],
+    /// For ops whose regions are no products: what is asked instead of the tables, which are then empty.
+    free: Option<Arc<dyn Reach>>,
+    /// Voxels of a chunk.
+    chunk: [u64; 3],
     /// The source axis that stands for each target axis where one is asked for.
     own_axes: [usize; 3],
     /// `reach[t][s][b]`: chunks along source axis `s` that blocks with number `b` along target axis `t` reach.
@@ -81,11 +89,15 @@ impl Touch {
             outer: source.outer.clone(),
             volumes_outermost: request.target.access == Access::Ascending,
             source_extents: Default::default(),
+            free: request.footprint.reach(),
+            chunk: source.chunk,
             own_axes: std::array::from_fn(|t| request.footprint.source_axis(t).unwrap_or(t)),
             reach: Default::default(),
             used_by: Default::default(),
         };
-        touch.fill(request.footprint, source.chunk, source.chunk_counts());
+        if touch.free.is_none() {
+            touch.fill(request.footprint, source.chunk, source.chunk_counts());
+        }
         touch
     }
 
@@ -124,6 +136,9 @@ impl Touch {
         if self.chunk_counts.is_none() {
             return ChunkBox::default();
         }
+        if let Some(reach) = &self.free {
+            return chunks_of(reach.source_region(self.region(at)), self.chunk);
+        }
         for (t, &b) in at.iter().enumerate() {
             for s in 0..3 {
                 let reach = &self.reach[t][s][b as usize];
@@ -141,6 +156,9 @@ impl Touch {
 
     /// Chunks that a block needs on average, from the mean reach along each axis.
     pub fn mean_chunks_per_block(&self) -> f64 {
+        if self.free.is_some() {
+            return self.most_chunks_per_block() as f64;
+        }
         let mean = |ranges: &[Range<u64>]| {
             ranges.iter().map(|r| r.end.saturating_sub(r.start) as f64).sum::<f64>() / ranges.len().max(1) as f64
         };
@@ -149,6 +167,12 @@ impl Touch {
 
     /// The most chunks that one block needs, from the longest reach along each axis.
     pub fn most_chunks_per_block(&self) -> u64 {
+        if let (Some(reach), Some(counts)) = (&self.free, self.chunk_counts) {
+            // An interval of n voxels meets one chunk more than it would if it began where a chunk does.
+            let met = |n: u64, a: usize| ((n + self.chunk[a] - 1).div_ceil(self.chunk[a])).min(counts[a]);
+            let extents = reach.largest_extents(self.block);
+            return (0..3).map(|a| met(extents[a], a)).product();
+        }
         let longest = |ranges: &[Range<u64>]| ranges.iter().map(|r| r.end - r.start).max().unwrap_or(0);
         (0..3).map(|s| (0..3).map(|t| longest(&self.reach[t][s])).min().unwrap_or(0)).product()
     }
@@ -158,13 +182,29 @@ impl Touch {
         if self.chunk_counts.is_none() {
             return 0;
         }
+        if let Some(reach) = &self.free {
+            let all = chunks_of(reach.source_region(self.target), self.chunk);
+            return all.len().saturating_mul(self.outer.groups());
+        }
         let is_used = |s: usize, c: usize| (0..3).all(|t| !self.used_by[t][s][c].is_empty());
         let used = |s: usize| (0..self.used_by[0][s].len()).filter(|&c| is_used(s, c)).count() as u64;
         (0..3).map(used).fold(self.outer.groups(), u64::saturating_mul)
     }
 
-    /// A box of blocks that holds all blocks that need this chunk: lower and upper corner, half-open.
+    /// Whether block `at`, one of [`Touch::users`], needs this chunk.
+    pub fn needs(&self, at: [u64; 3], chunk: [u64; 3]) -> bool {
+        self.free.is_none() || self.chunks(at).contains(chunk)
+    }
+
+    /// A box of blocks that holds all blocks that need this chunk: lower and upper corner, half-open. Where regions are products,
+    /// all of them do.
     pub fn users(&self, chunk: [u64; 3]) -> ([u64; 3], [u64; 3]) {
+        if let Some(reach) = &self.free {
+            let lo: [i64; 3] = std::array::from_fn(|a| (chunk[a] * self.chunk[a]) as i64);
+            let voxels = Region { lo, hi: std::array::from_fn(|a| lo[a] + self.chunk[a] as i64) };
+            let users = chunks_of(reach.target_region(voxels), self.block);
+            return (users.lo, users.hi);
+        }
         let (mut lo, mut hi) = ([0; 3], self.counts);
         for t in 0..3 {
             for (s, &c) in chunk.iter().enumerate() {

@@ -34,7 +34,7 @@ impl<'a> Ground<'a> {
     pub fn new(request: &'a Request<'a>, block: [u64; 3]) -> Ground<'a> {
         let touch = Touch::new(request, block);
         let blocks = touch.counts.iter().fold(request.target.outer.volumes(), |n, &count| n.saturating_mul(count));
-        let are_products = (0..3).all(|t| request.footprint.source_axis(t).is_some());
+        let are_products = request.footprint.reach().is_none();
         Ground {
             request,
             blocks,
@@ -163,7 +163,8 @@ impl Trial<'_> {
         }
         let mut totals = self.extrapolated(sum);
         let estimated = self.estimated_decodes(window_bytes) as u64;
-        if sum.most_held < window_bytes / touch.chunk_bytes.max(1) && estimated < totals.decodes {
+        let is_estimated = self.ground.request.footprint.reach().is_none();
+        if is_estimated && sum.most_held < window_bytes / touch.chunk_bytes.max(1) && estimated < totals.decodes {
             totals.decodes = estimated;
             totals.most_held = self.sweep.enough_chunks();
         }
@@ -275,7 +276,13 @@ pub(super) fn voxel_bytes(request: &Request<'_>) -> u64 {
 fn storage_bytes(request: &Request<'_>, touch: &Touch) -> f64 {
     let voxel = voxel_bytes(request) as f64;
     let mut bytes = 0.0;
-    if touch.access == Access::Random {
+    if touch.access == Access::Random
+        && let Some(reach) = request.footprint.reach()
+    {
+        let [z, y, x] = reach.largest_extents(touch.block).map(|n| n as f64);
+        let row = (x * voxel + PAGE_BYTES).min(request.source.grid.shape[2] as f64 * voxel);
+        bytes += touch.counts.iter().map(|&n| n as f64).product::<f64>() * z * y * row;
+    } else if touch.access == Access::Random {
         let row = request.source.grid.shape[2] as f64 * voxel;
         bytes += paged(|t| (touch.source_extents[t].clone(), request.footprint.source_axis(t) == Some(2)), row, voxel);
     }

@@ -311,27 +311,38 @@ impl<'a> Walk<'a> {
             let per_volume = self.touch.counts.iter().map(|&n| u128::from(n)).product::<u128>();
             let at_volume = |volume: u64, at| u128::from(volume) * per_volume + code(at, 0, 1);
             if chunk.group == place.group
-                && let Some(at) = self.order.next(Some(place.at), lo, hi)
+                && let Some(at) = self.next_user(Some(place.at), chunk)
             {
                 return at_volume(place.volume, at);
             }
             let later = self.touch.outer.members(chunk.group).into_iter().find(|&v| v > place.volume);
-            return match (later, self.order.next(None, lo, hi)) {
+            return match (later, self.next_user(None, chunk)) {
                 (Some(volume), Some(at)) => at_volume(volume, at),
                 _ => NEVER,
             };
         }
         let needed_here = (0..3).all(|a| lo[a] <= place.at[a] && place.at[a] < hi[a]);
-        if needed_here && place.member + 1 < place.members {
+        if needed_here && self.touch.needs(place.at, chunk.at) && place.member + 1 < place.members {
             return code(place.at, place.member + 1, place.members);
         }
-        self.order.next(Some(place.at), lo, hi).map_or(NEVER, |at| code(at, 0, place.members))
+        self.next_user(Some(place.at), chunk).map_or(NEVER, |at| code(at, 0, place.members))
+    }
+
+    /// The first block after `after` in the order that needs `chunk`.
+    fn next_user(&self, mut after: Option<[u64; 3]>, chunk: Chunk) -> Option<[u64; 3]> {
+        let (lo, hi) = self.touch.users(chunk.at);
+        loop {
+            let at = self.order.next(after, lo, hi)?;
+            if self.touch.needs(at, chunk.at) {
+                return Some(at);
+            }
+            after = Some(at);
+        }
     }
 
     /// Whether no block before this one needs `chunk`.
     fn is_first_use(&self, chunk: Chunk, place: Place) -> bool {
-        let (lo, hi) = self.touch.users(chunk.at);
         let first_volume = self.touch.outer.members(chunk.group).first() == Some(&place.volume);
-        first_volume && self.order.next(None, lo, hi) == Some(place.at)
+        first_volume && self.next_user(None, chunk) == Some(place.at)
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BlockOp, Kernel, KernelShape, Method, Nearest, Separable, TapTable};
+use super::{BlockOp, Kernel, KernelShape, Method, Nearest, Separable, TapTable, gather};
 use crate::{
     error::{Error, Result},
     geometry::{AxisMap, Mapping},
@@ -46,17 +46,16 @@ pub struct OpRequest {
 /// The op for voxels of type `T`.
 ///
 /// # Errors
-/// What is not supported yet: covering methods, labels and oblique mappings.
+/// Covering methods are not supported yet.
 pub fn block_op<T: Voxel>(request: &OpRequest) -> Result<Box<dyn BlockOp<T>>> {
-    match (&request.mapping, request.method) {
-        (Mapping::AxisAligned(maps), Method::Nearest) => Ok(Box::new(nearest(request, maps))),
-        (Mapping::AxisAligned(maps), Method::Kernel(shape)) => Ok(separable(request, maps, shape)),
-        (Mapping::AxisAligned(_), method) => Err(Error::usage(format!("{method} is not supported yet"))),
-        (Mapping::Affine(_), _) => Err(Error::usage_hint(
-            "the target grid is rotated or sheared against the source, and oblique resampling is not supported yet",
-            "use a target grid along the source's axes, for example with --spacing or --orient",
-        )),
-    }
+    Ok(match (&request.mapping, request.method) {
+        (Mapping::AxisAligned(maps), Method::Nearest) => Box::new(nearest(request, maps)),
+        (Mapping::AxisAligned(maps), Method::Kernel(shape)) => separable(request, maps, shape),
+        (Mapping::Affine(_), Method::Nearest) => Box::new(gather::nearest(request)),
+        (Mapping::Affine(_), Method::Kernel(shape)) => Box::new(gather::kernel(request, shape)),
+        (_, Method::Label(weights)) => Box::new(gather::labels(request, weights)),
+        (_, method @ Method::Cover(_)) => return Err(Error::usage(format!("{method} is not supported yet"))),
+    })
 }
 
 /// Whether every target voxel inside the source is one source voxel, unchanged, whatever the method.

@@ -5,7 +5,7 @@ use std::f64::consts::{PI, SQRT_2};
 use super::bspline;
 
 /// Where Gaussians are cut, in sigmas.
-const GAUSSIAN_CUT: f64 = 4.0;
+pub(super) const GAUSSIAN_CUT: f64 = 4.0;
 
 /// A symmetric weight function with finite support, on distances in source voxels.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -105,10 +105,7 @@ impl KernelShape {
             KernelShape::BSpline { order } => cardinal_spline(order, &bspline::inverse_filter(order), x),
             KernelShape::Lanczos { lobes } => sinc(x) * sinc(x / f64::from(lobes)),
             KernelShape::Sinc { window, radius } => sinc(x) * window.at(x / f64::from(radius)),
-            KernelShape::Gaussian { sigma } => {
-                let below = |x: f64| libm::erf(x / (sigma * SQRT_2));
-                0.5 * (below(x + 0.5) - below(x - 0.5))
-            }
+            KernelShape::Gaussian { sigma } => gaussian_over_voxel(sigma, x),
         }
     }
 
@@ -126,7 +123,7 @@ impl KernelShape {
     }
 
     /// Whether the weights are divided by their sum: those of the others sum to 1 at any phase, or are meant not to.
-    fn is_normalised(self) -> bool {
+    pub(super) fn is_normalised(self) -> bool {
         matches!(self, KernelShape::Lanczos { .. } | KernelShape::Gaussian { .. })
     }
 }
@@ -157,6 +154,12 @@ impl Kernel {
         }
         (first, weights)
     }
+}
+
+/// The integral of a Gaussian of `sigma` voxels over the voxel at distance `x`.
+pub(super) fn gaussian_over_voxel(sigma: f64, x: f64) -> f64 {
+    let below = |x: f64| libm::erf(x / (sigma * SQRT_2));
+    0.5 * (below(x + 0.5) - below(x - 0.5))
 }
 
 /// The kernel of spline interpolation at distance `x` from the centre: the basis through its inverse filter.

@@ -83,6 +83,14 @@ pub fn add_scaled<A: Real>(w: A, a: &[A], out: &mut [A]) {
     }
 }
 
+/// `out[x] += (a[x] + b[x]) * w`.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn add_pair_scaled<A: Real>(w: A, a: &[A], b: &[A], out: &mut [A]) {
+    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
+        *o += (a + b) * w;
+    }
+}
+
 /// Weighs and sums whole rows: `out = sum_k weights[k] * row(k)`, in ascending k.
 pub fn combine<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: &mut [A]) {
     match weights {

@@ -1,0 +1,269 @@
+//! Gathering: each target voxel from the source voxels around the point that it looks at, whatever the mapping.
+//!
+//! What oblique mappings need, and labels on any mapping. A block is fetched as the box around its image; splines and
+//! down-sampling filter that box first. Every voxel is computed from its own global index, and which loop computes it depends
+//! on the source's bounds alone, so blocks of any shape give the same bytes.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{
+    BlockOp, Border, Footprint, KernelShape, LabelWeights, OpRequest, Outside, Reach, Scratch, separable::fill,
+};
+use crate::{
+    block::{BlockMut, BlockRef},
+    geometry::{Affine, Mapping},
+    region::Region,
+    voxel::{Real, Rounding, Voxel},
+};
+
+mod filter;
+mod label;
+mod linear;
+mod look;
+mod nearest;
+mod reach;
+mod stencil;
+mod sums;
+
+pub use label::LABEL_CUT;
+
+use filter::Filter;
+use look::{STRIP, Strip};
+use reach::{Oblique, Span};
+use stencil::Stencil;
+
+/// What happens at a point.
+#[derive(Clone, Debug)]
+pub enum Point<A> {
+    Nearest,
+    Linear,
+    Weighted(Stencil<A>),
+    Label,
+    LabelGaussian(Stencil<f64>),
+}
+
+/// Target voxels gathered from around the points that they look at.
+#[derive(Clone, Debug)]
+pub struct Gather<T: Voxel> {
+    reach: Arc<Oblique>,
+    /// The source axis of each target axis where the mapping is axis-aligned.
+    source_axes: Option<[usize; 3]>,
+    filter: Option<Filter<T::Acc>>,
+    point: Point<T::Acc>,
+    outside: Outside,
+    rounding: Rounding,
+}
+
+impl<T: Voxel> Gather<T> {
+    pub fn new(request: &OpRequest, point: Point<T::Acc>, filter: Option<Filter<T::Acc>>) -> Gather<T> {
+        let (span, border) = point.span();
+        let reach = Oblique {
+            mapping: affine(&request.mapping),
+            target_shape: request.target_shape,
+            bounds: request.bounds,
+            extend: request.outside == Outside::Edge,
+            span,
+            border,
+            halo: filter.as_ref().map_or([0; 3], Filter::halo),
+        };
+        let source_axes = match &request.mapping {
+            Mapping::AxisAligned(maps) => Some(maps.map(|map| map.source_axis)),
+            Mapping::Affine(_) => None,
+        };
+        let (outside, rounding) = (request.outside, request.rounding);
+        Gather { reach: Arc::new(reach), source_axes, filter, point, outside, rounding }
+    }
+
+    /// Samples of scratch that a source region of this shape is filtered in.
+    fn scratch_len(&self, source: [usize; 3]) -> usize {
+        self.filter.as_ref().map_or(0, |filter| filter.scratch_len(source))
+    }
+
+    /// Fills `piece` of one volume from samples around every point of it.
+    fn gather<S: Voxel<Acc = T::Acc>>(
+        &self,
+        samples: BlockRef<'_, S>,
+        convert: impl Fn(S) -> T + Copy,
+        target: &mut BlockMut<'_, T>,
+        piece: Region,
+        volume: usize,
+    ) {
+        let mut strip = Strip::new();
+        for z in piece.lo[0]..piece.hi[0] {
+            for y in piece.lo[1]..piece.hi[1] {
+                let run = self.run([z, y], piece.lo[2]..piece.hi[2]);
+                for x in run.clone().step_by(STRIP) {
+                    strip.len = (run.end - x).min(STRIP as i64) as usize;
+                    look::fill(&self.reach.mapping, [z, y, x], &mut strip);
+                    let out = target.row(volume, z, y, x..x + strip.len as i64);
+                    self.strip(samples, convert, &strip, out);
+                }
+            }
+        }
+    }
+
+    /// The voxels of a row that are computed; the others look outside.
+    fn run(&self, row: [i64; 2], x: Range<i64>) -> Range<i64> {
+        if self.reach.extend { x } else { look::inside_run(&self.reach.mapping, row, x, self.reach.bounds) }
+    }
+
+    fn strip<S: Voxel<Acc = T::Acc>>(
+        &self,
+        samples: BlockRef<'_, S>,
+        convert: impl Fn(S) -> T,
+        strip: &Strip,
+        out: &mut [T],
+    ) {
+        let (bounds, rounding) = (self.reach.bounds, self.rounding);
+        match &self.point {
+            Point::Nearest => nearest::strip(samples, bounds, strip, convert, out),
+            Point::Linear => linear::strip(samples, bounds, strip, rounding, out),
+            Point::Weighted(stencil) => sums::strip(samples, bounds, stencil, strip, rounding, out),
+            Point::Label => label::linear(samples, bounds, strip, convert, out),
+            Point::LabelGaussian(stencil) => label::gaussian(samples, bounds, stencil, strip, convert, out),
+        }
+    }
+
+    /// Sets the voxels of `piece` that look outside; how many there are.
+    fn fill_outside(&self, target: &mut BlockMut<'_, T>, piece: Region) -> u64 {
+        let mut outside = 0;
+        for z in piece.lo[0]..piece.hi[0] {
+            for y in piece.lo[1]..piece.hi[1] {
+                let run = self.run([z, y], piece.lo[2]..piece.hi[2]);
+                outside += (piece.hi[2] - piece.lo[2] - (run.end - run.start)) as u64;
+                for part in [piece.lo[2]..run.start, run.end..piece.hi[2]] {
+                    let row = Region::new([z, y, part.start], [z + 1, y + 1, part.end]);
+                    if !row.is_empty() {
+                        fill(target, row, self.outside.voxel());
+                    }
+                }
+            }
+        }
+        outside
+    }
+}
+
+impl<A: Real> Point<A> {
+    /// How far points look, and what stands beyond the border.
+    fn span(&self) -> (Span, Border) {
+        match self {
+            Point::Nearest => (Span { shift: 0.5, first: 0, count: 1 }, Border::Repeat),
+            Point::Linear | Point::Label => (Span { shift: 0.0, first: 0, count: 2 }, Border::Repeat),
+            Point::Weighted(stencil) => (stencil.span(), stencil.border),
+            Point::LabelGaussian(stencil) => (stencil.span(), stencil.border),
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        match self {
+            Point::Nearest | Point::Linear | Point::Label => 0,
+            Point::Weighted(stencil) => stencil.bytes(),
+            Point::LabelGaussian(stencil) => stencil.bytes(),
+        }
+    }
+}
+
+/// The mapping as a matrix; the same indices to the last bit.
+fn affine(mapping: &Mapping) -> Affine {
+    match mapping {
+        Mapping::Affine(affine) => *affine,
+        Mapping::AxisAligned(maps) => {
+            let mut affine = Affine { m: [[0.0; 4]; 3] };
+            for (t, map) in maps.iter().enumerate() {
+                affine.m[map.source_axis][t] = map.scale;
+                affine.m[map.source_axis][3] = map.offset;
+            }
+            affine
+        }
+    }
+}
+
+impl<T: Voxel> Footprint for Gather<T> {
+    fn target_shape(&self) -> [u64; 3] {
+        self.reach.target_shape
+    }
+
+    fn source_region(&self, target: Region) -> Region {
+        self.reach.source_region(target)
+    }
+
+    fn source_axis(&self, target_axis: usize) -> Option<usize> {
+        self.source_axes.map(|axes| axes[target_axis])
+    }
+
+    fn reach(&self) -> Option<Arc<dyn Reach>> {
+        if self.source_axes.is_some() {
+            return None;
+        }
+        let reach: Arc<dyn Reach> = self.reach.clone();
+        Some(reach)
+    }
+
+    fn scratch_bytes(&self, target: Region) -> u64 {
+        let shape = target.shape().map(|n| n as u64);
+        let source = self.reach.largest_extents(shape).map(|n| n as usize);
+        (self.scratch_len(source) * size_of::<T::Acc>()) as u64
+    }
+
+    fn table_bytes(&self) -> u64 {
+        self.point.bytes() + self.filter.as_ref().map_or(0, Filter::bytes)
+    }
+}
+
+impl<T: Voxel> BlockOp<T> for Gather<T> {
+    fn apply(
+        &self,
+        source: BlockRef<'_, T>,
+        target: &mut BlockMut<'_, T>,
+        piece: Region,
+        scratch: &mut Scratch<T::Acc>,
+    ) {
+        if !self.reach.extend {
+            scratch.outside += self.fill_outside(target, piece);
+        }
+        if source.region.is_empty() {
+            return;
+        }
+        let rounding = self.rounding;
+        for volume in 0..target.volumes {
+            let source = source.volume(volume);
+            match &self.filter {
+                None => self.gather(source, |sample| sample, target, piece, volume),
+                Some(filter) => {
+                    let kept = self.reach.gathered_region(piece);
+                    let memory = scratch.take(self.scratch_len(source.region.shape()));
+                    let filtered = filter.apply(source, kept, self.reach.bounds, memory);
+                    self.gather(filtered, move |sum| T::from_acc(sum, rounding), target, piece, volume);
+                }
+            }
+        }
+    }
+}
+
+/// The nearest voxel.
+pub fn nearest<T: Voxel>(request: &OpRequest) -> Gather<T> {
+    Gather::new(request, Point::Nearest, None)
+}
+
+/// A weighted sum on an oblique mapping: the kernel around each point, and what has to be filtered before.
+pub fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
+    let filter = match shape {
+        KernelShape::BSpline { order } => Some(Filter::spline(order)),
+        _ if request.antialias => Filter::low_pass(request.mapping.ratio()),
+        _ => None,
+    };
+    let point = match shape {
+        KernelShape::Linear => Point::Linear,
+        shape => Point::Weighted(Stencil::new(shape)),
+    };
+    Gather::new(request, point, filter)
+}
+
+/// Labels on any mapping.
+pub fn labels<T: Voxel>(request: &OpRequest, weights: LabelWeights) -> Gather<T> {
+    let point = match weights {
+        LabelWeights::Linear => Point::Label,
+        LabelWeights::Gaussian { sigma } => Point::LabelGaussian(Stencil::gaussian(sigma, LABEL_CUT)),
+    };
+    Gather::new(request, point, None)
+}

@@ -1,0 +1,127 @@
+//! Which source voxels a box of target voxels looks at, where axes are not aligned.
+
+use std::ops::Range;
+
+use super::look;
+use crate::{
+    geometry::{Affine, TIE_VOXELS},
+    region::Region,
+    resample::{Border, Reach, taps::mirrored},
+};
+
+/// The taps around a continuous index `c`: voxels `floor(c + shift) + first ..`, `count` of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    pub shift: f64,
+    pub first: i64,
+    pub count: i64,
+}
+
+/// The image of target boxes under an affine mapping, widened by the taps and by the halo of a filter.
+#[derive(Clone, Debug)]
+pub struct Oblique {
+    pub mapping: Affine,
+    pub target_shape: [u64; 3],
+    /// Source voxels that exist.
+    pub bounds: Region,
+    /// Whether voxels that look outside are computed too.
+    pub extend: bool,
+    pub span: Span,
+    pub border: Border,
+    /// Voxels that a filter looks at beyond the taps.
+    pub halo: [i64; 3],
+}
+
+impl Oblique {
+    /// The voxels that the points of `target` are gathered from: those of `source_region` without the filter's halo.
+    pub fn gathered_region(&self, target: Region) -> Region {
+        if target.is_empty() {
+            return Region::EMPTY;
+        }
+        self.around(look::hull(&self.mapping, target))
+    }
+
+    /// The voxels around indices within `hull`.
+    pub fn around(&self, hull: [[f64; 2]; 3]) -> Region {
+        let mut region = Region::EMPTY;
+        for (a, [low, high]) in hull.into_iter().enumerate() {
+            let bounds = self.bounds.lo[a]..self.bounds.hi[a];
+            let faces = [bounds.start as f64 - 0.5 - TIE_VOXELS, bounds.end as f64 - 0.5];
+            if !self.extend && (high < faces[0] || low > faces[1]) {
+                return Region::EMPTY;
+            }
+            let taps = self.taps(low.clamp(faces[0], faces[1]), high.clamp(faces[0], faces[1]));
+            let folded = folded(taps, &bounds, self.border);
+            (region.lo[a], region.hi[a]) = (folded.start, folded.end);
+        }
+        region
+    }
+
+    fn taps(&self, low: f64, high: f64) -> Range<i64> {
+        let first = |c: f64| (c + self.span.shift).floor() as i64 + self.span.first;
+        first(low)..first(high) + self.span.count
+    }
+
+    /// `region` with the filter's halo.
+    fn with_halo(&self, region: Region) -> Region {
+        if region.is_empty() {
+            return region;
+        }
+        let mut widened = region;
+        for a in 0..3 {
+            let wide = region.lo[a] - self.halo[a]..region.hi[a] + self.halo[a];
+            let folded = folded(wide, &(self.bounds.lo[a]..self.bounds.hi[a]), self.border);
+            (widened.lo[a], widened.hi[a]) = (folded.start, folded.end);
+        }
+        widened
+    }
+}
+
+impl Reach for Oblique {
+    fn source_region(&self, target: Region) -> Region {
+        self.with_halo(self.gathered_region(target))
+    }
+
+    fn target_region(&self, source: Region) -> Region {
+        let all = Region::of_shape(self.target_shape);
+        let reaches_edges = (0..3).any(|a| source.lo[a] <= self.bounds.lo[a] || source.hi[a] >= self.bounds.hi[a]);
+        let (Some(inverse), false) = (self.mapping.inverse(), self.extend && reaches_edges) else { return all };
+        let mut widened = source;
+        for a in 0..3 {
+            // Taps beyond the border may be folded back by as much as they reach.
+            let reach = 2 * (self.span.count + self.halo[a]) + 2;
+            (widened.lo[a], widened.hi[a]) = (source.lo[a] - reach, source.hi[a] + reach);
+        }
+        let hull = look::hull(&inverse, widened);
+        let region = Region {
+            lo: hull.map(|[low, _]| (low - 1.0).floor() as i64),
+            hi: hull.map(|[_, high]| (high + 2.0).ceil() as i64),
+        };
+        region.intersect(&all)
+    }
+
+    fn largest_extents(&self, shape: [u64; 3]) -> [u64; 3] {
+        std::array::from_fn(|a| {
+            let image: f64 = (0..3).map(|t| self.mapping.m[a][t].abs() * (shape[t].max(1) - 1) as f64).sum();
+            let taps = image.ceil() as u64 + 1 + self.span.count as u64;
+            // Folding adds at most what lies beyond the border.
+            let folded = if self.border == Border::Mirror { self.span.count as u64 } else { 0 };
+            let exist = (self.bounds.hi[a] - self.bounds.lo[a]) as u64;
+            (taps + folded + 2 * self.halo[a] as u64).min(exist)
+        })
+    }
+}
+
+/// The voxels within `bounds` that stand for `taps`.
+fn folded(taps: Range<i64>, bounds: &Range<i64>, border: Border) -> Range<i64> {
+    let clamp = |i: i64| i.clamp(bounds.start, bounds.end - 1);
+    let inner = clamp(taps.start)..clamp(taps.end - 1) + 1;
+    if border != Border::Mirror || (bounds.contains(&taps.start) && bounds.contains(&(taps.end - 1))) {
+        return inner;
+    }
+    if taps.end - taps.start >= bounds.end - bounds.start {
+        return bounds.clone();
+    }
+    let beyond = (taps.start..taps.end).filter(|i| !bounds.contains(i));
+    beyond.map(|i| mirrored(i, bounds)).fold(inner, |hull, i| hull.start.min(i)..hull.end.max(i + 1))
+}

@@ -1,0 +1,200 @@
+//! Weights around a point, from a table over its phase: what any kernel does where no axis has its own taps.
+//!
+//! Between the phases of the table weights are interpolated linearly, which is off by less than 1e-7.
+
+use std::ops::Range;
+
+use super::reach::Span;
+use crate::{
+    geometry::inside,
+    region::Region,
+    resample::{
+        Border, KernelShape, bspline,
+        kernel::{GAUSSIAN_CUT, gaussian_over_voxel},
+        taps::mirrored,
+    },
+    voxel::Real,
+};
+
+/// Phases of the table over one voxel.
+const PHASES: usize = 4096;
+
+/// The taps of a kernel around any continuous index along an axis.
+///
+/// Tap `k` of index `c` is voxel `floor(c + shift) + first + k`.
+#[derive(Clone, Debug)]
+pub struct Stencil<A> {
+    shift: f64,
+    first: i64,
+    pub taps: usize,
+    /// `PHASES + 1` rows of `taps` weights.
+    table: Vec<A>,
+    /// Distance from which on taps do not count; those that do, and exist, are normalised.
+    pub cut: Option<f64>,
+    pub border: Border,
+}
+
+impl<A: Real> Stencil<A> {
+    /// `shape` itself or, for a B-spline, its basis: the source is then the filtered coefficients.
+    pub fn new(shape: KernelShape) -> Stencil<A> {
+        match shape {
+            KernelShape::Gaussian { sigma } => Stencil::gaussian(sigma, GAUSSIAN_CUT),
+            KernelShape::BSpline { order } => {
+                let shift = if order % 2 == 0 { 0.5 } else { 0.0 };
+                Stencil::build(usize::from(order) + 1, shift, shape.border(), |x| bspline::basis(order, x), false)
+            }
+            shape => {
+                let taps = 2 * shape.support() as usize;
+                Stencil::build(taps, 0.0, shape.border(), |x| shape.weight(x), shape.is_normalised())
+            }
+        }
+    }
+
+    /// A Gaussian of `sigma` voxels, integrated over each voxel of which any part is within `cut` sigmas.
+    pub fn gaussian(sigma: f64, cut: f64) -> Stencil<A> {
+        let reach = cut * sigma + 0.5;
+        let taps = 2 * reach.floor() as usize + 2;
+        // The cut is made where the taps are used: a table would smear it over neighbouring phases.
+        let stencil = Stencil::build(taps, 0.0, Border::LeaveOut, |x| gaussian_over_voxel(sigma, x), false);
+        Stencil { cut: Some(reach), ..stencil }
+    }
+
+    fn build(taps: usize, shift: f64, border: Border, weight: impl Fn(f64) -> f64, normalise: bool) -> Stencil<A> {
+        let first = if shift == 0.0 { 1 - taps as i64 / 2 } else { -(taps as i64 / 2) };
+        let mut table = Vec::with_capacity((PHASES + 1) * taps);
+        for phase in 0..=PHASES {
+            let from = first as f64 + shift - phase as f64 / PHASES as f64;
+            let weights: Vec<f64> = (0..taps).map(|k| weight(from + k as f64)).collect();
+            let sum = if normalise { weights.iter().sum() } else { 1.0 };
+            table.extend(weights.into_iter().map(|weight| A::of_f64(weight / sum)));
+        }
+        Stencil { shift, first, taps, table, cut: None, border }
+    }
+
+    /// First voxel of the taps at `c`, and their weights into `weights`.
+    #[inline(always)]
+    pub fn at(&self, c: f64, weights: &mut [A]) -> i64 {
+        let c = c + self.shift;
+        let whole = c.floor();
+        let place = (c - whole) * PHASES as f64;
+        let phase = (place as usize).min(PHASES - 1);
+        let part = A::of_f64(place - phase as f64);
+        let rest = A::of_f64(1.0 - (place - phase as f64));
+        let rows = &self.table[phase * self.taps..(phase + 2) * self.taps];
+        let (below, above) = rows.split_at(self.taps);
+        for ((weight, &below), &above) in weights.iter_mut().zip(below).zip(above) {
+            *weight = below * rest + above * part;
+        }
+        whole as i64 + self.first
+    }
+
+    /// How far the taps lie around any index.
+    pub fn span(&self) -> Span {
+        Span { shift: self.shift, first: self.first, count: self.taps as i64 }
+    }
+
+    /// The taps that count at index `c` of an axis whose voxels are `bounds`: offsets from voxel `origin` on, `stride` apart, and
+    /// weights that are not 0.
+    pub fn taps(&self, c: f64, bounds: Range<i64>, [origin, stride]: [i64; 2], taps: &mut Taps<A>) {
+        let c = self.settled(c, &bounds);
+        taps.row.resize(self.taps, A::ZERO);
+        let first = self.at(c, &mut taps.row);
+        taps.list.clear();
+        for (i, &weight) in (first..).zip(&taps.row) {
+            let beyond_cut = self.cut.is_some_and(|cut| (i as f64 - c).abs() >= cut);
+            let left_out = self.border == Border::LeaveOut && !bounds.contains(&i);
+            if weight != A::ZERO && !beyond_cut && !left_out {
+                let i = if self.border == Border::Mirror { mirrored(i, &bounds) } else { i };
+                let i = i.clamp(bounds.start, bounds.end - 1);
+                taps.list.push((((i - origin) * stride) as usize, weight));
+            }
+        }
+        if self.cut.is_some() {
+            taps.normalise();
+        }
+        if taps.list.is_empty() {
+            let nearest = (c.round() as i64).clamp(bounds.start, bounds.end - 1);
+            taps.list.push((((nearest - origin) * stride) as usize, A::of_f64(1.0)));
+        }
+    }
+
+    /// The taps along every axis at a point, as offsets into the voxels of `region`.
+    pub fn taps_around(&self, c: [f64; 3], bounds: Region, region: Region, taps: &mut [Taps<A>; 3]) {
+        let [_, ny, nx] = region.shape();
+        let strides = [(ny * nx) as i64, nx as i64, 1];
+        for (a, taps) in taps.iter_mut().enumerate() {
+            self.taps(c[a], bounds.lo[a]..bounds.hi[a], [region.lo[a], strides[a]], taps);
+        }
+    }
+
+    /// Beyond the border, where a spline has nothing to mirror, the edge voxel goes on.
+    fn settled(&self, c: f64, bounds: &Range<i64>) -> f64 {
+        let is_outside = !inside(c, bounds.start, bounds.end);
+        if is_outside && self.border == Border::Mirror {
+            c.clamp(bounds.start as f64, (bounds.end - 1) as f64)
+        } else {
+            c
+        }
+    }
+
+    pub fn bytes(&self) -> u64 {
+        (self.table.len() * size_of::<A>()) as u64
+    }
+}
+
+/// Taps of one axis at one point: offsets and weights.
+#[derive(Clone, Debug, Default)]
+pub struct Taps<A> {
+    pub list: Vec<(usize, A)>,
+    row: Vec<A>,
+}
+
+impl<A: Real> Taps<A> {
+    pub fn new() -> Taps<A> {
+        Taps { list: Vec::new(), row: Vec::new() }
+    }
+
+    /// Divides the weights by their sum.
+    fn normalise(&mut self) {
+        let sum: f64 = self.list.iter().map(|tap| tap.1.to_f64()).sum();
+        self.list.iter_mut().for_each(|tap| tap.1 = A::of_f64(tap.1.to_f64() / sum));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resample::{Kernel, Window};
+
+    #[test]
+    fn the_table_is_the_kernel() {
+        let shapes = [
+            KernelShape::CatmullRom,
+            KernelShape::Lanczos { lobes: 3 },
+            KernelShape::Sinc { window: Window::Welch, radius: 5 },
+            KernelShape::Gaussian { sigma: 0.8 },
+        ];
+        for shape in shapes {
+            let stencil = Stencil::<f64>::new(shape);
+            let mut taps = Taps::new();
+            for n in 0..500 {
+                let c = 50.0 + f64::from(n) * 0.00731;
+                stencil.taps(c, 0..100, [0, 1], &mut taps);
+                let (first, weights) = Kernel { shape, stretch: 1.0 }.taps(c);
+                for (i, weight) in (first..).zip(weights) {
+                    let got = taps.list.iter().find(|tap| tap.0 as i64 == i).map_or(0.0, |tap| tap.1);
+                    assert!((got - weight).abs() < 1e-7, "{shape:?} at {c}, tap {i}: {got} instead of {weight}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn whole_indices_are_single_taps() {
+        for shape in [KernelShape::CatmullRom, KernelShape::Sinc { window: Window::Hamming, radius: 4 }] {
+            let mut taps = Taps::<f32>::new();
+            Stencil::new(shape).taps(7.0, 0..20, [5, 3], &mut taps);
+            assert_eq!(taps.list, [(6, 1.0)]);
+        }
+    }
+}
