@@ -11,6 +11,7 @@ mod target;
 mod target_axis;
 #[cfg(test)]
 mod target_tests;
+mod warp;
 
 pub use affine::Affine;
 pub use grid::{Grid, Unit};
@@ -19,3 +20,4 @@ pub use mapping::{AxisMap, Mapping, Snapped};
 pub use orientation::Orientation;
 pub use pyramid::{PyramidLevel, pyramid};
 pub use target::{Align, GridRequest, Resolved, Sizing};
+pub use warp::{VectorRanges, Warp};

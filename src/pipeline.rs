@@ -59,6 +59,8 @@ pub struct Pass<'a, T: Voxel> {
     pub source: &'a dyn Source<T>,
     pub op: &'a dyn BlockOp<T>,
     pub sink: &'a dyn Sink<T>,
+    /// The displacement field that the op looks through: three volumes, one per component, read by position.
+    pub field: Option<&'a dyn Source<f32>>,
     /// A coarser level of the target, made of each block while it is at hand.
     pub coarser: Option<Coarser<'a, T>>,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 /// The voxels `lo[a] <= index[a] < hi[a]`, axes in storage order, slowest first.
 ///
 /// Empty when `hi[a] <= lo[a]` on any axis. Indices are signed, so that a region may reach outside its grid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Region {
     pub lo: [i64; 3],
     pub hi: [i64; 3],

@@ -38,8 +38,8 @@ pub trait Reach: Send + Sync + std::fmt::Debug {
     /// As [`Footprint::source_region`], but for what `bounds` cut off: never less than the hull of the taps.
     fn source_region(&self, target: Region) -> Region;
 
-    /// A box of target voxels that holds all that need any voxel of `source`.
-    fn target_region(&self, source: Region) -> Region;
+    /// A box of target voxels that meets every box of `shape` voxels whose source region meets `source`.
+    fn target_region(&self, source: Region, shape: [u64; 3]) -> Region;
 
     /// Extents that no source region of a target box of `shape` voxels exceeds.
     fn largest_extents(&self, shape: [u64; 3]) -> [u64; 3];
@@ -65,7 +65,12 @@ pub trait Footprint: Send + Sync {
         None
     }
 
-    /// Bytes of scratch that computing `target` takes.
+    /// Voxels of the displacement field needed to compute `target`; empty for ops without one.
+    fn field_region(&self, _target: Region) -> Region {
+        Region::EMPTY
+    }
+
+    /// Bytes of scratch that computing `target` takes, vectors of a displacement field included.
     fn scratch_bytes(&self, target: Region) -> u64;
 
     /// Bytes of tables that live as long as the op.
@@ -98,6 +103,22 @@ pub struct Scratch<A> {
     buffer: Vec<A>,
     /// Target voxels that ops found to look outside, where only they can tell; summed up until it is taken.
     pub outside: u64,
+    /// What the piece needs of a displacement field: [`Footprint::field_region`].
+    pub field: Vectors,
+}
+
+/// Vectors of a part of a displacement field, component by component.
+#[derive(Debug, Default)]
+pub struct Vectors {
+    pub region: Region,
+    pub voxels: Vec<f32>,
+}
+
+impl Vectors {
+    pub fn block(&self) -> BlockRef<'_, f32> {
+        let len = 3 * self.region.voxels() as usize;
+        BlockRef::new(self.region, 3, &self.voxels[..len])
+    }
 }
 
 impl<A: Real> Scratch<A> {

@@ -251,8 +251,15 @@ fn a_panic_in_on_progress_ends_the_run() {
                 };
                 let plan = Plan::new(&request).unwrap();
                 let touch = plan.touch(&request);
-                let pass =
-                    Pass { plan: &plan, touch: &touch, source: &source, op: op.as_ref(), sink: &sink, coarser: None };
+                let pass = Pass {
+                    plan: &plan,
+                    touch: &touch,
+                    source: &source,
+                    op: op.as_ref(),
+                    sink: &sink,
+                    field: None,
+                    coarser: None,
+                };
                 let stop = AtomicBool::new(false);
                 let ended = catch_unwind(AssertUnwindSafe(|| run(&pass, &stop, |_| panic!("no progress today"))));
                 assert!(ended.is_err());

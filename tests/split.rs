@@ -14,6 +14,7 @@ use kit::{
     volumes::{self, count, outer, random_voxels},
 };
 use reslice::{
+    geometry::{Affine, Mapping},
     io::{Access, Layout, Outer, memory::MemorySource},
     plan::{Plan, Request},
     resample::{BlockOp, KernelShape, Method, Outside, block_op},
@@ -70,7 +71,17 @@ fn interesting() -> Vec<Case> {
         down,
         edge,
         cases::identity(LINEAR, [1, 1, 1]),
+        turned(LINEAR),
+        turned(cubic),
     ]
+}
+
+/// An oblique mapping, part of whose target looks outside.
+fn turned(method: Method) -> Case {
+    let mut case = cases::identity(method, SHAPE);
+    let m = [[0.8, -0.3, 0.1, 4.1], [0.3, 0.9, -0.2, 1.7], [-0.1, 0.2, 1.0, -2.3]];
+    case.request.mapping = Mapping::Affine(Affine { m });
+    case
 }
 
 /// One run under one budget: the voxels, the decodes and the window are what they must be. Returns the amplification.

@@ -1,6 +1,6 @@
 //! From target index to source index.
 
-use super::{Affine, Grid, assignment::best_assignment};
+use super::{Affine, Grid, Warp, assignment::best_assignment};
 use crate::error::{Error, Result};
 
 /// Effects over the whole target grid below this many source voxels are noise: headers are f32.
@@ -29,6 +29,8 @@ pub enum Mapping {
     AxisAligned([AxisMap; 3]),
     /// Target index to source index, both in storage order.
     Affine(Affine),
+    /// Through a displacement field.
+    Warped(Warp),
 }
 
 /// A mapping after the snap rule, and what the rule did.
@@ -70,7 +72,7 @@ impl Mapping {
         Ok(Snapped::new(&composed, target.shape))
     }
 
-    /// The continuous source index of a target index, both in storage order.
+    /// The continuous source index of a target index, both in storage order; without the displacement where there is one.
     pub fn source_index(&self, target_index: [f64; 3]) -> [f64; 3] {
         match self {
             Mapping::AxisAligned(axes) => {
@@ -81,6 +83,7 @@ impl Mapping {
                 source_index
             }
             Mapping::Affine(affine) => affine.apply(target_index),
+            Mapping::Warped(warp) => warp.base.apply(target_index),
         }
     }
 
@@ -92,7 +95,9 @@ impl Mapping {
                 axes.iter().for_each(|axis| ratio[axis.source_axis] = axis.scale.abs());
                 ratio
             }
-            Mapping::Affine(affine) => affine.m.map(|row| row[..3].iter().map(|x| x * x).sum::<f64>().sqrt()),
+            Mapping::Affine(affine) | Mapping::Warped(Warp { base: affine, .. }) => {
+                affine.m.map(|row| row[..3].iter().map(|x| x * x).sum::<f64>().sqrt())
+            }
         }
     }
 
@@ -106,7 +111,7 @@ impl Mapping {
             Mapping::AxisAligned(axes) => {
                 axes.iter().enumerate().all(|(a, axis)| (axis.source_axis, axis.scale, axis.offset) == (a, 1.0, 0.0))
             }
-            Mapping::Affine(_) => false,
+            Mapping::Affine(_) | Mapping::Warped(_) => false,
         }
     }
 }
@@ -216,7 +221,7 @@ mod tests {
     fn aligned(snapped: &Snapped) -> [AxisMap; 3] {
         match &snapped.mapping {
             Mapping::AxisAligned(axes) => *axes,
-            Mapping::Affine(affine) => panic!("not axis-aligned: {affine:?}"),
+            other => panic!("not axis-aligned: {other:?}"),
         }
     }
 

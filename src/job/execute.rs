@@ -175,7 +175,15 @@ fn run_pass<T: Voxel>(
     stop: &AtomicBool,
     on_progress: impl FnMut(&Progress),
 ) -> Result<Progress> {
-    let pass = Pass { plan: &planned.plan, touch: &planned.touch, source, op: planned.op.as_ref(), sink, coarser };
+    let pass = Pass {
+        plan: &planned.plan,
+        touch: &planned.touch,
+        source,
+        op: planned.op.as_ref(),
+        sink,
+        field: None,
+        coarser,
+    };
     pipeline::run(&pass, stop, on_progress)
 }
 

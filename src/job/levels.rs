@@ -132,7 +132,7 @@ impl Descent {
         let request = plan::Request { footprint: op.as_ref(), source: layout, target, sample_bytes, budget };
         let touch = pass.plan.touch(&request);
         pipeline::run(
-            &Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink, coarser: None },
+            &Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink, field: None, coarser: None },
             stop,
             on_progress,
         )

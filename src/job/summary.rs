@@ -56,7 +56,7 @@ pub struct Summary {
     pub target_dtype: Dtype,
     pub interpolation: String,
     pub antialias: bool,
-    /// `identity`, `axis_aligned` or `affine`.
+    /// `identity`, `axis_aligned`, `affine` or `warped`.
     pub mapping: &'static str,
     pub memory_bytes: u64,
     pub threads: usize,
@@ -98,6 +98,7 @@ impl Summary {
                 mapping if mapping.is_identity() => "identity",
                 Mapping::AxisAligned(_) => "axis_aligned",
                 Mapping::Affine(_) => "affine",
+                Mapping::Warped(_) => "warped",
             },
             memory_bytes: job.request.memory_bytes,
             threads: job.request.threads,
@@ -112,7 +113,7 @@ impl Summary {
 
     /// Notes what pass `n` has done.
     pub(super) fn pass_done(&mut self, n: usize, done: Progress) {
-        if self.passes[n].kind == PassKind::Resample && self.mapping == "affine" {
+        if self.passes[n].kind == PassKind::Resample && ["affine", "warped"].contains(&self.mapping) {
             self.outside.outside = done.outside / self.volumes.max(1);
         }
         self.passes[n].complete(done);

@@ -61,10 +61,28 @@ fn compute<T: Voxel>(
         if !region.is_empty() {
             shared.tally.time(Stage::Read, || fetch(shared, step, chunks, &mut source))?;
         }
+        look_through(shared, piece, &mut slot.scratch)?;
         shared.tally.bytes_fetched.fetch_add((len * size_of::<T>()) as u64, Ordering::Relaxed);
         shared.tally.time(Stage::Apply, || pass.op.apply(source.as_ref(), &mut target, piece, &mut slot.scratch));
     }
     shared.tally.outside.fetch_add(std::mem::take(&mut slot.scratch.outside), Ordering::Relaxed);
+    Ok(())
+}
+
+/// Reads the vectors that a piece needs of a displacement field, where there is one.
+fn look_through<T: Voxel>(shared: &Shared<'_, T>, piece: Region, scratch: &mut Scratch<T::Acc>) -> Result<()> {
+    let Some(field) = shared.pass.field else { return Ok(()) };
+    let region = shared.pass.op.field_region(piece);
+    let (vectors, len) = (&mut scratch.field, region.voxels() as usize);
+    vectors.region = region;
+    vectors.voxels.resize(3 * len, 0.0);
+    if region.is_empty() {
+        return Ok(());
+    }
+    for (component, values) in vectors.voxels.chunks_exact_mut(len).enumerate() {
+        let read = shared.tally.time(Stage::Read, || field.read(component as u64, BlockMut::new(region, 1, values)));
+        read.map_err(|source| Error::Read { outer: component as u64, region, source: Box::new(source) })?;
+    }
     Ok(())
 }
 

@@ -223,5 +223,5 @@ fn smallest_window(trial: &Trial<'_>, looks_left: &mut u64) -> Option<u64> {
         return None;
     }
     let walked = trial.walk(u64::MAX, DRY_RUN_LOOKS, f64::INFINITY, looks_left).ok()?;
-    Some(walked.totals.most_held * touch.chunk_bytes)
+    Some((walked.totals.most_held * touch.chunk_bytes).max(trial.ground.pinned_bytes(1)))
 }

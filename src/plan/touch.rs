@@ -202,7 +202,7 @@ impl Touch {
         if let Some(reach) = &self.free {
             let lo: [i64; 3] = std::array::from_fn(|a| (chunk[a] * self.chunk[a]) as i64);
             let voxels = Region { lo, hi: std::array::from_fn(|a| lo[a] + self.chunk[a] as i64) };
-            let users = chunks_of(reach.target_region(voxels), self.block);
+            let users = chunks_of(reach.target_region(voxels, self.block), self.block);
             return (users.lo, users.hi);
         }
         let (mut lo, mut hi) = ([0; 3], self.counts);

@@ -51,8 +51,8 @@ pub fn block_op<T: Voxel>(request: &OpRequest) -> Result<Box<dyn BlockOp<T>>> {
     Ok(match (&request.mapping, request.method) {
         (Mapping::AxisAligned(maps), Method::Nearest) => Box::new(nearest(request, maps)),
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => separable(request, maps, shape),
-        (Mapping::Affine(_), Method::Nearest) => Box::new(gather::nearest(request)),
-        (Mapping::Affine(_), Method::Kernel(shape)) => Box::new(gather::kernel(request, shape)),
+        (Mapping::Affine(_) | Mapping::Warped(_), Method::Nearest) => Box::new(gather::nearest(request)),
+        (Mapping::Affine(_) | Mapping::Warped(_), Method::Kernel(shape)) => Box::new(gather::kernel(request, shape)),
         (_, Method::Label(weights)) => Box::new(gather::labels(request, weights)),
         (_, method @ Method::Cover(_)) => return Err(Error::usage(format!("{method} is not supported yet"))),
     })

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     block::{BlockMut, BlockRef},
-    geometry::{Affine, Mapping},
+    geometry::{Affine, Mapping, Warp},
     region::Region,
     voxel::{Real, Rounding, Voxel},
 };
@@ -24,6 +24,7 @@ mod nearest;
 mod reach;
 mod stencil;
 mod sums;
+mod warped;
 
 pub use label::LABEL_CUT;
 
@@ -31,6 +32,9 @@ use filter::Filter;
 use look::{STRIP, Strip};
 use reach::{Oblique, Span};
 use stencil::Stencil;
+
+/// Bytes of a vector of a displacement field.
+const VECTOR_BYTES: u64 = 12;
 
 /// What happens at a point.
 #[derive(Clone, Debug)]
@@ -59,6 +63,10 @@ impl<T: Voxel> Gather<T> {
         let (span, border) = point.span();
         let reach = Oblique {
             mapping: affine(&request.mapping),
+            warp: match &request.mapping {
+                Mapping::Warped(warp) => Some(warp.clone()),
+                Mapping::AxisAligned(_) | Mapping::Affine(_) => None,
+            },
             target_shape: request.target_shape,
             bounds: request.bounds,
             extend: request.outside == Outside::Edge,
@@ -68,7 +76,7 @@ impl<T: Voxel> Gather<T> {
         };
         let source_axes = match &request.mapping {
             Mapping::AxisAligned(maps) => Some(maps.map(|map| map.source_axis)),
-            Mapping::Affine(_) => None,
+            Mapping::Affine(_) | Mapping::Warped(_) => None,
         };
         let (outside, rounding) = (request.outside, request.rounding);
         Gather { reach: Arc::new(reach), source_axes, filter, point, outside, rounding }
@@ -166,7 +174,7 @@ impl<A: Real> Point<A> {
 /// The mapping as a matrix; the same indices to the last bit.
 fn affine(mapping: &Mapping) -> Affine {
     match mapping {
-        Mapping::Affine(affine) => *affine,
+        Mapping::Affine(affine) | Mapping::Warped(Warp { base: affine, .. }) => *affine,
         Mapping::AxisAligned(maps) => {
             let mut affine = Affine { m: [[0.0; 4]; 3] };
             for (t, map) in maps.iter().enumerate() {
@@ -199,14 +207,23 @@ impl<T: Voxel> Footprint for Gather<T> {
         Some(reach)
     }
 
+    fn field_region(&self, target: Region) -> Region {
+        self.reach.warp.as_ref().map_or(Region::EMPTY, |warp| look::field_region(warp, target))
+    }
+
     fn scratch_bytes(&self, target: Region) -> u64 {
         let shape = target.shape().map(|n| n as u64);
+        let vectors = self.reach.warp.as_ref().map_or(0, |warp| look::field_extents(warp, shape).iter().product());
+        if self.filter.is_none() {
+            return vectors * VECTOR_BYTES;
+        }
         let source = self.reach.largest_extents(shape).map(|n| n as usize);
-        (self.scratch_len(source) * size_of::<T::Acc>()) as u64
+        (self.scratch_len(source) * size_of::<T::Acc>()) as u64 + vectors * VECTOR_BYTES
     }
 
     fn table_bytes(&self) -> u64 {
-        self.point.bytes() + self.filter.as_ref().map_or(0, Filter::bytes)
+        let ranges = self.reach.warp.as_ref().map_or(0, |warp| warp.ranges.bytes());
+        self.point.bytes() + self.filter.as_ref().map_or(0, Filter::bytes) + ranges
     }
 }
 
@@ -218,6 +235,9 @@ impl<T: Voxel> BlockOp<T> for Gather<T> {
         piece: Region,
         scratch: &mut Scratch<T::Acc>,
     ) {
+        if let Some(warp) = &self.reach.warp {
+            return self.apply_warped(warp, source, target, piece, scratch);
+        }
         if !self.reach.extend {
             scratch.outside += self.fill_outside(target, piece);
         }

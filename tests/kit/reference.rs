@@ -12,7 +12,7 @@ use reslice::{
 pub fn maps(request: &OpRequest) -> [AxisMap; 3] {
     match &request.mapping {
         Mapping::AxisAligned(maps) => *maps,
-        Mapping::Affine(affine) => panic!("oblique: {affine:?}"),
+        other => panic!("oblique: {other:?}"),
     }
 }
 

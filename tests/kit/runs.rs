@@ -66,7 +66,8 @@ pub fn run_with<T: Voxel>(
         Request { footprint: op, source: source.layout(), target: sink.layout(), sample_bytes: size_of::<T>(), budget };
     let plan = Plan::new(&request)?;
     let touch = plan.touch(&request);
-    let progress = run(&Pass { plan: &plan, touch: &touch, source, op, sink, coarser: None }, stop, |_| {})?;
+    let progress =
+        run(&Pass { plan: &plan, touch: &touch, source, op, sink, field: None, coarser: None }, stop, |_| {})?;
     Ok((plan, progress))
 }
 

@@ -3,7 +3,8 @@
 use multiversion::multiversion;
 
 use crate::{
-    geometry::{Affine, inside},
+    block::BlockRef,
+    geometry::{Affine, Warp, inside},
     region::Region,
 };
 
@@ -49,6 +50,80 @@ fn along(step: f64, base: f64, x: i64, out: &mut [f64]) {
     for (n, out) in out.iter_mut().enumerate() {
         *out = step.mul_add((x + n as i64) as f64, base);
     }
+}
+
+/// Adds the displacements of the field at the points of `strip`, the voxels of row `y` of plane `z` from `x` on.
+///
+/// Vectors are interpolated linearly, the edge vectors repeated; beyond the field's faces there is no displacement, as
+/// ITK's displacement field transform has it. `field` holds the three components around those points.
+pub fn displace(warp: &Warp, field: BlockRef<'_, f32>, [z, y, x]: [i64; 3], strip: &mut Strip) {
+    let shape = warp.ranges.shape();
+    if field.region.is_empty() {
+        return;
+    }
+    for n in 0..strip.len {
+        let at = source_index(&warp.target_to_field, [z, y, x + n as i64]);
+        if (0..3).all(|a| inside(at[a], 0, shape[a] as i64)) {
+            let moved = warp.displacement(vector(field, at, shape));
+            (0..3).for_each(|a| strip.at[a][n] += moved[a]);
+        }
+    }
+}
+
+/// The vector at a field index inside the field.
+fn vector(field: BlockRef<'_, f32>, at: [f64; 3], shape: [u64; 3]) -> [f64; 3] {
+    let [nz, ny, nx] = field.region.shape();
+    let strides = [ny * nx, nx, 1];
+    let (mut offsets, mut weights) = ([[0; 2]; 3], [[0.0; 2]; 3]);
+    for a in 0..3 {
+        let whole = at[a].floor();
+        let offset = |i: i64| (i.clamp(0, shape[a] as i64 - 1) - field.region.lo[a]) as usize * strides[a];
+        let part = at[a] - whole;
+        // A weight of 0 is no tap: the voxel beyond need not be there.
+        offsets[a] = [offset(whole as i64), if part > 0.0 { offset(whole as i64 + 1) } else { offset(whole as i64) }];
+        weights[a] = [1.0 - part, part];
+    }
+    std::array::from_fn(|component| {
+        let values = &field.voxels[component * nz * ny * nx..];
+        let mut sum = 0.0;
+        for (z, wz) in offsets[0].into_iter().zip(weights[0]) {
+            for (y, wy) in offsets[1].into_iter().zip(weights[1]) {
+                for (x, wx) in offsets[2].into_iter().zip(weights[2]) {
+                    if wz * wy * wx != 0.0 {
+                        sum += f64::from(values[z + y + x]) * (wz * wy * wx);
+                    }
+                }
+            }
+        }
+        sum
+    })
+}
+
+/// The field's voxels that the points of `target` are interpolated from.
+pub fn field_region(warp: &Warp, target: Region) -> Region {
+    if target.is_empty() {
+        return Region::EMPTY;
+    }
+    let (hull, shape) = (hull(&warp.target_to_field, target), warp.ranges.shape());
+    let mut region = Region::EMPTY;
+    for (a, [low, high]) in hull.into_iter().enumerate() {
+        let last = shape[a] as i64 - 1;
+        if high < -1.0 || low > (last + 1) as f64 {
+            return Region::EMPTY;
+        }
+        region.lo[a] = (low.floor() as i64).clamp(0, last);
+        region.hi[a] = (high.floor() as i64).saturating_add(1).clamp(0, last) + 1;
+    }
+    region
+}
+
+/// Extents that no field region of a target box of `shape` voxels exceeds.
+pub fn field_extents(warp: &Warp, shape: [u64; 3]) -> [u64; 3] {
+    std::array::from_fn(|a| {
+        let row = warp.target_to_field.m[a];
+        let image: f64 = (0..3).map(|t| row[t].abs() * (shape[t].max(1) - 1) as f64).sum();
+        (image.ceil() as u64 + 3).min(warp.ranges.shape()[a])
+    })
 }
 
 /// The lowest and highest source index of any voxel of `target` along each axis; exact, because every rounding on the way is

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::look;
 use crate::{
-    geometry::{Affine, TIE_VOXELS},
+    geometry::{Affine, TIE_VOXELS, Warp},
     region::Region,
     resample::{Border, Reach, taps::mirrored},
 };
@@ -20,7 +20,9 @@ pub struct Span {
 /// The image of target boxes under an affine mapping, widened by the taps and by the halo of a filter.
 #[derive(Clone, Debug)]
 pub struct Oblique {
+    /// Target index to source index; without the displacement where there is one.
     pub mapping: Affine,
+    pub warp: Option<Warp>,
     pub target_shape: [u64; 3],
     /// Source voxels that exist.
     pub bounds: Region,
@@ -38,7 +40,12 @@ impl Oblique {
         if target.is_empty() {
             return Region::EMPTY;
         }
-        self.around(look::hull(&self.mapping, target))
+        let mut hull = look::hull(&self.mapping, target);
+        if let Some(warp) = &self.warp {
+            let moved = warp.displacements(warp.ranges.within(look::hull(&warp.target_to_field, target)));
+            hull = [0, 1, 2].map(|a| [hull[a][0] + moved[a][0], hull[a][1] + moved[a][1]]);
+        }
+        self.around(hull)
     }
 
     /// The voxels around indices within `hull`.
@@ -82,15 +89,18 @@ impl Reach for Oblique {
         self.with_halo(self.gathered_region(target))
     }
 
-    fn target_region(&self, source: Region) -> Region {
+    fn target_region(&self, source: Region, shape: [u64; 3]) -> Region {
         let all = Region::of_shape(self.target_shape);
         let reaches_edges = (0..3).any(|a| source.lo[a] <= self.bounds.lo[a] || source.hi[a] >= self.bounds.hi[a]);
         let (Some(inverse), false) = (self.mapping.inverse(), self.extend && reaches_edges) else { return all };
-        let mut widened = source;
+        // The middle of a box looks at most half of its extents away from what any part of its region holds.
+        let (mut widened, extents) = (source, self.largest_extents(shape));
+        let moved = self.warp.as_ref().map_or([[0.0; 2]; 3], |warp| warp.displacements(warp.ranges.all()));
         for a in 0..3 {
             // Taps beyond the border may be folded back by as much as they reach.
-            let reach = 2 * (self.span.count + self.halo[a]) + 2;
-            (widened.lo[a], widened.hi[a]) = (source.lo[a] - reach, source.hi[a] + reach);
+            let reach = 2 * (self.span.count + self.halo[a]) + extents[a].div_ceil(2) as i64 + 2;
+            let [back, ahead] = moved[a].map(|x| x.clamp(-1e15, 1e15).ceil() as i64);
+            (widened.lo[a], widened.hi[a]) = (source.lo[a] - reach - ahead, source.hi[a] + reach - back + 1);
         }
         let hull = look::hull(&inverse, widened);
         let region = Region {
@@ -101,9 +111,13 @@ impl Reach for Oblique {
     }
 
     fn largest_extents(&self, shape: [u64; 3]) -> [u64; 3] {
+        let moved = self.warp.as_ref().map_or([0.0; 3], |warp| {
+            let widths = warp.ranges.widest(look::field_extents(warp, shape));
+            warp.displacements(widths.map(|width| [0.0, width])).map(|[low, high]| high - low)
+        });
         std::array::from_fn(|a| {
             let image: f64 = (0..3).map(|t| self.mapping.m[a][t].abs() * (shape[t].max(1) - 1) as f64).sum();
-            let taps = image.ceil() as u64 + 1 + self.span.count as u64;
+            let taps = (image + moved[a]).ceil() as u64 + 2 + self.span.count as u64;
             // Folding adds at most what lies beyond the border.
             let folded = if self.border == Border::Mirror { self.span.count as u64 } else { 0 };
             let exist = (self.bounds.hi[a] - self.bounds.lo[a]) as u64;

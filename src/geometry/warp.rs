@@ -1,0 +1,202 @@
+//! A mapping through a displacement field, and what is known of the field before its vectors are at hand.
+//!
+//! The field's own voxels are read block by block while a run goes on. What a plan needs is the range of the vectors in each
+//! part of the field, which is collected once.
+
+use std::sync::Arc;
+
+use super::Affine;
+use crate::region::Region;
+
+/// Boxes that a field is cut into at most: their ranges stay in memory.
+const MOST_BOXES: u64 = 1 << 15;
+/// Extent of the smallest boxes, in field voxels.
+const SMALLEST_BOX: u64 = 16;
+
+/// Target index to source index: an affine, and a displacement that is looked up in a field.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Warp {
+    /// Target index to source index where the field is 0.
+    pub base: Affine,
+    /// Target index to the field's index.
+    pub target_to_field: Affine,
+    /// A vector of the field (components as stored) to source voxels along each axis, storage order.
+    pub vector_to_source: [[f64; 3]; 3],
+    pub ranges: Arc<VectorRanges>,
+}
+
+impl Warp {
+    /// The displacement in source voxels of a vector of the field.
+    #[inline(always)]
+    pub fn displacement(&self, vector: [f64; 3]) -> [f64; 3] {
+        self.vector_to_source.map(|row| row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2])
+    }
+
+    /// The lowest and highest displacement along each source axis, of vectors within these ranges.
+    pub fn displacements(&self, vectors: [[f64; 2]; 3]) -> [[f64; 2]; 3] {
+        self.vector_to_source.map(|row| {
+            let (mut low, mut high) = (0.0, 0.0);
+            for (factor, [least, most]) in row.into_iter().zip(vectors) {
+                let ends = [factor * least, factor * most];
+                low += ends[0].min(ends[1]);
+                high += ends[0].max(ends[1]);
+            }
+            // What is computed voxel by voxel is rounded otherwise.
+            let slack = 1e-9 * (low.abs() + high.abs());
+            [low - slack, high + slack]
+        })
+    }
+}
+
+/// Ranges of a field's vectors, box by box. NaNs do not count.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VectorRanges {
+    /// Voxels of the field, storage order.
+    shape: [u64; 3],
+    /// Extent of a box along every axis.
+    step: u64,
+    counts: [u64; 3],
+    /// Lowest and highest value of each component; empty where nothing was added.
+    boxes: Vec<[[f32; 2]; 3]>,
+}
+
+const NOTHING: [f32; 2] = [f32::INFINITY, f32::NEG_INFINITY];
+
+impl VectorRanges {
+    /// Of a field of which nothing is known yet.
+    pub fn new(shape: [u64; 3]) -> VectorRanges {
+        let counts = |step: u64| shape.map(|n| n.div_ceil(step));
+        let mut step = SMALLEST_BOX;
+        while counts(step).iter().fold(1u64, |n, &count| n.saturating_mul(count)) > MOST_BOXES {
+            step *= 2;
+        }
+        let counts = counts(step);
+        let len = counts.iter().product::<u64>() as usize;
+        VectorRanges { shape, step, counts, boxes: vec![[NOTHING; 3]; len] }
+    }
+
+    pub fn shape(&self) -> [u64; 3] {
+        self.shape
+    }
+
+    pub fn bytes(&self) -> u64 {
+        (self.boxes.len() * size_of::<[[f32; 2]; 3]>()) as u64
+    }
+
+    /// Takes in the values of component `component` in `region`, C order.
+    pub fn add(&mut self, component: usize, region: Region, values: &[f32]) {
+        let width = region.shape()[2];
+        for (row, values) in region.tiles([1, 1, width]).zip(values.chunks_exact(width.max(1))) {
+            let mut x = row.lo[2];
+            while x < row.hi[2] {
+                let end = ((x / self.step as i64 + 1) * self.step as i64).min(row.hi[2]);
+                let at = self.box_of([row.lo[0], row.lo[1], x]);
+                let part = &values[(x - row.lo[2]) as usize..(end - row.lo[2]) as usize];
+                let range = &mut self.boxes[at][component];
+                *range = part.iter().fold(*range, |range, &value| [range[0].min(value), range[1].max(value)]);
+                x = end;
+            }
+        }
+    }
+
+    fn box_of(&self, voxel: [i64; 3]) -> usize {
+        let [z, y, x] = voxel.map(|i| i as u64 / self.step);
+        ((z * self.counts[1] + y) * self.counts[2] + x) as usize
+    }
+
+    /// The ranges of interpolated vectors at field indices within `hull`; beyond the field vectors are 0.
+    pub fn within(&self, hull: [[f64; 2]; 3]) -> [[f64; 2]; 3] {
+        let mut ranges = [NOTHING; 3];
+        let (mut lo, mut hi) = ([0; 3], [0; 3]);
+        for (a, [low, high]) in hull.into_iter().enumerate() {
+            let last = self.shape[a] as i64 - 1;
+            if low < 0.0 || high > last as f64 {
+                ranges = ranges.map(|[least, most]| [least.min(0.0), most.max(0.0)]);
+            }
+            lo[a] = (low.floor() as i64).clamp(0, last) as u64 / self.step;
+            hi[a] = (high.floor() as i64).saturating_add(1).clamp(0, last) as u64 / self.step;
+        }
+        for z in lo[0]..=hi[0] {
+            for y in lo[1]..=hi[1] {
+                let row = (z * self.counts[1] + y) * self.counts[2];
+                let boxes = &self.boxes[(row + lo[2]) as usize..=(row + hi[2]) as usize];
+                boxes.iter().for_each(|found| ranges = joined(ranges, *found));
+            }
+        }
+        ranges.map(or_nothing)
+    }
+
+    /// The ranges of all vectors, and of none.
+    pub fn all(&self) -> [[f64; 2]; 3] {
+        let ranges = self.boxes.iter().fold([[0.0; 2]; 3], |ranges, found| joined(ranges, *found));
+        ranges.map(or_nothing)
+    }
+
+    /// The widest ranges that any part of the field of `extents` voxels has, as widths per component.
+    pub fn widest(&self, extents: [u64; 3]) -> [f64; 3] {
+        let mut boxes = self.boxes.clone();
+        let strides = [self.counts[1] * self.counts[2], self.counts[2], 1].map(|stride| stride as usize);
+        for a in 0..3 {
+            // A part may begin anywhere in its first box.
+            let reach = (extents[a].div_ceil(self.step) + 1).min(self.counts[a]) as usize;
+            let before = boxes.clone();
+            for (n, range) in boxes.iter_mut().enumerate() {
+                let at = n / strides[a] % self.counts[a] as usize;
+                let others = (1..reach.min(self.counts[a] as usize - at)).map(|k| before[n + k * strides[a]]);
+                *range = others.fold(*range, joined);
+            }
+        }
+        // Beyond the field there is no displacement.
+        let widths =
+            boxes.iter().map(|ranges| joined(*ranges, [[0.0; 2]; 3]).map(or_nothing).map(|[least, most]| most - least));
+        widths.fold([0.0; 3], |most, width| [0, 1, 2].map(|c| width[c].max(most[c])))
+    }
+}
+
+fn joined(a: [[f32; 2]; 3], b: [[f32; 2]; 3]) -> [[f32; 2]; 3] {
+    [0, 1, 2].map(|c| [a[c][0].min(b[c][0]), a[c][1].max(b[c][1])])
+}
+
+fn or_nothing(range: [f32; 2]) -> [f64; 2] {
+    if range[0] > range[1] { [0.0; 2] } else { range.map(f64::from) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_hold_every_vector_of_a_part() {
+        let shape = [40, 20, 35];
+        let mut ranges = VectorRanges::new(shape);
+        let value = |at: [i64; 3], c: i64| ((at[0] * 7 + at[1] * 3 + at[2] * (c + 1)) % 23) as f32 - 9.0;
+        for c in 0..3 {
+            for part in Region::of_shape(shape).tiles([9, 20, 35]) {
+                let values: Vec<f32> = part.tiles([1; 3]).map(|voxel| value(voxel.lo, c)).collect();
+                ranges.add(c as usize, part, &values);
+            }
+        }
+        let part = Region::new([3, 5, 17], [6, 9, 21]);
+        let hull = [[3.2, 4.9], [5.0, 7.5], [17.7, 19.0]];
+        let found = ranges.within(hull);
+        let widest = ranges.widest([3, 4, 4]);
+        for c in 0..3 {
+            for voxel in part.tiles([1; 3]) {
+                let value = f64::from(value(voxel.lo, c as i64));
+                assert!(found[c][0] <= value && value <= found[c][1]);
+            }
+            assert!(found[c][1] - found[c][0] <= widest[c]);
+        }
+        assert_eq!(
+            ranges.within([[-3.0, -1.0], [0.0, 1.0], [0.0, 1.0]]).map(|r| r[0] <= 0.0 && r[1] >= 0.0),
+            [true; 3]
+        );
+        assert_eq!(VectorRanges::new(shape).all(), [[0.0; 2]; 3]);
+    }
+
+    #[test]
+    fn large_fields_have_larger_boxes() {
+        let ranges = VectorRanges::new([4000, 4000, 4000]);
+        assert!(ranges.bytes() <= MOST_BOXES * 24 && ranges.step == 128);
+    }
+}

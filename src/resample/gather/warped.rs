@@ -1,0 +1,95 @@
+//! Gathering through a displacement field: points wander, so that each is looked at by itself.
+
+use super::{Gather, fill, look, look::STRIP, look::Strip};
+use crate::{
+    block::{BlockMut, BlockRef},
+    geometry::{Warp, inside},
+    region::Region,
+    resample::{Outside, Scratch},
+    voxel::Voxel,
+};
+
+impl<T: Voxel> Gather<T> {
+    /// [`crate::resample::BlockOp::apply`] with the vectors that `scratch` holds.
+    pub(super) fn apply_warped(
+        &self,
+        warp: &Warp,
+        source: BlockRef<'_, T>,
+        target: &mut BlockMut<'_, T>,
+        piece: Region,
+        scratch: &mut Scratch<T::Acc>,
+    ) {
+        fill(target, piece, self.outside.voxel());
+        if source.region.is_empty() {
+            scratch.outside += piece.voxels();
+            return;
+        }
+        let (rounding, vectors) = (self.rounding, std::mem::take(&mut scratch.field));
+        let mut outside = 0;
+        for volume in 0..target.volumes {
+            let source = source.volume(volume);
+            outside = match &self.filter {
+                None => self.wander(warp, vectors.block(), source, |sample| sample, target, piece, volume),
+                Some(filter) => {
+                    let kept = self.reach.gathered_region(piece);
+                    let memory = scratch.take(self.scratch_len(source.region.shape()));
+                    let filtered = filter.apply(source, kept, self.reach.bounds, memory);
+                    let convert = move |sum| T::from_acc(sum, rounding);
+                    self.wander(warp, vectors.block(), filtered, convert, target, piece, volume)
+                }
+            };
+        }
+        scratch.field = vectors;
+        scratch.outside += outside;
+    }
+
+    /// Fills the voxels of one volume of `piece` that look inside; how many do not.
+    #[allow(clippy::too_many_arguments)]
+    fn wander<S: Voxel<Acc = T::Acc>>(
+        &self,
+        warp: &Warp,
+        vectors: BlockRef<'_, f32>,
+        samples: BlockRef<'_, S>,
+        convert: impl Fn(S) -> T + Copy,
+        target: &mut BlockMut<'_, T>,
+        piece: Region,
+        volume: usize,
+    ) -> u64 {
+        let (mut strip, mut found, mut outside) = (Strip::new(), [T::default(); STRIP], 0);
+        for run in piece.tiles([1, 1, STRIP]) {
+            strip.len = run.shape()[2];
+            look::fill(&self.reach.mapping, run.lo, &mut strip);
+            look::displace(warp, vectors, run.lo, &mut strip);
+            let kept = self.keep_inside(&mut strip);
+            outside += run.voxels() - kept.len as u64;
+            self.strip(samples, convert, &strip, &mut found[..kept.len]);
+            let row = target.row(volume, run.lo[0], run.lo[1], run.lo[2]..run.hi[2]);
+            kept.places[..kept.len].iter().zip(&found).for_each(|(&place, &voxel)| row[usize::from(place)] = voxel);
+        }
+        outside
+    }
+
+    /// Keeps the points of `strip` that look inside, and says where in it they were.
+    fn keep_inside(&self, strip: &mut Strip) -> Kept {
+        let bounds = self.reach.bounds;
+        let mut kept = Kept { len: 0, places: [0; STRIP] };
+        for n in 0..strip.len {
+            let c = strip.index(n);
+            let is_inside = (0..3).all(|a| inside(c[a], bounds.lo[a], bounds.hi[a]));
+            let is_extended = self.outside == Outside::Edge && c.iter().all(|c| c.is_finite());
+            if is_inside || is_extended {
+                kept.places[kept.len] = n as u8;
+                (0..3).for_each(|a| strip.at[a][kept.len] = c[a]);
+                kept.len += 1;
+            }
+        }
+        strip.len = kept.len;
+        kept
+    }
+}
+
+/// Points of a strip that are computed.
+struct Kept {
+    len: usize,
+    places: [u8; STRIP],
+}
