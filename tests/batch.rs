@@ -5,9 +5,15 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Condvar, Mutex, atomic::AtomicBool},
+    time::Duration,
 };
 
-use reslice::phantom::Phantom;
+use reslice::{
+    Request,
+    job::{Batch, Event, Outcome},
+    phantom::Phantom,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -162,6 +168,46 @@ fn small_jobs_side_by_side_stay_within_one_budget() {
         assert!(peak <= memory << 20, "{peak} bytes of {memory} MiB with {threads} threads");
         assert!(single >= 39, "{single} of 40 ran side by side");
     }
+}
+
+#[test]
+fn small_jobs_are_under_way_at_the_same_time() {
+    let folder = Folder::new();
+    folder.scan("a.nii", [20, 23, 29]);
+    let jobs: Vec<Request> =
+        (0..3).map(|n| Request::new(folder.path("a.nii"), folder.path(&format!("out-{n}.nii")), 1 << 30, 3)).collect();
+    let batch = Batch { jobs: &jobs, memory_bytes: 1 << 30, threads: 3, keep_going: false };
+    let begun = (Mutex::new(0), Condvar::new());
+    // Each job waits here for the other two.
+    let on_event = |_: usize, event: Event<'_>| {
+        if matches!(event, Event::Planned(_)) {
+            let mut count = begun.0.lock().unwrap();
+            *count += 1;
+            begun.1.notify_all();
+            let waited = begun.1.wait_timeout_while(count, Duration::from_secs(20), |count| *count < 3).unwrap();
+            assert!(!waited.1.timed_out(), "they run one after the other");
+        }
+    };
+    let mut done = Vec::new();
+    batch.run(&AtomicBool::new(false), &on_event, &mut |n, outcome| {
+        assert!(matches!(outcome, Outcome::Done(_)), "{outcome:?}");
+        done.push(n);
+    });
+    done.sort_unstable();
+    assert_eq!(done, [0, 1, 2]);
+}
+
+#[test]
+fn a_tight_budget_is_as_good_for_the_last_job_as_for_the_first() {
+    let folder = Folder::new();
+    folder.scan("scan.nii.gz", [90, 140, 150]);
+    let rows: Vec<String> = (61..77).map(|n| format!("scan.nii.gz\tout-{n}.nii.gz\t0.{n}")).collect();
+    folder.table(&[&["input\toutput\tscale"], &rows.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
+    let run = ["batch", "jobs.tsv", "--memory", "30MiB", "--threads", "4", "--summary", "done.json"];
+    // Without giving back what ended jobs left, the third one was refused.
+    folder.run(&run).expect(0).says("16 jobs: 16 done");
+    let (peak, _) = measured(&folder.summaries("done.json"));
+    assert!(peak <= 30 << 20, "{peak}");
 }
 
 #[test]

@@ -21,8 +21,8 @@ mod room;
 
 use room::{Room, Wants};
 
-/// Voxels of source and target together up to which a job is small: some seconds of one worker. Whatever else would be done
-/// at the end of a batch waits for its last job, and that should not be a long one with one worker.
+/// Voxels of source and target together up to which a job is small: some seconds of one worker. A longer one with one worker
+/// would leave the other threads idle at the end of a batch.
 const SMALL_VOXELS: u64 = 1 << 28;
 
 /// Jobs and what they share.
@@ -168,6 +168,8 @@ impl<'a> Lead<'a, '_> {
             if let Some((n, result)) = crew.wait() {
                 self.room.leave(n);
                 self.ended(n, result);
+                // Otherwise each job is planned beside what the ones before it have left.
+                sys::trim_allocator();
             }
         }
     }

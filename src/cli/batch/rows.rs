@@ -1,6 +1,8 @@
 //! From a table to requests: each row is an argument list of `resample`, made of the options on the command line and the
 //! row's cells, and parsed as any other. So there is one list of options, with one set of messages.
 
+use std::ffi::{OsStr, OsString};
+
 use clap::{
     Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, error::ContextKind, error::ContextValue,
     parser::ValueSource,
@@ -28,8 +30,15 @@ pub struct Planned {
 /// What `resample` knows of options.
 pub struct Options {
     command: Command,
-    /// What stands on the command line of the batch: option and tokens.
-    defaults: Vec<(String, Vec<String>)>,
+    /// What stands on the command line of the batch.
+    defaults: Vec<Given>,
+}
+
+/// An option with its tokens; none where a cell turns it off.
+#[derive(Clone, Debug)]
+struct Given {
+    id: String,
+    tokens: Vec<OsString>,
 }
 
 /// What a column holds.
@@ -46,9 +55,10 @@ impl Options {
         let mut command = ResampleArgs::augment_args(empty);
         // Groups know their members only then.
         command.build();
-        let given = |arg: &&Arg| typed.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
-        let options = command.get_arguments().filter(|arg| arg.get_long().is_some()).filter(given);
-        let defaults = options.map(|arg| (arg.get_id().to_string(), retyped(arg, typed))).collect();
+        let given =
+            |id: &str| typed.try_contains_id(id).is_ok() && typed.value_source(id) == Some(ValueSource::CommandLine);
+        let options = command.get_arguments().filter(|arg| arg.get_long().is_some() && given(arg.get_id().as_str()));
+        let defaults = options.map(|arg| Given { id: arg.get_id().to_string(), tokens: retyped(arg, typed) }).collect();
         Options { command, defaults }
     }
 
@@ -80,7 +90,8 @@ impl Options {
                 (_, None) => return Err(wrong("no option of resample")),
             });
         }
-        for missing in ["input", "output"].iter().filter(|name| !table.columns.iter().any(|column| column == *name)) {
+        let is_missing = |name: &&str| !table.columns.iter().any(|column| column == name);
+        if let Some(missing) = ["input", "output"].into_iter().find(is_missing) {
             return Err(table.wrong(table.header_line, None, &format!("there is no column {missing}")));
         }
         Ok(columns)
@@ -101,12 +112,13 @@ impl Options {
                 Column::Option(arg) => {
                     let tokens = tokens(arg, name, cell).map_err(|what| table.wrong(row.line, Some(name), &what))?;
                     self.drop_rivals(&mut options, arg);
-                    options.push((arg.get_id().to_string(), tokens));
+                    options.push(Given { id: arg.get_id().to_string(), tokens });
                 }
             }
         }
-        let tokens = options.iter().flat_map(|(_, tokens)| tokens.iter().map(String::as_str));
-        let matches = self.command.clone().try_get_matches_from(tokens.chain(["--", input, output]));
+        let tokens = options.into_iter().flat_map(|given| given.tokens);
+        let paths = ["--", input, output].map(OsString::from);
+        let matches = self.command.clone().try_get_matches_from(tokens.chain(paths));
         let args = matches.and_then(|matches| ResampleArgs::from_arg_matches(&matches));
         let args = args.map_err(|error| table.wrong(row.line, column_of(&error, table), &message(&error)))?;
         resample::request(&args, budget).map_err(|error| match error {
@@ -118,7 +130,7 @@ impl Options {
     }
 
     /// Takes away the defaults that a cell replaces: its own option's, and those of options that exclude it.
-    fn drop_rivals(&self, options: &mut Vec<(String, Vec<String>)>, arg: &Arg) {
+    fn drop_rivals(&self, options: &mut Vec<Given>, arg: &Arg) {
         let id = arg.get_id();
         let excludes = |other: &str| {
             self.command.get_groups().any(|group| {
@@ -126,24 +138,30 @@ impl Options {
                 !group.clone().is_multiple() && has(id.as_str()) && has(other)
             })
         };
-        let is_default = |other: &str| self.defaults.iter().any(|(default, _)| default == other);
-        options.retain(|(other, _)| id != other.as_str() && !(is_default(other) && excludes(other)));
+        let is_default = |other: &str| self.defaults.iter().any(|default| default.id == other);
+        options.retain(|other| id != other.id.as_str() && !(is_default(&other.id) && excludes(&other.id)));
     }
 }
 
 /// An option as it was typed.
-fn retyped(arg: &Arg, typed: &ArgMatches) -> Vec<String> {
+fn retyped(arg: &Arg, typed: &ArgMatches) -> Vec<OsString> {
     let long = arg.get_long().unwrap_or_default();
     if matches!(arg.get_action(), ArgAction::SetTrue) {
-        return vec![format!("--{long}")];
+        return vec![format!("--{long}").into()];
     }
     let values = typed.get_raw(arg.get_id().as_str()).into_iter().flatten();
-    values.map(|value| format!("--{long}={}", value.to_string_lossy())).collect()
+    values.map(|value| token(long, value)).collect()
+}
+
+fn token(long: &str, value: impl AsRef<OsStr>) -> OsString {
+    let mut token = OsString::from(format!("--{long}="));
+    token.push(value);
+    token
 }
 
 /// The tokens for a cell that is not empty; none where it says no.
-fn tokens(arg: &Arg, name: &str, cell: &str) -> Result<Vec<String>, String> {
-    let flag = vec![format!("--{name}")];
+fn tokens(arg: &Arg, name: &str, cell: &str) -> Result<Vec<OsString>, String> {
+    let flag = vec![format!("--{name}").into()];
     let lower = cell.to_ascii_lowercase();
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return match lower.as_str() {
@@ -157,9 +175,9 @@ fn tokens(arg: &Arg, name: &str, cell: &str) -> Result<Vec<String>, String> {
         "true" | "yes" if value_is_optional => flag,
         "false" | "no" if value_is_optional => Vec::new(),
         _ if matches!(arg.get_action(), ArgAction::Append) => {
-            cell.split(VALUE_SEPARATOR).map(|value| format!("--{name}={}", value.trim())).collect()
+            cell.split(VALUE_SEPARATOR).map(|value| token(name, value.trim())).collect()
         }
-        _ => vec![format!("--{name}={cell}")],
+        _ => vec![token(name, cell)],
     })
 }
 
@@ -238,6 +256,25 @@ mod tests {
         let levels: Vec<_> = found.iter().map(|row| row.request.pyramid.map(|pyramid| pyramid.levels)).collect();
         assert_eq!(levels, [Some(Some(2)), Some(None), None]);
         assert_eq!(found[0].request.outside, crate::job::OutsideRequest::Value(-1000.0));
+    }
+
+    #[test]
+    fn every_option_of_resample_is_one_of_the_batch() {
+        let mut command = Cli::command();
+        command.build();
+        let longs = |name: &str| -> Vec<String> {
+            let options = command.find_subcommand(name).unwrap().get_arguments();
+            options.filter_map(|arg| arg.get_long().map(String::from)).collect()
+        };
+        let batch = longs("batch");
+        assert!(longs("resample").iter().all(|long| batch.contains(long)), "{batch:?}");
+    }
+
+    #[test]
+    fn an_option_that_may_be_repeated_takes_several_values() {
+        let arg = Arg::new("transform").long("transform").action(ArgAction::Append);
+        let found = tokens(&arg, "transform", "a.mat,inverse; b c.txt").unwrap();
+        assert_eq!(found, ["--transform=a.mat,inverse", "--transform=b c.txt"]);
     }
 
     #[test]

@@ -157,7 +157,7 @@ mod tests {
         room.measured(15 * MIB);
         assert!(room.admits(Wants::Beside { own_bytes: 25 * MIB }));
         room.measured(30 * MIB);
-        assert!(!room.admits(Wants::Beside { own_bytes: 25 * MIB }) && room.admits(wants.clone()));
+        assert!(!room.admits(Wants::Beside { own_bytes: 25 * MIB }) && room.admits(wants));
         room.leave(0);
         room.measured(12 * MIB);
         assert!(room.admits(Wants::Beside { own_bytes: 38 * MIB }));
