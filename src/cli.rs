@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 
 mod answer;
 mod args;
+mod batch;
 mod compare;
 mod completions;
 mod demo;
@@ -40,6 +41,12 @@ Examples:
   reslice resample huge.ome.zarr iso.ome.zarr --isotropic --memory 2GiB --dry-run
   reslice resample s3://bucket/huge.ome.zarr/1 part.nii.gz --region 0:200,0:200,0:100";
 
+const BATCH_EXAMPLES: &str = "\
+Examples:
+  printf 'input\\toutput\\tinterp\\na.nii.gz\\ta_1mm.nii.gz\\t\\nlabels.nii.gz\\tlabels_1mm.nii.gz\\tnearest\\n' > jobs.tsv
+  reslice batch jobs.tsv --spacing 1 --memory 4GiB
+  reslice batch jobs.tsv --spacing 1 --keep-going --summary done.json";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Resample a volume to another spacing, size or grid.
@@ -67,6 +74,13 @@ enum Command {
     /// Reads all of an OME-Zarr image with its levels and labels, one level, an array, a plate, or a NIfTI file, in bounded
     /// memory, and goes on after what is broken. Exit code 0: complete; 1: something is wrong; 2: it cannot be opened.
     Verify(verify::VerifyArgs),
+    /// Resample many volumes, listed in a table, in one process and one budget.
+    ///
+    /// Small jobs run side by side, large ones in turn with all threads; all within --memory. Options on the command line are for
+    /// every row, and a row's cell wins. Every row is read, and every source opened, before the first job begins. Exit code 1: a
+    /// job failed; 75: stopped, and some jobs were left.
+    #[command(after_long_help = BATCH_EXAMPLES)]
+    Batch(Box<batch::BatchArgs>),
     /// Write a small synthetic scan, resample it under 64 MiB, and say what to try next.
     Demo(demo::DemoArgs),
     /// Write a completion script for a shell.
@@ -101,6 +115,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Info(args) => info::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Batch(args) => batch::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),

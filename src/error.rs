@@ -73,6 +73,16 @@ pub enum Error {
         source: Box<Error>,
     },
 
+    /// One job of a batch cannot be run; none was begun.
+    #[error("cannot run the job in line {line} of {}", table.display())]
+    Row {
+        table: PathBuf,
+        /// From 1.
+        line: usize,
+        #[source]
+        source: Box<Error>,
+    },
+
     /// A worker panicked; the message is the panic's own.
     #[error("a worker panicked: {message}")]
     Panic { message: String },
@@ -120,7 +130,7 @@ impl Error {
             Error::TargetExists { .. } => Some("use --overwrite to replace it, or another name".into()),
             Error::TargetBusy { .. } => Some("wait for it to end, or choose another name".into()),
             Error::Plan(plan) => plan.hint(),
-            Error::Read { source, .. } | Error::Write { source, .. } => source.hint(),
+            Error::Read { source, .. } | Error::Write { source, .. } | Error::Row { source, .. } => source.hint(),
             Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
                 Some("free some space, or write to another disk".into())
             }
@@ -136,6 +146,7 @@ impl Error {
         match self {
             Error::Usage { .. } | Error::TargetExists { .. } => 2,
             Error::Stopped { .. } => 75,
+            Error::Row { source, .. } => source.exit_code(),
             _ => 1,
         }
     }

@@ -12,6 +12,7 @@ use crate::{
     voxel::{Dtype, Rounding},
 };
 
+mod batch;
 mod cascade;
 mod colours;
 mod execute;
@@ -24,6 +25,7 @@ mod resolve;
 mod summary;
 mod values;
 
+pub use batch::{Batch, Forecast, OnEvent, Outcome};
 pub use colours::Colours;
 pub use execute::Event;
 pub use in_place::{InPlace, InPlaceRequest, InPlaceSummary, LevelSummary};

@@ -26,6 +26,7 @@ use crate::{
 
 mod ahead;
 mod claims;
+mod crew;
 mod halt;
 mod tally;
 mod turnstile;
@@ -34,6 +35,7 @@ mod worker;
 
 use ahead::Ahead;
 use claims::Claims;
+pub use crew::{Crew, side_by_side};
 use halt::Halt;
 use tally::Tally;
 pub use tally::{Progress, Stages};

@@ -6,7 +6,12 @@ use crate::error::Error;
 
 /// `error:` with the numbers, `caused by:` lines, `hint:` the way out.
 pub fn error(error: &Error) {
-    say(format_args!("error: {error}"));
+    error_of("", error);
+}
+
+/// The same, with what it is about in front: `3 of 40, out.nii: `.
+pub fn error_of(about: &str, error: &Error) {
+    say(format_args!("error: {about}{error}"));
     let mut cause = error.source();
     while let Some(source) = cause {
         say(format_args!("caused by: {source}"));

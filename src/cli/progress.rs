@@ -87,7 +87,8 @@ impl Display {
     }
 }
 
-fn figures(progress: &Progress) -> String {
+/// Rates and bytes, in words.
+pub fn figures(progress: &Progress) -> String {
     let rate = progress.voxels_done as f64 / progress.seconds.max(1e-9) / 1e6;
     format!(
         "{rate:.0} Mvoxel/s, {} read, {} written, {} resident",

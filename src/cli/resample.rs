@@ -21,7 +21,7 @@ use crate::{
 };
 
 pub fn run(args: &ResampleArgs) -> Result<ExitCode> {
-    let job = Job::resolve(request(args)?)?;
+    let job = Job::resolve(request(args, budget(&args.run))?)?;
     if !args.run.quiet {
         job.warnings.iter().for_each(|warning| messages::warning(warning));
     }
@@ -81,9 +81,8 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
     Ok(summary)
 }
 
-/// The arguments as a job.
-fn request(args: &ResampleArgs) -> Result<Request> {
-    let (memory_bytes, threads) = budget(&args.run);
+/// The arguments as a job, within so much memory and so many threads.
+pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Result<Request> {
     Ok(Request {
         open: OpenOptions {
             level: args.values.level,

@@ -61,59 +61,130 @@ impl<T: Voxel> Prepared<T> {
     }
 }
 
-impl Job {
-    /// What would be done, without doing it. Nothing is written.
-    pub fn dry_run(self) -> Result<Summary> {
-        self.output.check_folder()?;
-        dispatch!(self.values.pipeline, T => self.prepare::<T>().map(Prepared::with_offers))
-    }
+/// A job with its voxels open.
+struct Opened<T: Voxel> {
+    job: Job,
+    source: Box<dyn Source<T>>,
+}
 
-    /// Does it: plans, runs every pass, and gives the finished target its name.
-    pub fn run(self, stop: &AtomicBool, on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
-        if !self.output.overwrites() && self.output.path.symlink_metadata().is_ok() {
-            return Err(Error::TargetExists { path: self.output.path.clone() });
-        }
-        dispatch!(self.values.pipeline, T => self.run_as::<T>(stop, on_event))
-    }
-
-    /// Opens the voxels and plans. Hands the job's parts on.
-    fn prepare<T: Voxel>(self) -> Result<Prepared<T>> {
-        let source = self.input.source::<T>(self.values.reading, self.request.io)?;
-        let source: Box<dyn Source<T>> = match self.output.layout.components {
-            1 if source.layout().components > 1 => Box::new(Colours::new(source)),
-            _ => source,
-        };
-        let budget = Budget {
-            memory_bytes: self.request.memory_bytes,
-            threads: self.request.threads,
-            reserved_bytes: sys::resident().now_bytes,
-        };
-        let mut route = passes::route::<T>(&self.op, source.layout(), &self.output.layout, budget)?;
+impl<T: Voxel> Opened<T> {
+    /// The passes within `budget`: to the finest level, and to those that are not made along with it.
+    fn passes(&self, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+        let Job { op, output, .. } = &self.job;
+        let (source, target) = (self.source.layout(), &output.layout);
+        let mut route = passes::route::<T>(op, source, target, budget)?;
         let mut levels = Vec::new();
-        if let Some(descent) = &self.output.descent {
-            levels = descent.plan(&self.output.path, &descent.finest_layout(&self.output.path)?, budget)?;
-            let (op, source, target, levels_apart) = (&self.op, source.layout(), &self.output.layout, &levels);
-            let setting = cascade::Setting { op, source, target, descent, levels: levels_apart, budget };
+        if let Some(descent) = &output.descent {
+            levels = descent.plan(&output.path, &descent.finest_layout(&output.path)?, budget)?;
+            let setting = cascade::Setting { op, source, target, descent, levels: &levels, budget };
             if let Some(joined) = cascade::route(&setting, &route) {
                 route = joined;
                 levels.remove(0);
             }
         }
-        let summary = Summary::planned(&self, source.layout(), &route, &levels);
-        tracing::debug!(passes = summary.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
-        Ok(Prepared { summary, job: self, source, route, levels, budget })
+        Ok((route, levels))
     }
 
-    fn run_as<T: Voxel>(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
-        let mut prepared = self.prepare::<T>()?;
-        prepared.job.output.check_folder()?;
-        let staging = prepared.job.output.stage(prepared.job.request.scratch.as_deref())?;
+    fn with(self, (route, levels): (Route<T>, Vec<LevelPass>), budget: Budget) -> Prepared<T> {
+        let Opened { job, source } = self;
+        let summary = Summary::planned(&job, source.layout(), &route, &levels);
+        tracing::debug!(passes = summary.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
+        Prepared { summary, job, source, route, levels, budget }
+    }
+
+    fn prepare(self) -> Result<Prepared<T>> {
+        let budget = Budget {
+            memory_bytes: self.job.request.memory_bytes,
+            threads: self.job.request.threads,
+            reserved_bytes: sys::resident().now_bytes,
+        };
+        let passes = self.passes(budget)?;
+        Ok(self.with(passes, budget))
+    }
+
+    /// With the first budget whose plan decodes next to nothing twice and needs no scratch file.
+    fn within_one_of(self, budgets: &[Budget]) -> Result<Beside> {
+        for &budget in budgets {
+            match self.passes(budget) {
+                Ok(passes) if passes.0.is_single_and_decodes_once() => {
+                    return Ok(Beside::Planned(Box::new(self.with(passes, budget))));
+                }
+                Ok(_) | Err(Error::Plan(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Beside::TooLarge(Box::new(self.job)))
+    }
+}
+
+/// A planned job, whatever type its voxels have.
+pub(super) trait Runnable: Send {
+    fn summary(&self) -> &Summary;
+
+    /// Runs every pass, and gives the finished target its name.
+    fn run(self: Box<Self>, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary>;
+}
+
+/// A job that may run beside others, or not.
+pub(super) enum Beside {
+    Planned(Box<dyn Runnable>),
+    TooLarge(Box<Job>),
+}
+
+impl Job {
+    /// What would be done, without doing it. Nothing is written.
+    pub fn dry_run(self) -> Result<Summary> {
+        self.output.check_folder()?;
+        dispatch!(self.values.pipeline, T => self.open::<T>()?.prepare().map(Prepared::with_offers))
+    }
+
+    /// Does it: plans, runs every pass, and gives the finished target its name.
+    pub fn run(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
+        self.check_target()?;
+        dispatch!(self.values.pipeline, T => Box::new(self.open::<T>()?.prepare()?).run(stop, &mut on_event))
+    }
+
+    /// Plans it with the first of `budgets` that is enough for it.
+    ///
+    /// # Errors
+    /// Whatever is wrong but the budget.
+    pub(super) fn beside(self, budgets: &[Budget]) -> Result<Beside> {
+        self.check_target()?;
+        dispatch!(self.values.pipeline, T => self.open::<T>()?.within_one_of(budgets))
+    }
+
+    /// An error where the target is there and is not to be replaced.
+    pub(super) fn check_target(&self) -> Result<()> {
+        if !self.output.overwrites() && self.output.path.symlink_metadata().is_ok() {
+            return Err(Error::TargetExists { path: self.output.path.clone() });
+        }
+        Ok(())
+    }
+
+    fn open<T: Voxel>(self) -> Result<Opened<T>> {
+        let source = self.input.source::<T>(self.values.reading, self.request.io)?;
+        let source: Box<dyn Source<T>> = match self.output.layout.components {
+            1 if source.layout().components > 1 => Box::new(Colours::new(source)),
+            _ => source,
+        };
+        Ok(Opened { job: self, source })
+    }
+}
+
+impl<T: Voxel> Runnable for Prepared<T> {
+    fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    fn run(mut self: Box<Self>, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
+        self.job.output.check_folder()?;
+        let staging = self.job.output.stage(self.job.request.scratch.as_deref())?;
         if staging.cleared {
             on_event(Event::Cleared(&staging.cleared_path()));
         }
-        prepared.finest(&staging, stop, &mut on_event)?;
-        prepared.coarser(&staging, stop, &mut on_event)?;
-        let Prepared { mut summary, job, source, .. } = prepared;
+        self.finest(&staging, stop, on_event)?;
+        self.coarser(&staging, stop, on_event)?;
+        let Prepared { mut summary, job, source, .. } = *self;
         job.output.commit(staging)?;
         summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
         Ok(summary)

@@ -20,6 +20,8 @@ use crate::{
 const SCRATCH_COST: f64 = 2.0;
 /// Amplification up to which no scratch file is considered.
 const GOOD_ENOUGH: f64 = 1.5;
+/// Amplification up to which chunks count as decoded once.
+const ONCE: f64 = 1.1;
 
 /// What a pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -117,6 +119,11 @@ impl<T: Voxel> Route<T> {
     pub fn direct(pass: Planned<T>) -> Route<T> {
         let cost = pass.plan.cost;
         Route { passes: vec![pass], scratch_bytes: 0, cost }
+    }
+
+    /// Whether there is no scratch file, and next to no chunk is decoded twice.
+    pub fn is_single_and_decodes_once(&self) -> bool {
+        self.scratch_bytes == 0 && self.passes.iter().all(|pass| pass.plan.totals.amplification() <= ONCE)
     }
 }
 

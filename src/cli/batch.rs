@@ -1,0 +1,158 @@
+//! `reslice batch`.
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Mutex, PoisonError, atomic::Ordering},
+};
+
+use clap::{Args, CommandFactory};
+use serde_json::json;
+
+use super::{
+    Cli, answer,
+    args::{GridArgs, ProgressArg, RunArgs, TargetArgs, ValueArgs},
+    messages,
+    parse::DryRun,
+    progress::{self, Display, Step},
+    resample::budget,
+    tell,
+};
+use crate::{
+    error::{Error, Result},
+    job::{Batch, Event, Forecast, Request},
+    sys,
+};
+
+mod rows;
+mod table;
+mod targets;
+mod told;
+
+use rows::{Options, Planned};
+use table::Table;
+use told::Teller;
+
+/// Exit code where a stop signal left jobs undone.
+const STOPPED: u8 = 75;
+
+#[derive(Debug, Args)]
+pub struct BatchArgs {
+    /// Tab-separated table with a header: columns input, output and any option of resample but those under Run, by its name
+    /// without the dashes. An empty cell leaves the option as it stands on the command line, or out; flags take true or false
+    pub jobs: PathBuf,
+    /// Go on after a job that fails
+    #[arg(long)]
+    pub keep_going: bool,
+    #[command(flatten)]
+    pub grid: GridArgs,
+    #[command(flatten)]
+    pub values: ValueArgs,
+    #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+pub fn run(args: &BatchArgs) -> Result<ExitCode> {
+    let (memory_bytes, threads) = budget(&args.run);
+    let table = Table::read(&args.jobs)?;
+    let jobs = options()?.requests(&table, (memory_bytes, threads))?;
+    targets::check(&table, &jobs)?;
+    let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
+    let batch = Batch { jobs: &requests, memory_bytes, threads, keep_going: args.keep_going };
+    if !args.keep_going {
+        let row = |(n, error): (usize, Error)| Error::Row {
+            table: table.path.clone(),
+            line: jobs[n].line,
+            source: Box::new(error),
+        };
+        batch.check().map_err(row)?;
+    }
+    match args.run.dry_run {
+        Some(how) => forecast(&batch, &jobs, how),
+        None => execute(&batch, &jobs, &args.run),
+    }
+}
+
+/// What stands on the command line, as `resample` would read it.
+fn options() -> Result<Options> {
+    let matches = Cli::command().try_get_matches().map_err(|error| Error::usage(error.to_string()))?;
+    let (_, typed) = matches.subcommand().ok_or_else(|| Error::usage("there is no command"))?;
+    Ok(Options::new(typed))
+}
+
+fn execute(batch: &Batch<'_>, jobs: &[Planned], args: &RunArgs) -> Result<ExitCode> {
+    let mut teller = Teller::new(jobs, args, batch.memory_bytes)?;
+    let kind = match args.progress {
+        // A bar and the lines of jobs that end would overwrite each other.
+        ProgressArg::Auto | ProgressArg::Bar => ProgressArg::Lines,
+        other => other,
+    };
+    let display = Mutex::new(Display::new(kind, args.quiet));
+    let on_event = |n: usize, event: Event<'_>| match event {
+        Event::Progress { kind, progress, .. } => {
+            let mut display = display.lock().unwrap_or_else(PoisonError::into_inner);
+            if display.is_due(progress.blocks_done == progress.blocks) {
+                let name = format!("{}, {}", told::name(jobs, n), progress::name(kind));
+                let step = Step { name: &name, unit: "blocks", done: progress.blocks_done, of: progress.blocks };
+                let json = json!({"job": n + 1, "pass": progress::name(kind), "progress": progress});
+                display.show(&step, &progress::figures(progress), &json);
+            }
+        }
+        Event::Cleared(folder) if !args.quiet => {
+            messages::note(&format!("cleared {}, left by a run that did not end", folder.display()));
+        }
+        Event::Planned(summary) if args.verbose => messages::note(&tell::plan(summary)),
+        Event::Cleared(_) | Event::Planned(_) => {}
+    };
+    batch.run(sys::stop_flag(), &on_event, &mut |n, outcome| teller.ended(n, &outcome));
+    teller.finish()?;
+    let stopped = sys::stop_flag().load(Ordering::Relaxed) && teller.is_incomplete();
+    Ok(match teller.failed {
+        _ if stopped => ExitCode::from(STOPPED),
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
+}
+
+/// Plans, a line each or as JSON.
+fn forecast(batch: &Batch<'_>, jobs: &[Planned], how: DryRun) -> Result<ExitCode> {
+    let mut failed = 0;
+    let mut before = "[";
+    for n in 0..jobs.len() {
+        if sys::stop_flag().load(Ordering::Relaxed) {
+            return Ok(ExitCode::from(STOPPED));
+        }
+        match batch.dry_run(n) {
+            Ok(Forecast { summary, beside }) if how == DryRun::Json => {
+                let summary = answer::to_json(&json!({"job": n + 1, "beside_others": beside, "summary": summary}))?;
+                answer::line(&format!("{before}{summary}"))?;
+                before = ",";
+            }
+            Ok(forecast) => answer::line(&format!("{}: {}", told::name(jobs, n), planned(&forecast)))?,
+            Err(error) if batch.keep_going => {
+                messages::error_of(&format!("{}: ", told::name(jobs, n)), &error);
+                failed += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if how == DryRun::Json {
+        answer::line(if before == "[" { "[]" } else { "]" })?;
+    }
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn planned(Forecast { summary, beside }: &Forecast) -> String {
+    let blocks: u64 = summary.passes.iter().map(|pass| pass.plan.blocks).sum();
+    let workers = summary.passes.iter().map(|pass| pass.plan.workers.count).max().unwrap_or(0);
+    format!(
+        "{}, {}, {} {}, {} projected",
+        told::grids(summary),
+        told::counted(blocks as usize, "block"),
+        told::counted(workers, "worker"),
+        if *beside { "beside other jobs" } else { "alone" },
+        tell::bytes(summary.projected_bytes())
+    )
+}

@@ -1,0 +1,168 @@
+//! What is told of the jobs of a batch: a line each, a file with their summaries, and a last line.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use serde_json::{Map, Value, json};
+
+use super::rows::Planned;
+use crate::{
+    cli::{args::RunArgs, messages, tell},
+    error::{Error, Result},
+    job::{Outcome, Summary},
+    sys,
+};
+
+/// Tells how jobs end, and counts them.
+pub struct Teller<'a> {
+    jobs: &'a [Planned],
+    args: &'a RunArgs,
+    memory_bytes: u64,
+    begun: Instant,
+    file: Option<SummaryFile>,
+    done: usize,
+    pub failed: usize,
+    stopped: usize,
+    not_begun: usize,
+}
+
+impl<'a> Teller<'a> {
+    pub fn new(jobs: &'a [Planned], args: &'a RunArgs, memory_bytes: u64) -> Result<Teller<'a>> {
+        let file = args.summary.as_deref().map(SummaryFile::create).transpose()?;
+        let begun = Instant::now();
+        Ok(Teller { jobs, args, memory_bytes, begun, file, done: 0, failed: 0, stopped: 0, not_begun: 0 })
+    }
+
+    /// Whether some jobs have no target because the batch was stopped.
+    pub fn is_incomplete(&self) -> bool {
+        self.stopped + self.not_begun > 0
+    }
+
+    pub fn ended(&mut self, n: usize, outcome: &Outcome) {
+        let (what, status) = match outcome {
+            Outcome::Done(summary) => {
+                self.tell_done(n, summary);
+                (&mut self.done, "done")
+            }
+            Outcome::Failed(error) => {
+                messages::error_of(&format!("{}: ", name(self.jobs, n)), error);
+                (&mut self.failed, "failed")
+            }
+            Outcome::Stopped => (&mut self.stopped, "stopped"),
+            Outcome::NotBegun => (&mut self.not_begun, "not_begun"),
+        };
+        *what += 1;
+        if let Some(file) = &mut self.file {
+            file.push(entry(self.jobs, n, status, outcome));
+        }
+    }
+
+    fn tell_done(&self, n: usize, summary: &Summary) {
+        if self.args.quiet {
+            return;
+        }
+        let remarks: Vec<String> = summary.warnings.iter().cloned().chain(tell::remarks(summary)).collect();
+        let place = name(self.jobs, n);
+        let mut line = format!("{place}: {}, {:.2} s", grids(summary), summary.seconds());
+        if self.args.verbose {
+            remarks.iter().for_each(|remark| messages::warning(&format!("{place}: {remark}")));
+        } else if !remarks.is_empty() {
+            line += &format!(", {} (--verbose tells)", counted(remarks.len(), "warning"));
+        }
+        messages::note(&line);
+    }
+
+    /// The last line, and the end of the file.
+    pub fn finish(&mut self) -> Result<()> {
+        if !self.args.quiet {
+            let parts = [(self.failed, "failed"), (self.stopped, "stopped"), (self.not_begun, "not begun")];
+            let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+            messages::note(&format!(
+                "{}: {} done{} in {:.2} s, peak memory {} of {}",
+                counted(self.jobs.len(), "job"),
+                self.done,
+                parts.collect::<String>(),
+                self.begun.elapsed().as_secs_f64(),
+                tell::bytes(sys::resident().peak_bytes),
+                tell::bytes(self.memory_bytes)
+            ));
+        }
+        self.file.take().map_or(Ok(()), SummaryFile::finish)
+    }
+}
+
+/// `3 of 40, out.nii`
+pub fn name(jobs: &[Planned], n: usize) -> String {
+    format!("{} of {}, {}", n + 1, jobs.len(), jobs[n].request.output.display())
+}
+
+/// Both grids, on one line.
+pub fn grids(summary: &Summary) -> String {
+    format!("{} to {}", tell::grid(&summary.source), tell::grid(&summary.target))
+}
+
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &Error) -> String {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    std::iter::once(error.to_string()).chain(causes.map(ToString::to_string)).collect::<Vec<_>>().join(": ")
+}
+
+/// A job in the file of summaries: which it is, how it ended, and its summary.
+fn entry(jobs: &[Planned], n: usize, status: &str, outcome: &Outcome) -> Value {
+    let Planned { line, request } = &jobs[n];
+    let mut entry = Map::new();
+    entry.insert("job".into(), json!(n + 1));
+    entry.insert("line".into(), json!(line));
+    entry.insert("status".into(), json!(status));
+    entry.insert("input".into(), json!(request.input.to_string_lossy()));
+    entry.insert("output".into(), json!(request.output.to_string_lossy()));
+    match outcome {
+        Outcome::Done(summary) => {
+            if let Ok(Value::Object(summary)) = serde_json::to_value(summary) {
+                entry.extend(summary);
+            }
+        }
+        Outcome::Failed(error) => {
+            entry.insert("error".into(), json!(chain(error)));
+        }
+        Outcome::Stopped | Outcome::NotBegun => {}
+    }
+    Value::Object(entry)
+}
+
+/// A JSON array, written as jobs end: summaries are not kept.
+struct SummaryFile {
+    path: PathBuf,
+    file: BufWriter<File>,
+    written: std::io::Result<()>,
+    entries: usize,
+}
+
+impl SummaryFile {
+    fn create(path: &Path) -> Result<SummaryFile> {
+        let file = BufWriter::new(File::create(path).map_err(Error::io("create", path))?);
+        Ok(SummaryFile { path: path.to_path_buf(), file, written: Ok(()), entries: 0 })
+    }
+
+    fn push(&mut self, entry: Value) {
+        if self.written.is_ok() {
+            let before = if self.entries == 0 { "[\n" } else { ",\n" };
+            self.written = write!(self.file, "{before}{entry}").and_then(|()| self.file.flush());
+            self.entries += 1;
+        }
+    }
+
+    fn finish(mut self) -> Result<()> {
+        let open = if self.entries == 0 { "[" } else { "" };
+        let end = |file: &mut BufWriter<File>| writeln!(file, "{open}\n]").and_then(|()| file.flush());
+        self.written.and_then(|()| end(&mut self.file)).map_err(Error::io("write", &self.path))
+    }
+}

@@ -1,0 +1,242 @@
+//! Many jobs in one process and one budget.
+//!
+//! Jobs begin in the order in which they are given. Small ones run side by side, with one worker each, as long as the sum of
+//! their projected memory fits; any other waits until nothing runs, and then has all threads and all memory. Which is which
+//! changes no byte of a target (split invariance).
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{
+    Event, Job, Request, Summary,
+    execute::{Beside, Runnable},
+};
+use crate::{
+    error::{Error, Result},
+    io::Layout,
+    pipeline::{self, Crew},
+    sys,
+};
+
+mod room;
+
+use room::{Room, Wants};
+
+/// Voxels of source and target together up to which a job is small: some seconds of one worker. A longer one with one worker
+/// would leave the other threads idle at the end of a batch.
+const SMALL_VOXELS: u64 = 1 << 28;
+
+/// Jobs and what they share.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// No target is another's, or another's source.
+    pub jobs: &'a [Request],
+    /// Ceiling of the resident memory of the whole process.
+    pub memory_bytes: u64,
+    pub threads: usize,
+    /// Whether a job that fails leaves the others alone.
+    pub keep_going: bool,
+}
+
+/// How a job ended.
+#[derive(Debug)]
+pub enum Outcome {
+    Done(Box<Summary>),
+    Failed(Error),
+    /// It was under way when the batch ended early.
+    Stopped,
+    NotBegun,
+}
+
+/// What would be done with a job.
+#[derive(Debug)]
+pub struct Forecast {
+    pub summary: Summary,
+    /// Whether it runs with one worker beside others.
+    pub beside: bool,
+}
+
+/// Called while jobs run, on their own threads: with the number of the job (from 0) and what it tells.
+pub type OnEvent<'a> = &'a (dyn Fn(usize, Event<'_>) + Sync);
+
+impl Batch<'_> {
+    /// Opens every source and decides every grid, so that what cannot be done is known before the first job begins.
+    ///
+    /// # Errors
+    /// The first job that cannot be run, with its number (from 0).
+    pub fn check(&self) -> Result<(), (usize, Error)> {
+        let check = |request: &Request| Job::resolve(request.clone())?.check_target();
+        self.jobs.iter().enumerate().try_for_each(|(n, request)| check(request).map_err(|error| (n, error)))
+    }
+
+    /// What would be done with job `n`, without doing it.
+    pub fn dry_run(&self, n: usize) -> Result<Forecast> {
+        let mut room = Room::new(self.memory_bytes, self.threads);
+        room.measured(sys::resident().now_bytes);
+        Ok(match self.ready(n, &room, self.jobs.len() == 1)? {
+            Ready::Beside(job) => Forecast { summary: job.summary().clone(), beside: true },
+            Ready::Alone(job) => Forecast { summary: job.dry_run()?, beside: false },
+        })
+    }
+
+    /// Runs the jobs. `on_end` is called on the calling thread, once for each job.
+    ///
+    /// The first failure, unless it is to keep going, and `stop` end what runs and leave the rest; a job that was stopped has no
+    /// target.
+    pub fn run(&self, stop: &AtomicBool, on_event: OnEvent<'_>, on_end: &mut dyn FnMut(usize, Outcome)) {
+        let halt = AtomicBool::new(false);
+        pipeline::side_by_side(|crew| {
+            let room = Room::new(self.memory_bytes, self.threads);
+            let lead = Lead { batch: self, halt: &halt, on_event, on_end, room, next: 0, waiting: None };
+            lead.run(crew, stop);
+        });
+    }
+
+    /// Opens job `n`; plans it if it may run beside others, of which there are none for the `only` one.
+    fn ready(&self, n: usize, room: &Room, only: bool) -> Result<Ready> {
+        let job = self.resolve(n)?;
+        if only || !is_small(&job) {
+            return Ok(Ready::Alone(job));
+        }
+        Ok(match job.beside(&room.shares())? {
+            Beside::Planned(job) => Ready::Beside(job),
+            Beside::TooLarge(job) => Ready::Alone(job),
+        })
+    }
+
+    fn resolve(&self, n: usize) -> Result<Box<Job>> {
+        let request = Request { memory_bytes: self.memory_bytes, threads: self.threads, ..self.jobs[n].clone() };
+        Job::resolve(request).map(Box::new)
+    }
+}
+
+fn is_small(job: &Job) -> bool {
+    let voxels = |layout: &Layout| layout.grid.voxels().saturating_mul(layout.outer.volumes());
+    voxels(job.input.layout()).saturating_add(voxels(&job.output.layout)) <= SMALL_VOXELS
+}
+
+/// A job that can begin.
+enum Ready {
+    Beside(Box<dyn Runnable>),
+    Alone(Box<Job>),
+}
+
+impl Ready {
+    fn wants(&self, room: &Room) -> Wants {
+        match self {
+            Ready::Beside(job) => room.beside(job.summary().projected_bytes()),
+            Ready::Alone(_) => Wants::Alone,
+        }
+    }
+
+    fn run(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
+        match self {
+            Ready::Beside(job) => job.run(stop, &mut on_event),
+            Ready::Alone(job) => job.run(stop, on_event),
+        }
+    }
+}
+
+/// The batch under way, on the calling thread.
+struct Lead<'a, 'b> {
+    batch: &'a Batch<'a>,
+    /// Ends the jobs that run.
+    halt: &'a AtomicBool,
+    on_event: OnEvent<'a>,
+    on_end: &'b mut dyn FnMut(usize, Outcome),
+    room: Room,
+    /// The next job to be opened.
+    next: usize,
+    /// The job whose turn it is, until there is room for it.
+    waiting: Option<(usize, Ready, Wants)>,
+}
+
+impl<'a> Lead<'a, '_> {
+    fn run(mut self, crew: &mut Crew<'_, 'a, Summary>, stop: &AtomicBool) {
+        loop {
+            if stop.load(Ordering::Relaxed) {
+                self.halt.store(true, Ordering::Relaxed);
+            }
+            if self.is_halted() {
+                self.leave_the_rest();
+            }
+            if self.begin_next(crew) {
+                continue;
+            }
+            if crew.running() == 0 && self.waiting.is_none() {
+                return;
+            }
+            if let Some((n, result)) = crew.wait() {
+                self.room.leave(n);
+                self.ended(n, result);
+                // Otherwise each job is planned beside what the ones before it have left.
+                sys::trim_allocator();
+            }
+        }
+    }
+
+    /// Opens or begins the job whose turn it is; whether there was anything to do.
+    fn begin_next(&mut self, crew: &mut Crew<'_, 'a, Summary>) -> bool {
+        self.room.measured(sys::resident().now_bytes);
+        match self.waiting.take() {
+            Some((n, ready, wants)) if self.room.admits(wants) => {
+                self.room.enter(n, wants);
+                let (halt, on_event) = (self.halt, self.on_event);
+                if let Err(error) = crew.begin(n, move || ready.run(halt, |event| on_event(n, event))) {
+                    self.room.leave(n);
+                    self.ended(n, Err(error));
+                }
+                true
+            }
+            // The share that it was planned for is no longer there, and nothing will make room for it.
+            Some((n, ..)) if self.room.is_empty() => self.take(n, self.batch.resolve(n).map(Ready::Alone)),
+            Some(waiting) => {
+                self.waiting = Some(waiting);
+                false
+            }
+            None if self.next < self.batch.jobs.len() => {
+                self.next += 1;
+                let only = self.next == self.batch.jobs.len() && self.room.is_empty();
+                self.take(self.next - 1, self.batch.ready(self.next - 1, &self.room, only))
+            }
+            None => false,
+        }
+    }
+
+    /// Keeps a job until there is room for it, or tells its end; there was something to do.
+    fn take(&mut self, n: usize, ready: Result<Ready>) -> bool {
+        match ready {
+            Ok(ready) => {
+                let wants = ready.wants(&self.room);
+                self.waiting = Some((n, ready, wants));
+            }
+            Err(error) => self.ended(n, Err(error)),
+        }
+        true
+    }
+
+    fn ended(&mut self, n: usize, result: Result<Summary>) {
+        let outcome = match result {
+            Ok(summary) => Outcome::Done(Box::new(summary)),
+            Err(Error::Stopped { .. }) => Outcome::Stopped,
+            Err(error) => {
+                if !self.batch.keep_going {
+                    self.halt.store(true, Ordering::Relaxed);
+                }
+                Outcome::Failed(error)
+            }
+        };
+        (self.on_end)(n, outcome);
+    }
+
+    fn leave_the_rest(&mut self) {
+        let waiting = self.waiting.take().map(|(n, ..)| n);
+        for n in waiting.into_iter().chain(self.next..self.batch.jobs.len()) {
+            (self.on_end)(n, Outcome::NotBegun);
+        }
+        self.next = self.batch.jobs.len();
+    }
+
+    fn is_halted(&self) -> bool {
+        self.halt.load(Ordering::Relaxed)
+    }
+}
