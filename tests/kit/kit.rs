@@ -4,6 +4,7 @@
 pub mod cases;
 pub mod counted;
 pub mod faulty;
+pub mod oblique;
 pub mod reference;
 pub mod rng;
 pub mod runs;
