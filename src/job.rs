@@ -9,6 +9,7 @@ use crate::{
     geometry::GridRequest,
     io::zarr::OpenOptions,
     resample::{KernelShape, Reduction},
+    transform::TransformRequest,
     voxel::{Dtype, Rounding},
 };
 
@@ -75,6 +76,8 @@ pub struct Request {
     pub open: OpenOptions,
     pub io: IoMode,
     pub grid: GridChoice,
+    /// From target world to source world; the last one is applied first.
+    pub transforms: Vec<TransformRequest>,
     pub interpolation: Interpolation,
     pub antialias: bool,
     pub outside: OutsideRequest,
@@ -101,6 +104,7 @@ impl Request {
             open: OpenOptions::default(),
             io: IoMode::Auto,
             grid: GridChoice::Rules(GridRequest::default()),
+            transforms: Vec::new(),
             interpolation: Interpolation::Kernel(KernelShape::Linear),
             antialias: false,
             outside: OutsideRequest::Value(0.0),

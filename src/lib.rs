@@ -46,6 +46,7 @@ pub mod plan;
 pub mod region;
 pub mod resample;
 pub mod sys;
+pub mod transform;
 pub mod verify;
 pub mod voxel;
 

@@ -91,6 +91,7 @@ fn request(args: &ResampleArgs) -> Result<Request> {
         },
         io: args.run.io.into(),
         grid: grid(&args.grid)?,
+        transforms: args.values.transform.clone(),
         interpolation: args.values.interp.0,
         antialias: antialias(args)?,
         outside: args.values.outside.0,
