@@ -43,6 +43,7 @@ pub mod job;
 pub mod phantom;
 pub mod pipeline;
 pub mod plan;
+pub mod points;
 pub mod region;
 pub mod resample;
 pub mod sys;
