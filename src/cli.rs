@@ -38,6 +38,7 @@ Examples:
   reslice resample scan.nii.gz fine.nii.gz --spacing 0.4
   reslice resample scan.nii.gz small.ome.zarr --scale 0.5 --antialias
   reslice resample labels.nii.gz onto.nii.gz --like scan.nii.gz --interp nearest
+  reslice resample moving.nii.gz moved.nii.gz --like fixed.nii.gz --transform 0GenericAffine.mat
   reslice resample huge.ome.zarr iso.ome.zarr --isotropic --memory 2GiB --dry-run
   reslice resample s3://bucket/huge.ome.zarr/1 part.nii.gz --region 0:200,0:200,0:100";
 
