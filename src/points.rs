@@ -77,7 +77,7 @@ impl PointMap {
     /// Points that are sent together: a few where each is looked up by itself, many where a field is read from end to end.
     fn batch(&self) -> usize {
         match &self.displacement {
-            Some(displacement) if !displacement.is_random() => 1 << 19,
+            Some(displacement) if !displacement.is_random() => 1 << 18,
             _ => 1 << 10,
         }
     }

@@ -50,7 +50,7 @@ impl Displacement {
 
     /// Moves points (RAS mm) by the displacements where they are.
     ///
-    /// Memory beside the points: some 200 bytes for each, and a chunk. Errors: those of reading.
+    /// Memory beside the points: at most some 300 bytes for each, and a chunk. Errors: those of reading.
     pub fn add_to(&self, points: &mut [[f64; 3]]) -> Result<()> {
         let source = self.source()?;
         let vectors =
@@ -78,7 +78,9 @@ impl Displacement {
             for (component, sum) in vector.iter_mut().enumerate() {
                 let (group, _) = source.layout().outer.locate(component as u64);
                 source.read(group, BlockMut::new(region, 1, &mut voxels))?;
-                *sum = weighted(&stencil, BlockRef::new(region, 1, &voxels), 0);
+                let mut corners = [0.0; 8];
+                gather(&stencil, BlockRef::new(region, 1, &voxels), 0, &mut corners);
+                *sum = weighted(&stencil, &corners);
             }
         }
         Ok(vectors)
@@ -91,6 +93,8 @@ impl Displacement {
         let mut voxels = Vec::new();
         for group in 0..layout.outer.groups() {
             let members = layout.outer.members(group);
+            // Summed when all are there, so that sums do not depend on chunks.
+            let mut corners = vec![[0.0; 8]; points.len() * members.len()];
             for visit in visits.chunk_by(|a, b| a.chunk == b.chunk) {
                 let region = layout.chunk_region(place(layout.chunk_counts(), visit[0].chunk));
                 voxels.resize(region.voxels() as usize * members.len(), 0.0);
@@ -98,9 +102,15 @@ impl Displacement {
                 let block = BlockRef::new(region, members.len(), &voxels);
                 for &Visit { point, .. } in visit {
                     let Some(stencil) = self.grid.stencil(points[point as usize]) else { continue };
-                    for (member, &component) in members.iter().enumerate() {
-                        vectors[point as usize][component as usize] += weighted(&stencil, block, member);
+                    for member in 0..members.len() {
+                        gather(&stencil, block, member, &mut corners[point as usize * members.len() + member]);
                     }
+                }
+            }
+            for (point, corners) in corners.chunks_exact(members.len()).enumerate() {
+                let Some(stencil) = self.grid.stencil(points[point]) else { continue };
+                for (corners, &component) in corners.iter().zip(&members) {
+                    vectors[point][component as usize] = weighted(&stencil, corners);
                 }
             }
         }
@@ -161,10 +171,16 @@ fn region(stencil: &Stencil) -> Region {
     Region::new(stencil.voxels.map(|axis| axis[0]), stencil.voxels.map(|axis| axis[1] + 1))
 }
 
-/// What volume `volume` of a block adds to a point: the part of its stencil that the block holds.
-fn weighted(stencil: &Stencil, block: BlockRef<'_, f64>, volume: usize) -> f64 {
+/// Notes those voxels of a stencil that volume `volume` of a block holds, in the order of its taps.
+fn gather(stencil: &Stencil, block: BlockRef<'_, f64>, volume: usize, corners: &mut [f64; 8]) {
     let Region { lo, hi } = block.region;
-    let held = |at: &[i64; 3]| (0..3).all(|a| (lo[a]..hi[a]).contains(&at[a]));
-    let value = |[z, y, x]: [i64; 3]| block.row(volume, z, y, x..x + 1)[0];
-    stencil.taps().filter(|(at, _)| held(at)).map(|(at, weight)| weight * value(at)).sum()
+    for (corner, ([z, y, x], _)) in corners.iter_mut().zip(stencil.taps()) {
+        if (0..3).all(|a| (lo[a]..hi[a]).contains(&[z, y, x][a])) {
+            *corner = block.row(volume, z, y, x..x + 1)[0];
+        }
+    }
+}
+
+fn weighted(stencil: &Stencil, corners: &[f64; 8]) -> f64 {
+    stencil.taps().zip(corners).map(|((_, weight), value)| weight * value).sum()
 }

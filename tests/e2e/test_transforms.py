@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import zarr
 
 import grids
 import parity
@@ -241,6 +242,35 @@ def test_displacement_field(fields, tmp_path, form):
     moved = np.abs(expected - points).max(axis=1) > 0
     assert moved.sum() > 100 and (~moved).sum() > 100, "points inside and outside"
     close(mapped(tmp_path, points, folder / form, lps=True), expected)
+
+
+def test_every_form_of_a_field_gives_the_same_bytes(fields, tmp_path):
+    folder, _ = fields
+    table = tmp_path / "points.csv"
+    np.savetxt(table, RNG.uniform(-60, 60, (20_000, 3)), delimiter=",", header="x,y,z", comments="")
+    answers = {reslice("points", table, "--transform", folder / form).stdout for form in FORMS}
+    assert len(answers) == 1
+
+
+def test_a_zarr_whose_chunks_span_the_components(tmp_path):
+    """OME-Zarr has no direction: x, y, z are RAS, and vectors LPS, as in a NIfTI file of ITK."""
+    vectors = RNG.normal(0, 4, (3, 11, 13, 17))
+    group = zarr.open_group(tmp_path / "warp.ome.zarr", mode="w", zarr_format=3)
+    group.create_array("0", shape=vectors.shape, dtype="f8", chunks=(3, 4, 5, 6))[...] = vectors
+    axes = [{"name": "c", "type": "channel"}]
+    axes += [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"]
+    place = [{"type": "scale", "scale": [1, 5, 4, 3]}, {"type": "translation", "translation": [0, -20, -25, -30]}]
+    level = {"path": "0", "coordinateTransformations": place}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [level]}]}
+    image = sitk.GetImageFromArray(np.ascontiguousarray(np.moveaxis(vectors, 0, -1)), isVector=True)
+    image.SetSpacing((3.0, 4.0, 5.0))
+    image.SetOrigin((30.0, 25.0, -20.0))
+    image.SetDirection((-1, 0, 0, 0, -1, 0, 0, 0, 1))
+    transform = sitk.DisplacementFieldTransform(image)
+    points = RNG.uniform(-35, 35, (2000, 3))
+    expected = by_itk(transform, points)
+    assert (expected != points).any(axis=1).sum() > 500
+    close(mapped(tmp_path, points, tmp_path / "warp.ome.zarr", lps=True), expected)
 
 
 def test_affines_around_a_field(fields, tmp_path):
