@@ -9,6 +9,7 @@ use crate::{
     geometry::GridRequest,
     io::zarr::OpenOptions,
     resample::{KernelShape, Method, Reduction},
+    transform::TransformRequest,
     voxel::{Dtype, Rounding},
 };
 
@@ -70,6 +71,8 @@ pub struct Request {
     pub open: OpenOptions,
     pub io: IoMode,
     pub grid: GridChoice,
+    /// From target world to source world; the last one is applied first.
+    pub transforms: Vec<TransformRequest>,
     /// `None` takes `label` for integer volumes that say that they hold labels, else `linear`.
     pub method: Option<Method>,
     pub antialias: bool,
@@ -97,6 +100,7 @@ impl Request {
             open: OpenOptions::default(),
             io: IoMode::Auto,
             grid: GridChoice::Rules(GridRequest::default()),
+            transforms: Vec::new(),
             method: Some(Method::Kernel(KernelShape::Linear)),
             antialias: false,
             outside: OutsideRequest::Value(0.0),

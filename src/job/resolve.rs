@@ -8,12 +8,13 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, outside_per_face},
+    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit, outside_per_face},
     io::{
         nifti::Header,
         zarr::{OpenOptions, store::Location},
     },
     resample::{KernelShape, LabelWeights, Method, OpRequest, passes_through},
+    transform::{Chain, TransformRequest},
 };
 
 /// Down-sampling beyond this factor by an interpolating kernel is warned about.
@@ -48,7 +49,7 @@ impl Job {
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
-        let mapping = mapping(&target, &source_grid, &mut warnings)?;
+        let mapping = mapping(&request.transforms, &target, &source_grid, &mut warnings)?;
         let values = Values::resolve(&request, &input, format.is_nifti(), &mut warnings)?;
         let method = method(&request, &input)?;
         let op = OpRequest {
@@ -139,7 +140,23 @@ fn method(request: &Request, input: &Input) -> Result<Method> {
     Ok(method)
 }
 
-fn mapping(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Mapping> {
+fn mapping(
+    transforms: &[TransformRequest],
+    target: &Grid,
+    source: &Grid,
+    warnings: &mut Vec<String>,
+) -> Result<Mapping> {
+    let snapped = match transforms {
+        [] => directly(target, source, warnings)?,
+        _ => through(&Chain::read(transforms, target, source)?, target, source, warnings)?,
+    };
+    if snapped.removed_voxels > 1e-6 {
+        warnings.push(format!("snapped away {:.1e} voxel of rounding in the headers", snapped.removed_voxels));
+    }
+    Ok(snapped.mapping)
+}
+
+fn directly(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Snapped> {
     if target.unit.factor_to(&source.unit).is_none() {
         warnings.push(format!(
             "the target's unit ({}) and the source's ({}) cannot be compared: numbers are taken as they stand",
@@ -147,11 +164,27 @@ fn mapping(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<M
             source.unit.symbol()
         ));
     }
-    let snapped = Mapping::between(target, source)?;
-    if snapped.removed_voxels > 1e-6 {
-        warnings.push(format!("snapped away {:.1e} voxel of rounding in the headers", snapped.removed_voxels));
+    Mapping::between(target, source)
+}
+
+/// Transform files are in millimetres, so both grids are taken there.
+fn through(chain: &Chain, target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Snapped> {
+    if let Some(field) = &chain.field {
+        return Err(Error::Unsupported {
+            path: field.clone(),
+            what: "volumes are not resampled through displacement fields yet".into(),
+            hint: Some("reslice points maps points through it".into()),
+        });
     }
-    Ok(snapped.mapping)
+    for (name, unit) in [("target", &target.unit), ("source", &source.unit)] {
+        if unit.factor_to(&Unit::Millimetre).is_none() {
+            let unit = unit.symbol();
+            warnings.push(format!(
+                "transform files are in millimetres, and the {name}'s unit ({unit}) is not known: taken for millimetres"
+            ));
+        }
+    }
+    Mapping::through(target, source, &chain.after.after(&chain.before))
 }
 
 fn warn_of_aliasing(op: &OpRequest, warnings: &mut Vec<String>) {
