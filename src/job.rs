@@ -17,12 +17,14 @@ mod batch;
 mod cascade;
 mod colours;
 mod execute;
+mod field;
 mod in_place;
 mod input;
 mod levels;
 mod output;
 mod passes;
 mod resolve;
+mod scratch;
 mod summary;
 mod values;
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{
     Format, GridChoice, Input, OutsideRequest, Request, Values,
+    field::Field,
     output::{Heritage, Output},
 };
 use crate::{
@@ -27,7 +28,10 @@ pub struct Job {
     pub input: Input,
     pub source_grid: Grid,
     pub values: Values,
+    /// Through the base of the field alone, where there is one, until it is read.
     pub op: OpRequest,
+    /// The displacement field to look through.
+    pub field: Option<Field>,
     pub output: Output,
     /// Target voxels that look outside the source, per face.
     pub outside: FaceCounts,
@@ -49,7 +53,7 @@ impl Job {
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
-        let mapping = mapping(&request.transforms, &target, &source_grid, &mut warnings)?;
+        let (mapping, field) = mapping(&request.transforms, &target, &source_grid, &mut warnings)?;
         let values = Values::resolve(&request, &input, format.is_nifti(), &mut warnings)?;
         let method = method(&request, &input)?;
         let op = OpRequest {
@@ -79,7 +83,7 @@ impl Job {
             (Mapping::AxisAligned(maps), OutsideRequest::Value(_)) => outside_per_face(maps, target.shape, bounds),
             _ => FaceCounts::default(),
         };
-        Ok(Job { request, input, source_grid, values, op, output, outside, warnings })
+        Ok(Job { request, input, source_grid, values, op, field, output, outside, warnings })
     }
 }
 
@@ -145,15 +149,22 @@ fn mapping(
     target: &Grid,
     source: &Grid,
     warnings: &mut Vec<String>,
-) -> Result<Mapping> {
+) -> Result<(Mapping, Option<Field>)> {
     let snapped = match transforms {
         [] => directly(target, source, warnings)?,
-        _ => through(&Chain::read(transforms, target, source)?, target, source, warnings)?,
+        _ => {
+            let chain = Chain::read(transforms, target, source)?;
+            warn_of_units(target, source, warnings);
+            if let Some(field) = Field::open(&chain, target, source)? {
+                return Ok((Mapping::Affine(field.base), Some(field)));
+            }
+            Mapping::through(target, source, &chain.after.after(&chain.before))?
+        }
     };
     if snapped.removed_voxels > 1e-6 {
         warnings.push(format!("snapped away {:.1e} voxel of rounding in the headers", snapped.removed_voxels));
     }
-    Ok(snapped.mapping)
+    Ok((snapped.mapping, None))
 }
 
 fn directly(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Snapped> {
@@ -168,14 +179,7 @@ fn directly(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<
 }
 
 /// Transform files are in millimetres, so both grids are taken there.
-fn through(chain: &Chain, target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Snapped> {
-    if let Some(field) = &chain.field {
-        return Err(Error::Unsupported {
-            path: field.clone(),
-            what: "volumes are not resampled through displacement fields yet".into(),
-            hint: Some("reslice points maps points through it".into()),
-        });
-    }
+fn warn_of_units(target: &Grid, source: &Grid, warnings: &mut Vec<String>) {
     for (name, unit) in [("target", &target.unit), ("source", &source.unit)] {
         if unit.factor_to(&Unit::Millimetre).is_none() {
             let unit = unit.symbol();
@@ -184,7 +188,6 @@ fn through(chain: &Chain, target: &Grid, source: &Grid, warnings: &mut Vec<Strin
             ));
         }
     }
-    Mapping::through(target, source, &chain.after.after(&chain.before))
 }
 
 fn warn_of_aliasing(op: &OpRequest, warnings: &mut Vec<String>) {
