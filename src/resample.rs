@@ -9,14 +9,17 @@ use crate::{
     voxel::{Real, Voxel},
 };
 
+mod axes;
 mod bspline;
 mod build;
+mod cover;
 mod halved;
 mod kernel;
 mod mean;
 mod method;
 mod mode;
 mod nearest;
+mod order;
 mod reduce;
 mod rows;
 mod separable;
