@@ -16,7 +16,7 @@ use kit::{
 use reslice::{
     io::{Access, Layout, Outer, memory::MemorySource},
     plan::{Plan, Request},
-    resample::{BlockOp, KernelShape, Method, Outside, block_op},
+    resample::{BlockOp, Cover, KernelShape, Method, Outside, block_op},
     voxel::Voxel,
 };
 
@@ -69,6 +69,9 @@ fn interesting() -> Vec<Case> {
         cases::resized(Method::Nearest, SHAPE, [2, 0, 1], [-1.0, 1.7, -0.6], 1.2),
         down,
         edge,
+        cases::resized(Method::Kernel(KernelShape::BSpline { order: 5 }), SHAPE, [1, 2, 0], [0.8, -1.4, 0.6], 0.3),
+        cases::resized(Method::Cover(Cover::Mode), SHAPE, [2, 1, 0], [1.9, -2.6, 0.8], 0.2),
+        cases::resized(Method::Cover(Cover::Max), SHAPE, [0, 2, 1], [2.0, 3.3, -1.2], 0.4),
         cases::identity(LINEAR, [1, 1, 1]),
     ]
 }

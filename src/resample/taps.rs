@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(covering(-4.0, 6.0, false).at(1), (0, &[0.125, 0.25, 0.25, 0.25, 0.125][..]));
         // A voxel touched by rounding alone, and boxes within one voxel.
         assert_eq!(covering(1.0, 1.0 + 1e-7, false).at(0), (1, &[1.0][..]));
-        assert!(covering(0.25, 1.0, false).selects());
+        assert!(covering(0.25, 0.8, false).selects());
         // Out of reach, an extended edge.
         assert_eq!(
             (covering(3.0, -90.0, true).at(0), covering(1e-9, 1e9, true).at(2)),
