@@ -93,6 +93,21 @@ fn every_kernel_equals_the_reference() {
     });
 }
 
+/// Stretched twice, kernels are 0 at every other voxel within their support.
+#[test]
+fn nan_does_not_pass_through_weights_of_zero() {
+    let mut rng = Rng::new("zero weights");
+    for kernel in cases::kernels().into_iter().filter(|kernel| kernel.stretches()) {
+        for ratio in [[2.0, 2.0, 2.0], [2.0, 0.5, 2.0], [0.5, 2.0, -2.0], [1.0, 0.7, 4.0]] {
+            let mut case = cases::resized(kernel, [13, 11, 17], rng.permutation(), ratio, 0.0);
+            case.request.antialias = true;
+            let mut source = random_voxels::<f32>(count(case.source_shape), &mut rng);
+            (0..3).for_each(|_| source[rng.below(13 * 11 * 17) as usize] = f32::NAN);
+            compare_voxels(&case, &source);
+        }
+    }
+}
+
 #[test]
 fn source_regions_are_the_hull_of_the_taps() {
     within(60, || {

@@ -98,3 +98,26 @@ fn outside(
     }
     Ok(Outside::Value(stored))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outside_values_between_whole_numbers_are_rounded_here() {
+        let mut warnings = Vec::new();
+        let mut stored = |real, dtype| outside(OutsideRequest::Value(real), Some((0.5, 10.0)), dtype, &mut warnings);
+        assert_eq!(stored(20.0, Dtype::I16).unwrap(), Outside::Value(20.0));
+        assert_eq!(stored(10.25, Dtype::I16).unwrap(), Outside::Value(1.0));
+        assert_eq!(stored(9.75, Dtype::I16).unwrap(), Outside::Value(0.0));
+        assert_eq!(stored(10.25, Dtype::F32).unwrap(), Outside::Value(0.5));
+        assert!(stored(1e9, Dtype::I16).is_err());
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+    }
+
+    #[test]
+    fn long_splines_are_summed_in_f64() {
+        let needs = |name: &str| sums_in_f64(name.parse().unwrap());
+        assert!(needs("bspline4") && needs("bspline5") && !needs("bspline3") && !needs("lanczos6") && !needs("mean"));
+    }
+}

@@ -12,7 +12,7 @@ use crate::{
     block::{BlockMut, BlockRef},
     geometry::AxisMap,
     region::Region,
-    voxel::{Rounding, Voxel},
+    voxel::{Real, Rounding, Voxel},
 };
 
 /// A separable kernel over an axis-aligned mapping, permutation and flips included.
@@ -198,7 +198,7 @@ impl<T: Voxel> Piece<'_, T> {
             let (first, weights) = self.op.axes.tables[0].at(i);
             for y in 0..sy {
                 let out = &mut plane[y * sx..(y + 1) * sx];
-                for (k, &w) in weights.iter().enumerate() {
+                for (k, &w) in some(weights) {
                     rows::load(source_row(&self.source, first + k as i64, y), self.row);
                     if k == 0 { rows::scale(w, self.row, out) } else { rows::add_scaled(w, self.row, out) }
                 }
@@ -245,7 +245,7 @@ impl<T: Voxel> Piece<'_, T> {
                         rows::combine(weights, |k| &plane[(first + k) * sx..(first + k + 1) * sx], &mut sum[..sx]);
                     }
                     Rows::Source(z) => {
-                        for (k, &w) in weights.iter().enumerate() {
+                        for (k, &w) in some(weights) {
                             rows::load(source_row(&self.source, *z, first + k), self.row);
                             if k == 0 {
                                 rows::scale(w, self.row, &mut sum[..sx]);
@@ -276,6 +276,11 @@ enum Out<'a, 'b, T: Voxel> {
     Target { target: &'a mut BlockMut<'b, T>, volume: usize, z: i64 },
 }
 
+/// The weights that are not 0, and their numbers: of stretched kernels some within are. The first one is not 0.
+fn some<A: Real>(weights: &[A]) -> impl Iterator<Item = (usize, &A)> {
+    weights.iter().enumerate().filter(|(_, w)| **w != A::ZERO)
+}
+
 fn source_row<'a, T: Voxel>(source: &BlockRef<'a, T>, z: i64, y: usize) -> &'a [T] {
     source.row(0, z, source.region.lo[1] + y as i64, source.region.lo[2]..source.region.hi[2])
 }
@@ -289,6 +294,9 @@ impl<T: Voxel> Separable<T> {
             *out = match weights {
                 [w] => samples[first] * *w,
                 [w0, w1] => samples[first] * *w0 + samples[first + 1] * *w1,
+                _ if self.axes.tables[2].has_gaps() => {
+                    rows::dot_of_some(weights, &samples[first..first + weights.len()])
+                }
                 _ => rows::dot(weights, &samples[first..first + weights.len()]),
             };
         }

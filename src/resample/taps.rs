@@ -10,7 +10,8 @@ use crate::{
 
 /// The taps of every target index along one axis, in one flat table.
 ///
-/// Built in f64 from global indices, stored in the type of accumulation. Weights of 0 are no taps. Taps beyond `bounds`
+/// Built in f64 from global indices, stored in the type of accumulation. Weights of 0 at either end are no taps, and ops pass over those
+/// between. Taps beyond `bounds`
 /// are moved to its edge voxels.
 #[derive(Clone, Debug)]
 pub struct TapTable<A> {
@@ -21,6 +22,8 @@ pub struct TapTable<A> {
     /// Start of the weights of each index of `inside`; one more entry than `first`.
     start: Vec<u32>,
     weights: Vec<A>,
+    /// Whether any weight is 0: those between others, at the zeros of stretched kernels.
+    has_gaps: bool,
     /// Hulls of the taps of each [`BUCKET`] indices of `inside`, so that long ranges are not walked index by index.
     hulls: Vec<Range<i64>>,
 }
@@ -57,6 +60,7 @@ impl<A: Real> TapTable<A> {
             first: Vec::new(),
             start: vec![0],
             weights: Vec::new(),
+            has_gaps: false,
             hulls: Vec::new(),
         };
         for i in inside {
@@ -68,6 +72,7 @@ impl<A: Real> TapTable<A> {
             table.weights.extend(weights[skip..end].iter().map(|&w| A::of_f64(w)));
             table.start.push(table.weights.len() as u32);
         }
+        table.has_gaps = table.weights.contains(&A::ZERO);
         let all = table.first.len();
         table.hulls = (0..all).step_by(BUCKET).map(|n| table.hull(n..(n + BUCKET).min(all))).collect();
         table
@@ -114,6 +119,10 @@ impl<A: Real> TapTable<A> {
     pub fn selects(&self) -> bool {
         let one = A::of_f64(1.0);
         self.weights.len() == self.first.len() && self.weights.iter().all(|&w| w == one)
+    }
+
+    pub fn has_gaps(&self) -> bool {
+        self.has_gaps
     }
 
     pub fn bytes(&self) -> u64 {

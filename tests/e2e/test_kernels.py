@@ -68,6 +68,22 @@ def test_default_rounding(resample, tmp_path, interp):
     run_and_check(resample, tmp_path, tmp_path / "in.nii", ["--spacing", triple(new)], target, interp)
 
 
+@pytest.mark.parametrize("rounding", ["nearest", "truncate"])
+@pytest.mark.parametrize("interp", ["bspline3", "bspline5", "median"])
+def test_outside_values_do_not_depend_on_the_kernel(resample, tmp_path, interp, rounding):
+    """Splines of order 5 are summed in f64 and rounded when they are stored; the outside value is rounded before."""
+    image = nib.Nifti1Image(np.full((5, 6, 7), 100, np.int16), np.eye(4))
+    image.header.set_slope_inter(0.5, 10.0)
+    nib.save(image, tmp_path / "in.nii")
+    resample(
+        tmp_path / "in.nii", tmp_path / "out.nii", "--spacing", "0.4", "--outside", "20.25", "--interp", interp,
+        "--rounding", rounding,
+    )
+    ours = grids.raw(nib.load(tmp_path / "out.nii"))
+    assert ours.dtype == np.int16 and ours[0, 0, -1] == 21 and ours[0, 0, 0] == 100
+    assert set(np.unique(ours)) <= {99, 100, 21}, np.unique(ours)
+
+
 @pytest.mark.parametrize("codes", ["PIR", "SLA"])
 @pytest.mark.parametrize("interp", INTERPS)
 def test_orient(resample, tmp_path, interp, codes):
