@@ -54,8 +54,8 @@ impl Job {
         let reference = reference(&request.grid)?;
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
         let (mapping, field) = mapping(&request.transforms, &target, &source_grid, &mut warnings)?;
-        let values = Values::resolve(&request, &input, format.is_nifti(), &mut warnings)?;
         let method = method(&request, &input)?;
+        let values = Values::resolve(&request, &input, method, format.is_nifti(), &mut warnings)?;
         let op = OpRequest {
             method,
             antialias: request.antialias,
