@@ -17,6 +17,7 @@ mod demo;
 mod info;
 mod messages;
 mod parse;
+mod points;
 mod progress;
 mod pyramid;
 mod resample;
@@ -38,6 +39,7 @@ Examples:
   reslice resample scan.nii.gz fine.nii.gz --spacing 0.4
   reslice resample scan.nii.gz small.ome.zarr --scale 0.5 --antialias
   reslice resample labels.nii.gz onto.nii.gz --like scan.nii.gz --interp nearest
+  reslice resample moving.nii.gz moved.nii.gz --like fixed.nii.gz --transform 0GenericAffine.mat
   reslice resample huge.ome.zarr iso.ome.zarr --isotropic --memory 2GiB --dry-run
   reslice resample s3://bucket/huge.ome.zarr/1 part.nii.gz --region 0:200,0:200,0:100";
 
@@ -69,6 +71,11 @@ enum Command {
     /// than the tolerance; 1: some do, or the numbers of voxels differ; 2: trouble. Other geometry is told, and does not
     /// change the exit code.
     Compare(compare::CompareArgs),
+    /// Say where transforms send points.
+    ///
+    /// Copies a table to stdout with its points sent from target world to source world, as resampling looks things up and as
+    /// antsApplyTransformsToPoints does. Points are RAS mm; with --lps they are ITK's.
+    Points(points::PointsArgs),
     /// Say whether a file is complete: every chunk there, decodable, of the right size; exit code 1 if not.
     ///
     /// Reads all of an OME-Zarr image with its levels and labels, one level, an array, a plate, or a NIfTI file, in bounded
@@ -114,6 +121,7 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Command::Pyramid(args) => pyramid::run(&args),
         Command::Info(args) => info::run(&args),
         Command::Compare(args) => compare::run(&args),
+        Command::Points(args) => points::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Batch(args) => batch::run(&args),
         Command::Demo(args) => demo::run(&args),

@@ -9,6 +9,7 @@ use crate::{
     geometry::GridRequest,
     io::zarr::OpenOptions,
     resample::{KernelShape, Method, Reduction},
+    transform::TransformRequest,
     voxel::{Dtype, Rounding},
 };
 
@@ -16,21 +17,25 @@ mod batch;
 mod cascade;
 mod colours;
 mod execute;
+mod field;
+mod format;
 mod in_place;
 mod input;
 mod levels;
 mod output;
 mod passes;
 mod resolve;
+mod scratch;
 mod summary;
 mod values;
 
 pub use batch::{Batch, Forecast, OnEvent, Outcome};
 pub use colours::Colours;
 pub use execute::Event;
+pub use format::Format;
 pub use in_place::{InPlace, InPlaceRequest, InPlaceSummary, LevelSummary};
 pub use input::{Input, IoMode};
-pub use output::{Format, TargetOptions};
+pub use output::TargetOptions;
 pub use passes::{PassKind, PassSummary};
 pub use resolve::Job;
 pub use summary::{GridSummary, Summary};
@@ -70,6 +75,8 @@ pub struct Request {
     pub open: OpenOptions,
     pub io: IoMode,
     pub grid: GridChoice,
+    /// From target world to source world; the last one is applied first.
+    pub transforms: Vec<TransformRequest>,
     /// `None` takes `label` for integer volumes that say that they hold labels, else `linear`.
     pub method: Option<Method>,
     pub antialias: bool,
@@ -97,6 +104,7 @@ impl Request {
             open: OpenOptions::default(),
             io: IoMode::Auto,
             grid: GridChoice::Rules(GridRequest::default()),
+            transforms: Vec::new(),
             method: Some(Method::Kernel(KernelShape::Linear)),
             antialias: false,
             outside: OutsideRequest::Value(0.0),

@@ -43,9 +43,11 @@ pub mod job;
 pub mod phantom;
 pub mod pipeline;
 pub mod plan;
+pub mod points;
 pub mod region;
 pub mod resample;
 pub mod sys;
+pub mod transform;
 pub mod verify;
 pub mod voxel;
 

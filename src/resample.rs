@@ -11,8 +11,10 @@ use crate::{
     voxel::{Real, Voxel},
 };
 
+mod axes;
 mod bspline;
 mod build;
+mod cover;
 mod gather;
 mod halved;
 mod kernel;
@@ -20,6 +22,7 @@ mod mean;
 mod method;
 mod mode;
 mod nearest;
+mod order;
 mod reduce;
 mod rows;
 mod separable;

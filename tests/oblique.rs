@@ -3,81 +3,22 @@
 #[path = "kit/kit.rs"]
 mod kit;
 
-use std::sync::Arc;
-
 use kit::{
+    oblique::{SHAPES, index, methods, request},
     rng::Rng,
     timeout::within,
     volumes::{count, random_voxels},
 };
 use reslice::{
     block::{BlockMut, BlockRef},
-    geometry::{Affine, AxisMap, Mapping, VectorRanges, Warp, inside, settle},
+    geometry::{Affine, AxisMap, Mapping, inside, settle},
     region::Region,
-    resample::{KernelShape, LabelWeights, Method, OpRequest, Outside, Scratch, Window, block_op},
+    resample::{KernelShape, LabelWeights, Method, OpRequest, Outside, Scratch, block_op},
     voxel::{Rounding, Voxel},
 };
 
-const SHAPES: [[u64; 3]; 5] = [[13, 11, 17], [20, 23, 9], [1, 7, 13], [5, 1, 11], [1, 1, 1]];
-
-fn methods() -> Vec<Method> {
-    let splines = (2..=5).map(|order| KernelShape::BSpline { order });
-    let sinc = KernelShape::Sinc { window: Window::Hamming, radius: 5 };
-    let others = [KernelShape::Linear, KernelShape::CatmullRom, KernelShape::Lanczos { lobes: 3 }, sinc];
-    let gaussian = KernelShape::Gaussian { sigma: 0.8 };
-    let kernels = splines.chain(others).chain([gaussian]).map(Method::Kernel);
-    let labels = [LabelWeights::Linear, LabelWeights::Gaussian { sigma: 1.0 }].map(Method::Label);
-    kernels.chain(labels).chain([Method::Nearest]).collect()
-}
-
 fn smoothing() -> Vec<Method> {
     methods().into_iter().filter(|method| matches!(method, Method::Kernel(_))).collect()
-}
-
-/// A rotation by random angles, scaled, onto a grid of random size around the source's centre.
-fn request(method: Method, shape: [u64; 3], rng: &mut Rng) -> OpRequest {
-    let (mut m, target_shape) = ([[0.0; 4]; 3], [0; 3].map(|_| rng.within(1, 17)));
-    let angles = [0; 3].map(|_| *rng.one_of(&[0.0, 0.3, -1.1, 0.02, 2.5]) + 0.1 * rng.unit());
-    let turn = |a: usize, b: usize, angle: f64| {
-        let mut turn = Affine::identity();
-        (turn.m[a][a], turn.m[a][b], turn.m[b][a], turn.m[b][b]) =
-            (angle.cos(), -angle.sin(), angle.sin(), angle.cos());
-        turn
-    };
-    // Every other time one axis stays where it is, at whole indices.
-    let kept = rng.below(2) == 0;
-    let turned = if kept {
-        turn(1, 2, angles[0])
-    } else {
-        turn(1, 2, angles[0]).after(&turn(0, 2, angles[1])).after(&turn(0, 1, angles[2]))
-    };
-    for (r, row) in m.iter_mut().enumerate() {
-        let step = if kept && r == 0 { 1.0 } else { *rng.one_of(&[0.6, 1.0, 1.9]) };
-        (0..3).for_each(|c| row[c] = turned.m[r][c] * step);
-        let image: f64 = (0..3).map(|c| row[c] * (target_shape[c] - 1) as f64 / 2.0).sum();
-        row[3] = (shape[r] - 1) as f64 / 2.0 - image + if kept && r == 0 { 0.0 } else { rng.between(-2.0, 2.0) };
-        if kept && r == 0 {
-            row[3] = row[3].round();
-        }
-    }
-    OpRequest {
-        method,
-        antialias: false,
-        mapping: Mapping::Affine(Affine { m }),
-        target_shape,
-        bounds: Region::of_shape(shape),
-        outside: *rng.one_of(&[Outside::Value(7.0), Outside::Edge]),
-        rounding: *rng.one_of(&[Rounding::Nearest, Rounding::Truncate]),
-    }
-}
-
-/// The continuous index of a target voxel; outer roundings as the crate defines them.
-fn index(request: &OpRequest, at: [i64; 3]) -> [f64; 3] {
-    let Mapping::Affine(affine) = &request.mapping else { panic!("axis-aligned") };
-    affine.m.map(|m| {
-        let base = m[1].mul_add(at[1] as f64, m[0].mul_add(at[0] as f64, m[3]));
-        m[2].mul_add(at[2] as f64, base)
-    })
 }
 
 /// Voxels and weights along one axis around index `c`, by the definitions of each kernel; `n` voxels exist.
@@ -316,103 +257,4 @@ fn nearest_takes_the_voxel_next_to_the_point() {
             assert_eq!(*got, expected, "{voxel} of {request:?}");
         }
     }
-}
-
-/// A field of random vectors, half as fine as the target and smaller than it.
-fn warped(request: &OpRequest, rng: &mut Rng) -> (OpRequest, Vec<f32>) {
-    let Mapping::Affine(base) = request.mapping else { panic!("not oblique") };
-    let shape = request.target_shape.map(|n| (n / 2).max(1));
-    let vectors: Vec<f32> = (0..3 * count(shape)).map(|_| rng.between(-1.7, 1.7) as f32).collect();
-    let mut ranges = VectorRanges::new(shape);
-    for (c, values) in vectors.chunks_exact(count(shape)).enumerate() {
-        ranges.add(c, Region::of_shape(shape), values);
-    }
-    let mut target_to_field = Affine::identity();
-    (0..3).for_each(|a| (target_to_field.m[a][a], target_to_field.m[a][3]) = (0.5, 0.2));
-    let vector_to_source = [[0.0, 0.1, 1.0], [0.0, 0.9, 0.0], [-1.1, 0.0, 0.2]];
-    let warp = Warp { base, target_to_field, vector_to_source, ranges: Arc::new(ranges) };
-    (OpRequest { mapping: Mapping::Warped(warp), ..request.clone() }, vectors)
-}
-
-#[test]
-fn pieces_of_any_shape_make_the_whole_through_a_field() {
-    within(120, || {
-        let mut rng = Rng::new("warped pieces");
-        for method in methods() {
-            for _ in 0..6 {
-                let of = *rng.one_of(&SHAPES);
-                let (request, vectors) = warped(&request(method, of, &mut rng), &mut rng);
-                let source = random_voxels::<f32>(count(of), &mut rng);
-                let all = Region::of_shape(request.target_shape);
-                let whole = through_field(&request, &vectors, &source, of, [99; 3]);
-                let step = request.target_shape.map(|n| rng.within(1, n) as usize);
-                let pieces = through_field(&request, &vectors, &source, of, step);
-                assert!(
-                    bytemuck::cast_slice::<f32, u32>(&whole) == bytemuck::cast_slice::<f32, u32>(&pieces),
-                    "{step:?} of {request:?}"
-                );
-                assert_eq!(whole.len() as u64, all.voxels());
-                if let Method::Kernel(KernelShape::Linear) = method {
-                    let exact = linear_through_field(&request, &vectors, &source, of);
-                    assert!(whole.iter().zip(&exact).all(|(a, b)| (f64::from(*a) - b).abs() < 1e-2), "{request:?}");
-                }
-            }
-        }
-    });
-}
-
-/// Computed piece by piece, each from no more of source and field than the op asks for.
-fn through_field(request: &OpRequest, vectors: &[f32], source: &[f32], of: [u64; 3], step: [usize; 3]) -> Vec<f32> {
-    let Mapping::Warped(warp) = &request.mapping else { panic!("not warped") };
-    let field = Region::of_shape(warp.ranges.shape());
-    let op = block_op::<f32>(request).unwrap();
-    let all = Region::of_shape(request.target_shape);
-    let mut voxels = vec![f32::NAN; all.voxels() as usize];
-    for piece in all.tiles(step) {
-        let region = op.source_region(piece);
-        let extents = op.reach().unwrap().largest_extents(piece.shape().map(|n| n as u64));
-        assert!((0..3).all(|a| region.shape()[a] as u64 <= extents[a]), "{region} beyond {extents:?} in {request:?}");
-        let mut cut = vec![0.0; region.voxels() as usize];
-        BlockMut::new(region, 1, &mut cut).copy_from(BlockRef::new(Region::of_shape(of), 1, source), 0);
-        let mut scratch = Scratch::default();
-        scratch.field.region = op.field_region(piece);
-        scratch.field.voxels = vec![f32::NAN; 3 * scratch.field.region.voxels() as usize];
-        BlockMut::new(scratch.field.region, 3, &mut scratch.field.voxels)
-            .copy_from(BlockRef::new(field, 3, vectors), 0);
-        op.apply(BlockRef::new(region, 1, &cut), &mut BlockMut::new(all, 1, &mut voxels), piece, &mut scratch);
-    }
-    voxels
-}
-
-fn linear_through_field(request: &OpRequest, vectors: &[f32], source: &[f32], of: [u64; 3]) -> Vec<f64> {
-    let Mapping::Warped(warp) = &request.mapping else { panic!("not warped") };
-    let shape = warp.ranges.shape();
-    let oblique = OpRequest { mapping: Mapping::Affine(warp.base), ..request.clone() };
-    let value = |at: [f64; 3], values: &[f32], of: [u64; 3]| {
-        let mut sum = 0.0;
-        for corner in 0..8 {
-            let (mut offset, mut weight) = (0, 1.0);
-            for a in 0..3 {
-                let (whole, upper) = (at[a].floor(), corner >> a & 1);
-                weight *= if upper == 1 { at[a] - whole } else { 1.0 - (at[a] - whole) };
-                offset = offset * of[a] as usize + (whole as i64 + upper).clamp(0, of[a] as i64 - 1) as usize;
-            }
-            sum += weight * f64::from(values[offset]);
-        }
-        sum
-    };
-    let voxel = |at: [i64; 3]| {
-        let mut c = index(&oblique, at);
-        let f: [f64; 3] = std::array::from_fn(|a| warp.target_to_field.m[a][a] * at[a] as f64 + 0.2);
-        if (0..3).all(|a| inside(f[a], 0, shape[a] as i64)) {
-            let parts: Vec<f64> = vectors.chunks_exact(count(shape)).map(|values| value(f, values, shape)).collect();
-            let moved = warp.displacement([parts[0], parts[1], parts[2]]);
-            (0..3).for_each(|a| c[a] += moved[a]);
-        }
-        match request.outside {
-            Outside::Value(outside) if !(0..3).all(|a| inside(c[a], 0, of[a] as i64)) => outside,
-            _ => value(c, source, of),
-        }
-    };
-    Region::of_shape(request.target_shape).tiles([1; 3]).map(|at| voxel(at.lo)).collect()
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{
+    Args, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 
 use super::parse::{
     CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, RegionArg, ShardArg, Size, Triple,
@@ -12,6 +15,7 @@ use crate::{
     io::ome::OmeVersion,
     job::IoMode,
     resample::Reduction,
+    transform::TransformRequest,
     voxel::{Dtype, Rounding},
 };
 
@@ -81,6 +85,10 @@ impl From<AlignArg> for Align {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Values")]
 pub struct ValueArgs {
+    /// Where target voxels look in the source, from target world to source world: ITK or ANTs .tfm, .txt, .mat, FSL .mat,
+    /// FreeSurfer .lta, a 4x4 matrix as text (RAS mm); repeated, the last one is applied first
+    #[arg(long, value_name = "FILE[,inverse]", value_parser = transform_parser())]
+    pub transform: Vec<TransformRequest>,
     /// How voxels are made: nearest, linear, cubic, bspline2 to bspline5 (bspline is 3), lanczos2 to lanczos6 (lanczos is 3),
     /// sinc-hamming, -cosine, -welch, -lanczos, -blackman (:RADIUS, 5), gaussian (:SIGMA in voxels, 0.8); for labels label,
     /// label-gaussian (:SIGMA, 1); of the voxels covered mean, mode, min, max, median; auto takes label for labels, else linear
@@ -107,6 +115,11 @@ pub struct ValueArgs {
     /// Level of a multiscale image, 0 the finest
     #[arg(long, value_name = "N")]
     pub level: Option<usize>,
+}
+
+/// Paths need not be UTF-8.
+pub fn transform_parser() -> impl TypedValueParser<Value = TransformRequest> {
+    OsStringValueParser::new().map(|argument| TransformRequest::parse(&argument))
 }
 
 /// `None` is "same".

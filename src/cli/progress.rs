@@ -101,6 +101,7 @@ pub fn figures(progress: &Progress) -> String {
 /// What a pass is called.
 pub fn name(kind: PassKind) -> &'static str {
     match kind {
+        PassKind::Field => "field",
         PassKind::Unpack => "unpack",
         PassKind::Resample => "resample",
         PassKind::Pack => "pack",

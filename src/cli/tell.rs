@@ -46,16 +46,23 @@ pub fn plan(summary: &Summary) -> String {
         format!("output  {}", summary.output),
         grids(summary),
         format!(
-            "values  {}{}, {} mapping",
+            "values  {}{}, {} mapping{}",
             summary.interpolation,
             if summary.antialias { ", anti-aliased" } else { "" },
-            summary.mapping.replace('_', "-")
+            summary.mapping.replace('_', "-"),
+            through(&summary.transforms)
         ),
     ];
     lines.extend(summary.passes.iter().map(|pass| self::pass(pass, summary.threads)));
     lines.push(format!("memory  {} projected of {}", bytes(summary.projected_bytes()), bytes(summary.memory_bytes)));
     lines.extend(summary.passes.iter().flat_map(|pass| offers(&pass.what_memory_buys, summary.memory_bytes)));
     lines.join("\n")
+}
+
+/// The transforms, in the order in which a point goes through them.
+fn through(transforms: &[String]) -> String {
+    let names: Vec<&str> = transforms.iter().rev().map(String::as_str).collect();
+    if names.is_empty() { String::new() } else { format!(" through {}", names.join(", then ")) }
 }
 
 /// What other budgets would buy, a line each; nothing where that is all one.

@@ -1,6 +1,6 @@
 //! From target index to source index.
 
-use super::{Affine, Grid, Warp, assignment::best_assignment};
+use super::{Affine, Grid, Unit, Warp, assignment::best_assignment};
 use crate::error::{Error, Result};
 
 /// Effects over the whole target grid below this many source voxels are noise: headers are f32.
@@ -49,27 +49,20 @@ impl Mapping {
     /// numbers are taken as they stand. Shapes matter only for the snap rule. Errors: an entry that is not finite, a
     /// source whose axes do not span space, a target axis of several voxels without a step.
     pub fn between(target: &Grid, source: &Grid) -> Result<Snapped> {
-        for (name, grid) in [("target", target), ("source", source)] {
-            if !grid.index_to_world.is_finite() {
-                return Err(Error::usage(format!(
-                    "the affine of the {name} is not finite: {:?}",
-                    grid.index_to_world.m
-                )));
-            }
-        }
-        if let Some(a) = (0..3).find(|&a| target.shape[a] > 1 && target.index_to_world.column_norm(a) == 0.0) {
-            let axis = ['k', 'j', 'i'][a];
-            return Err(Error::usage(format!("the target has {} voxels along {axis}, but no step", target.shape[a])));
-        }
         let factor = target.unit.factor_to(&source.unit).unwrap_or(1.0);
-        let target_index_to_world = Affine { m: target.index_to_world.m.map(|row| row.map(|x| x * factor)) };
-        let composed = source.index_to_world.solve(&target_index_to_world).ok_or_else(|| {
-            Error::usage(format!("the affine of the source is singular: {:?}", source.index_to_world.m))
-        })?;
-        if !composed.is_finite() {
-            return Err(Error::usage(format!("the map from target to source index is not finite: {:?}", composed.m)));
-        }
-        Ok(Snapped::new(&composed, target.shape))
+        compose(target, source, &scaled(&target.index_to_world, factor), &source.index_to_world)
+    }
+
+    /// The mapping between two grids by way of `world`, from target world to source world in millimetres (columns x, y,
+    /// z): target index -> target world -> source world -> source index, snapped.
+    ///
+    /// Both grids are converted to millimetres; a unit that is not known is taken for one. Errors: as above.
+    pub fn through(target: &Grid, source: &Grid, world: &Affine) -> Result<Snapped> {
+        let [target_mm, source_mm] = [target, source].map(|grid| {
+            let factor = grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
+            scaled(&grid.index_to_world, factor)
+        });
+        compose(target, source, &world.after(&target_mm), &source_mm)
     }
 
     /// The continuous source index of a target index, both in storage order; without the displacement where there is one.
@@ -114,6 +107,31 @@ impl Mapping {
             Mapping::Affine(_) | Mapping::Warped(_) => false,
         }
     }
+}
+
+/// The affine in a unit of which `factor` make one of its own.
+fn scaled(affine: &Affine, factor: f64) -> Affine {
+    Affine { m: affine.m.map(|row| row.map(|x| x * factor)) }
+}
+
+/// Checks both grids and solves for the source index; the affines lead to one world.
+fn compose(target: &Grid, source: &Grid, target_to_world: &Affine, source_to_world: &Affine) -> Result<Snapped> {
+    for (name, grid) in [("target", target), ("source", source)] {
+        if !grid.index_to_world.is_finite() {
+            return Err(Error::usage(format!("the affine of the {name} is not finite: {:?}", grid.index_to_world.m)));
+        }
+    }
+    if let Some(a) = (0..3).find(|&a| target.shape[a] > 1 && target.index_to_world.column_norm(a) == 0.0) {
+        let axis = ['k', 'j', 'i'][a];
+        return Err(Error::usage(format!("the target has {} voxels along {axis}, but no step", target.shape[a])));
+    }
+    let composed = source_to_world
+        .solve(target_to_world)
+        .ok_or_else(|| Error::usage(format!("the affine of the source is singular: {:?}", source.index_to_world.m)))?;
+    if !composed.is_finite() {
+        return Err(Error::usage(format!("the map from target to source index is not finite: {:?}", composed.m)));
+    }
+    Ok(Snapped::new(&composed, target.shape))
 }
 
 impl Snapped {
@@ -314,6 +332,21 @@ mod tests {
         assert!(axes.iter().all(|axis| (axis.scale, axis.offset) == (0.25, 0.0)), "{axes:?}");
         target.unit = Unit::Unknown;
         assert_eq!(aligned(&Mapping::between(&target, &source).unwrap())[0].scale, 250.0);
+    }
+
+    #[test]
+    fn through_a_map_of_the_world_in_millimetres() {
+        let source = steps([10; 3], [2.0; 3], [1.0, 2.0, 3.0]);
+        let mut target = steps([10; 3], [500.0; 3], [1000.0, 2000.0, 3000.0]);
+        target.unit = Unit::Micrometre;
+        let quarter = Affine::from_columns([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], [3.0, 1.0, 4.0]);
+        let axes = aligned(&Mapping::through(&target, &source, &quarter).unwrap());
+        // World (1 + i/2, 2 + j/2, 3 + k/2) becomes (3 - y, 1 + x, 4 + z).
+        let expected = [(0, 0.25, 2.0), (2, -0.25, 0.0), (1, 0.25, 0.0)];
+        assert_eq!(axes.map(|axis| (axis.source_axis, axis.scale, axis.offset)), expected);
+        target.unit = Unit::Unknown;
+        assert_eq!(aligned(&Mapping::through(&target, &source, &quarter).unwrap())[0].scale, 250.0);
+        assert!(Mapping::through(&source, &source, &Affine::identity()).unwrap().mapping.is_identity());
     }
 
     #[test]

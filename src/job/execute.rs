@@ -1,27 +1,20 @@
 //! Planning and running a resolved job.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
-};
+use std::{path::Path, sync::atomic::AtomicBool};
 
 use super::{
     Job, PassKind, Summary, cascade,
     colours::Colours,
+    field::Vectors,
     levels::{LevelPass, open_level},
     passes::{self, Planned, Route},
+    scratch::Scratch,
 };
 use crate::{
     dispatch,
     error::{Error, Result},
-    io::{
-        Layout, Sink, Source,
-        convert::Conversion,
-        packed::Packed,
-        raw::{RawSink, RawSource, Reach},
-        staging::Staging,
-    },
+    geometry::Mapping,
+    io::{Sink, Source, raw::READ_TRANSFER_BYTES, staging::Staging},
     pipeline::{self, Coarser, Pass, Progress},
     plan::Budget,
     resample::reduction_op,
@@ -45,6 +38,7 @@ struct Prepared<T: Voxel> {
     summary: Summary,
     job: Job,
     source: Box<dyn Source<T>>,
+    vectors: Option<Vectors>,
     route: Route<T>,
     levels: Vec<LevelPass>,
     budget: Budget,
@@ -65,13 +59,19 @@ impl<T: Voxel> Prepared<T> {
 struct Opened<T: Voxel> {
     job: Job,
     source: Box<dyn Source<T>>,
+    /// What the job looks through, once it is read.
+    vectors: Option<Vectors>,
 }
 
 impl<T: Voxel> Opened<T> {
     /// The passes within `budget`: to the finest level, and to those that are not made along with it.
     fn passes(&self, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
         let Job { op, output, .. } = &self.job;
-        let (source, target) = (self.source.layout(), &output.layout);
+        let (mut source, target) = (self.source.layout().clone(), &output.layout);
+        if self.job.field.is_some() {
+            source.transfer_bytes += READ_TRANSFER_BYTES;
+        }
+        let source = &source;
         let mut route = passes::route::<T>(op, source, target, budget)?;
         let mut levels = Vec::new();
         if let Some(descent) = &output.descent {
@@ -86,20 +86,34 @@ impl<T: Voxel> Opened<T> {
     }
 
     fn with(self, (route, levels): (Route<T>, Vec<LevelPass>), budget: Budget) -> Prepared<T> {
-        let Opened { job, source } = self;
+        let Opened { job, source, vectors } = self;
         let summary = Summary::planned(&job, source.layout(), &route, &levels);
         tracing::debug!(passes = summary.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
-        Prepared { summary, job, source, route, levels, budget }
+        Prepared { summary, job, source, vectors, route, levels, budget }
     }
 
     fn prepare(self) -> Result<Prepared<T>> {
-        let budget = Budget {
-            memory_bytes: self.job.request.memory_bytes,
-            threads: self.job.request.threads,
-            reserved_bytes: sys::resident().now_bytes,
-        };
+        let budget = self.job.budget();
         let passes = self.passes(budget)?;
         Ok(self.with(passes, budget))
+    }
+
+    /// Reads the displacement field, where there is one; with a `folder`, so that the job can be run.
+    fn look_through(
+        mut self,
+        folder: Option<&Path>,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Opened<T>> {
+        if let Some(field) = &self.job.field {
+            let kind = PassKind::Field;
+            let read = field.read(folder, self.job.budget(), stop, |progress| {
+                on_event(Event::Progress { pass: 0, passes: 1, kind, progress });
+            })?;
+            self.job.op.mapping = Mapping::Warped(read.warp);
+            self.vectors = read.vectors;
+        }
+        Ok(self)
     }
 
     /// With the first budget whose plan decodes next to nothing twice and needs no scratch file.
@@ -135,13 +149,20 @@ impl Job {
     /// What would be done, without doing it. Nothing is written.
     pub fn dry_run(self) -> Result<Summary> {
         self.output.check_folder()?;
-        dispatch!(self.values.pipeline, T => self.open::<T>()?.prepare().map(Prepared::with_offers))
+        let (stop, on_event) = (sys::stop_flag(), &mut |_: Event<'_>| {});
+        dispatch!(self.values.pipeline, T => {
+            self.open::<T>()?.look_through(None, stop, on_event)?.prepare().map(Prepared::with_offers)
+        })
     }
 
     /// Does it: plans, runs every pass, and gives the finished target its name.
     pub fn run(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
         self.check_target()?;
-        dispatch!(self.values.pipeline, T => Box::new(self.open::<T>()?.prepare()?).run(stop, &mut on_event))
+        let folder = self.output.scratch_folder(self.request.scratch.as_deref());
+        dispatch!(self.values.pipeline, T => {
+            let opened = self.open::<T>()?.look_through(Some(&folder), stop, &mut on_event)?;
+            Box::new(opened.prepare()?).run(stop, &mut on_event)
+        })
     }
 
     /// Plans it with the first of `budgets` that is enough for it.
@@ -150,6 +171,9 @@ impl Job {
     /// Whatever is wrong but the budget.
     pub(super) fn beside(self, budgets: &[Budget]) -> Result<Beside> {
         self.check_target()?;
+        if self.field.is_some() {
+            return Ok(Beside::TooLarge(Box::new(self)));
+        }
         dispatch!(self.values.pipeline, T => self.open::<T>()?.within_one_of(budgets))
     }
 
@@ -161,13 +185,21 @@ impl Job {
         Ok(())
     }
 
+    fn budget(&self) -> Budget {
+        Budget {
+            memory_bytes: self.request.memory_bytes,
+            threads: self.request.threads,
+            reserved_bytes: sys::resident().now_bytes,
+        }
+    }
+
     fn open<T: Voxel>(self) -> Result<Opened<T>> {
         let source = self.input.source::<T>(self.values.reading, self.request.io)?;
         let source: Box<dyn Source<T>> = match self.output.layout.components {
             1 if source.layout().components > 1 => Box::new(Colours::new(source)),
             _ => source,
         };
-        Ok(Opened { job: self, source })
+        Ok(Opened { job: self, source, vectors: None })
     }
 }
 
@@ -194,7 +226,11 @@ impl<T: Voxel> Runnable for Prepared<T> {
 impl<T: Voxel> Prepared<T> {
     /// The passes to the finest level, or to the only one.
     fn finest(&mut self, staging: &Staging, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let scratch = Scratch::new(&self.job, staging, self.route.scratch_bytes)?;
+        let path = match &self.job.request.scratch {
+            Some(folder) => folder.join(format!("reslice-scratch-{}", std::process::id())),
+            None => staging.path("scratch"),
+        };
+        let scratch = Scratch::at(path, self.route.scratch_bytes)?;
         on_event(Event::Planned(&self.summary));
         let sink = self.job.output.create::<T>(staging)?;
         let (passes, to_target) = (self.summary.passes.len(), self.route.passes.len());
@@ -207,14 +243,16 @@ impl<T: Voxel> Prepared<T> {
             let scratch_sink = if last { None } else { Some(scratch.sink::<T>(&planned.target)?) };
             let from: &dyn Source<T> = scratch_source.as_ref().map_or(self.source.as_ref(), |s| s);
             let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
+            let vectors = self.vectors.as_ref().filter(|_| planned.kind == PassKind::Resample);
+            let field = vectors.map(|vectors| vectors.source.as_ref());
             let done = match (planned.factors, &self.job.output.descent) {
                 (Some(factors), Some(descent)) => {
                     let sink = descent.sink::<T>(1, &self.job.output.yard(staging))?;
                     let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
                     let coarser = Coarser { op: op.as_ref(), factors, sink: &sink };
-                    run_pass(planned, from, to, Some(coarser), stop, on_progress)?
+                    run_pass(planned, from, to, field, Some(coarser), stop, on_progress)?
                 }
-                _ => run_pass(planned, from, to, None, stop, on_progress)?,
+                _ => run_pass(planned, from, to, field, None, stop, on_progress)?,
             };
             self.summary.pass_done(n, done);
         }
@@ -242,61 +280,12 @@ fn run_pass<T: Voxel>(
     planned: &Planned<T>,
     source: &dyn Source<T>,
     sink: &dyn Sink<T>,
+    field: Option<&dyn Source<f32>>,
     coarser: Option<Coarser<'_, T>>,
     stop: &AtomicBool,
     on_progress: impl FnMut(&Progress),
 ) -> Result<Progress> {
-    let pass = Pass {
-        plan: &planned.plan,
-        touch: &planned.touch,
-        source,
-        op: planned.op.as_ref(),
-        sink,
-        field: None,
-        coarser,
-    };
+    let pass =
+        Pass { plan: &planned.plan, touch: &planned.touch, source, op: planned.op.as_ref(), sink, field, coarser };
     pipeline::run(&pass, stop, on_progress)
-}
-
-/// The scratch file, while there is one.
-struct Scratch {
-    path: PathBuf,
-}
-
-impl Scratch {
-    fn new(job: &Job, staging: &Staging, bytes: u64) -> Result<Scratch> {
-        let path = match &job.request.scratch {
-            Some(folder) => folder.join(format!("reslice-scratch-{}", std::process::id())),
-            None => staging.path("scratch"),
-        };
-        if bytes > 0 {
-            passes::check_scratch(path.parent().unwrap_or(Path::new(".")), bytes)?;
-        }
-        Ok(Scratch { path })
-    }
-
-    fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {
-        RawSink::create(&self.path, layout.clone(), Packed::new(layout, 0, Conversion::plain(T::DTYPE)), &[])
-    }
-
-    fn source<T: Voxel>(&self, layout: &Layout) -> Result<RawSource<T>> {
-        let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
-        RawSource::open(&self.path, layout.clone(), packed, Reach::Position)
-    }
-
-    fn remove(&self) -> Result<()> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::Io { action: "remove", path: self.path.clone(), source: error })
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        // After an error: the run's own error is what is told.
-        let _ = self.remove();
-    }
 }

@@ -5,9 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use serde::Serialize;
-
-use super::{Input, PyramidRequest, Values, levels::Descent};
+use super::{Format, Input, PyramidRequest, Values, levels::Descent};
 use crate::{
     error::{Error, Result},
     geometry::{Grid, Unit},
@@ -28,45 +26,6 @@ use crate::{
     resample::Reduction,
     voxel::Voxel,
 };
-
-/// The format of a target, by its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// `.nii`
-    Nifti,
-    /// `.nii.gz`
-    NiftiGz,
-    /// `.hdr` with `.img` beside it
-    Pair,
-    /// `.zarr`
-    Zarr,
-}
-
-impl Format {
-    /// The format that a name asks for.
-    pub fn of_name(path: &Path) -> Result<Format> {
-        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let endings = [
-            (".nii.gz", Format::NiftiGz),
-            (".nii", Format::Nifti),
-            (".hdr", Format::Pair),
-            (".img", Format::Pair),
-            (".zarr", Format::Zarr),
-        ];
-        let found = endings.into_iter().find(|(ending, _)| name.ends_with(ending) && name.len() > ending.len());
-        found.map(|(_, format)| format).ok_or_else(|| {
-            Error::usage_hint(
-                format!("the name '{}' does not say which format to write", path.display()),
-                "end it in .nii, .nii.gz, .hdr or .zarr",
-            )
-        })
-    }
-
-    pub fn is_nifti(self) -> bool {
-        self != Format::Zarr
-    }
-}
 
 /// How the target is stored.
 #[derive(Clone, Debug, PartialEq)]
@@ -191,7 +150,7 @@ impl Output {
 
     /// An error where the folder of a local target is not there.
     pub fn check_folder(&self) -> Result<()> {
-        let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = self.folder();
         if self.store.is_none() && !folder.is_dir() {
             return Err(Error::io("write into", folder)(std::io::ErrorKind::NotFound.into()));
         }
@@ -204,6 +163,19 @@ impl Output {
             Some(store) => Staging::remote(store.clone(), self.options.overwrite, scratch),
             None => Staging::create(&self.path, self.options.overwrite),
         }
+    }
+
+    /// Where scratch files go that are needed before there is a staging folder.
+    pub fn scratch_folder(&self, scratch: Option<&Path>) -> PathBuf {
+        match (scratch, &self.store) {
+            (Some(folder), _) => folder.to_path_buf(),
+            (None, Some(_)) => std::env::temp_dir(),
+            (None, None) => self.folder().to_path_buf(),
+        }
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     /// Creates the target in its staging folder.
@@ -386,10 +358,7 @@ fn chunking(layout: &Layout, options: &TargetOptions) -> ([u64; 3], Option<[u64;
         default_chunk = chunk_of_shard(shard, default_chunk);
     }
     let chunk = options.chunk.unwrap_or(default_chunk);
-    let clipped: [u64; 3] = std::array::from_fn(|a| chunk[a].clamp(1, shape[a]));
-    let shard = match options.shard {
-        Some(asked) => asked,
-        None => default_shard.map(|shard| std::array::from_fn(|a| shard[a].next_multiple_of(clipped[a]))),
-    };
+    let whole_chunks = |shard: [u64; 3]| std::array::from_fn(|a| shard[a].next_multiple_of(chunk[a].max(1)));
+    let shard = options.shard.unwrap_or_else(|| default_shard.map(whole_chunks));
     (chunk, shard)
 }

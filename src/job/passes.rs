@@ -27,6 +27,8 @@ const ONCE: f64 = 1.1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PassKind {
+    /// A displacement field is read before the passes are planned.
+    Field,
     /// The source stream is unpacked into a scratch file.
     Unpack,
     Resample,
@@ -200,7 +202,7 @@ pub fn planned<T: Voxel>(
 }
 
 /// The volume as a raw file of pipeline samples.
-fn scratch_layout<T: Voxel>(of: &Layout) -> Layout {
+pub fn scratch_layout<T: Voxel>(of: &Layout) -> Layout {
     let outer = crate::io::Outer::separate(of.outer.axes.clone());
     raw::target_layout(Layout { outer, stored: T::DTYPE, ..of.clone() })
 }
@@ -211,7 +213,7 @@ pub fn scratch_bytes<T: Voxel>(of: &Layout) -> u64 {
 }
 
 /// Every voxel as it is.
-fn copying(layout: &Layout) -> OpRequest {
+pub fn copying(layout: &Layout) -> OpRequest {
     let maps = std::array::from_fn(|a| AxisMap { source_axis: a, scale: 1.0, offset: 0.0 });
     OpRequest {
         method: Method::Nearest,

@@ -4,16 +4,18 @@ use std::path::Path;
 
 use super::{
     Format, GridChoice, Input, OutsideRequest, Request, Values,
+    field::Field,
     output::{Heritage, Output},
 };
 use crate::{
     error::{Error, Result},
-    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, outside_per_face},
+    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit, outside_per_face},
     io::{
         nifti::Header,
         zarr::{OpenOptions, store::Location},
     },
     resample::{KernelShape, LabelWeights, Method, OpRequest, passes_through},
+    transform::{Chain, TransformRequest},
 };
 
 /// Down-sampling beyond this factor by an interpolating kernel is warned about.
@@ -26,7 +28,10 @@ pub struct Job {
     pub input: Input,
     pub source_grid: Grid,
     pub values: Values,
+    /// Through the base of the field alone, where there is one, until it is read.
     pub op: OpRequest,
+    /// The displacement field to look through.
+    pub field: Option<Field>,
     pub output: Output,
     /// Target voxels that look outside the source, per face.
     pub outside: FaceCounts,
@@ -48,9 +53,9 @@ impl Job {
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
-        let mapping = mapping(&target, &source_grid, &mut warnings)?;
-        let values = Values::resolve(&request, &input, format.is_nifti(), &mut warnings)?;
+        let (mapping, field) = mapping(&request.transforms, &target, &source_grid, &mut warnings)?;
         let method = method(&request, &input)?;
+        let values = Values::resolve(&request, &input, method, format.is_nifti(), &mut warnings)?;
         let op = OpRequest {
             method,
             antialias: request.antialias,
@@ -78,7 +83,7 @@ impl Job {
             (Mapping::AxisAligned(maps), OutsideRequest::Value(_)) => outside_per_face(maps, target.shape, bounds),
             _ => FaceCounts::default(),
         };
-        Ok(Job { request, input, source_grid, values, op, output, outside, warnings })
+        Ok(Job { request, input, source_grid, values, op, field, output, outside, warnings })
     }
 }
 
@@ -139,7 +144,30 @@ fn method(request: &Request, input: &Input) -> Result<Method> {
     Ok(method)
 }
 
-fn mapping(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Mapping> {
+fn mapping(
+    transforms: &[TransformRequest],
+    target: &Grid,
+    source: &Grid,
+    warnings: &mut Vec<String>,
+) -> Result<(Mapping, Option<Field>)> {
+    let snapped = match transforms {
+        [] => directly(target, source, warnings)?,
+        _ => {
+            let chain = Chain::read(transforms, target, source)?;
+            warn_of_units(target, source, warnings);
+            if let Some(field) = Field::open(&chain, target, source)? {
+                return Ok((Mapping::Affine(field.base), Some(field)));
+            }
+            Mapping::through(target, source, &chain.after.after(&chain.before))?
+        }
+    };
+    if snapped.removed_voxels > 1e-6 {
+        warnings.push(format!("snapped away {:.1e} voxel of rounding in the headers", snapped.removed_voxels));
+    }
+    Ok((snapped.mapping, None))
+}
+
+fn directly(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Snapped> {
     if target.unit.factor_to(&source.unit).is_none() {
         warnings.push(format!(
             "the target's unit ({}) and the source's ({}) cannot be compared: numbers are taken as they stand",
@@ -147,11 +175,19 @@ fn mapping(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<M
             source.unit.symbol()
         ));
     }
-    let snapped = Mapping::between(target, source)?;
-    if snapped.removed_voxels > 1e-6 {
-        warnings.push(format!("snapped away {:.1e} voxel of rounding in the headers", snapped.removed_voxels));
+    Mapping::between(target, source)
+}
+
+/// Transform files are in millimetres, so both grids are taken there.
+fn warn_of_units(target: &Grid, source: &Grid, warnings: &mut Vec<String>) {
+    for (name, unit) in [("target", &target.unit), ("source", &source.unit)] {
+        if unit.factor_to(&Unit::Millimetre).is_none() {
+            let unit = unit.symbol();
+            warnings.push(format!(
+                "transform files are in millimetres, and the {name}'s unit ({unit}) is not known: taken for millimetres"
+            ));
+        }
     }
-    Ok(snapped.mapping)
 }
 
 fn warn_of_aliasing(op: &OpRequest, warnings: &mut Vec<String>) {

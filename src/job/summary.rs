@@ -54,6 +54,8 @@ pub struct Summary {
     pub components: usize,
     pub source_dtype: Dtype,
     pub target_dtype: Dtype,
+    /// As given: the last one is applied first.
+    pub transforms: Vec<String>,
     pub interpolation: String,
     pub antialias: bool,
     /// `identity`, `axis_aligned`, `affine` or `warped`.
@@ -92,6 +94,7 @@ impl Summary {
             components: source.components,
             source_dtype: source.stored,
             target_dtype: job.values.target,
+            transforms: job.request.transforms.iter().map(ToString::to_string).collect(),
             interpolation: job.op.method.to_string(),
             antialias: job.request.antialias,
             mapping: match &job.op.mapping {

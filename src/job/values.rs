@@ -4,7 +4,7 @@ use super::{Input, OutsideRequest, Request};
 use crate::{
     error::{Error, Result},
     io::convert::Conversion,
-    resample::Outside,
+    resample::{KernelShape, Method, Outside},
     voxel::Dtype,
 };
 
@@ -27,14 +27,22 @@ pub struct Values {
 
 impl Values {
     /// Decides by the rules of `docs/decisions.md`: with the same sample type, NIfTI to NIfTI keeps raw samples and
-    /// slope; otherwise the slope is applied.
-    pub fn resolve(request: &Request, input: &Input, to_nifti: bool, warnings: &mut Vec<String>) -> Result<Values> {
+    /// slope; otherwise the slope is applied. `method` decides over the type of accumulation.
+    pub fn resolve(
+        request: &Request,
+        input: &Input,
+        method: Method,
+        to_nifti: bool,
+        warnings: &mut Vec<String>,
+    ) -> Result<Values> {
         let stored = input.layout().stored;
         let slope = if request.raw { None } else { input.slope() };
         let keeps_slope = to_nifti && request.dtype.is_none_or(|dtype| dtype == stored);
         let applied = slope.filter(|_| !keeps_slope);
         let target = request.dtype.unwrap_or(if applied.is_some() { Dtype::F32 } else { stored });
-        let pipeline = if applied.is_none() && target == stored { stored } else { wider(stored.real(), target.real()) };
+        let plain = if applied.is_none() && target == stored { stored } else { wider(stored.real(), target.real()) };
+        // Where f32 would be summed in, samples become f64 before, and are rounded where they are stored.
+        let pipeline = if sums_in_f64(method) && plain.real() == Dtype::F32 { Dtype::F64 } else { plain };
         if pipeline != stored && [stored, target].iter().all(|dtype| dtype.bytes() == 8 && !dtype.is_float()) {
             warnings.push(format!("{stored} becomes {target} by way of f64: whole numbers above 2^53 are rounded"));
         }
@@ -48,6 +56,11 @@ impl Values {
             outside: outside(request.outside, kept_slope, target, warnings)?,
         })
     }
+}
+
+/// Splines of order 4 and 5, whose long inverse filters magnify rounding errors.
+fn sums_in_f64(method: Method) -> bool {
+    matches!(method, Method::Kernel(KernelShape::BSpline { order: 4.. }))
 }
 
 fn wider(a: Dtype, b: Dtype) -> Dtype {
@@ -75,11 +88,36 @@ fn outside(
         ));
     }
     if stored.fract() != 0.0 {
+        // Here, since samples may be rounded otherwise on their way to the target.
         let rounded = (stored + 0.5).floor();
         warnings.push(format!(
             "the outside value {real} is {stored} in stored units and becomes {rounded}, that is {}",
             rounded * factor + inter
         ));
+        return Ok(Outside::Value(rounded));
     }
     Ok(Outside::Value(stored))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outside_values_between_whole_numbers_are_rounded_here() {
+        let mut warnings = Vec::new();
+        let mut stored = |real, dtype| outside(OutsideRequest::Value(real), Some((0.5, 10.0)), dtype, &mut warnings);
+        assert_eq!(stored(20.0, Dtype::I16).unwrap(), Outside::Value(20.0));
+        assert_eq!(stored(10.25, Dtype::I16).unwrap(), Outside::Value(1.0));
+        assert_eq!(stored(9.75, Dtype::I16).unwrap(), Outside::Value(0.0));
+        assert_eq!(stored(10.25, Dtype::F32).unwrap(), Outside::Value(0.5));
+        assert!(stored(1e9, Dtype::I16).is_err());
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+    }
+
+    #[test]
+    fn long_splines_are_summed_in_f64() {
+        let needs = |name: &str| sums_in_f64(name.parse().unwrap());
+        assert!(needs("bspline4") && needs("bspline5") && !needs("bspline3") && !needs("lanczos6") && !needs("mean"));
+    }
 }

@@ -81,6 +81,10 @@ fn poles(order: u8) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        geometry::AxisMap,
+        resample::{Kernel, KernelShape, TapTable},
+    };
 
     #[test]
     fn the_basis_partitions_unity_and_ends_with_its_support() {
@@ -108,6 +112,71 @@ mod tests {
             }
             let last = side[side.len() - 1] / side[0];
             assert!(last.abs() >= 1e-7 && last.abs() < 1e-6, "order {order} is cut at {last:e}");
+        }
+    }
+
+    /// The spline of `order` through `samples` at `x`, by the taps that are used for it.
+    fn value(order: u8, samples: &[f64], x: f64) -> f64 {
+        let kernel = Kernel { shape: KernelShape::BSpline { order }, stretch: 1.0 };
+        let map = AxisMap { source_axis: 0, scale: 1.0, offset: x };
+        let table = TapTable::<f64>::new(&map, 1, 0..samples.len() as i64, &kernel, false);
+        let (first, weights) = table.at(0);
+        weights.iter().zip(&samples[first as usize..]).map(|(w, s)| w * s).sum()
+    }
+
+    /// `scipy.ndimage.map_coordinates(samples, [at], order, mode='mirror')`, SciPy 1.17, borders included.
+    #[test]
+    fn splines_have_the_values_of_scipy() {
+        let samples = [3.0, -1.0, 4.0, 1.0, -5.0, 9.0, 2.0, -6.0, 5.0, 3.0, -5.0];
+        let at = [0.3, 4.5, 9.75, -0.4, 10.45];
+        let expected = [
+            [
+                2.268_887_024_906_424,
+                1.998_960_262_911_56,
+                -4.243_964_741_971_391,
+                1.700_243_599_833_642,
+                -2.550_445_763_987_317,
+            ],
+            [
+                2.150_139_152_502_046,
+                1.934_276_613_180_364,
+                -4.197_870_681_223_399,
+                1.613_545_375_241_216,
+                -2.662_140_738_586_805,
+            ],
+            [
+                2.241_217_802_938_79,
+                1.866_088_952_527_61,
+                -4.298_817_096_826_576,
+                1.713_663_562_360_553,
+                -2.834_465_074_042_314,
+            ],
+            [
+                2.260_055_695_783_584,
+                1.834_154_499_617_278,
+                -4.314_837_754_931_81,
+                1.753_814_189_009_414,
+                -2.884_910_682_791_139,
+            ],
+        ];
+        for (order, expected) in ORDERS.zip(expected) {
+            for (x, expected) in at.into_iter().zip(expected) {
+                let value = value(order, &samples, x);
+                assert!((value - expected).abs() < 1.2e-6 * 9.0, "order {order} at {x}: {value}, not {expected}");
+            }
+        }
+    }
+
+    /// Shorter than the filter: the mirror images of two voxels, and of one.
+    #[test]
+    fn short_axes_mirror_many_times() {
+        let expected = [[2.625, 5.4], [2.781_25, 5.24], [2.718_75, 5.284_8], [2.737_304_687_5, 5.268_8]];
+        for (order, expected) in ORDERS.zip(expected) {
+            for (x, expected) in [0.25, 1.4].into_iter().zip(expected) {
+                let value = value(order, &[2.0, 7.0], x);
+                assert!((value - expected).abs() < 1e-5, "order {order} at {x}: {value}, not {expected}");
+            }
+            assert!((value(order, &[5.0], 0.3) - 5.0).abs() < 1e-12);
         }
     }
 }

@@ -1,14 +1,26 @@
 //! From what was asked to the op that does it.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
-use super::{BlockOp, Kernel, KernelShape, Method, Nearest, Separable, TapTable, gather};
+use super::{
+    BlockOp, Cover, Kernel, KernelShape, Method, Nearest, Separable, TapTable,
+    axes::Axes,
+    cover::{Covered, Extreme, Pick},
+    gather,
+};
 use crate::{
-    error::{Error, Result},
+    error::Result,
     geometry::{AxisMap, Mapping},
     region::Region,
-    voxel::{Rounding, Voxel},
+    voxel::{Real, Rounding, Voxel},
 };
+
+/// Source voxels overlapped by no more than this are not covered, for methods that do not weigh.
+const LEAST_OVERLAP: f64 = 1e-6;
+/// The same for methods that weigh: rounding errors of the mapping, relative to the smaller of source and target voxel.
+const NOISE_OVERLAP: f64 = 1e-9;
 
 /// The value of target voxels that look outside the source.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -46,15 +58,18 @@ pub struct OpRequest {
 /// The op for voxels of type `T`.
 ///
 /// # Errors
-/// Covering methods are not supported yet.
+/// None at present: every method goes with every mapping.
 pub fn block_op<T: Voxel>(request: &OpRequest) -> Result<Box<dyn BlockOp<T>>> {
     Ok(match (&request.mapping, request.method) {
+        (_, Method::Label(weights)) => Box::new(gather::labels(request, weights)),
         (Mapping::AxisAligned(maps), Method::Nearest) => Box::new(nearest(request, maps)),
-        (Mapping::AxisAligned(maps), Method::Kernel(shape)) => separable(request, maps, shape),
+        (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
+            separable(request, maps, kernel_tables(request, maps, shape))
+        }
+        (Mapping::AxisAligned(maps), Method::Cover(cover)) => covered(request, maps, cover),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Nearest) => Box::new(gather::nearest(request)),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Kernel(shape)) => Box::new(gather::kernel(request, shape)),
-        (_, Method::Label(weights)) => Box::new(gather::labels(request, weights)),
-        (_, method @ Method::Cover(_)) => return Err(Error::usage(format!("{method} is not supported yet"))),
+        (Mapping::Affine(_) | Mapping::Warped(_), Method::Cover(cover)) => Box::new(gather::covering(request, cover)),
     })
 }
 
@@ -63,7 +78,10 @@ pub fn passes_through(request: &OpRequest) -> bool {
     match (&request.mapping, request.method) {
         (_, Method::Nearest) => true,
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
-            tap_tables::<f64>(request, maps, shape).iter().all(TapTable::selects)
+            kernel_tables::<f64>(request, maps, shape).iter().all(TapTable::selects)
+        }
+        (Mapping::AxisAligned(maps), Method::Cover(cover)) => {
+            cover_tables::<f64>(request, maps, cover).iter().all(TapTable::selects)
         }
         _ => false,
     }
@@ -73,8 +91,7 @@ fn nearest<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3]) -> Nearest<T> {
     Nearest::new(request.target_shape, *maps, request.bounds, request.outside)
 }
 
-fn separable<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelShape) -> Box<dyn BlockOp<T>> {
-    let tables = tap_tables::<T>(request, maps, shape);
+fn separable<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], tables: [TapTable<T::Acc>; 3]) -> Box<dyn BlockOp<T>> {
     if tables.iter().all(TapTable::selects) {
         // Interpolating would only copy: this way 64-bit integers stay exact.
         return Box::new(nearest(request, maps));
@@ -82,12 +99,48 @@ fn separable<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelSh
     Box::new(Separable::new(request.target_shape, maps, tables, request.outside, request.rounding))
 }
 
-fn tap_tables<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelShape) -> [TapTable<T::Acc>; 3] {
-    std::array::from_fn(|t| {
-        let map = &maps[t];
+fn covered<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], cover: Cover) -> Box<dyn BlockOp<T>> {
+    let pick = match cover {
+        Cover::Mean => return separable(request, maps, cover_tables(request, maps, cover)),
+        Cover::Mode => Pick::Mode,
+        Cover::Min => Pick::Extreme(Extreme::Min),
+        Cover::Max => Pick::Extreme(Extreme::Max),
+        Cover::Median => Pick::Median,
+    };
+    let tables = cover_tables::<f64>(request, maps, cover);
+    if tables.iter().all(TapTable::selects) {
+        return Box::new(nearest(request, maps));
+    }
+    let axes = Axes::new(request.target_shape, maps, &tables);
+    Box::new(Covered::new(axes, pick, request.outside, request.rounding))
+}
+
+fn kernel_tables<A: Real>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelShape) -> [TapTable<A>; 3] {
+    tables(request, maps, |map, len, bounds, extend| {
         let stretch = if request.antialias { map.scale.abs().max(1.0) } else { 1.0 };
-        let bounds = request.bounds.lo[map.source_axis]..request.bounds.hi[map.source_axis];
-        let extend = request.outside == Outside::Edge;
-        TapTable::new(map, request.target_shape[t], bounds, &Kernel { shape, stretch }, extend)
+        TapTable::new(map, len, bounds, &Kernel { shape, stretch }, extend)
+    })
+}
+
+fn cover_tables<A: Real>(request: &OpRequest, maps: &[AxisMap; 3], cover: Cover) -> [TapTable<A>; 3] {
+    tables(request, maps, |map, len, bounds, extend| {
+        let least = match cover {
+            Cover::Mean | Cover::Mode => NOISE_OVERLAP * map.scale.abs().min(1.0),
+            Cover::Min | Cover::Max | Cover::Median => LEAST_OVERLAP,
+        };
+        TapTable::covering(map, len, bounds, least, extend)
+    })
+}
+
+/// One table per target axis, made of its map, its length, the source voxels that exist and whether the edge is extended.
+fn tables<A: Real>(
+    request: &OpRequest,
+    maps: &[AxisMap; 3],
+    table: impl Fn(&AxisMap, u64, Range<i64>, bool) -> TapTable<A>,
+) -> [TapTable<A>; 3] {
+    let extend = request.outside == Outside::Edge;
+    std::array::from_fn(|t| {
+        let s = maps[t].source_axis;
+        table(&maps[t], request.target_shape[t], request.bounds.lo[s]..request.bounds.hi[s], extend)
     })
 }

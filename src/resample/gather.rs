@@ -7,7 +7,7 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    BlockOp, Border, Footprint, KernelShape, LabelWeights, OpRequest, Outside, Reach, Scratch, separable::fill,
+    BlockOp, Border, Cover, Footprint, KernelShape, LabelWeights, OpRequest, Outside, Reach, Scratch, separable::fill,
 };
 use crate::{
     block::{BlockMut, BlockRef},
@@ -16,6 +16,7 @@ use crate::{
     voxel::{Real, Rounding, Voxel},
 };
 
+mod covered;
 mod filter;
 mod label;
 mod linear;
@@ -28,6 +29,7 @@ mod warped;
 
 pub use label::LABEL_CUT;
 
+use covered::Spread;
 use filter::Filter;
 use look::{STRIP, Strip};
 use reach::{Oblique, Span};
@@ -44,6 +46,7 @@ pub enum Point<A> {
     Weighted(Stencil<A>),
     Label,
     LabelGaussian(Stencil<f64>),
+    Covered(Spread),
 }
 
 /// Target voxels gathered from around the points that they look at.
@@ -129,6 +132,7 @@ impl<T: Voxel> Gather<T> {
             Point::Weighted(stencil) => sums::strip(samples, bounds, stencil, strip, rounding, out),
             Point::Label => label::linear(samples, bounds, strip, convert, out),
             Point::LabelGaussian(stencil) => label::gaussian(samples, bounds, stencil, strip, convert, out),
+            Point::Covered(spread) => spread.strip(samples, bounds, strip, (convert, rounding), out),
         }
     }
 
@@ -159,6 +163,10 @@ impl<A: Real> Point<A> {
             Point::Linear | Point::Label => (Span { shift: 0.0, first: 0, count: 2 }, Border::Repeat),
             Point::Weighted(stencil) => (stencil.span(), stencil.border),
             Point::LabelGaussian(stencil) => (stencil.span(), stencil.border),
+            Point::Covered(spread) => {
+                let reach = spread.reach.ceil() as i64;
+                (Span { shift: 0.5, first: -reach, count: 2 * reach + 1 }, Border::Repeat)
+            }
         }
     }
 
@@ -167,6 +175,7 @@ impl<A: Real> Point<A> {
             Point::Nearest | Point::Linear | Point::Label => 0,
             Point::Weighted(stencil) => stencil.bytes(),
             Point::LabelGaussian(stencil) => stencil.bytes(),
+            Point::Covered(spread) => spread.bytes(),
         }
     }
 }
@@ -214,8 +223,9 @@ impl<T: Voxel> Footprint for Gather<T> {
     fn scratch_bytes(&self, target: Region) -> u64 {
         let shape = target.shape().map(|n| n as u64);
         let vectors = self.reach.warp.as_ref().map_or(0, |warp| look::field_extents(warp, shape).iter().product());
+        let points = if let Point::Covered(spread) = &self.point { spread.scratch_bytes() } else { 0 };
         if self.filter.is_none() {
-            return vectors * VECTOR_BYTES;
+            return vectors * VECTOR_BYTES + points;
         }
         let source = self.reach.largest_extents(shape).map(|n| n as usize);
         (self.scratch_len(source) * size_of::<T::Acc>()) as u64 + vectors * VECTOR_BYTES
@@ -277,6 +287,11 @@ pub fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
         shape => Point::Weighted(Stencil::new(shape)),
     };
     Gather::new(request, point, filter)
+}
+
+/// What target voxels cover, on an oblique mapping.
+pub fn covering<T: Voxel>(request: &OpRequest, cover: Cover) -> Gather<T> {
+    Gather::new(request, Point::Covered(Spread::new(cover, &affine(&request.mapping))), None)
 }
 
 /// Labels on any mapping.

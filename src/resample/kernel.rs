@@ -47,9 +47,10 @@ impl Window {
         }
     }
 
-    /// Its value at `x`, in parts of the radius, 0 to 1.
+    /// Its value at `x`, in parts of the radius, 0 to 1. Exactly 1 at 0, where Blackman's parts would sum to less.
     fn at(self, x: f64) -> f64 {
         match self {
+            _ if x == 0.0 => 1.0,
             Window::Hamming => 0.54 + 0.46 * libm::cos(PI * x),
             Window::Cosine => libm::cos(PI * x / 2.0),
             Window::Welch => 1.0 - x * x,
@@ -189,30 +190,44 @@ fn sinc(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    fn shapes() -> Vec<KernelShape> {
+    fn interpolating() -> Vec<KernelShape> {
         let lanczos = (2..=6).map(|lobes| KernelShape::Lanczos { lobes });
-        [KernelShape::Linear, KernelShape::CatmullRom].into_iter().chain(lanczos).collect()
+        let splines = bspline::ORDERS.map(|order| KernelShape::BSpline { order });
+        let sincs = Window::ALL.map(|window| KernelShape::Sinc { window, radius: 5 });
+        [KernelShape::Linear, KernelShape::CatmullRom].into_iter().chain(lanczos).chain(splines).chain(sincs).collect()
+    }
+
+    fn gaussians() -> [KernelShape; 3] {
+        [0.1, 0.8, 3.0].map(|sigma| KernelShape::Gaussian { sigma })
     }
 
     #[test]
-    fn interpolating_symmetric_and_zero_outside_support() {
-        for shape in shapes() {
-            assert_eq!(shape.weight(0.0), 1.0);
-            for n in 1..9 {
+    fn interpolating_kernels_are_1_at_0_and_0_at_other_whole_numbers() {
+        for shape in interpolating() {
+            assert_eq!(shape.weight(0.0), 1.0, "{shape:?}");
+            for n in 1..25 {
                 assert!(shape.weight(f64::from(n)).abs() < 1e-15, "{shape:?} at {n}");
             }
-            for n in 0..700 {
+        }
+    }
+
+    #[test]
+    fn symmetric_and_zero_outside_the_support() {
+        for shape in interpolating().into_iter().chain(gaussians()) {
+            for n in 0..2500 {
                 let x = f64::from(n) * 0.01;
                 assert_eq!(shape.weight(x), shape.weight(-x));
-                assert!(x < shape.support() || shape.weight(x) == 0.0);
+                assert!(x < shape.support() || shape.weight(x) == 0.0, "{shape:?} at {x}");
             }
         }
     }
 
     #[test]
     fn taps_partition_unity_at_any_phase_and_stretch() {
-        for shape in shapes() {
-            for stretch in [1.0, 1.37, 2.0, 5.5] {
+        let is_sinc = |shape: &KernelShape| matches!(shape, KernelShape::Sinc { .. });
+        for shape in interpolating().into_iter().chain(gaussians()).filter(|shape| !is_sinc(shape)) {
+            let stretches: &[f64] = if shape.stretches() { &[1.0, 1.37, 2.0, 5.5] } else { &[1.0] };
+            for &stretch in stretches {
                 for n in 0..100 {
                     let c = -3.0 + f64::from(n) * 0.0731;
                     let (first, weights) = Kernel { shape, stretch }.taps(c);
@@ -221,6 +236,63 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Values worked out by hand: sinc(1/2) is 2/pi, at half of the radius the windows have closed forms.
+    #[test]
+    fn windows_have_the_values_of_their_formulas() {
+        let root_half = 0.5f64.sqrt();
+        for (window, half, end) in [
+            (Window::Hamming, 0.54, 0.08),
+            (Window::Cosine, root_half, 0.0),
+            (Window::Welch, 0.75, 0.0),
+            (Window::Lanczos, 2.0 / PI, 0.0),
+            (Window::Blackman, 0.34, 0.0),
+        ] {
+            assert!((window.at(0.0), (window.at(1.0) - end).abs() < 1e-15) == (1.0, true), "{window:?}");
+            // At 2.5 voxels of 5 sinc is 1 / (2.5 pi).
+            let weight = KernelShape::Sinc { window, radius: 5 }.weight(2.5);
+            assert!((weight - half / (2.5 * PI)).abs() < 1e-15, "{window:?}: {weight}");
+        }
+        let lanczos = KernelShape::Lanczos { lobes: 3 }.weight(0.5);
+        assert!((lanczos - 2.0 / PI * 3.0 / PI).abs() < 1e-15);
+    }
+
+    /// 2 R of them, also where the outermost is next to nothing; what they sum to is left as it is.
+    #[test]
+    fn the_taps_of_windowed_sincs_are_those_of_itk() {
+        for window in Window::ALL {
+            for radius in [1, 4, 5] {
+                for c in [7.3, -2.81, 0.5, 3.999] {
+                    let (first, weights) = Kernel { shape: KernelShape::Sinc { window, radius }, stretch: 1.0 }.taps(c);
+                    assert_eq!(
+                        (first, weights.len()),
+                        (c.floor() as i64 + 1 - i64::from(radius), 2 * usize::from(radius))
+                    );
+                }
+            }
+        }
+        let kernel = Kernel { shape: KernelShape::Sinc { window: Window::Hamming, radius: 5 }, stretch: 1.0 };
+        let sum: f64 = kernel.taps(0.5).1.iter().sum();
+        assert!(sum != 1.0 && (sum - 1.0).abs() < 0.01, "{sum}");
+    }
+
+    #[test]
+    fn the_taps_of_gaussians_are_the_voxels_within_4_sigma() {
+        for sigma in [0.1, 0.8, 1.37] {
+            let kernel = Kernel { shape: KernelShape::Gaussian { sigma }, stretch: 1.0 };
+            for c in [0.0, 4.21, -2.83, 0.5] {
+                let (first, weights) = kernel.taps(c);
+                let weighed = |n: usize| weights[n] > 0.0;
+                let (lo, hi) = ((0..weights.len()).find(|&n| weighed(n)), (0..weights.len()).rfind(|&n| weighed(n)));
+                let at = |n: Option<usize>| n.map(|n| first + n as i64);
+                assert_eq!(at(lo), Some((c + 0.5 - 4.0 * sigma).floor() as i64), "{sigma} at {c}");
+                assert_eq!(at(hi), Some((c + 0.5 + 4.0 * sigma).ceil() as i64 - 1), "{sigma} at {c}");
+            }
+        }
+        // The integral over the voxel from -1/2 to 1/2 at sigma 1/2 is that of one sigma: erf(1 / sqrt 2).
+        let weight = KernelShape::Gaussian { sigma: 0.5 }.weight(0.0);
+        assert!((weight - 0.682_689_492_137_086).abs() < 1e-14, "{weight}");
     }
 
     #[test]

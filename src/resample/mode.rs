@@ -1,5 +1,6 @@
 //! The most frequent of whole boxes of samples, row by row.
 
+use super::order::{lower, same};
 use crate::voxel::Voxel;
 
 /// Fills `out` with the most frequent of `step` (1 or 2) samples of each of `spanned`, ties to the lower; the last one may have
@@ -31,20 +32,6 @@ fn most_frequent<'a, T: Voxel>(rows: impl Iterator<Item = &'a [T]>, x: usize, st
         if times > best.0 || (times == best.0 && lower(value, best.1)) { (times, value) } else { best }
     };
     values.iter().fold((0, first), |best, &value| better(best, value)).1
-}
-
-/// Equal, where NaNs are equal among themselves.
-fn same<T: Voxel>(a: T, b: T) -> bool {
-    a == b || (is_nan(a) && is_nan(b))
-}
-
-/// Lower, where NaN is above everything.
-fn lower<T: Voxel>(a: T, b: T) -> bool {
-    a < b || (is_nan(b) && !is_nan(a))
-}
-
-fn is_nan<T: Voxel>(value: T) -> bool {
-    value.partial_cmp(&value).is_none()
 }
 
 #[cfg(test)]

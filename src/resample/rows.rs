@@ -91,14 +91,18 @@ pub fn add_pair_scaled<A: Real>(w: A, a: &[A], b: &[A], out: &mut [A]) {
     }
 }
 
-/// Weighs and sums whole rows: `out = sum_k weights[k] * row(k)`, in ascending k.
+/// Weighs and sums whole rows: `out = sum_k weights[k] * row(k)`, in ascending k. Rows after the first that weigh 0 are passed over.
 pub fn combine<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: &mut [A]) {
     match weights {
         [w] => scale(*w, row(0), out),
         [w0, w1] => blend([*w0, *w1], row(0), row(1), out),
         [w0, w1, rest @ ..] => {
-            blend([*w0, *w1], row(0), row(1), out);
-            for (k, w) in rest.iter().enumerate() {
+            if *w1 == A::ZERO {
+                scale(*w0, row(0), out)
+            } else {
+                blend([*w0, *w1], row(0), row(1), out)
+            }
+            for (k, w) in rest.iter().enumerate().filter(|(_, w)| **w != A::ZERO) {
                 add_scaled(*w, row(k + 2), out);
             }
         }
@@ -127,6 +131,15 @@ pub fn dot<A: Real>(weights: &[A], samples: &[A]) -> A {
     let [a, b, c, d, e, f, g, h] = partial;
     let mut sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
     for (&w, &s) in weights.remainder().iter().zip(samples.remainder()) {
+        sum += s * w;
+    }
+    sum
+}
+
+/// The same in ascending order, where some weights are 0: their samples do not count, even NaN.
+pub fn dot_of_some<A: Real>(weights: &[A], samples: &[A]) -> A {
+    let mut sum = A::ZERO;
+    for (&w, &s) in weights.iter().zip(samples).filter(|(w, _)| **w != A::ZERO) {
         sum += s * w;
     }
     sum

@@ -7,22 +7,18 @@
 
 use std::ops::Range;
 
-use super::{BlockOp, Footprint, Outside, Scratch, TapTable, rows};
+use super::{BlockOp, Footprint, Outside, Scratch, TapTable, axes::Axes, rows};
 use crate::{
     block::{BlockMut, BlockRef},
     geometry::AxisMap,
     region::Region,
-    voxel::{Rounding, Voxel},
+    voxel::{Real, Rounding, Voxel},
 };
 
 /// A separable kernel over an axis-aligned mapping, permutation and flips included.
 #[derive(Clone, Debug)]
 pub struct Separable<T: Voxel> {
-    target_shape: [u64; 3],
-    /// Target axis of each source axis.
-    target_axis: [usize; 3],
-    /// Per source axis: the taps of its target axis.
-    tables: [TapTable<T::Acc>; 3],
+    axes: Axes<T::Acc>,
     planes_last: bool,
     rows_last: bool,
     /// Whether axis 0 runs backwards.
@@ -48,26 +44,16 @@ impl<T: Voxel> Separable<T> {
         outside: Outside,
         rounding: Rounding,
     ) -> Separable<T> {
-        let target_axis = std::array::from_fn(|s| (0..3).find(|&t| maps[t].source_axis == s).unwrap_or(s));
-        let scale = |s: usize| maps[target_axis[s]].scale;
+        let axes = Axes::new(target_shape, maps, &tables);
+        let scale = |s: usize| maps[axes.target_axis[s]].scale;
         Separable {
-            target_shape,
-            target_axis,
-            tables: target_axis.map(|t| tables[t].clone()),
             planes_last: scale(0).abs() <= 1.0,
             rows_last: scale(1).abs() <= 1.0,
             reversed: scale(0) < 0.0,
+            axes,
             outside: outside.voxel(),
             rounding,
         }
-    }
-
-    /// The part of `piece` that looks inside the source, per source axis, in target indices.
-    fn inside(&self, piece: Region) -> [Range<i64>; 3] {
-        std::array::from_fn(|s| {
-            let (t, inside) = (self.target_axis[s], self.tables[s].inside());
-            piece.lo[t].max(inside.start)..piece.hi[t].min(inside.end)
-        })
     }
 
     fn extents(&self, inside: &[Range<i64>; 3], source: Region) -> Extents {
@@ -85,7 +71,7 @@ impl<T: Voxel> Separable<T> {
     fn ring(&self, planes: &Range<i64>) -> usize {
         let (mut newest, mut needed) = (i64::MIN, 0);
         for i in self.plane_order(planes) {
-            let (first, weights) = self.tables[0].at(i);
+            let (first, weights) = self.axes.tables[0].at(i);
             newest = newest.max(first + weights.len() as i64 - 1);
             needed = needed.max(newest - first + 1);
         }
@@ -102,21 +88,15 @@ impl<T: Voxel> Separable<T> {
 
 impl<T: Voxel> Footprint for Separable<T> {
     fn target_shape(&self) -> [u64; 3] {
-        self.target_shape
+        self.axes.target_shape
     }
 
     fn source_region(&self, target: Region) -> Region {
-        let ranges: [Range<i64>; 3] = std::array::from_fn(|s| {
-            let t = self.target_axis[s];
-            self.tables[s].source(target.lo[t]..target.hi[t])
-        });
-        let region =
-            Region { lo: std::array::from_fn(|s| ranges[s].start), hi: std::array::from_fn(|s| ranges[s].end) };
-        if region.is_empty() { Region::EMPTY } else { region }
+        self.axes.source_region(target)
     }
 
     fn source_axis(&self, target_axis: usize) -> Option<usize> {
-        self.target_axis.iter().position(|&t| t == target_axis)
+        self.axes.source_axis(target_axis)
     }
 
     fn scratch_bytes(&self, target: Region) -> u64 {
@@ -124,12 +104,12 @@ impl<T: Voxel> Footprint for Separable<T> {
         if source.is_empty() {
             return 0;
         }
-        let parts = self.scratch_parts(&self.extents(&self.inside(target), source));
+        let parts = self.scratch_parts(&self.extents(&self.axes.inside(target), source));
         (parts.iter().sum::<usize>() * size_of::<T::Acc>()) as u64
     }
 
     fn table_bytes(&self) -> u64 {
-        self.tables.iter().map(TapTable::bytes).sum()
+        self.axes.table_bytes()
     }
 }
 
@@ -141,7 +121,7 @@ impl<T: Voxel> BlockOp<T> for Separable<T> {
         piece: Region,
         scratch: &mut Scratch<T::Acc>,
     ) {
-        let inside = self.inside(piece);
+        let inside = self.axes.inside(piece);
         let filled = inside.iter().all(|r| !r.is_empty());
         let filled_voxels = inside.iter().map(|r| (r.end - r.start).max(0) as u64).product::<u64>();
         if !filled || filled_voxels < piece.voxels() {
@@ -196,7 +176,7 @@ impl<T: Voxel> Piece<'_, T> {
         // Taps do not begin in ascending order: a whole index is a single tap, its neighbours reach back behind it.
         let mut newest = self.source.region.lo[0] - 1;
         for i in self.op.plane_order(&self.inside[0]) {
-            let (first, weights) = self.op.tables[0].at(i);
+            let (first, weights) = self.op.axes.tables[0].at(i);
             for z in newest + 1..first + weights.len() as i64 {
                 let at = slot(z);
                 self.source_plane(z, &mut ring[at..at + plane_len]);
@@ -215,10 +195,10 @@ impl<T: Voxel> Piece<'_, T> {
     fn planes_first(&mut self, plane: &mut [T::Acc], target: &mut BlockMut<'_, T>, volume: usize) {
         let [_, sy, sx] = self.extents.source;
         for i in self.op.plane_order(&self.inside[0]) {
-            let (first, weights) = self.op.tables[0].at(i);
+            let (first, weights) = self.op.axes.tables[0].at(i);
             for y in 0..sy {
                 let out = &mut plane[y * sx..(y + 1) * sx];
-                for (k, &w) in weights.iter().enumerate() {
+                for (k, &w) in some(weights) {
                     rows::load(source_row(&self.source, first + k as i64, y), self.row);
                     if k == 0 { rows::scale(w, self.row, out) } else { rows::add_scaled(w, self.row, out) }
                 }
@@ -252,7 +232,7 @@ impl<T: Voxel> Piece<'_, T> {
         }
         for y in 0..ty {
             let target_y = self.inside[1].start + y as i64;
-            let (first, weights) = self.op.tables[1].at(target_y);
+            let (first, weights) = self.op.axes.tables[1].at(target_y);
             let first = (first - y_lo) as usize;
             let (sum, rest) = self.sums.split_at_mut(self.sums.len() / 2);
             if self.op.rows_last {
@@ -265,7 +245,7 @@ impl<T: Voxel> Piece<'_, T> {
                         rows::combine(weights, |k| &plane[(first + k) * sx..(first + k + 1) * sx], &mut sum[..sx]);
                     }
                     Rows::Source(z) => {
-                        for (k, &w) in weights.iter().enumerate() {
+                        for (k, &w) in some(weights) {
                             rows::load(source_row(&self.source, *z, first + k), self.row);
                             if k == 0 {
                                 rows::scale(w, self.row, &mut sum[..sx]);
@@ -296,6 +276,11 @@ enum Out<'a, 'b, T: Voxel> {
     Target { target: &'a mut BlockMut<'b, T>, volume: usize, z: i64 },
 }
 
+/// The weights that are not 0, and their numbers: of stretched kernels some within are. The first one is not 0.
+fn some<A: Real>(weights: &[A]) -> impl Iterator<Item = (usize, &A)> {
+    weights.iter().enumerate().filter(|(_, w)| **w != A::ZERO)
+}
+
 fn source_row<'a, T: Voxel>(source: &BlockRef<'a, T>, z: i64, y: usize) -> &'a [T] {
     source.row(0, z, source.region.lo[1] + y as i64, source.region.lo[2]..source.region.hi[2])
 }
@@ -304,11 +289,14 @@ impl<T: Voxel> Separable<T> {
     /// The pass along a row: target indices `inside` from source samples that start at index `source_lo`.
     fn along_row(&self, samples: &[T::Acc], source_lo: i64, inside: &Range<i64>, out: &mut [T::Acc]) {
         for (i, out) in inside.clone().zip(out) {
-            let (first, weights) = self.tables[2].at(i);
+            let (first, weights) = self.axes.tables[2].at(i);
             let first = (first - source_lo) as usize;
             *out = match weights {
                 [w] => samples[first] * *w,
                 [w0, w1] => samples[first] * *w0 + samples[first + 1] * *w1,
+                _ if self.axes.tables[2].has_gaps() => {
+                    rows::dot_of_some(weights, &samples[first..first + weights.len()])
+                }
                 _ => rows::dot(weights, &samples[first..first + weights.len()]),
             };
         }
@@ -330,17 +318,13 @@ impl<T: Voxel> Separable<T> {
         target: &mut BlockMut<'_, T>,
         volume: usize,
     ) {
-        let mut start = [0; 3];
-        start[self.target_axis[0]] = at[0];
-        start[self.target_axis[1]] = at[1];
-        start[self.target_axis[2]] = inside[2].start;
-        if self.target_axis[2] == 2 {
+        let start = self.axes.target_index([at[0], at[1], inside[2].start]);
+        let stride = self.axes.stride(target.region);
+        if stride == 1 {
             let row = target.row(volume, start[0], start[1], start[2]..start[2] + sums.len() as i64);
             rows::store(sums, row, self.rounding);
             return;
         }
-        let [_, ny, nx] = target.region.shape();
-        let stride = if self.target_axis[2] == 1 { nx } else { ny * nx };
         let first = target.offset(volume, start);
         for (voxel, &sum) in target.voxels[first..].iter_mut().step_by(stride).zip(sums) {
             *voxel = T::from_acc(sum, self.rounding);

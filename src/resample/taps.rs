@@ -10,7 +10,8 @@ use crate::{
 
 /// The taps of every target index along one axis, in one flat table.
 ///
-/// Built in f64 from global indices, stored in the type of accumulation. Weights of 0 are no taps. Taps beyond `bounds`
+/// Built in f64 from global indices, stored in the type of accumulation. Weights of 0 at either end are no taps, and ops pass over those
+/// between. Taps beyond `bounds`
 /// are moved to its edge voxels.
 #[derive(Clone, Debug)]
 pub struct TapTable<A> {
@@ -21,6 +22,8 @@ pub struct TapTable<A> {
     /// Start of the weights of each index of `inside`; one more entry than `first`.
     start: Vec<u32>,
     weights: Vec<A>,
+    /// Whether any weight is 0: those between others, at the zeros of stretched kernels.
+    has_gaps: bool,
     /// Hulls of the taps of each [`BUCKET`] indices of `inside`, so that long ranges are not walked index by index.
     hulls: Vec<Range<i64>>,
 }
@@ -33,16 +36,35 @@ impl<A: Real> TapTable<A> {
     ///
     /// With `extend`, target indices beyond the source look at its edge voxels instead of being outside.
     pub fn new(map: &AxisMap, len: u64, bounds: Range<i64>, kernel: &Kernel, extend: bool) -> TapTable<A> {
-        let inside = inside_range(map, len, &bounds, extend);
+        Self::of_taps(map, len, &bounds, extend, |c| clamped_taps(kernel, c, &bounds))
+    }
+
+    /// The table of the source voxels that target voxels cover, [c - |scale|/2, c + |scale|/2], and the parts of what exists of that.
+    ///
+    /// Those overlapped by at most `least` of a source voxel are left out; where that leaves none, it is the nearest one.
+    pub fn covering(map: &AxisMap, len: u64, bounds: Range<i64>, least: f64, extend: bool) -> TapTable<A> {
+        Self::of_taps(map, len, &bounds, extend, |c| covered(c, map.scale.abs() / 2.0, least, &bounds))
+    }
+
+    /// The table of the taps that `taps` gives at each source index: the first one, within `bounds`, and the weights.
+    fn of_taps(
+        map: &AxisMap,
+        len: u64,
+        bounds: &Range<i64>,
+        extend: bool,
+        taps: impl Fn(f64) -> (i64, Vec<f64>),
+    ) -> TapTable<A> {
+        let inside = inside_range(map, len, bounds, extend);
         let mut table = TapTable {
             inside: inside.clone(),
             first: Vec::new(),
             start: vec![0],
             weights: Vec::new(),
+            has_gaps: false,
             hulls: Vec::new(),
         };
         for i in inside {
-            let (first, weights) = clamped_taps(kernel, map.at(i), &bounds);
+            let (first, weights) = taps(map.at(i));
             let nonzero = |w: &f64| A::of_f64(*w) != A::ZERO;
             let skip = weights.iter().position(nonzero).unwrap_or(0);
             let end = weights.iter().rposition(nonzero).map_or(0, |n| n + 1);
@@ -50,6 +72,7 @@ impl<A: Real> TapTable<A> {
             table.weights.extend(weights[skip..end].iter().map(|&w| A::of_f64(w)));
             table.start.push(table.weights.len() as u32);
         }
+        table.has_gaps = table.weights.contains(&A::ZERO);
         let all = table.first.len();
         table.hulls = (0..all).step_by(BUCKET).map(|n| table.hull(n..(n + BUCKET).min(all))).collect();
         table
@@ -98,6 +121,10 @@ impl<A: Real> TapTable<A> {
         self.weights.len() == self.first.len() && self.weights.iter().all(|&w| w == one)
     }
 
+    pub fn has_gaps(&self) -> bool {
+        self.has_gaps
+    }
+
     pub fn bytes(&self) -> u64 {
         (self.first.len() * 8 + self.start.len() * 4 + self.hulls.len() * 16 + self.weights.len() * size_of::<A>())
             as u64
@@ -142,6 +169,10 @@ fn bisect(range: Range<i64>, holds: impl Fn(i64) -> bool) -> i64 {
 
 /// The taps at `c` with those beyond `bounds` added to the voxels that stand for them.
 fn clamped_taps(kernel: &Kernel, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>) {
+    if kernel.shape.border() == Border::Mirror && !inside(c, bounds.start, bounds.end) {
+        // What lies farther out than the border is the edge voxel, and no mirror image.
+        return (if c < bounds.start as f64 { bounds.start } else { bounds.end - 1 }, vec![1.0]);
+    }
     // Beyond the edges every tap is the edge voxel; moving `c` next to the edge first keeps indices small.
     let reach = kernel.support() + 1.0;
     let c = c.clamp(bounds.start as f64 - reach, (bounds.end - 1) as f64 + reach);
@@ -158,6 +189,21 @@ fn clamped_taps(kernel: &Kernel, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>)
         folded[(stand_in(i, bounds) - lo) as usize] += weight;
     }
     (lo, folded)
+}
+
+/// The source voxels that [c - half, c + half] overlaps by more than `least`, and the parts of their sum.
+fn covered(c: f64, half: f64, least: f64, bounds: &Range<i64>) -> (i64, Vec<f64>) {
+    let (lo, hi) = ((c - half).max(bounds.start as f64 - 0.5), (c + half).min(bounds.end as f64 - 0.5));
+    let overlap = |k: i64| hi.min(k as f64 + 0.5) - lo.max(k as f64 - 0.5);
+    let touched = (lo + 0.5).floor() as i64..=((hi + 0.5).floor() as i64).min(bounds.end - 1);
+    let mut overlaps = touched.map(|k| (k, overlap(k))).filter(|&(_, part)| part > least).peekable();
+    let Some(&(first, _)) = overlaps.peek() else {
+        // Beyond the edge, or narrower than what counts.
+        return (((settle(c) + 0.5).floor() as i64).clamp(bounds.start, bounds.end - 1), vec![1.0]);
+    };
+    let parts: Vec<f64> = overlaps.map(|(_, part)| part).collect();
+    let sum: f64 = parts.iter().sum();
+    (first, parts.iter().map(|part| part / sum).collect())
 }
 
 /// The index within `bounds` that index `i` mirrors, the edge voxels standing for themselves.
@@ -246,5 +292,33 @@ mod tests {
         assert_eq!(table.inside(), 0..5);
         let table = TapTable::<f64>::new(&map(1.0, -0.5 - 5e-6), 6, 0..5, &LINEAR, false);
         assert_eq!(table.inside(), 1..6);
+    }
+
+    #[test]
+    fn beyond_the_border_an_extended_spline_is_the_edge_voxel() {
+        for order in 2..=5 {
+            let kernel = Kernel { shape: KernelShape::BSpline { order }, stretch: 1.0 };
+            for (offset, edge) in [(-0.7, 2), (-40.3, 2), (6.5, 6), (1e9, 6)] {
+                let table = TapTable::<f64>::new(&map(1.0, offset), 1, 2..7, &kernel, true);
+                assert_eq!(table.at(0), (edge, &[1.0][..]), "order {order} at {offset}");
+            }
+        }
+    }
+
+    #[test]
+    fn overlaps_are_parts_of_what_exists() {
+        let covering = |scale, offset, extend| TapTable::<f64>::covering(&map(scale, offset), 3, 0..6, 1e-6, extend);
+        let table = covering(2.0, 0.5, false);
+        assert_eq!((table.at(0), table.at(1)), ((0, &[0.5, 0.5][..]), (2, &[0.5, 0.5][..])));
+        assert_eq!(covering(2.0, 0.0, false).at(0), (0, &[2.0 / 3.0, 1.0 / 3.0][..]));
+        assert_eq!(covering(-4.0, 6.0, false).at(1), (0, &[0.125, 0.25, 0.25, 0.25, 0.125][..]));
+        // A voxel touched by rounding alone, and boxes within one voxel.
+        assert_eq!(covering(1.0, 1.0 + 1e-7, false).at(0), (1, &[1.0][..]));
+        assert!(covering(0.25, 0.8, false).selects());
+        // Out of reach, an extended edge.
+        assert_eq!(
+            (covering(3.0, -90.0, true).at(0), covering(1e-9, 1e9, true).at(2)),
+            ((0, &[1.0][..]), (5, &[1.0][..]))
+        );
     }
 }

@@ -13,6 +13,8 @@ CASES = {
     "bgzf cubic": (".nii.gz", ["--spacing", "0.9,0.7,1.1", "--interp", "cubic", "--gzip", "bgzf"]),
     "zarr nearest": (".zarr", ["--spacing", "0.7,0.5,0.9", "--interp", "nearest", "--chunk", "64"]),
     "chunked zarr lanczos": (".zarr", ["--spacing", "0.9,0.7,1.1", "--interp", "lanczos3", "--shard", "none"]),
+    "nii bspline5": (".nii", ["--spacing", "0.9,0.7,1.1", "--interp", "bspline5"]),
+    "nii.gz mode": (".nii.gz", ["--spacing", "0.9,0.7,2.1", "--interp", "mode"]),
 }
 # 200 x 230 x 120 voxels, 11 MB: blocks of every budget differ, and a run takes a second.
 REGION = ["--region", "100:300,150:380,0:120"]

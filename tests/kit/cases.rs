@@ -3,7 +3,7 @@
 use reslice::{
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{KernelShape, Method, OpRequest, Outside},
+    resample::{Cover, KernelShape, Method, OpRequest, Outside, Window},
     voxel::Rounding,
 };
 
@@ -26,9 +26,27 @@ pub const LANCZOS: [KernelShape; 5] = [
 
 pub const SHAPES: [[u64; 3]; 6] = [[13, 11, 17], [20, 23, 29], [1, 7, 13], [5, 1, 11], [3, 19, 1], [1, 1, 1]];
 
+/// Every method that axis-aligned mappings know.
 pub fn kernels() -> Vec<Method> {
-    let some = [KernelShape::Linear, KernelShape::CatmullRom].into_iter().chain(LANCZOS).map(Method::Kernel);
-    std::iter::once(Method::Nearest).chain(some).collect()
+    let splines = (2..=5).map(|order| KernelShape::BSpline { order });
+    let sincs =
+        Window::ALL.into_iter().zip([5, 3, 4, 5, 2]).map(|(window, radius)| KernelShape::Sinc { window, radius });
+    // A sigma that cuts at no voxel that these cases look at: there rounding decides over a tap.
+    let gaussian = KernelShape::Gaussian { sigma: 0.83 };
+    let sums = [KernelShape::Linear, KernelShape::CatmullRom, gaussian].into_iter().chain(LANCZOS).chain(splines);
+    let kernels = sums.chain(sincs).map(Method::Kernel);
+    std::iter::once(Method::Nearest).chain(kernels).chain(Cover::ALL.map(Method::Cover)).collect()
+}
+
+/// The methods that copy where a target voxel stands on a source voxel: all but the Gaussian, which smooths.
+pub fn copying() -> Vec<Method> {
+    let smooths = |method: &Method| matches!(method, Method::Kernel(KernelShape::Gaussian { .. }));
+    kernels().into_iter().filter(|method| !smooths(method)).collect()
+}
+
+/// Whether a method looks at so many voxels that fewer cases must do.
+pub fn is_wide(method: Method) -> bool {
+    matches!(method, Method::Kernel(shape) if shape.support() > 2.0)
 }
 
 /// The same grid, every voxel looking at itself.

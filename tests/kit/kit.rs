@@ -1,11 +1,14 @@
 //! What the contract tests share: seeds, a timeout, volumes, the naive reference, and wrappers that count or break.
 #![allow(dead_code)]
 
+pub mod apply;
 pub mod cases;
 pub mod counted;
 pub mod faulty;
+pub mod oblique;
 pub mod reference;
 pub mod rng;
 pub mod runs;
+pub mod spline;
 pub mod timeout;
 pub mod volumes;

@@ -1,0 +1,171 @@
+//! The displacement field that a job looks through: what is known of it before the run, and where its vectors are read.
+//!
+//! A field is read once from end to end before the passes are planned, because their source regions depend on its vectors. One
+//! that cannot be read by position is written to a scratch file on the way.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+};
+
+use super::{
+    Input, IoMode, PassKind,
+    passes::{copying, planned, scratch_layout},
+    scratch::Scratch,
+};
+use crate::{
+    block::BlockRef,
+    error::{Error, Result},
+    geometry::{Affine, Grid, Unit, VectorRanges, Warp},
+    io::{Access, Encoded, Layout, Sink, Source, convert::Conversion, raw::RawSink, zarr::OpenOptions},
+    pipeline::{self, Pass, Progress},
+    plan::Budget,
+    region::Region,
+    resample::block_op,
+    sys,
+    transform::{Chain, FieldGrid},
+};
+
+/// A displacement field between two grids, not read yet.
+#[derive(Debug)]
+pub struct Field {
+    input: Input,
+    /// Target index to source index where the field is 0.
+    pub base: Affine,
+    target_to_field: Affine,
+    vector_to_source: [[f64; 3]; 3],
+}
+
+/// A field whose ranges are known.
+pub struct ReadField {
+    pub warp: Warp,
+    /// Its vectors, by position; nothing in a dry run.
+    pub vectors: Option<Vectors>,
+}
+
+/// Where vectors are read by position.
+pub struct Vectors {
+    pub source: Box<dyn Source<f32>>,
+    /// The file behind it, where it is one of ours.
+    _scratch: Option<Scratch>,
+}
+
+impl Field {
+    /// Opens the field of a chain, if it has one: its metadata, no voxels.
+    ///
+    /// # Errors
+    /// A file that is no displacement field, a source without an inverse.
+    pub fn open(chain: &Chain, target: &Grid, source: &Grid) -> Result<Option<Field>> {
+        let Some(path) = &chain.field else { return Ok(None) };
+        let input = Input::open(path, &OpenOptions::default())?;
+        let header = match &input {
+            Input::Nifti(file) => Some(&file.header),
+            Input::Zarr(_) => None,
+        };
+        let grid = FieldGrid::new(path, input.layout(), header)?;
+        let [target_mm, source_mm] = [target, source].map(in_millimetres);
+        let singular = || Error::usage(format!("the affine of the source is singular: {:?}", source.index_to_world.m));
+        let to_source = source_mm.inverse().ok_or_else(singular)?.after(&chain.after);
+        let target_to_world = chain.before.after(&target_mm);
+        let columns = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|unit| grid.displacement(unit));
+        let vector_to_source =
+            std::array::from_fn(|s| columns.map(|moved| (0..3).map(|r| to_source.m[s][r] * moved[r]).sum()));
+        Ok(Some(Field {
+            input,
+            base: to_source.after(&target_to_world),
+            target_to_field: grid.world_to_index.after(&target_to_world),
+            vector_to_source,
+        }))
+    }
+
+    /// Reads the whole field once. With a `folder`, its vectors can be read by position afterwards: where the field's own file
+    /// does not allow that, through a scratch file there.
+    ///
+    /// # Errors
+    /// Those of reading and of the scratch file; a budget that is too small.
+    pub fn read(
+        &self,
+        folder: Option<&Path>,
+        budget: Budget,
+        stop: &AtomicBool,
+        on_progress: impl FnMut(&Progress),
+    ) -> Result<ReadField> {
+        let source = self.source()?;
+        let target = scratch_layout::<f32>(source.layout());
+        let scratch = match folder {
+            Some(folder) if source.layout().access != Access::Random => Some(scratch(folder, &target)?),
+            _ => None,
+        };
+        let sink = RangeSink {
+            ranges: Mutex::new(VectorRanges::new(target.grid.shape)),
+            file: scratch.as_ref().map(|scratch| scratch.sink::<f32>(&target)).transpose()?,
+            layout: target,
+        };
+        let op = block_op::<f32>(&copying(source.layout()))?;
+        let pass = planned::<f32>(PassKind::Field, op, source.layout(), &sink.layout, budget)?;
+        let (plan, touch, op) = (&pass.plan, &pass.touch, pass.op.as_ref());
+        let source = source.as_ref();
+        pipeline::run(&Pass { plan, touch, source, op, sink: &sink, field: None, coarser: None }, stop, on_progress)?;
+        sys::trim_allocator();
+        let vectors = match (folder, scratch) {
+            (None, _) => None,
+            (Some(_), Some(scratch)) => {
+                Some(Vectors { source: Box::new(scratch.source::<f32>(&sink.layout)?), _scratch: Some(scratch) })
+            }
+            (Some(_), None) => Some(Vectors { source: self.source()?, _scratch: None }),
+        };
+        let warp = Warp {
+            base: self.base,
+            target_to_field: self.target_to_field,
+            vector_to_source: self.vector_to_source,
+            ranges: Arc::new(sink.ranges.into_inner().unwrap_or_else(PoisonError::into_inner)),
+        };
+        Ok(ReadField { warp, vectors })
+    }
+
+    fn source(&self) -> Result<Box<dyn Source<f32>>> {
+        let conversion = Conversion { slope: self.input.slope(), ..self.input.conversion() };
+        self.input.source(conversion, IoMode::Auto)
+    }
+}
+
+fn in_millimetres(grid: &Grid) -> Affine {
+    let factor = grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
+    Affine { m: grid.index_to_world.m.map(|row| row.map(|x| x * factor)) }
+}
+
+fn scratch(folder: &Path, layout: &Layout) -> Result<Scratch> {
+    let path: PathBuf = folder.join(format!("reslice-field-{}", std::process::id()));
+    Scratch::at(path, super::passes::scratch_bytes::<f32>(layout))
+}
+
+/// Takes in a field: notes the ranges of its vectors, and writes them on where there is a file.
+struct RangeSink {
+    layout: Layout,
+    ranges: Mutex<VectorRanges>,
+    file: Option<RawSink<f32>>,
+}
+
+impl Sink<f32> for RangeSink {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn encode(&self, outer: u64, unit: Region, block: BlockRef<'_, f32>) -> Result<Encoded> {
+        let width = unit.shape()[2];
+        let mut ranges = self.ranges.lock().unwrap_or_else(PoisonError::into_inner);
+        for row in unit.tiles([1, 1, width]) {
+            ranges.add(outer as usize, row, block.row(0, row.lo[0], row.lo[1], row.lo[2]..row.hi[2]));
+        }
+        drop(ranges);
+        self.file.as_ref().map_or(Ok(Encoded::default()), |file| file.encode(outer, unit, block))
+    }
+
+    fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {
+        self.file.as_ref().map_or(Ok(0), |file| file.put(outer, unit, encoded))
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| Sink::<f32>::finish(file))
+    }
+}

@@ -1,0 +1,46 @@
+//! The format of a target, by its name.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+
+/// The format of a target, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// `.nii`
+    Nifti,
+    /// `.nii.gz`
+    NiftiGz,
+    /// `.hdr` with `.img` beside it
+    Pair,
+    /// `.zarr`
+    Zarr,
+}
+
+impl Format {
+    /// The format that a name asks for.
+    pub fn of_name(path: &Path) -> Result<Format> {
+        let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+        let endings = [
+            (".nii.gz", Format::NiftiGz),
+            (".nii", Format::Nifti),
+            (".hdr", Format::Pair),
+            (".img", Format::Pair),
+            (".zarr", Format::Zarr),
+        ];
+        let found = endings.into_iter().find(|(ending, _)| name.ends_with(ending) && name.len() > ending.len());
+        found.map(|(_, format)| format).ok_or_else(|| {
+            Error::usage_hint(
+                format!("the name '{}' does not say which format to write", path.display()),
+                "end it in .nii, .nii.gz, .hdr or .zarr",
+            )
+        })
+    }
+
+    pub fn is_nifti(self) -> bool {
+        self != Format::Zarr
+    }
+}

@@ -1,0 +1,64 @@
+//! The taps along all three axes of an axis-aligned mapping, and how target voxels stand along source axes.
+
+use std::ops::Range;
+
+use super::TapTable;
+use crate::{geometry::AxisMap, region::Region, voxel::Real};
+
+/// One tap table per source axis, permutation and flips included: what ops over products of taps share.
+#[derive(Clone, Debug)]
+pub struct Axes<A> {
+    pub target_shape: [u64; 3],
+    /// Target axis of each source axis.
+    pub target_axis: [usize; 3],
+    /// Per source axis: the taps of its target axis.
+    pub tables: [TapTable<A>; 3],
+}
+
+impl<A: Real> Axes<A> {
+    /// `tables[a]` belongs to target axis `a` of `maps`.
+    pub fn new(target_shape: [u64; 3], maps: &[AxisMap; 3], tables: &[TapTable<A>; 3]) -> Axes<A> {
+        let target_axis = std::array::from_fn(|s| (0..3).find(|&t| maps[t].source_axis == s).unwrap_or(s));
+        Axes { target_shape, target_axis, tables: target_axis.map(|t| tables[t].clone()) }
+    }
+
+    /// The part of `piece` that looks inside the source, per source axis, in target indices.
+    pub fn inside(&self, piece: Region) -> [Range<i64>; 3] {
+        std::array::from_fn(|s| {
+            let (t, inside) = (self.target_axis[s], self.tables[s].inside());
+            piece.lo[t].max(inside.start)..piece.hi[t].min(inside.end)
+        })
+    }
+
+    /// Hull of the taps of every voxel in `target`.
+    pub fn source_region(&self, target: Region) -> Region {
+        let ranges: [Range<i64>; 3] = std::array::from_fn(|s| {
+            let t = self.target_axis[s];
+            self.tables[s].source(target.lo[t]..target.hi[t])
+        });
+        let region =
+            Region { lo: std::array::from_fn(|s| ranges[s].start), hi: std::array::from_fn(|s| ranges[s].end) };
+        if region.is_empty() { Region::EMPTY } else { region }
+    }
+
+    pub fn source_axis(&self, target_axis: usize) -> Option<usize> {
+        self.target_axis.iter().position(|&t| t == target_axis)
+    }
+
+    pub fn table_bytes(&self) -> u64 {
+        self.tables.iter().map(TapTable::bytes).sum()
+    }
+
+    /// The target index of the voxel at `at`, target indices along the source axes.
+    pub fn target_index(&self, at: [i64; 3]) -> [i64; 3] {
+        let mut index = [0; 3];
+        (0..3).for_each(|s| index[self.target_axis[s]] = at[s]);
+        index
+    }
+
+    /// Voxels of `block`, a target region, from one to the next along source axis 2.
+    pub fn stride(&self, block: Region) -> usize {
+        let [_, ny, nx] = block.shape();
+        [ny * nx, nx, 1][self.target_axis[2]]
+    }
+}

@@ -1,0 +1,203 @@
+//! What a target voxel is, of the source voxels that it covers, where that is no weighed sum.
+//!
+//! The smallest and the largest fold the rows of a box into one and then its columns; the most frequent and the median need all
+//! samples of a box at once. Time and memory do not depend on how many different values there are. Means are sums over tap tables (see
+//! `separable.rs`).
+
+use std::ops::Range;
+
+use super::{BlockOp, Footprint, Outside, Scratch, axes::Axes, separable::fill};
+use crate::{
+    block::{BlockMut, BlockRef},
+    region::Region,
+    voxel::{Rounding, Voxel},
+};
+
+mod extreme;
+mod frequent;
+mod median;
+
+pub use extreme::Extreme;
+pub use frequent::most_frequent;
+pub use median::median;
+
+/// What is made of the source voxels of a box.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    Extreme(Extreme),
+    /// The most frequent, weighed by the overlap.
+    Mode,
+    Median,
+}
+
+/// The smallest, largest, middle or most frequent voxel of a box of source voxels, over an axis-aligned mapping.
+#[derive(Clone, Debug)]
+pub struct Covered<T: Voxel> {
+    /// Covered voxels and the parts of their overlaps.
+    axes: Axes<f64>,
+    pick: Pick,
+    outside: T,
+    rounding: Rounding,
+}
+
+impl<T: Voxel> Covered<T> {
+    pub fn new(axes: Axes<f64>, pick: Pick, outside: Outside, rounding: Rounding) -> Covered<T> {
+        Covered { axes, pick, outside: outside.voxel(), rounding }
+    }
+
+    /// Samples of the largest box of a piece.
+    fn box_samples(&self, inside: &[Range<i64>; 3]) -> usize {
+        (0..3).map(|s| inside[s].clone().map(|i| self.axes.tables[s].at(i).1.len()).max().unwrap_or(0)).product()
+    }
+}
+
+impl<T: Voxel> Footprint for Covered<T> {
+    fn target_shape(&self) -> [u64; 3] {
+        self.axes.target_shape
+    }
+
+    fn source_region(&self, target: Region) -> Region {
+        self.axes.source_region(target)
+    }
+
+    fn source_axis(&self, target_axis: usize) -> Option<usize> {
+        self.axes.source_axis(target_axis)
+    }
+
+    fn scratch_bytes(&self, target: Region) -> u64 {
+        let inside = self.axes.inside(target);
+        let row = (inside[2].end - inside[2].start).max(0) as usize * size_of::<T>();
+        let source = self.source_region(target).shape()[2];
+        let samples = match self.pick {
+            Pick::Extreme(_) => source * size_of::<T>(),
+            Pick::Mode => self.box_samples(&inside) * size_of::<(T, f64)>(),
+            Pick::Median => self.box_samples(&inside) * size_of::<T>(),
+        };
+        (row + samples) as u64
+    }
+
+    fn table_bytes(&self) -> u64 {
+        self.axes.table_bytes()
+    }
+}
+
+impl<T: Voxel> BlockOp<T> for Covered<T> {
+    fn apply(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, piece: Region, _: &mut Scratch<T::Acc>) {
+        let inside = self.axes.inside(piece);
+        let filled: u64 = inside.iter().map(|r| (r.end - r.start).max(0) as u64).product();
+        if filled < piece.voxels() {
+            fill(target, piece, self.outside);
+        }
+        if filled == 0 {
+            return;
+        }
+        let boxes = Boxes { axes: &self.axes, inside: &inside };
+        match self.pick {
+            Pick::Extreme(extreme) => boxes.extremes(source, target, extreme),
+            Pick::Mode => {
+                let mut samples = Vec::with_capacity(self.box_samples(&inside));
+                boxes.each(source, target, |spanned| {
+                    samples.clear();
+                    spanned.weighed(|value, weight| samples.push((value, weight)));
+                    most_frequent(&mut samples)
+                });
+            }
+            Pick::Median => {
+                let mut samples = Vec::with_capacity(self.box_samples(&inside));
+                boxes.each(source, target, |spanned| {
+                    samples.clear();
+                    spanned.rows(|row, _| samples.extend_from_slice(row));
+                    median(&mut samples, self.rounding)
+                });
+            }
+        }
+    }
+}
+
+/// The boxes of the target voxels `inside` of one piece, which is not empty.
+struct Boxes<'a> {
+    axes: &'a Axes<f64>,
+    /// Per source axis, in target indices.
+    inside: &'a [Range<i64>; 3],
+}
+
+/// The source voxels of one box, and their weights along each axis.
+struct Spanned<'a, T> {
+    source: &'a BlockRef<'a, T>,
+    taps: [(i64, &'a [f64]); 3],
+}
+
+impl<T: Voxel> Spanned<'_, T> {
+    /// Every row of the box, with its weight.
+    fn rows(&self, mut each: impl FnMut(&[T], f64)) {
+        let [(z, z_weights), (y, y_weights), (x, x_weights)] = self.taps;
+        for (z, z_weight) in (z..).zip(z_weights) {
+            for (y, y_weight) in (y..).zip(y_weights) {
+                each(self.source.row(0, z, y, x..x + x_weights.len() as i64), z_weight * y_weight);
+            }
+        }
+    }
+
+    /// Every sample of the box, with its weight.
+    fn weighed(&self, mut each: impl FnMut(T, f64)) {
+        let x_weights = self.taps[2].1;
+        self.rows(|row, weight| row.iter().zip(x_weights).for_each(|(&value, x)| each(value, weight * x)));
+    }
+}
+
+impl Boxes<'_> {
+    /// Fills each target voxel with what `value` makes of its box.
+    fn each<T: Voxel>(
+        &self,
+        source: BlockRef<'_, T>,
+        target: &mut BlockMut<'_, T>,
+        mut value: impl FnMut(Spanned<'_, T>) -> T,
+    ) {
+        let tables = &self.axes.tables;
+        self.each_row(target, |volume, at, out| {
+            let source = source.volume(volume);
+            for (out, x) in out.iter_mut().zip(self.inside[2].clone()) {
+                *out = value(Spanned {
+                    source: &source,
+                    taps: [tables[0].at(at[0]), tables[1].at(at[1]), tables[2].at(x)],
+                });
+            }
+        });
+    }
+
+    /// Fills each target voxel with the smallest or largest of its box: rows first, then along them.
+    fn extremes<T: Voxel>(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, extreme: Extreme) {
+        let tables = &self.axes.tables;
+        let (x_lo, x_hi) = (source.region.lo[2], source.region.hi[2]);
+        let mut folded = vec![T::default(); (x_hi - x_lo) as usize];
+        self.each_row(target, |volume, at, out| {
+            let source = source.volume(volume);
+            let ((z, z_weights), (y, y_weights)) = (tables[0].at(at[0]), tables[1].at(at[1]));
+            let rows = (z..).zip(z_weights).flat_map(|(z, _)| (y..).zip(y_weights).map(move |(y, _)| (z, y)));
+            for (n, (z, y)) in rows.enumerate() {
+                let row = source.row(0, z, y, x_lo..x_hi);
+                if n == 0 { folded.copy_from_slice(row) } else { extreme.fold(row, &mut folded) }
+            }
+            for (out, x) in out.iter_mut().zip(self.inside[2].clone()) {
+                let (first, weights) = tables[2].at(x);
+                let first = (first - x_lo) as usize;
+                *out = extreme.of(&folded[first..first + weights.len()]);
+            }
+        });
+    }
+
+    /// Has `row` fill each row along source axis 2: of a volume, at target indices along source axes 0 and 1.
+    fn each_row<T: Voxel>(&self, target: &mut BlockMut<'_, T>, mut row: impl FnMut(usize, [i64; 2], &mut [T])) {
+        let stride = self.axes.stride(target.region);
+        let mut out = vec![T::default(); (self.inside[2].end - self.inside[2].start) as usize];
+        for volume in 0..target.volumes {
+            for z in self.inside[0].clone() {
+                for y in self.inside[1].clone() {
+                    row(volume, [z, y], &mut out);
+                    let first = target.offset(volume, self.axes.target_index([z, y, self.inside[2].start]));
+                    target.voxels[first..].iter_mut().step_by(stride).zip(&out).for_each(|(voxel, &v)| *voxel = v);
+                }
+            }
+        }
+    }
+}

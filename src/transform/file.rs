@@ -1,0 +1,130 @@
+//! Bytes and lines of a transform file, bounded, and what is wrong with them.
+
+use std::{fs::File, io::Read, path::Path};
+
+use crate::error::{Error, Result};
+
+/// Transform files hold a few numbers; anything larger is another kind of file.
+const MOST_BYTES: u64 = 1 << 20;
+/// Characters of a line that a message shows.
+const SHOWN: usize = 60;
+
+/// A file by its first bytes.
+#[derive(Debug)]
+pub(super) enum Contents {
+    Text(String),
+    /// Small, and not text: MATLAB.
+    Binary(Vec<u8>),
+    /// gzip or NIfTI: an image under an unusual name.
+    Image,
+}
+
+/// Reads a small file.
+///
+/// # Errors
+/// More than 1 MiB; HDF5, and MATLAB of level 5, which are other containers; text that is not UTF-8.
+pub(super) fn read(path: &Path) -> Result<Contents> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(Error::io("open", path))?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    if is_image(&bytes) {
+        return Ok(Contents::Image);
+    }
+    refuse_containers(path, &bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Error::malformed(path, "the size", "more than 1 MiB", "a transform of some numbers"));
+    }
+    // A MATLAB header begins with small integers of 32 bits; no text has a NUL.
+    if bytes.iter().take(20).any(|&byte| byte == 0) {
+        return Ok(Contents::Binary(bytes));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Error::malformed(path, format!("byte {at}"), "no UTF-8", "text")
+    })?;
+    Ok(Contents::Text(text))
+}
+
+fn is_image(bytes: &[u8]) -> bool {
+    let size_of_header = bytes.first_chunk::<4>().map(|&first| (u32::from_le_bytes(first), u32::from_be_bytes(first)));
+    bytes.starts_with(&[0x1f, 0x8b]) || matches!(size_of_header, Some((348 | 540, _) | (_, 348 | 540)))
+}
+
+fn refuse_containers(path: &Path, bytes: &[u8]) -> Result<()> {
+    let (what, hint) = if bytes.starts_with(b"\x89HDF") {
+        ("HDF5 transforms are not read", "write its parts by CompositeTransformUtil --disassemble")
+    } else if bytes.starts_with(b"MATLAB 5") {
+        ("MATLAB files of level 5 are not read", "save the matrix as text, or with -v4")
+    } else if bytes.starts_with(b"MNI Transform File") {
+        ("MNI .xfm files are not read", "convert it, by ConvertTransformFile or lta_convert")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Unsupported { path: path.to_path_buf(), what: what.into(), hint: Some(hint.into()) })
+}
+
+/// A text and where it came from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Text<'a> {
+    pub path: &'a Path,
+    text: &'a str,
+}
+
+impl<'a> Text<'a> {
+    pub fn new(path: &'a Path, text: &'a str) -> Text<'a> {
+        Text { path, text: text.trim_start_matches('\u{feff}') }
+    }
+
+    /// Lines that are not blank, trimmed, counted from 1.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
+        let path = self.path;
+        let lines = self.text.lines().enumerate().map(move |(n, text)| Line { path, number: n + 1, text: text.trim() });
+        lines.filter(|line| !line.text.is_empty())
+    }
+
+    /// The text ended before it said `expected`.
+    pub fn ended(&self, expected: &str) -> Error {
+        Error::malformed(self.path, format!("line {}", self.text.lines().count() + 1), "the end of the file", expected)
+    }
+}
+
+/// One line of a text.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    pub path: &'a Path,
+    pub number: usize,
+    pub text: &'a str,
+}
+
+impl<'a> Line<'a> {
+    /// What stands before `mark`.
+    pub fn before(self, mark: char) -> Line<'a> {
+        Line { text: self.text.split(mark).next().unwrap_or("").trim(), ..self }
+    }
+
+    /// What stands behind `key` and `mark`, if the line begins with them.
+    pub fn value(self, key: &str, mark: char) -> Option<Line<'a>> {
+        let rest = self.text.strip_prefix(key)?.trim_start().strip_prefix(mark)?;
+        Some(Line { text: rest.trim(), ..self })
+    }
+
+    /// Finite numbers with blanks or commas between them.
+    pub fn numbers(self) -> Result<Vec<f64>> {
+        let parts = self.text.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty());
+        let number = |part: &str| part.parse().ok().filter(|number: &f64| number.is_finite());
+        parts.map(|part| number(part).ok_or_else(|| self.is_not("numbers"))).collect()
+    }
+
+    /// Exactly `N` numbers.
+    pub fn exactly<const N: usize>(self, what: &str) -> Result<[f64; N]> {
+        let numbers = self.numbers()?;
+        numbers.try_into().map_err(|_| self.is_not(&format!("{N} numbers: {what}")))
+    }
+
+    /// The line is not what was expected.
+    pub fn is_not(self, expected: &str) -> Error {
+        let shown: String = self.text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
+        let dots = if self.text.chars().nth(SHOWN).is_some() { "..." } else { "" };
+        Error::malformed(self.path, format!("line {}", self.number), format!("'{shown}{dots}'"), expected)
+    }
+}

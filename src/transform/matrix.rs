@@ -1,0 +1,44 @@
+//! Bare numbers: a 4x4 matrix, or the three rows of it that say something.
+//!
+//! In plain text they map target world to source world in RAS+ mm, acting on columns x, y, z. Lines that begin with `#` are
+//! comments.
+
+use super::file::{Line, Text};
+use crate::{error::Result, geometry::Affine};
+
+/// How far a last row may be from 0 0 0 1: what printing leaves.
+const ROUNDING: f64 = 1e-6;
+
+/// Reads the rows.
+///
+/// # Errors
+/// Another number of rows or columns, and a last row other than 0 0 0 1 (a projection), with the line.
+pub(super) fn read(text: &Text<'_>) -> Result<Affine> {
+    let mut lines = text.lines().filter(|line| !line.text.starts_with('#'));
+    let mut m = [[0.0; 4]; 3];
+    for row in &mut m {
+        *row = self::row(lines.next().ok_or_else(|| text.ended("a 4x4 matrix"))?)?;
+    }
+    if let Some(last) = lines.next() {
+        check_last(last)?;
+    }
+    match lines.next() {
+        Some(more) => Err(more.is_not("the end of the file after a 4x4 matrix")),
+        None => Ok(Affine { m }),
+    }
+}
+
+/// One row of a matrix.
+pub(super) fn row(line: Line<'_>) -> Result<[f64; 4]> {
+    line.exactly("a row of a 4x4 matrix")
+}
+
+/// The last row of a 4x4 matrix of an affine map.
+pub(super) fn check_last(line: Line<'_>) -> Result<()> {
+    let off = row(line)?.into_iter().zip([0.0, 0.0, 0.0, 1.0]).map(|(found, expected)| f64::abs(found - expected));
+    if off.into_iter().all(|off| off <= ROUNDING) {
+        Ok(())
+    } else {
+        Err(line.is_not("0 0 0 1, the last row of a matrix"))
+    }
+}
