@@ -27,6 +27,12 @@ def moved():
     return nib.Nifti1Image(image.get_fdata(), affine)
 
 
+def straight(image):
+    """An empty volume of 4 mm voxels along the world's axes, around all of `image`."""
+    shape, affine = vox2out_vox(image, (4, 4, 4))
+    return nib.Nifti1Image(np.zeros(shape, np.uint8), affine)
+
+
 def onto(resample, folder, image, like, *options):
     nib.save(image, folder / "in.nii")
     nib.save(like, folder / "like.nii")
@@ -57,8 +63,7 @@ def test_onto_the_functional(resample, tmp_path, dtype):
 
 def test_onto_a_straight_grid(resample, tmp_path):
     image = moved()
-    shape, affine = vox2out_vox(image, (4, 4, 4))
-    ours = onto(resample, tmp_path, image, nib.Nifti1Image(np.zeros(shape, np.uint8), affine))
+    ours = onto(resample, tmp_path, image, straight(image))
     check(image, ours, nib.load(DATA / "reoriented_anat_moved.nii"))
 
 
