@@ -25,7 +25,7 @@ JOBS = {
 }
 KERNELS = [
     "nearest", "linear", "cubic", "lanczos3", "linear --antialias", "cubic --antialias", "lanczos3 --antialias",
-    "bspline3", "bspline5", "sinc-hamming", "gaussian", "mean", "mode", "max", "median",
+    "bspline3", "sinc-hamming", "gaussian", "mean", "mode", "max", "median",
 ]
 METHODS = ["nearest", "linear", "cubic", "bspline3", "lanczos3", "sinc-lanczos", "gaussian", "mean", "label"]
 OBLIQUE = ["linear", "bspline3"]
