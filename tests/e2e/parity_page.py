@@ -67,11 +67,15 @@ def simpleitk_table(data, names, folder):
             for name in names:
                 for found in scan_compared(data / f"{name}.nii.gz", name, folder, interp, kind, way):
                     add(one, found)
-            worsts.append("equal" if copies(interp) and not one.unequal else f"{one.worst:.0e}")
+            worsts.append("equal" if copies(interp) and not one.unequal else figure(one.worst))
             add(total, one)
         rows.append([f"`{interp}`", *worsts, f"{total.voxels / 1e3:.0f}", total.unequal + total.far, total.ties])
         print(rows[-1], file=sys.stderr)
     return markdown(heads, rows)
+
+
+def figure(number):
+    return f"{number:.0e}" if number else "0"
 
 
 def copies(interp):
@@ -127,7 +131,7 @@ def scipy_table(folder):
             for kind in ("aligned", "oblique"):
                 off = off_scipy(folder, shape, kind, order, interp)
                 worst, voxels = max(worst, float(off.max())), voxels + off.size
-            row.append(f"{worst:.0e} ({voxels})")
+            row.append(f"{figure(worst)} ({voxels})")
         rows.append(row)
     return markdown(["`--interp`", "23x19x29", "3x5x7", "2x31x7"], rows)
 
@@ -166,7 +170,7 @@ def nibabel_table(folder):
 def row_of(name, image, ours, theirs):
     inside = test_spm.between_centres(image, theirs)
     off = np.abs(ours.get_fdata() - np.asarray(theirs.dataobj))[inside]
-    return [name, int(inside.sum()), f"{off.max() / np.abs(image.get_fdata()).max():.0e}"]
+    return [name, int(inside.sum()), figure(off.max() / np.abs(image.get_fdata()).max())]
 
 
 if __name__ == "__main__":
