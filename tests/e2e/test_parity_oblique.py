@@ -53,7 +53,10 @@ def run_and_compare(resample, folder, path, samples, source, target, interp, opt
     resample(path, folder / "out.nii", *given, "--overwrite")
     ours = grids.raw(nib.load(folder / "out.nii"))
     assert dtype is None or ours.dtype == np.float32
-    for before, after in zip(volumes(samples), volumes(ours), strict=True):
+    pairs = list(zip(volumes(samples), volumes(ours), strict=True))
+    if interp not in oblique.FAST:
+        pairs = pairs[:: max(1, len(pairs) - 1)]  # the first and the last
+    for before, after in pairs:
         oblique.compare(before, source, target, after, interp).hold()
 
 
