@@ -1,5 +1,7 @@
 //! The label whose weights around a point sum highest. Time and memory do not depend on how many labels there are.
 
+use multiversion::multiversion;
+
 use super::{
     linear::{collect, pairs},
     look::{STRIP, Strip},
@@ -13,11 +15,12 @@ pub const LABEL_CUT: f64 = 1.0;
 const TIE: f64 = 1e-6;
 
 /// Weighs the eight labels around each point as linear interpolation does.
-pub fn linear<S: Voxel, T: Voxel>(
+#[multiversion(targets("x86_64+avx2"))]
+pub fn linear<S: Voxel, T: Voxel, F: Fn(S) -> T>(
     samples: BlockRef<'_, S>,
     bounds: Region,
     strip: &Strip,
-    convert: impl Fn(S) -> T,
+    convert: F,
     out: &mut [T],
 ) {
     let pairs = pairs::<S, f64>(&samples, bounds, strip);

@@ -36,14 +36,21 @@ pub fn pairs<S: Voxel, A: Real>(samples: &BlockRef<'_, S>, bounds: Region, strip
     pairs
 }
 
-/// Offsets as floats, exact far beyond any block: whole vectors of them are made at once.
+/// `x + WHOLE` has the whole number `x`, which is not negative, in its lowest bits: unlike a cast, whole vectors at once.
+const WHOLE: f64 = (1u64 << 52) as f64;
+
+/// Offsets are worked out as floats, which are exact far beyond any block.
 #[multiversion(targets("x86_64+avx2"))]
 fn place<A: Real>(at: &[f64], [low, high]: [f64; 2], origin: f64, stride: f64, pairs: &mut Pairs<A>) {
     for (n, &c) in at.iter().enumerate() {
         let whole = c.floor();
         pairs.part[n] = A::of_f64(c - whole);
         pairs.rest[n] = A::of_f64(1.0 - (c - whole));
-        let offset = |i: f64| ((i.max(low).min(high) - origin) * stride) as u32;
+        let offset = |i: f64| {
+            let i = if i < low { low } else { i };
+            let i = if i > high { high } else { i };
+            ((i - origin) * stride + WHOLE).to_bits() as u32
+        };
         pairs.offsets[n] = [offset(whole), offset(whole + 1.0)];
     }
 }
@@ -64,13 +71,14 @@ pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
 /// The eight voxels around each point, corner by corner: z slowest, x fastest.
 pub fn collect<S: Voxel, A: Real>(voxels: &[S], [z, y, x]: &[Pairs<A>; 3], len: usize) -> [[S; STRIP]; 8] {
     let mut corners = [[S::default(); STRIP]; 8];
-    for n in 0..len {
-        let [x0, x1] = x.offsets[n];
-        for (k, row) in [(0, 0), (0, 1), (1, 0), (1, 1)].into_iter().enumerate() {
-            let at = z.offsets[n][row.0] + y.offsets[n][row.1];
-            corners[2 * k][n] = voxels[(at + x0) as usize];
-            corners[2 * k + 1][n] = voxels[(at + x1) as usize];
-        }
+    let [c0, c1, c2, c3, c4, c5, c6, c7] = &mut corners;
+    for n in 0..len.min(STRIP) {
+        let ([z0, z1], [y0, y1], [x0, x1]) = (z.offsets[n], y.offsets[n], x.offsets[n]);
+        let at = |row: u32, x: u32| voxels[(row + x) as usize];
+        (c0[n], c1[n]) = (at(z0 + y0, x0), at(z0 + y0, x1));
+        (c2[n], c3[n]) = (at(z0 + y1, x0), at(z0 + y1, x1));
+        (c4[n], c5[n]) = (at(z1 + y0, x0), at(z1 + y0, x1));
+        (c6[n], c7[n]) = (at(z1 + y1, x0), at(z1 + y1, x1));
     }
     corners
 }

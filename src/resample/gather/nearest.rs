@@ -1,14 +1,17 @@
 //! The voxel next to each point, its bits copied.
 
+use multiversion::multiversion;
+
 use super::look::Strip;
 use crate::{block::BlockRef, geometry::settle, region::Region, voxel::Voxel};
 
 /// Takes voxel `floor(c + 0.5)` for each point of the strip.
-pub fn strip<S: Voxel, T: Voxel>(
+#[multiversion(targets("x86_64+avx2"))]
+pub fn strip<S: Voxel, T: Voxel, F: Fn(S) -> T>(
     samples: BlockRef<'_, S>,
     bounds: Region,
     strip: &Strip,
-    convert: impl Fn(S) -> T,
+    convert: F,
     out: &mut [T],
 ) {
     let region = samples.region;

@@ -1,5 +1,7 @@
 //! Weighted sums around the points of a strip.
 
+use multiversion::multiversion;
+
 use super::{
     look::Strip,
     stencil::{Stencil, Taps},
@@ -46,6 +48,7 @@ fn listed<S: Voxel, T: Voxel<Acc = S::Acc>>(
     }
 }
 
+#[multiversion(targets("x86_64+avx2"))]
 fn fixed<const K: usize, S: Voxel, T: Voxel<Acc = S::Acc>>(
     samples: BlockRef<'_, S>,
     bounds: Region,
