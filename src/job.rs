@@ -26,6 +26,7 @@ mod output;
 mod passes;
 mod resolve;
 mod scratch;
+mod series;
 mod summary;
 mod values;
 
@@ -77,6 +78,8 @@ pub struct Request {
     pub grid: GridChoice,
     /// From target world to source world; the last one is applied first.
     pub transforms: Vec<TransformRequest>,
+    /// A text or folder with a transform for each volume, applied after the others.
+    pub transform_list: Option<PathBuf>,
     /// `None` takes `label` for integer volumes that say that they hold labels, else `linear`.
     pub method: Option<Method>,
     pub antialias: bool,
@@ -105,6 +108,7 @@ impl Request {
             io: IoMode::Auto,
             grid: GridChoice::Rules(GridRequest::default()),
             transforms: Vec::new(),
+            transform_list: None,
             method: Some(Method::Kernel(KernelShape::Linear)),
             antialias: false,
             outside: OutsideRequest::Value(0.0),
