@@ -46,11 +46,12 @@ pub fn plan(summary: &Summary) -> String {
         format!("output  {}", summary.output),
         grids(summary),
         format!(
-            "values  {}{}, {} mapping{}",
+            "values  {}{}, {} mapping{}{}",
             summary.interpolation,
             if summary.antialias { ", anti-aliased" } else { "" },
             summary.mapping.replace('_', "-"),
-            through(summary)
+            through(summary),
+            if summary.vectors_turned { ", vectors turned along" } else { "" }
         ),
     ];
     lines.extend(passes(summary));

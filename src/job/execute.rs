@@ -9,12 +9,13 @@ use super::{
     levels::{LevelPass, open_level},
     passes::{self, Leg, Planned, Route, Task},
     scratch::Scratch,
+    turn::Turned,
 };
 use crate::{
     dispatch,
     error::{Error, Result},
     geometry::Mapping,
-    io::{Sink, Source, raw::READ_TRANSFER_BYTES, staging::Staging},
+    io::{Access, Sink, Source, raw::READ_TRANSFER_BYTES, staging::Staging},
     pipeline::{self, Coarser, Pass, Progress},
     plan::Budget,
     resample::reduction_op,
@@ -77,7 +78,8 @@ impl<T: Voxel> Opened<T> {
             source.transfer_bytes += READ_TRANSFER_BYTES;
         }
         let source = &source;
-        let task = Task { op, series: self.job.series.as_ref() };
+        let turn = self.job.turn.as_ref().filter(|_| source.access == Access::Ascending);
+        let task = Task { op, series: self.job.series.as_ref(), turn };
         let mut route = passes::route::<T>(task, source, target, budget)?;
         let mut levels = Vec::new();
         if let Some(descent) = &output.descent {
@@ -206,6 +208,10 @@ impl Job {
             1 if source.layout().components > 1 => Box::new(Colours::new(source)),
             _ => source,
         };
+        let source: Box<dyn Source<T>> = match self.turn {
+            Some(turn) if source.layout().access != Access::Ascending => Box::new(Turned::new(source, turn)),
+            _ => source,
+        };
         Ok(Opened { job: self, source, vectors: None })
     }
 }
@@ -244,9 +250,15 @@ impl<T: Voxel> Prepared<T> {
         let mut number = 0;
         for (n, leg) in self.route.legs.iter().enumerate() {
             let (first, last) = (n == 0, n + 1 == self.route.legs.len());
-            let scratch_source = if first { None } else { Some(scratch.source::<T>(leg.source())?) };
+            let unpacked = if first { None } else { Some(scratch.source::<T>(self.route.legs[n - 1].target())?) };
+            let scratch_source: Option<Box<dyn Source<T>>> = unpacked.map(|source| -> Box<dyn Source<T>> {
+                match (self.job.turn, self.source.layout().access) {
+                    (Some(turn), Access::Ascending) => Box::new(Turned::new(Box::new(source), turn)),
+                    _ => Box::new(source),
+                }
+            });
             let scratch_sink = if last { None } else { Some(scratch.sink::<T>(leg.target())?) };
-            let from: &dyn Source<T> = scratch_source.as_ref().map_or(self.source.as_ref(), |s| s);
+            let from: &dyn Source<T> = scratch_source.as_deref().unwrap_or(self.source.as_ref());
             let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
             number += run.leg(leg, from, to, number, &mut self.summary, on_event)?;
         }

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::series::{Series, VolumePasses};
+use super::{
+    series::{Series, VolumePasses},
+    turn::Turn,
+};
 use crate::{
     error::{Error, Result},
     geometry::{AxisMap, Mapping},
@@ -79,14 +82,6 @@ impl<T: Voxel> Leg<T> {
         match self {
             Leg::Whole(pass) => pass.kind,
             Leg::PerVolume(_) => PassKind::Resample,
-        }
-    }
-
-    /// All volumes, as they are read.
-    pub fn source(&self) -> &Layout {
-        match self {
-            Leg::Whole(pass) => &pass.source,
-            Leg::PerVolume(passes) => &passes.source,
         }
     }
 
@@ -218,6 +213,8 @@ impl<T: Voxel> Route<T> {
 pub struct Task<'a> {
     pub op: &'a OpRequest,
     pub series: Option<&'a Series>,
+    /// What turns the vectors of a source that is a stream: those are turned when they are read back from a scratch file.
+    pub turn: Option<&'a Turn>,
 }
 
 impl Task<'_> {
@@ -237,6 +234,9 @@ impl Task<'_> {
 /// # Errors
 /// The refusal of the direct way when no other way fits either.
 pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
+    if task.turn.is_some() {
+        return unpacking::<T>(task, source, target, budget);
+    }
     let direct = match task.leg::<T>(source, target, budget).map(Route::direct) {
         Ok(route) if route.amplification() <= GOOD_ENOUGH => return Ok(route),
         Err(error) if !matches!(error, Error::Plan(_)) => return Err(error),
@@ -244,7 +244,7 @@ pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
     };
     let mut routes = Vec::new();
     if source.access == Access::Ascending {
-        routes.extend(unpacking::<T>(task, source, target, budget)?);
+        routes.extend(unpacking::<T>(task, source, target, budget).ok());
     }
     if target.access == Access::Ascending {
         routes.extend(packing::<T>(task, source, target, budget)?);
@@ -265,13 +265,14 @@ pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
 }
 
 /// Source stream to scratch file, scratch file to target.
-fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Option<Route<T>>> {
+fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
     let scratch = scratch_layout::<T>(source);
     let copy = block_op::<T>(&copying(source))?;
-    let Ok(unpack) = planned(PassKind::Unpack, copy, source, &scratch, budget) else { return Ok(None) };
+    let unpack = planned(PassKind::Unpack, copy, source, &scratch, budget)?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
-    let resample = task.leg::<T>(&reading, target, budget);
-    Ok(resample.ok().map(|resample| through_scratch::<T>(vec![Leg::Whole(unpack), resample], source)))
+    let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
+    let resample = task.leg::<T>(&reading, target, budget)?;
+    Ok(through_scratch::<T>(vec![Leg::Whole(unpack), resample], source))
 }
 
 /// Source to scratch file, scratch file to target stream.

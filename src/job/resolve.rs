@@ -7,6 +7,7 @@ use super::{
     field::Field,
     output::{Heritage, Output},
     series::Series,
+    turn::Turn,
 };
 use crate::{
     error::{Error, Result},
@@ -34,6 +35,8 @@ pub struct Job {
     pub op: OpRequest,
     /// The mappings, where each volume has its own; that of `op` is then the first.
     pub series: Option<Series>,
+    /// What turns the vectors of the source.
+    pub turn: Option<Turn>,
     /// The displacement field to look through.
     pub field: Option<Field>,
     pub output: Output,
@@ -64,6 +67,7 @@ impl Job {
         };
         let method = method(&request, &input)?;
         let values = Values::resolve(&request, &input, method, format.is_nifti(), &mut warnings)?;
+        let turn = Turn::resolve(&request, &input, &target, (&values, method), &mut warnings)?;
         let op = OpRequest {
             method,
             antialias: request.antialias,
@@ -93,7 +97,7 @@ impl Job {
             (None, Mapping::AxisAligned(maps)) => outside_per_face(maps, target.shape, bounds),
             (None, _) => FaceCounts::default(),
         };
-        Ok(Job { request, input, source_grid, values, op, series, field, output, outside, warnings })
+        Ok(Job { request, input, source_grid, values, op, series, turn, field, output, outside, warnings })
     }
 }
 
@@ -143,6 +147,15 @@ fn method(request: &Request, input: &Input) -> Result<Method> {
         return Err(Error::usage_hint(
             format!("{} holds labels, and {method} would mix their numbers", request.input.display()),
             "use --interp label, or mode to down-sample; --dtype f32 --interp linear for the weight of one label needs that label by itself",
+        ));
+    }
+    let components = input.layout().components;
+    if components > 1 && method.picks() {
+        return Err(Error::usage_hint(
+            format!(
+                "{method} would make each of the {components} parts of a voxel from other voxels: they belong together"
+            ),
+            "use nearest, mean or a kernel, such as linear, for colours and complex numbers",
         ));
     }
     if request.antialias && !method.stretches() {

@@ -73,7 +73,7 @@ impl Series {
 /// The planned passes to the volumes of a series.
 pub struct VolumePasses {
     /// All volumes, as they are read and written.
-    pub source: Layout,
+    source: Layout,
     pub target: Layout,
     /// With the mapping of the first volume.
     op: OpRequest,

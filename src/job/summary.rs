@@ -55,6 +55,8 @@ pub struct Summary {
     /// Where each volume has a transform of its own: the list of them, applied after the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transform_list: Option<String>,
+    /// Whether vectors were turned by the rotation in the transforms.
+    pub vectors_turned: bool,
     pub interpolation: String,
     pub antialias: bool,
     /// `identity`, `axis_aligned`, `affine`, `warped` or `per_volume`.
@@ -88,6 +90,7 @@ impl Summary {
             source_dtype: source.stored,
             target_dtype: job.values.target,
             transforms: job.request.transforms.iter().map(ToString::to_string).collect(),
+            vectors_turned: job.turn.is_some(),
             interpolation: job.op.method.to_string(),
             antialias: job.request.antialias,
             transform_list: job.series.as_ref().map(|series| series.list.display().to_string()),
