@@ -116,7 +116,8 @@ impl Set {
         request.method = Some(method);
         request.target.overwrite = true;
         if is_oblique {
-            fs::write(self.at("turn.txt"), "0.8 -0.6 0 1\n0.6 0.8 0 -2\n0 0 1 0.5\n").unwrap();
+            let turn = Said::new(SHAPE).about_centre([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]);
+            fs::write(self.at("turn.txt"), turn).unwrap();
             request.transforms = vec![TransformRequest { path: self.at("turn.txt"), inverse: false }];
         } else {
             let sizing = Sizing::Spacing([1.7, 2.3, 1.1]);

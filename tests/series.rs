@@ -69,7 +69,8 @@ impl Set {
         let folder = tempfile::tempdir().unwrap();
         let list = entries(folder.path());
         let path = folder.path().join("turn.txt");
-        fs::write(&path, "0.8 -0.6 0 1\n0.6 0.8 0 -2\n0 0 1 0.5\n").unwrap();
+        let turn = Said::new(SHAPE).about_centre([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]);
+        fs::write(&path, turn).unwrap();
         Set { folder, list, turn: TransformRequest { path, inverse: false } }
     }
 

@@ -35,6 +35,16 @@ impl Said {
         Said { outer: outer.to_vec(), ..self }
     }
 
+    /// A linear map about the grid's centre, moved a little, as a text of the world.
+    pub fn about_centre(&self, linear: [[f64; 3]; 3]) -> String {
+        let centre = self.grid.index_to_world.apply(self.grid.shape.map(|n| (n - 1) as f64 / 2.0));
+        let row = |(row, (c, moved)): ([f64; 3], (f64, f64))| {
+            let shift = c - (0..3).map(|n| row[n] * centre[n]).sum::<f64>() + moved;
+            format!("{} {} {} {shift}\n", row[0], row[1], row[2])
+        };
+        linear.into_iter().zip(centre.into_iter().zip([0.7, -1.1, 0.4])).map(row).collect()
+    }
+
     /// Samples of the file.
     pub fn samples(&self) -> usize {
         let volumes = self.outer.iter().map(|(_, len)| len).product::<u64>() as usize;
@@ -69,9 +79,11 @@ impl Said {
     }
 }
 
-/// The samples of a `.nii`, as they stand in it.
+/// The samples of a `.nii`, as they stand in it; most of them are not 0.
 pub fn samples(path: &Path) -> Vec<u8> {
     let bytes = fs::read(path).unwrap();
     let offset = f32::from_le_bytes(bytes[108..112].try_into().unwrap()) as usize;
-    bytes[offset..].to_vec()
+    let samples = &bytes[offset..];
+    assert!(samples.iter().filter(|&&byte| byte != 0).count() > samples.len() / 5, "{}", path.display());
+    samples.to_vec()
 }
