@@ -35,13 +35,14 @@ def lps_centre(grid):
 
 
 def check_volume(ours, samples, source, target, lps, interp):
-    """Holds one volume against SimpleITK's resampling through the matrix `lps`, away from the borders by 1e-6 voxel."""
+    """Holds one volume against SimpleITK's resampling through the matrix `lps`, snapped, away from the borders by 1e-6 voxel."""
+    m = grids.mapping(source, grids.Grid(target.shape, FLIP @ lps @ FLIP @ target.affine, target.step))
+    lps = FLIP @ source.affine @ m @ np.linalg.inv(target.affine) @ FLIP
     transform = sitk.AffineTransform(lps[:3, :3].ravel().tolist(), lps[:3, 3].tolist())
     resampler = parity.as_reference(target.shape, target.affine)
     resampler.SetTransform(transform)
     image = parity.itk_image(samples, source.affine)
     exact = parity.resampled(sitk.Cast(image, sitk.sitkFloat64), resampler, interp).T
-    m = np.linalg.inv(source.affine) @ FLIP @ lps @ FLIP @ target.affine
     index = np.indices(target.shape).reshape(3, -1)
     c = (m[:3, :3] @ index + m[:3, 3:]).reshape(3, *target.shape)
     last = np.array(source.shape).reshape(3, 1, 1, 1) - 0.5
