@@ -1,6 +1,6 @@
 """Runs the benchmarks and writes their tables into docs/performance.md, between the markers of each.
 
-    benches/run [--only seed_job,microscopy,pyramid,same_bytes,fixed_memory] [--repeats N]
+    benches/run [--only seed_job,interpolators,atlas,...] [--repeats N]
 """
 
 import argparse
@@ -15,17 +15,20 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
-BENCHMARKS = ["seed_job", "microscopy", "pyramid", "fixed_memory", "same_bytes"]
+BENCHMARKS = [
+    "seed_job", "interpolators", "methods", "atlas", "displacement", "microscopy", "pyramid", "fixed_memory", "same_bytes",
+]
+REPEATED = ["seed_job", "interpolators", "atlas"]
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default=",".join(BENCHMARKS))
-    parser.add_argument("--repeats", default="5", help="of the seed job")
+    parser.add_argument("--repeats", help=f"of {', '.join(REPEATED)} (default: what each says)")
     args = parser.parse_args()
     page = PAGE.read_text()
     for name in args.only.split(","):
-        options = ["--repeats", args.repeats] if name == "seed_job" else []
+        options = ["--repeats", args.repeats] if name in REPEATED and args.repeats else []
         page = replaced(page, name, table_of(name, options))
         page = replaced(page, "machine", machine())
         PAGE.write_text(page)

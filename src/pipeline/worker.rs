@@ -32,7 +32,9 @@ pub fn work<T: Voxel>(shared: &Shared<'_, T>, finished: &Sender<()>) -> Result<(
     while let Some(step) = shared.claims.claim(&shared.halt, |step| shared.window.admit(step))? {
         let chunks = shared.tally.time(Stage::Read, || shared.window.acquire(shared, &step))?;
         let Some(chunks) = chunks else { break };
-        compute(shared, &step, &chunks, &mut slot)?;
+        if !compute(shared, &step, &chunks, &mut slot)? {
+            break;
+        }
         drop(chunks);
         descend(shared, &step, &mut slot)?;
         if !deliver(shared, &step, &slot.target, finished)? {
@@ -42,18 +44,21 @@ pub fn work<T: Voxel>(shared: &Shared<'_, T>, finished: &Sender<()>) -> Result<(
     Ok(())
 }
 
-/// Fills `slot.target` with the block, piece by piece.
+/// Fills `slot.target` with the block, piece by piece; `false` when the run has ended before it is full.
 fn compute<T: Voxel>(
     shared: &Shared<'_, T>,
     step: &Step,
     chunks: &[Arc<Decoded<T>>],
     slot: &mut Slot<T>,
-) -> Result<()> {
+) -> Result<bool> {
     let pass = shared.pass;
     let components = pass.source.layout().components;
     slot.target.resize(step.region.voxels() as usize * components, T::default());
     let mut target = BlockMut::new(step.region, components, &mut slot.target);
     for piece in step.region.tiles(pass.plan.piece) {
+        if shared.halt.is_halted() {
+            return Ok(false);
+        }
         let region = pass.op.source_region(piece);
         let len = region.voxels() as usize * components;
         slot.source.resize(len.max(slot.source.len()), T::default());
@@ -66,7 +71,7 @@ fn compute<T: Voxel>(
         shared.tally.time(Stage::Apply, || pass.op.apply(source.as_ref(), &mut target, piece, &mut slot.scratch));
     }
     shared.tally.outside.fetch_add(std::mem::take(&mut slot.scratch.outside), Ordering::Relaxed);
-    Ok(())
+    Ok(true)
 }
 
 /// Reads the vectors that a piece needs of a displacement field, where there is one.

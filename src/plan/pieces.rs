@@ -19,6 +19,8 @@ pub struct Pieces {
     pub bytes: u64,
     /// Source voxels fetched by all pieces of the grid, estimated from extents per axis.
     pub fetched_voxels: f64,
+    /// Runs of voxels along rows of the source that these are made of.
+    pub fetched_rows: f64,
 }
 
 /// Measures pieces of an op. Extents along each axis are kept, since the search asks for the same ones again and again.
@@ -26,8 +28,16 @@ pub struct Ruler<'a> {
     footprint: &'a dyn Footprint,
     slabs: Slabs<'a>,
     reach: Option<Arc<dyn Reach>>,
-    /// By axis, block and piece: the largest and the summed source extent.
-    extents: HashMap<(usize, u64, u64), (u64, f64)>,
+    /// By axis, block and piece.
+    extents: HashMap<(usize, u64, u64), Extents>,
+}
+
+/// Source extents of the pieces along a target axis.
+#[derive(Clone, Copy, Debug, Default)]
+struct Extents {
+    largest: u64,
+    summed: f64,
+    pieces: f64,
 }
 
 impl<'a> Ruler<'a> {
@@ -64,13 +74,16 @@ impl<'a> Ruler<'a> {
         if let Some(reach) = &self.reach {
             return self.measure_free(reach.as_ref(), block, piece, voxel_bytes);
         }
-        let extents: [(u64, f64); 3] = std::array::from_fn(|t| self.extents_along(t, block[t], piece[t] as u64));
+        let extents: [Extents; 3] = std::array::from_fn(|t| self.extents_along(t, block[t], piece[t] as u64));
         let scratch =
             samples(target, block, piece).map(|region| self.footprint.scratch_bytes(region)).max().unwrap_or(0);
-        let source_bytes = extents.iter().fold(voxel_bytes, |n, &(largest, _)| n.saturating_mul(largest));
+        let source_bytes = extents.iter().fold(voxel_bytes, |n, along| n.saturating_mul(along.largest));
         // Extents along source axes may differ by a voxel or two between the sampled pieces: a margin of a 16th.
         let bytes = source_bytes.saturating_add(scratch + scratch / 16);
-        Pieces { shape: piece, bytes, fetched_voxels: extents.iter().map(|&(_, summed)| summed).product() }
+        let is_row = |t: usize| self.footprint.source_axis(t) == Some(2);
+        let fetched_rows = (0..3).map(|t| if is_row(t) { extents[t].pieces } else { extents[t].summed }).product();
+        let fetched_voxels = extents.iter().map(|along| along.summed).product();
+        Pieces { shape: piece, bytes, fetched_voxels, fetched_rows }
     }
 
     /// The same for regions that are no products: by what none of them exceeds, wherever it lies.
@@ -81,16 +94,17 @@ impl<'a> Ruler<'a> {
         let largest = Region::of_shape(piece.map(|n| n as u64));
         let bytes = source_voxels.saturating_mul(voxel_bytes).saturating_add(self.footprint.scratch_bytes(largest));
         let count: f64 = (0..3).map(|a| starts(target[a], block[a], piece[a] as u64).count() as f64).product();
-        Pieces { shape: piece, bytes, fetched_voxels: count * source_voxels as f64 }
+        let fetched_rows = count * (extents[0] * extents[1]) as f64;
+        Pieces { shape: piece, bytes, fetched_voxels: count * source_voxels as f64, fetched_rows }
     }
 
-    /// The largest and the summed source extent of the pieces along target axis `t`.
-    fn extents_along(&mut self, t: usize, block: u64, piece: u64) -> (u64, f64) {
+    /// The source extents of the pieces along target axis `t`.
+    fn extents_along(&mut self, t: usize, block: u64, piece: u64) -> Extents {
         if let Some(&known) = self.extents.get(&(t, block, piece)) {
             return known;
         }
         let target = self.footprint.target_shape();
-        let measured = starts(target[t], block, piece).fold((0, 0.0), |(largest, summed), lo| {
+        let measured = starts(target[t], block, piece).fold(Extents::default(), |sum, lo| {
             let hi = (lo + piece).min(block_end(lo, block, target[t]));
             let source = self.slabs.source(t, lo, hi);
             let extent = match self.footprint.source_axis(t) {
@@ -98,7 +112,7 @@ impl<'a> Ruler<'a> {
                 Some(s) => source.shape()[s] as u64,
                 None => source.shape().into_iter().max().unwrap_or(0) as u64,
             };
-            (extent.max(largest), summed + extent as f64)
+            Extents { largest: extent.max(sum.largest), summed: sum.summed + extent as f64, pieces: sum.pieces + 1.0 }
         });
         self.extents.insert((t, block, piece), measured);
         measured

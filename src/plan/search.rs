@@ -18,8 +18,11 @@ const TRIAL_LOOKS: u64 = 40_000;
 const SEARCH_LOOKS: u64 = 4_000_000;
 /// The same where schedules are so long that they are sampled: the first by estimate are as good as any.
 const SAMPLED_SEARCH_LOOKS: u64 = 1_000_000;
-/// Piece sizes tried, smallest first. The largest suits the caches; the others are for tight budgets.
-const PIECE_BYTES: [u64; 4] = [64 << 10, 256 << 10, 1 << 20, 4 << 20];
+/// Piece sizes tried, smallest first. Those of some MiB suit the caches, the smaller ones tight budgets, and the largest ops that
+/// look far around each voxel.
+const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+/// The largest piece where regions are products of intervals.
+const PRODUCT_PIECE_BYTES: u64 = 4 << 20;
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
     let mut search =
@@ -94,8 +97,9 @@ impl<'a> Search<'a> {
     /// Sizes of pieces that differ.
     fn pieces(&mut self, block: [u64; 3]) -> Vec<Pieces> {
         let voxel_bytes = voxel_bytes(self.request);
-        let mut pieces: Vec<Pieces> =
-            PIECE_BYTES.iter().map(|&limit| self.ruler.pieces(block, voxel_bytes, limit)).collect();
+        let is_product = self.request.footprint.reach().is_none();
+        let limits = PIECE_BYTES.into_iter().filter(|&limit| !is_product || limit <= PRODUCT_PIECE_BYTES);
+        let mut pieces: Vec<Pieces> = limits.map(|limit| self.ruler.pieces(block, voxel_bytes, limit)).collect();
         pieces.dedup_by_key(|pieces| pieces.shape);
         pieces
     }

@@ -25,7 +25,7 @@ pub(super) struct Ground<'a> {
     looks: f64,
     /// No walk decodes less.
     least_decodes: u64,
-    storage_bytes: f64,
+    target_bytes: f64,
     /// Source voxels that are needed at least once.
     source_voxels: f64,
 }
@@ -40,7 +40,7 @@ impl<'a> Ground<'a> {
             blocks,
             looks: blocks as f64 * (1.0 + touch.mean_chunks_per_block()),
             least_decodes: if are_products { touch.needed_chunks() } else { 0 },
-            storage_bytes: storage_bytes(request, &touch),
+            target_bytes: target_bytes(request, &touch),
             source_voxels: request.footprint.source_region(touch.target).voxels() as f64,
             touch,
         }
@@ -218,8 +218,19 @@ impl Trial<'_> {
         let written = ground.touch.target.voxels() as f64 * bytes_per_voxel;
         let waits = ground.request.target.shard.is_some() && !self.sweep.in_line;
         let side = if waits { SIDE_COST * written } else { 0.0 };
-        let stored = STORAGE_COST * ground.storage_bytes * volumes;
+        let stored = STORAGE_COST * (ground.target_bytes + self.source_bytes()) * volumes;
         (fetched + written + side + stored) * self.slowness() + self.decode_cost(decodes)
+    }
+
+    /// Bytes that come from a raw source for all pieces of a volume, in whole pages: a part of a row costs all its pages.
+    fn source_bytes(&self) -> f64 {
+        let (request, pieces) = (self.ground.request, &self.pieces);
+        if request.source.access != Access::Random || pieces.fetched_rows == 0.0 {
+            return 0.0;
+        }
+        let voxel = voxel_bytes(request) as f64;
+        let run = pieces.fetched_voxels / pieces.fetched_rows * voxel + PAGE_BYTES;
+        pieces.fetched_rows * run.min(request.source.grid.shape[2] as f64 * voxel)
     }
 
     fn decode_cost(&self, decodes: f64) -> f64 {
@@ -271,35 +282,13 @@ pub(super) fn voxel_bytes(request: &Request<'_>) -> u64 {
     (request.source.components * request.sample_bytes) as u64
 }
 
-/// Bytes that come from and go to raw files for all blocks of a volume, in whole pages: a part of a row costs all its
-/// pages.
-fn storage_bytes(request: &Request<'_>, touch: &Touch) -> f64 {
-    let voxel = voxel_bytes(request) as f64;
-    let mut bytes = 0.0;
-    if touch.access == Access::Random
-        && let Some(reach) = request.footprint.reach()
-    {
-        let [z, y, x] = reach.largest_extents(touch.block).map(|n| n as f64);
-        let row = (x * voxel + PAGE_BYTES).min(request.source.grid.shape[2] as f64 * voxel);
-        bytes += touch.counts.iter().map(|&n| n as f64).product::<f64>() * z * y * row;
-    } else if touch.access == Access::Random {
-        let row = request.source.grid.shape[2] as f64 * voxel;
-        bytes += paged(|t| (touch.source_extents[t].clone(), request.footprint.source_axis(t) == Some(2)), row, voxel);
+/// Bytes that go to a raw target for all blocks of a volume, in whole pages: a part of a row costs all its pages.
+fn target_bytes(request: &Request<'_>, touch: &Touch) -> f64 {
+    if request.target.access != Access::Random {
+        return 0.0;
     }
-    if request.target.access == Access::Random {
-        let shape = request.footprint.target_shape();
-        let blocks = |t: usize| (0..touch.counts[t]).map(move |b| touch.block[t].min(shape[t] - b * touch.block[t]));
-        bytes += paged(|t| (blocks(t).collect(), t == 2), shape[2] as f64 * voxel, voxel);
-    }
-    bytes
-}
-
-/// Bytes of all pages that regions with these extents along each axis touch; `extents` also says which axis rows lie along.
-fn paged(extents: impl Fn(usize) -> (Vec<u64>, bool), row_bytes: f64, voxel_bytes: f64) -> f64 {
-    let along = |t: usize| -> f64 {
-        let (extents, is_row) = extents(t);
-        let pages = |n: u64| (n as f64 * voxel_bytes + PAGE_BYTES).min(row_bytes);
-        extents.into_iter().map(|n| if is_row { pages(n) } else { n as f64 }).sum()
-    };
-    (0..3).map(along).product()
+    let (shape, voxel) = (request.footprint.target_shape(), voxel_bytes(request) as f64);
+    let blocks = |t: usize| (0..touch.counts[t]).map(move |b| touch.block[t].min(shape[t] - b * touch.block[t]));
+    let pages = |n: u64| (n as f64 * voxel + PAGE_BYTES).min(shape[2] as f64 * voxel);
+    (0..3).map(|t| blocks(t).map(|n| if t == 2 { pages(n) } else { n as f64 }).sum::<f64>()).product()
 }
