@@ -72,12 +72,16 @@ impl<T: Voxel> Planned<T> {
 /// A step of a route.
 pub enum Leg<T: Voxel> {
     /// A pass over all volumes.
-    Whole(Planned<T>),
+    Whole(Box<Planned<T>>),
     /// A pass for each volume.
-    PerVolume(VolumePasses),
+    PerVolume(Box<VolumePasses>),
 }
 
 impl<T: Voxel> Leg<T> {
+    pub fn whole(pass: Planned<T>) -> Leg<T> {
+        Leg::Whole(Box::new(pass))
+    }
+
     pub fn kind(&self) -> PassKind {
         match self {
             Leg::Whole(pass) => pass.kind,
@@ -220,10 +224,13 @@ pub struct Task<'a> {
 impl Task<'_> {
     fn leg<T: Voxel>(&self, source: &Layout, target: &Layout, budget: Budget) -> Result<Leg<T>> {
         match self.series {
-            Some(series) => Ok(Leg::PerVolume(VolumePasses::plan::<T>(self.op, series, source, target, budget)?)),
+            Some(series) => {
+                let passes = VolumePasses::plan::<T>(self.op, series, source, target, budget)?;
+                Ok(Leg::PerVolume(Box::new(passes)))
+            }
             None => {
                 let op = block_op::<T>(self.op)?;
-                Ok(Leg::Whole(planned(PassKind::Resample, op, source, target, budget)?))
+                Ok(Leg::whole(planned(PassKind::Resample, op, source, target, budget)?))
             }
         }
     }
@@ -272,7 +279,7 @@ fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
     let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
     let resample = task.leg::<T>(&reading, target, budget)?;
-    Ok(through_scratch::<T>(vec![Leg::Whole(unpack), resample], source))
+    Ok(through_scratch::<T>(vec![Leg::whole(unpack), resample], source))
 }
 
 /// Source to scratch file, scratch file to target stream.
@@ -281,7 +288,7 @@ fn packing<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: B
     let Ok(resample) = task.leg::<T>(source, &scratch, budget) else { return Ok(None) };
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
     let pack = planned(PassKind::Pack, block_op::<T>(&copying(target))?, &reading, target, budget);
-    Ok(pack.ok().map(|pack| through_scratch::<T>(vec![resample, Leg::Whole(pack)], target)))
+    Ok(pack.ok().map(|pack| through_scratch::<T>(vec![resample, Leg::whole(pack)], target)))
 }
 
 fn through_scratch<T: Voxel>(legs: Vec<Leg<T>>, stored: &Layout) -> Route<T> {

@@ -100,6 +100,10 @@ impl VolumePasses {
         target: &Layout,
         budget: Budget,
     ) -> Result<VolumePasses> {
+        let held_bytes = size_of::<VolumePass>() + size_of::<PassSummary>();
+        // Lists grow by doubling.
+        let reserved_bytes = budget.reserved_bytes.saturating_add(2 * (held_bytes * series.mappings.len()) as u64);
+        let budget = Budget { reserved_bytes, ..budget };
         let mut passes = VolumePasses {
             source: source.clone(),
             target: target.clone(),
