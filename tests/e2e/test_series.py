@@ -6,6 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import zarr
 
 import grids
 import parity
@@ -194,3 +195,28 @@ def test_vectors_turn_by_the_nearest_rotation(resample, tmp_path, name):
     assert (plain != 0).mean() > 0.2
     refused("resample", tmp_path / name, tmp_path / "b.nii", "--transform", tmp_path / name, "--reorient-vectors",
             says="displacement field")
+
+
+def test_chunks_that_span_volumes(resample, tmp_path):
+    """Each is decoded for every volume in it, which is warned about; the voxels are those of a file without chunks."""
+    rng = np.random.default_rng(6)
+    samples = rng.integers(0, 3000, (5, 11, 13, 17)).astype(np.uint16)
+    group = zarr.open_group(tmp_path / "in.zarr", mode="w", zarr_format=3)
+    group.create_array("0", shape=samples.shape, dtype="u2", chunks=(2, 4, 5, 6))[...] = samples
+    axes = [{"name": "t", "type": "time", "unit": "second"}]
+    axes += [{"name": name, "type": "space", "unit": "millimeter"} for name in "zyx"]
+    level = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 3, 2, 2]}]}
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": [level]}]}
+    resample(tmp_path / "in.zarr", tmp_path / "in.nii")
+    for n in range(5):
+        sitk.WriteTransform(rigid(rng, (-17, -13, 16)), str(tmp_path / f"move{n}.tfm"))
+    (tmp_path / "moves.txt").write_text("".join(f"move{n}.tfm\n" for n in range(5)))
+    options = ["--transform-list", tmp_path / "moves.txt", "--interp", "cubic"]
+    run = resample(tmp_path / "in.zarr", tmp_path / "a.nii", *options, "--summary", tmp_path / "s.json")
+    assert "chunks of the source span 2 volumes" in run.stderr, run.stderr
+    resample(tmp_path / "in.nii", tmp_path / "b.nii", *options)
+    a, b = (grids.raw(nib.load(tmp_path / name)) for name in ("a.nii", "b.nii"))
+    np.testing.assert_array_equal(a, b)
+    assert (a != 0).mean() > 0.4
+    for entry in summary_of(tmp_path / "s.json")["passes"]:
+        assert entry["done"]["decodes"] == entry["plan"]["totals"]["decodes"]
