@@ -11,6 +11,7 @@ mod target;
 mod target_axis;
 #[cfg(test)]
 mod target_tests;
+mod turn;
 mod warp;
 
 pub use affine::Affine;
@@ -20,4 +21,5 @@ pub use mapping::{AxisMap, Mapping, Snapped};
 pub use orientation::Orientation;
 pub use pyramid::{PyramidLevel, pyramid};
 pub use target::{Align, GridRequest, Resolved, Sizing};
+pub use turn::rotation_of;
 pub use warp::{VectorRanges, Warp};

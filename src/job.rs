@@ -26,7 +26,9 @@ mod output;
 mod passes;
 mod resolve;
 mod scratch;
+mod series;
 mod summary;
+mod turn;
 mod values;
 
 pub use batch::{Batch, Forecast, OnEvent, Outcome};
@@ -77,6 +79,10 @@ pub struct Request {
     pub grid: GridChoice,
     /// From target world to source world; the last one is applied first.
     pub transforms: Vec<TransformRequest>,
+    /// A text or folder with a transform for each volume, applied after the others.
+    pub transform_list: Option<PathBuf>,
+    /// Turn the vectors of a volume of vectors along with the image.
+    pub reorient_vectors: bool,
     /// `None` takes `label` for integer volumes that say that they hold labels, else `linear`.
     pub method: Option<Method>,
     pub antialias: bool,
@@ -105,6 +111,8 @@ impl Request {
             io: IoMode::Auto,
             grid: GridChoice::Rules(GridRequest::default()),
             transforms: Vec::new(),
+            transform_list: None,
+            reorient_vectors: false,
             method: Some(Method::Kernel(KernelShape::Linear)),
             antialias: false,
             outside: OutsideRequest::Value(0.0),

@@ -25,11 +25,13 @@ mod fsl;
 mod itk;
 mod itk_mat;
 mod itk_text;
+mod list;
 mod lta;
 mod matrix;
 
 pub use chain::Chain;
 pub use field::{FieldGrid, Stencil, VectorFrame};
+pub use list::TransformList;
 
 use file::{Contents, Text};
 
@@ -75,7 +77,8 @@ pub enum Transform {
 }
 
 impl Transform {
-    /// Reads one file, whatever its format, by its content; a text of bare numbers is FSL's if its name ends in `.mat`.
+    /// Reads one file, whatever its format, by its content; a text of bare numbers is FSL's if its name ends in `.mat`
+    /// or is one of mcflirt's, `MAT_0000`.
     ///
     /// # Errors
     /// A file that is not what its format asks for, with the line; one of a kind that is not read, with the way out; FSL
@@ -103,7 +106,8 @@ fn affine_of_text(text: &Text<'_>, ends: Option<Ends<'_>>) -> Result<Affine> {
         return lta::read(text);
     }
     let matrix = matrix::read(text)?;
-    if has_ending(text.path, ".mat") { fsl::to_world(text.path, &matrix, ends) } else { Ok(matrix) }
+    let is_fsl = has_ending(text.path, ".mat") || list::is_mcflirt(text.path);
+    if is_fsl { fsl::to_world(text.path, &matrix, ends) } else { Ok(matrix) }
 }
 
 fn field_at(request: &TransformRequest) -> Result<Transform> {

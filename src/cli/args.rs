@@ -89,6 +89,13 @@ pub struct ValueArgs {
     /// FreeSurfer .lta, a 4x4 matrix as text (RAS mm); repeated, the last one is applied first
     #[arg(long, value_name = "FILE[,inverse]", value_parser = transform_parser())]
     pub transform: Vec<TransformRequest>,
+    /// An affine for each volume of a series, such as motion correction writes, applied after the others: a text with FILE[,inverse]
+    /// a line, or a folder of FSL matrices MAT_0000, MAT_0001, ...
+    #[arg(long, value_name = "FILE")]
+    pub transform_list: Option<PathBuf>,
+    /// Turn the vectors of a NIfTI file of vectors (intent 1006 or 1007) by the rotation in the transforms; else they stay as they are
+    #[arg(long)]
+    pub reorient_vectors: bool,
     /// How voxels are made: nearest, linear, cubic, bspline2 to bspline5 (bspline is 3), lanczos2 to lanczos6 (lanczos is 3),
     /// sinc-hamming, -cosine, -welch, -lanczos, -blackman (:RADIUS, 5), gaussian (:SIGMA in voxels, 0.8); for labels label,
     /// label-gaussian (:SIGMA, 1); of the voxels covered mean, mode, min, max, median; auto takes label for labels, else linear

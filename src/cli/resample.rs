@@ -91,6 +91,8 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         io: args.run.io.into(),
         grid: grid(&args.grid)?,
         transforms: args.values.transform.clone(),
+        transform_list: args.values.transform_list.clone(),
+        reorient_vectors: args.values.reorient_vectors,
         method: args.values.interp.0,
         antialias: args.values.antialias,
         outside: args.values.outside.0,

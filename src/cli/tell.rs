@@ -46,23 +46,42 @@ pub fn plan(summary: &Summary) -> String {
         format!("output  {}", summary.output),
         grids(summary),
         format!(
-            "values  {}{}, {} mapping{}",
+            "values  {}{}, {} mapping{}{}",
             summary.interpolation,
             if summary.antialias { ", anti-aliased" } else { "" },
             summary.mapping.replace('_', "-"),
-            through(&summary.transforms)
+            through(summary),
+            if summary.vectors_turned { ", vectors turned along" } else { "" }
         ),
     ];
-    lines.extend(summary.passes.iter().map(|pass| self::pass(pass, summary.threads)));
+    lines.extend(passes(summary));
     lines.push(format!("memory  {} projected of {}", bytes(summary.projected_bytes()), bytes(summary.memory_bytes)));
     lines.extend(summary.passes.iter().flat_map(|pass| offers(&pass.what_memory_buys, summary.memory_bytes)));
     lines.join("\n")
 }
 
 /// The transforms, in the order in which a point goes through them.
-fn through(transforms: &[String]) -> String {
-    let names: Vec<&str> = transforms.iter().rev().map(String::as_str).collect();
+fn through(summary: &Summary) -> String {
+    let mut names: Vec<String> = summary.transforms.iter().rev().cloned().collect();
+    names.extend(summary.transform_list.iter().map(|list| format!("each volume's of {list}")));
     if names.is_empty() { String::new() } else { format!(" through {}", names.join(", then ")) }
+}
+
+/// A line for each pass; of those to single volumes for the first and the last.
+fn passes(summary: &Summary) -> Vec<String> {
+    let is_between = |n: usize| {
+        let volume = |n: usize| summary.passes.get(n).and_then(|pass| pass.volume);
+        n > 0 && [n - 1, n, n + 1].into_iter().all(|n| volume(n).is_some())
+    };
+    let mut lines = Vec::new();
+    for (n, pass) in summary.passes.iter().enumerate() {
+        if !is_between(n) {
+            lines.push(self::pass(pass, summary.threads));
+        } else if !is_between(n - 1) {
+            lines.push("        ...".into());
+        }
+    }
+    lines
 }
 
 /// What other budgets would buy, a line each; nothing where that is all one.
@@ -104,6 +123,9 @@ pub fn pass(pass: &PassSummary, threads: usize) -> String {
             bytes(plan.window_bytes)
         );
     }
+    if let Some(volume) = pass.volume {
+        text += &format!(", volume {volume}");
+    }
     if pass.makes_next_level {
         text += ", level 1 along with it";
     }
@@ -119,7 +141,7 @@ pub fn outcome(summary: &Summary) -> String {
     let seconds = summary.seconds();
     let to_target = summary.passes.iter().filter(|pass| pass.scratch_bytes.is_none());
     let written: u64 = to_target.filter_map(|pass| pass.done).map(|done| done.bytes_written).sum();
-    let mut text = format!(
+    let text = format!(
         "{} in {seconds:.2} s ({:.0} Mvoxel/s), {} written, peak memory {} of {}",
         summary.output,
         voxels as f64 / seconds.max(1e-9) / 1e6,
@@ -127,13 +149,22 @@ pub fn outcome(summary: &Summary) -> String {
         bytes(summary.peak_bytes),
         bytes(summary.memory_bytes)
     );
-    if let Some(pass) = summary.passes.iter().find(|pass| pass.chunk_bytes > 0)
-        && let Some(done) = pass.done
-    {
-        let about = if pass.plan.exact { "" } else { "about " };
-        text += &format!(", {} chunk decodes (planned {about}{})", done.decodes, pass.plan.totals.decodes);
-    }
-    text
+    text + &decodes(summary)
+}
+
+/// Chunk decodes of the first pass that decodes, or of the passes to all volumes.
+fn decodes(summary: &Summary) -> String {
+    let Some(first) = summary.passes.iter().position(|pass| pass.chunk_bytes > 0) else { return String::new() };
+    let is_more = |pass: &&PassSummary| pass.volume.is_some();
+    let (head, rest) = (&summary.passes[first], &summary.passes[first + 1..]);
+    let passes: Vec<&PassSummary> = match head.volume {
+        Some(_) => std::iter::once(head).chain(rest.iter().take_while(is_more)).collect(),
+        None => vec![head],
+    };
+    let done: Option<u64> = passes.iter().map(|pass| pass.done.map(|done| done.decodes)).sum();
+    let about = if passes.iter().all(|pass| pass.plan.exact) { "" } else { "about " };
+    let planned: u64 = passes.iter().map(|pass| pass.plan.totals.decodes).sum();
+    done.map_or(String::new(), |done| format!(", {done} chunk decodes (planned {about}{planned})"))
 }
 
 /// What happened that was not asked for; each with the way out.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     levels::{Descent, LevelPass},
-    passes::{self, Planned, Route},
+    passes::{self, Leg, Planned, Route},
 };
 use crate::{
     block::{BlockMut, BlockRef},
@@ -95,7 +95,7 @@ pub fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<
     let mut pass: Planned<T> =
         passes::planned(passes::PassKind::Resample, op, setting.source, &target, setting.budget).ok()?;
     pass.factors = Some(factors);
-    let route = Route::direct(pass);
+    let route = Route::direct(Leg::whole(pass));
     (route.cost < apart.cost + level.plan.cost).then_some(route)
 }
 

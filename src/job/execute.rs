@@ -7,14 +7,15 @@ use super::{
     colours::Colours,
     field::Vectors,
     levels::{LevelPass, open_level},
-    passes::{self, Planned, Route},
+    passes::{self, Leg, Planned, Route, Task},
     scratch::Scratch,
+    turn::Turned,
 };
 use crate::{
     dispatch,
     error::{Error, Result},
     geometry::Mapping,
-    io::{Sink, Source, raw::READ_TRANSFER_BYTES, staging::Staging},
+    io::{Access, Sink, Source, raw::READ_TRANSFER_BYTES, staging::Staging},
     pipeline::{self, Coarser, Pass, Progress},
     plan::Budget,
     resample::reduction_op,
@@ -48,8 +49,13 @@ impl<T: Voxel> Prepared<T> {
     /// The summary, with what other budgets would buy.
     fn with_offers(self) -> Summary {
         let mut summary = self.summary;
-        for (pass, planned) in summary.passes.iter_mut().zip(&self.route.passes) {
-            pass.what_memory_buys = planned.offers();
+        let mut passes = summary.passes.iter_mut();
+        for leg in &self.route.legs {
+            match (leg, passes.next()) {
+                (Leg::Whole(planned), Some(pass)) => pass.what_memory_buys = planned.offers(),
+                // What goes for one volume does not go for all.
+                _ => break,
+            }
         }
         summary
     }
@@ -72,12 +78,15 @@ impl<T: Voxel> Opened<T> {
             source.transfer_bytes += READ_TRANSFER_BYTES;
         }
         let source = &source;
-        let mut route = passes::route::<T>(op, source, target, budget)?;
+        let turn = self.job.turn.as_ref().filter(|_| source.access == Access::Ascending);
+        let task = Task { op, series: self.job.series.as_ref(), turn };
+        let mut route = passes::route::<T>(task, source, target, budget)?;
         let mut levels = Vec::new();
         if let Some(descent) = &output.descent {
             levels = descent.plan(&output.path, &descent.finest_layout(&output.path)?, budget)?;
             let setting = cascade::Setting { op, source, target, descent, levels: &levels, budget };
-            if let Some(joined) = cascade::route(&setting, &route) {
+            let joined = if self.job.series.is_none() { cascade::route(&setting, &route) } else { None };
+            if let Some(joined) = joined {
                 route = joined;
                 levels.remove(0);
             }
@@ -171,7 +180,7 @@ impl Job {
     /// Whatever is wrong but the budget.
     pub(super) fn beside(self, budgets: &[Budget]) -> Result<Beside> {
         self.check_target()?;
-        if self.field.is_some() {
+        if self.field.is_some() || self.series.is_some() {
             return Ok(Beside::TooLarge(Box::new(self)));
         }
         dispatch!(self.values.pipeline, T => self.open::<T>()?.within_one_of(budgets))
@@ -197,6 +206,10 @@ impl Job {
         let source = self.input.source::<T>(self.values.reading, self.request.io)?;
         let source: Box<dyn Source<T>> = match self.output.layout.components {
             1 if source.layout().components > 1 => Box::new(Colours::new(source)),
+            _ => source,
+        };
+        let source: Box<dyn Source<T>> = match self.turn {
+            Some(turn) if source.layout().access != Access::Ascending => Box::new(Turned::new(source, turn)),
             _ => source,
         };
         Ok(Opened { job: self, source, vectors: None })
@@ -233,28 +246,21 @@ impl<T: Voxel> Prepared<T> {
         let scratch = Scratch::at(path, self.route.scratch_bytes)?;
         on_event(Event::Planned(&self.summary));
         let sink = self.job.output.create::<T>(staging)?;
-        let (passes, to_target) = (self.summary.passes.len(), self.route.passes.len());
-        for (n, planned) in self.route.passes.iter().enumerate() {
-            let on_progress = |progress: &Progress| {
-                on_event(Event::Progress { pass: n, passes, kind: planned.kind, progress });
-            };
-            let (first, last) = (n == 0, n + 1 == to_target);
-            let scratch_source = if first { None } else { Some(scratch.source::<T>(&planned.source)?) };
-            let scratch_sink = if last { None } else { Some(scratch.sink::<T>(&planned.target)?) };
-            let from: &dyn Source<T> = scratch_source.as_ref().map_or(self.source.as_ref(), |s| s);
-            let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
-            let vectors = self.vectors.as_ref().filter(|_| planned.kind == PassKind::Resample);
-            let field = vectors.map(|vectors| vectors.source.as_ref());
-            let done = match (planned.factors, &self.job.output.descent) {
-                (Some(factors), Some(descent)) => {
-                    let sink = descent.sink::<T>(1, &self.job.output.yard(staging))?;
-                    let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
-                    let coarser = Coarser { op: op.as_ref(), factors, sink: &sink };
-                    run_pass(planned, from, to, field, Some(coarser), stop, on_progress)?
+        let run = Run { job: &self.job, vectors: self.vectors.as_ref(), staging, stop };
+        let mut number = 0;
+        for (n, leg) in self.route.legs.iter().enumerate() {
+            let (first, last) = (n == 0, n + 1 == self.route.legs.len());
+            let unpacked = if first { None } else { Some(scratch.source::<T>(self.route.legs[n - 1].target())?) };
+            let scratch_source: Option<Box<dyn Source<T>>> = unpacked.map(|source| -> Box<dyn Source<T>> {
+                match (self.job.turn, self.source.layout().access) {
+                    (Some(turn), Access::Ascending) => Box::new(Turned::new(Box::new(source), turn)),
+                    _ => Box::new(source),
                 }
-                _ => run_pass(planned, from, to, field, None, stop, on_progress)?,
-            };
-            self.summary.pass_done(n, done);
+            });
+            let scratch_sink = if last { None } else { Some(scratch.sink::<T>(leg.target())?) };
+            let from: &dyn Source<T> = scratch_source.as_deref().unwrap_or(self.source.as_ref());
+            let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
+            number += run.leg(leg, from, to, number, &mut self.summary, on_event)?;
         }
         drop(sink);
         scratch.remove()
@@ -265,7 +271,8 @@ impl<T: Voxel> Prepared<T> {
         let Some(descent) = self.job.output.descent.as_ref().filter(|_| !self.levels.is_empty()) else { return Ok(()) };
         let yard = self.job.output.yard(staging);
         let finest = open_level(&yard, &descent.target)?;
-        let (passes, to_target) = (self.summary.passes.len(), self.route.passes.len());
+        let passes = self.summary.passes.len();
+        let to_target = passes - self.levels.len();
         for (n, level) in self.levels.iter().enumerate() {
             let (pass, kind) = (to_target + n, PassKind::Pyramid);
             let on_progress = |progress: &Progress| on_event(Event::Progress { pass, passes, kind, progress });
@@ -276,16 +283,56 @@ impl<T: Voxel> Prepared<T> {
     }
 }
 
-fn run_pass<T: Voxel>(
-    planned: &Planned<T>,
-    source: &dyn Source<T>,
-    sink: &dyn Sink<T>,
-    field: Option<&dyn Source<f32>>,
-    coarser: Option<Coarser<'_, T>>,
-    stop: &AtomicBool,
-    on_progress: impl FnMut(&Progress),
-) -> Result<Progress> {
-    let pass =
-        Pass { plan: &planned.plan, touch: &planned.touch, source, op: planned.op.as_ref(), sink, field, coarser };
-    pipeline::run(&pass, stop, on_progress)
+/// What the passes of a run have in common.
+struct Run<'a> {
+    job: &'a Job,
+    vectors: Option<&'a Vectors>,
+    staging: &'a Staging,
+    stop: &'a AtomicBool,
+}
+
+impl Run<'_> {
+    /// Runs one leg, whose first pass is number `first`; how many passes it had.
+    fn leg<T: Voxel>(
+        &self,
+        leg: &Leg<T>,
+        from: &dyn Source<T>,
+        to: &dyn Sink<T>,
+        first: usize,
+        summary: &mut Summary,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<usize> {
+        let (passes, kind) = (summary.passes.len(), leg.kind());
+        let on_progress = |progress: &Progress| on_event(Event::Progress { pass: first, passes, kind, progress });
+        match leg {
+            Leg::Whole(planned) => {
+                let done = self.whole(planned, from, to, on_progress)?;
+                summary.pass_done(first, done);
+                Ok(1)
+            }
+            Leg::PerVolume(volumes) => {
+                volumes.run(from, to, self.stop, on_progress, |n, done| summary.pass_done(first + n, done))
+            }
+        }
+    }
+
+    fn whole<T: Voxel>(
+        &self,
+        planned: &Planned<T>,
+        source: &dyn Source<T>,
+        sink: &dyn Sink<T>,
+        on_progress: impl FnMut(&Progress),
+    ) -> Result<Progress> {
+        let vectors = self.vectors.filter(|_| planned.kind == PassKind::Resample);
+        let field = vectors.map(|vectors| vectors.source.as_ref());
+        let (plan, touch, op) = (&planned.plan, &planned.touch, planned.op.as_ref());
+        let pass = Pass { plan, touch, source, op, sink, field, coarser: None };
+        let (Some(factors), Some(descent)) = (planned.factors, &self.job.output.descent) else {
+            return pipeline::run(&pass, self.stop, on_progress);
+        };
+        let sink = descent.sink::<T>(1, &self.job.output.yard(self.staging))?;
+        let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
+        let coarser = Some(Coarser { op: op.as_ref(), factors, sink: &sink });
+        pipeline::run(&Pass { coarser, ..pass }, self.stop, on_progress)
+    }
 }

@@ -4,6 +4,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::{
+    series::{Series, VolumePasses},
+    turn::Turn,
+};
 use crate::{
     error::{Error, Result},
     geometry::{AxisMap, Mapping},
@@ -52,6 +56,11 @@ pub struct Planned<T: Voxel> {
 }
 
 impl<T: Voxel> Planned<T> {
+    /// Bytes of one decoded chunk; 0 for sources without chunks.
+    pub fn chunk_bytes(&self) -> u64 {
+        if self.touch.chunk_counts.is_some() { self.touch.chunk_bytes } else { 0 }
+    }
+
     /// What other budgets would buy.
     pub fn offers(&self) -> Vec<Offer> {
         let (source, target) = (&self.source, &self.target);
@@ -60,10 +69,69 @@ impl<T: Voxel> Planned<T> {
     }
 }
 
+/// A step of a route.
+pub enum Leg<T: Voxel> {
+    /// A pass over all volumes.
+    Whole(Box<Planned<T>>),
+    /// A pass for each volume.
+    PerVolume(Box<VolumePasses>),
+}
+
+impl<T: Voxel> Leg<T> {
+    pub fn whole(pass: Planned<T>) -> Leg<T> {
+        Leg::Whole(Box::new(pass))
+    }
+
+    pub fn kind(&self) -> PassKind {
+        match self {
+            Leg::Whole(pass) => pass.kind,
+            Leg::PerVolume(_) => PassKind::Resample,
+        }
+    }
+
+    /// All volumes, as they are written.
+    pub fn target(&self) -> &Layout {
+        match self {
+            Leg::Whole(pass) => &pass.target,
+            Leg::PerVolume(passes) => &passes.target,
+        }
+    }
+
+    fn cost(&self) -> f64 {
+        match self {
+            Leg::Whole(pass) => pass.plan.cost,
+            Leg::PerVolume(passes) => passes.cost(),
+        }
+    }
+
+    fn amplification(&self) -> f64 {
+        match self {
+            Leg::Whole(pass) => pass.plan.totals.amplification(),
+            Leg::PerVolume(passes) => passes.amplification(),
+        }
+    }
+
+    fn summaries(&self) -> Vec<PassSummary> {
+        match self {
+            Leg::Whole(pass) => {
+                let makes_next_level = pass.factors.is_some();
+                vec![PassSummary {
+                    makes_next_level,
+                    ..PassSummary::planned(pass.kind, &pass.plan, pass.chunk_bytes())
+                }]
+            }
+            Leg::PerVolume(passes) => passes.summaries().collect(),
+        }
+    }
+}
+
 /// A pass, as summaries tell it.
 #[derive(Clone, Debug, Serialize)]
 pub struct PassSummary {
     pub kind: PassKind,
+    /// The only volume that it makes, counted from 0; nothing where it makes all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume: Option<u64>,
     pub plan: Plan,
     pub projected_bytes: u64,
     /// Chunk decodes over chunks touched, as planned.
@@ -88,6 +156,7 @@ impl PassSummary {
     pub fn planned(kind: PassKind, plan: &Plan, chunk_bytes: u64) -> PassSummary {
         PassSummary {
             kind,
+            volume: None,
             projected_bytes: plan.projected_bytes(),
             planned_amplification: plan.totals.amplification(),
             chunk_bytes,
@@ -110,22 +179,60 @@ impl PassSummary {
 
 /// The cheapest way through that fits.
 pub struct Route<T: Voxel> {
-    pub passes: Vec<Planned<T>>,
+    pub legs: Vec<Leg<T>>,
     pub scratch_bytes: u64,
     /// Relative time.
     pub cost: f64,
 }
 
 impl<T: Voxel> Route<T> {
-    /// One pass.
-    pub fn direct(pass: Planned<T>) -> Route<T> {
-        let cost = pass.plan.cost;
-        Route { passes: vec![pass], scratch_bytes: 0, cost }
+    /// Without a scratch file.
+    pub fn direct(leg: Leg<T>) -> Route<T> {
+        let cost = leg.cost();
+        Route { legs: vec![leg], scratch_bytes: 0, cost }
     }
 
     /// Whether there is no scratch file, and next to no chunk is decoded twice.
     pub fn is_single_and_decodes_once(&self) -> bool {
-        self.scratch_bytes == 0 && self.passes.iter().all(|pass| pass.plan.totals.amplification() <= ONCE)
+        self.scratch_bytes == 0 && self.amplification() <= ONCE
+    }
+
+    fn amplification(&self) -> f64 {
+        self.legs.iter().map(Leg::amplification).fold(0.0, f64::max)
+    }
+
+    /// Every pass, in turn.
+    pub fn summaries(&self) -> Vec<PassSummary> {
+        let mut summaries = Vec::new();
+        for (n, leg) in self.legs.iter().enumerate() {
+            let scratch_bytes = (n + 1 < self.legs.len()).then(|| scratch_bytes::<T>(leg.target()));
+            summaries.extend(leg.summaries().into_iter().map(|pass| PassSummary { scratch_bytes, ..pass }));
+        }
+        summaries
+    }
+}
+
+/// What is resampled: all volumes by one mapping, or each by its own.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    pub op: &'a OpRequest,
+    pub series: Option<&'a Series>,
+    /// What turns the vectors of a source that is a stream: those are turned when they are read back from a scratch file.
+    pub turn: Option<&'a Turn>,
+}
+
+impl Task<'_> {
+    fn leg<T: Voxel>(&self, source: &Layout, target: &Layout, budget: Budget) -> Result<Leg<T>> {
+        match self.series {
+            Some(series) => {
+                let passes = VolumePasses::plan::<T>(self.op, series, source, target, budget)?;
+                Ok(Leg::PerVolume(Box::new(passes)))
+            }
+            None => {
+                let op = block_op::<T>(self.op)?;
+                Ok(Leg::whole(planned(PassKind::Resample, op, source, target, budget)?))
+            }
+        }
     }
 }
 
@@ -133,22 +240,25 @@ impl<T: Voxel> Route<T> {
 ///
 /// # Errors
 /// The refusal of the direct way when no other way fits either.
-pub fn route<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
-    let direct = planned::<T>(PassKind::Resample, block_op::<T>(op)?, source, target, budget);
-    let direct = match direct {
-        Ok(pass) if pass.plan.totals.amplification() <= GOOD_ENOUGH => return Ok(Route::direct(pass)),
+pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
+    if task.turn.is_some() {
+        return unpacking::<T>(task, source, target, budget);
+    }
+    let direct = match task.leg::<T>(source, target, budget).map(Route::direct) {
+        Ok(route) if route.amplification() <= GOOD_ENOUGH => return Ok(route),
+        Err(error) if !matches!(error, Error::Plan(_)) => return Err(error),
         other => other,
     };
     let mut routes = Vec::new();
     if source.access == Access::Ascending {
-        routes.extend(unpacking::<T>(op, source, target, budget)?);
+        routes.extend(unpacking::<T>(task, source, target, budget).ok());
     }
     if target.access == Access::Ascending {
-        routes.extend(packing::<T>(op, source, target, budget)?);
+        routes.extend(packing::<T>(task, source, target, budget)?);
     }
     let refusal = match direct {
-        Ok(pass) => {
-            routes.push(Route::direct(pass));
+        Ok(route) => {
+            routes.push(route);
             None
         }
         Err(refusal) => Some(refusal),
@@ -156,35 +266,35 @@ pub fn route<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget:
     let best = routes.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
     match (best, refusal) {
         (Some(route), _) => Ok(route),
-        (None, Some(refusal)) => Err(refusal.into()),
+        (None, Some(refusal)) => Err(refusal),
         (None, None) => Err(Error::usage("there is no way from the source to the target")),
     }
 }
 
 /// Source stream to scratch file, scratch file to target.
-fn unpacking<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget: Budget) -> Result<Option<Route<T>>> {
+fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
     let scratch = scratch_layout::<T>(source);
     let copy = block_op::<T>(&copying(source))?;
-    let Ok(unpack) = planned(PassKind::Unpack, copy, source, &scratch, budget) else { return Ok(None) };
+    let unpack = planned(PassKind::Unpack, copy, source, &scratch, budget)?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
-    let resample = planned(PassKind::Resample, block_op::<T>(op)?, &reading, target, budget);
-    Ok(resample.ok().map(|resample| through_scratch::<T>(vec![unpack, resample], source)))
+    let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
+    let resample = task.leg::<T>(&reading, target, budget)?;
+    Ok(through_scratch::<T>(vec![Leg::whole(unpack), resample], source))
 }
 
 /// Source to scratch file, scratch file to target stream.
-fn packing<T: Voxel>(op: &OpRequest, source: &Layout, target: &Layout, budget: Budget) -> Result<Option<Route<T>>> {
+fn packing<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Option<Route<T>>> {
     let scratch = scratch_layout::<T>(target);
-    let resample = planned(PassKind::Resample, block_op::<T>(op)?, source, &scratch, budget);
-    let Ok(resample) = resample else { return Ok(None) };
+    let Ok(resample) = task.leg::<T>(source, &scratch, budget) else { return Ok(None) };
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
     let pack = planned(PassKind::Pack, block_op::<T>(&copying(target))?, &reading, target, budget);
-    Ok(pack.ok().map(|pack| through_scratch::<T>(vec![resample, pack], target)))
+    Ok(pack.ok().map(|pack| through_scratch::<T>(vec![resample, Leg::whole(pack)], target)))
 }
 
-fn through_scratch<T: Voxel>(passes: Vec<Planned<T>>, stored: &Layout) -> Route<T> {
+fn through_scratch<T: Voxel>(legs: Vec<Leg<T>>, stored: &Layout) -> Route<T> {
     let scratch_bytes = scratch_bytes::<T>(stored);
-    let cost = passes.iter().map(|pass| pass.plan.cost).sum::<f64>() + SCRATCH_COST * scratch_bytes as f64;
-    Route { passes, scratch_bytes, cost }
+    let cost = legs.iter().map(Leg::cost).sum::<f64>() + SCRATCH_COST * scratch_bytes as f64;
+    Route { legs, scratch_bytes, cost }
 }
 
 /// Plans one pass.

@@ -6,11 +6,14 @@ use super::{
     Format, GridChoice, Input, OutsideRequest, Request, Values,
     field::Field,
     output::{Heritage, Output},
+    series::Series,
+    turn::Turn,
 };
 use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit, outside_per_face},
     io::{
+        Layout,
         nifti::Header,
         zarr::{OpenOptions, store::Location},
     },
@@ -30,6 +33,10 @@ pub struct Job {
     pub values: Values,
     /// Through the base of the field alone, where there is one, until it is read.
     pub op: OpRequest,
+    /// The mappings, where each volume has its own; that of `op` is then the first.
+    pub series: Option<Series>,
+    /// What turns the vectors of the source.
+    pub turn: Option<Turn>,
     /// The displacement field to look through.
     pub field: Option<Field>,
     pub output: Output,
@@ -53,9 +60,14 @@ impl Job {
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
-        let (mapping, field) = mapping(&request.transforms, &target, &source_grid, &mut warnings)?;
+        let series = series(&request, &input, &target, &mut warnings)?;
+        let (mapping, field) = match series.as_ref().and_then(|series| series.mappings.first()) {
+            Some(first) => (first.clone(), None),
+            None => mapping(&request.transforms, &target, &source_grid, &mut warnings)?,
+        };
         let method = method(&request, &input)?;
         let values = Values::resolve(&request, &input, method, format.is_nifti(), &mut warnings)?;
+        let turn = Turn::resolve(&request, &input, &target, (&values, method), &mut warnings)?;
         let op = OpRequest {
             method,
             antialias: request.antialias,
@@ -65,7 +77,7 @@ impl Job {
             outside: values.outside,
             rounding: request.rounding,
         };
-        warn_of_aliasing(&op, &mut warnings);
+        warn_of_aliasing(&op, series.as_ref(), &mut warnings);
         let name = image_name(&request.input);
         let heritage = Heritage {
             name: &name,
@@ -79,11 +91,13 @@ impl Job {
         warnings.extend_from_slice(&output.warnings);
         warn_of_shear(&output, &mut warnings);
         warn_of_frame(&input, format, &mut warnings);
-        let outside = match (&op.mapping, request.outside) {
-            (Mapping::AxisAligned(maps), OutsideRequest::Value(_)) => outside_per_face(maps, target.shape, bounds),
-            _ => FaceCounts::default(),
+        let outside = match (&series, &op.mapping) {
+            _ if request.outside == OutsideRequest::Edge => FaceCounts::default(),
+            (Some(series), _) => series.outside_of_aligned(target.shape, bounds),
+            (None, Mapping::AxisAligned(maps)) => outside_per_face(maps, target.shape, bounds),
+            (None, _) => FaceCounts::default(),
         };
-        Ok(Job { request, input, source_grid, values, op, field, output, outside, warnings })
+        Ok(Job { request, input, source_grid, values, op, series, turn, field, output, outside, warnings })
     }
 }
 
@@ -135,6 +149,15 @@ fn method(request: &Request, input: &Input) -> Result<Method> {
             "use --interp label, or mode to down-sample; --dtype f32 --interp linear for the weight of one label needs that label by itself",
         ));
     }
+    let components = input.layout().components;
+    if components > 1 && method.picks() {
+        return Err(Error::usage_hint(
+            format!(
+                "{method} would make each of the {components} parts of a voxel from other voxels: they belong together"
+            ),
+            "use nearest, mean or a kernel, such as linear, for colours and complex numbers",
+        ));
+    }
     if request.antialias && !method.stretches() {
         return Err(Error::usage_hint(
             format!("--antialias stretches a kernel, and {method} has none that could be stretched"),
@@ -161,10 +184,26 @@ fn mapping(
             Mapping::through(target, source, &chain.after.after(&chain.before))?
         }
     };
-    if snapped.removed_voxels > 1e-6 {
-        warnings.push(format!("snapped away {:.1e} voxel of rounding in the headers", snapped.removed_voxels));
-    }
+    warn_of_snapping(snapped.removed_voxels, warnings);
     Ok((snapped.mapping, None))
+}
+
+fn series(request: &Request, input: &Input, target: &Grid, warnings: &mut Vec<String>) -> Result<Option<Series>> {
+    let Some((series, removed_voxels)) = Series::open(request, input, target)? else { return Ok(None) };
+    let Layout { grid, outer, .. } = input.layout();
+    warn_of_units(target, grid, warnings);
+    warn_of_snapping(removed_voxels, warnings);
+    let shared = outer.largest_group();
+    if shared > 1 {
+        warnings.push(format!("chunks of the source span {shared} volumes, each of which is resampled by itself: they are decoded as often"));
+    }
+    Ok(Some(series))
+}
+
+fn warn_of_snapping(removed_voxels: f64, warnings: &mut Vec<String>) {
+    if removed_voxels > 1e-6 {
+        warnings.push(format!("snapped away {removed_voxels:.1e} voxel of rounding in the headers"));
+    }
 }
 
 fn directly(target: &Grid, source: &Grid, warnings: &mut Vec<String>) -> Result<Snapped> {
@@ -190,8 +229,9 @@ fn warn_of_units(target: &Grid, source: &Grid, warnings: &mut Vec<String>) {
     }
 }
 
-fn warn_of_aliasing(op: &OpRequest, warnings: &mut Vec<String>) {
-    let largest = op.mapping.ratio().into_iter().fold(0.0, f64::max);
+fn warn_of_aliasing(op: &OpRequest, series: Option<&Series>, warnings: &mut Vec<String>) {
+    let mappings = series.map_or(std::slice::from_ref(&op.mapping), |series| &series.mappings);
+    let largest = mappings.iter().flat_map(Mapping::ratio).fold(0.0, f64::max);
     if !op.antialias && op.method.skips() && largest > ALIASING_FACTOR && !passes_through(op) {
         warnings.push(format!(
             "an axis is down-sampled {largest:.2} times by an interpolating kernel, so fine detail aliases; --antialias smooths it"

@@ -2,11 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    Job, PassKind, PassSummary,
-    levels::LevelPass,
-    passes::{Route, scratch_bytes},
-};
+use super::{Job, PassKind, PassSummary, levels::LevelPass, passes::Route};
 use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     io::Layout,
@@ -56,16 +52,21 @@ pub struct Summary {
     pub target_dtype: Dtype,
     /// As given: the last one is applied first.
     pub transforms: Vec<String>,
+    /// Where each volume has a transform of its own: the list of them, applied after the others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transform_list: Option<String>,
+    /// Whether vectors were turned by the rotation in the transforms.
+    pub vectors_turned: bool,
     pub interpolation: String,
     pub antialias: bool,
-    /// `identity`, `axis_aligned`, `affine` or `warped`.
+    /// `identity`, `axis_aligned`, `affine`, `warped` or `per_volume`.
     pub mapping: &'static str,
     pub memory_bytes: u64,
     pub threads: usize,
     pub passes: Vec<PassSummary>,
     /// Size of the scratch file; 0 without one.
     pub scratch_bytes: u64,
-    /// Target voxels of one volume that look outside the source.
+    /// Target voxels of one volume that look outside the source; of all volumes where each has its own mapping.
     pub outside: FaceCounts,
     pub warnings: Vec<String>,
     /// Absent storage chunks that stood for the fill value.
@@ -76,12 +77,6 @@ pub struct Summary {
 
 impl Summary {
     pub(super) fn planned<T: Voxel>(job: &Job, source: &Layout, route: &Route<T>, levels: &[LevelPass]) -> Summary {
-        let passes = route.passes.iter().enumerate().map(|(n, pass)| {
-            let chunk_bytes = if pass.touch.chunk_counts.is_some() { pass.touch.chunk_bytes } else { 0 };
-            let scratch_bytes = (n + 1 < route.passes.len()).then(|| scratch_bytes::<T>(&pass.target));
-            let makes_next_level = pass.factors.is_some();
-            PassSummary { scratch_bytes, makes_next_level, ..PassSummary::planned(pass.kind, &pass.plan, chunk_bytes) }
-        });
         let levels = levels.iter().map(LevelPass::summary);
         Summary {
             version: env!("CARGO_PKG_VERSION"),
@@ -95,9 +90,12 @@ impl Summary {
             source_dtype: source.stored,
             target_dtype: job.values.target,
             transforms: job.request.transforms.iter().map(ToString::to_string).collect(),
+            vectors_turned: job.turn.is_some(),
             interpolation: job.op.method.to_string(),
             antialias: job.request.antialias,
+            transform_list: job.series.as_ref().map(|series| series.list.display().to_string()),
             mapping: match &job.op.mapping {
+                _ if job.series.is_some() => "per_volume",
                 mapping if mapping.is_identity() => "identity",
                 Mapping::AxisAligned(_) => "axis_aligned",
                 Mapping::Affine(_) => "affine",
@@ -105,7 +103,7 @@ impl Summary {
             },
             memory_bytes: job.request.memory_bytes,
             threads: job.request.threads,
-            passes: passes.chain(levels).collect(),
+            passes: route.summaries().into_iter().chain(levels).collect(),
             scratch_bytes: route.scratch_bytes,
             outside: job.outside,
             warnings: job.warnings.clone(),
@@ -116,7 +114,9 @@ impl Summary {
 
     /// Notes what pass `n` has done.
     pub(super) fn pass_done(&mut self, n: usize, done: Progress) {
-        if self.passes[n].kind == PassKind::Resample && ["affine", "warped"].contains(&self.mapping) {
+        if self.passes[n].volume.is_some() {
+            self.outside.outside = self.outside.outside.saturating_add(done.outside);
+        } else if self.passes[n].kind == PassKind::Resample && ["affine", "warped"].contains(&self.mapping) {
             self.outside.outside = done.outside / self.volumes.max(1);
         }
         self.passes[n].complete(done);

@@ -37,6 +37,30 @@ pub struct Progress {
     pub stages: Stages,
 }
 
+impl Progress {
+    /// Both runs together.
+    pub fn and(&self, other: &Progress) -> Progress {
+        let (a, b) = (self, other);
+        Progress {
+            blocks: a.blocks + b.blocks,
+            blocks_done: a.blocks_done + b.blocks_done,
+            voxels_done: a.voxels_done + b.voxels_done,
+            bytes_fetched: a.bytes_fetched + b.bytes_fetched,
+            bytes_written: a.bytes_written + b.bytes_written,
+            decodes: a.decodes + b.decodes,
+            nans: a.nans + b.nans,
+            outside: a.outside + b.outside,
+            seconds: a.seconds + b.seconds,
+            stages: Stages {
+                read: a.stages.read + b.stages.read,
+                apply: a.stages.apply + b.stages.apply,
+                encode: a.stages.encode + b.stages.encode,
+                write: a.stages.write + b.stages.write,
+            },
+        }
+    }
+}
+
 /// A stage of the work on a block.
 #[derive(Clone, Copy, Debug)]
 pub enum Stage {

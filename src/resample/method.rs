@@ -61,6 +61,16 @@ impl Method {
         }
     }
 
+    /// Whether a target voxel is one of several source voxels by their values, so that components of a voxel could come from
+    /// different ones.
+    pub fn picks(self) -> bool {
+        match self {
+            Method::Nearest | Method::Kernel(_) => false,
+            Method::Cover(cover) => cover != Cover::Mean,
+            Method::Label(_) => true,
+        }
+    }
+
     /// Whether source voxels between those that target voxels look at are passed over when an axis is down-sampled.
     pub fn skips(self) -> bool {
         !matches!(self, Method::Cover(_))

@@ -1,0 +1,197 @@
+//! A series with a mapping for each of its volumes, and the passes to it: one for each volume, over views of source and target.
+
+use std::{path::PathBuf, sync::atomic::AtomicBool};
+
+use super::{
+    GridChoice, Input, PassKind, PassSummary, Request,
+    passes::{Planned, planned},
+};
+use crate::{
+    error::{Error, Result},
+    geometry::{FaceCounts, Grid, Mapping, outside_per_face},
+    io::{
+        Layout, Sink, Source,
+        volume::{EntrySink, EntrySource, entry_layout},
+    },
+    pipeline::{self, Pass, Progress},
+    plan::{self, Budget, Plan},
+    region::Region,
+    resample::{OpRequest, block_op},
+    sys,
+    transform::{Chain, Ends, TransformList},
+    voxel::Voxel,
+};
+
+/// One mapping per volume of a source.
+#[derive(Clone, Debug)]
+pub struct Series {
+    pub list: PathBuf,
+    pub mappings: Vec<Mapping>,
+}
+
+impl Series {
+    /// Reads the transforms of a list and composes each with the others: target world -> `--transform`s -> the volume's entry
+    /// -> source world. The effect of the snap rule comes along, in source voxels.
+    ///
+    /// FSL matrices of a list lead from the volume to the image that the volumes were registered to: `--like` where nothing
+    /// stands between, as applyxfm4D has it, else one of the series, which has its grid.
+    ///
+    /// # Errors
+    /// Those of the files; a displacement field; another number of transforms than volumes.
+    pub fn open(request: &Request, input: &Input, target: &Grid) -> Result<Option<(Series, f64)>> {
+        let Some(path) = &request.transform_list else { return Ok(None) };
+        let (source, list) = (&input.layout().grid, TransformList::read(path)?);
+        let is_reference = request.transforms.is_empty() && matches!(request.grid, GridChoice::Like { .. });
+        let ends = Ends { target: if is_reference { target } else { source }, source };
+        let entries = list.affines(input.layout().outer.volumes(), ends)?;
+        let Some(before) = Chain::read(&request.transforms, target, source)?.affine() else {
+            return Err(Error::usage_hint(
+                "a displacement field does not go with --transform-list",
+                "give affines, or resample each volume by itself with --transform",
+            ));
+        };
+        let (mut mappings, mut removed_voxels) = (Vec::new(), 0.0f64);
+        for entry in &entries {
+            let snapped = Mapping::through(target, source, &entry.after(&before))?;
+            removed_voxels = removed_voxels.max(snapped.removed_voxels);
+            mappings.push(snapped.mapping);
+        }
+        Ok(Some((Series { list: list.path, mappings }, removed_voxels)))
+    }
+
+    /// Target voxels that look outside, of all volumes whose axes stay aligned; of the others only the run can tell.
+    pub fn outside_of_aligned(&self, target_shape: [u64; 3], bounds: Region) -> FaceCounts {
+        let outside = |mapping: &Mapping| match mapping {
+            Mapping::AxisAligned(maps) => outside_per_face(maps, target_shape, bounds).outside,
+            Mapping::Affine(_) | Mapping::Warped(_) => 0,
+        };
+        let outside = self.mappings.iter().map(outside).fold(0, u64::saturating_add);
+        FaceCounts { outside, ..FaceCounts::default() }
+    }
+}
+
+/// The planned passes to the volumes of a series.
+pub struct VolumePasses {
+    /// All volumes, as they are read and written.
+    source: Layout,
+    pub target: Layout,
+    /// With the mapping of the first volume.
+    op: OpRequest,
+    volumes: Vec<VolumePass>,
+    budget: Budget,
+}
+
+/// The pass to one volume: what is kept of it until its turn. Op and tables are made then.
+struct VolumePass {
+    mapping: Mapping,
+    plan: Plan,
+    chunk_bytes: u64,
+}
+
+impl VolumePasses {
+    /// Plans the pass to each volume.
+    ///
+    /// # Errors
+    /// The refusal of the first volume that does not fit the budget.
+    pub fn plan<T: Voxel>(
+        op: &OpRequest,
+        series: &Series,
+        source: &Layout,
+        target: &Layout,
+        budget: Budget,
+    ) -> Result<VolumePasses> {
+        let held_bytes = size_of::<VolumePass>() + size_of::<PassSummary>();
+        // Lists grow by doubling.
+        let reserved_bytes = budget.reserved_bytes.saturating_add(2 * (held_bytes * series.mappings.len()) as u64);
+        let budget = Budget { reserved_bytes, ..budget };
+        let mut passes = VolumePasses {
+            source: source.clone(),
+            target: target.clone(),
+            op: op.clone(),
+            volumes: Vec::new(),
+            budget,
+        };
+        let views = passes.views::<T>(series.mappings.len());
+        for mapping in &series.mappings {
+            // Volumes that did not move have one mapping.
+            let known = passes.volumes.last().filter(|last| last.mapping == *mapping);
+            let (plan, chunk_bytes) = match known {
+                Some(known) => (known.plan.clone(), known.chunk_bytes),
+                None => {
+                    let pass = passes.planned::<T>(mapping, &views)?;
+                    let chunk_bytes = pass.chunk_bytes();
+                    (pass.plan, chunk_bytes)
+                }
+            };
+            passes.volumes.push(VolumePass { mapping: mapping.clone(), plan, chunk_bytes });
+        }
+        Ok(passes)
+    }
+
+    /// One volume of the source and one of the target.
+    fn views<T: Voxel>(&self, entries: usize) -> [Layout; 2] {
+        [&self.source, &self.target].map(|layout| entry_layout::<T>(layout, entries as u64))
+    }
+
+    fn request(&self, mapping: &Mapping) -> OpRequest {
+        OpRequest { mapping: mapping.clone(), ..self.op.clone() }
+    }
+
+    fn planned<T: Voxel>(&self, mapping: &Mapping, [source, target]: &[Layout; 2]) -> Result<Planned<T>> {
+        let op = block_op::<T>(&self.request(mapping))?;
+        Ok(planned(PassKind::Resample, op, source, target, self.budget)?)
+    }
+
+    pub fn summaries(&self) -> impl Iterator<Item = PassSummary> {
+        self.volumes.iter().enumerate().map(|(n, pass)| PassSummary {
+            volume: Some(n as u64),
+            ..PassSummary::planned(PassKind::Resample, &pass.plan, pass.chunk_bytes)
+        })
+    }
+
+    /// Relative time.
+    pub fn cost(&self) -> f64 {
+        self.volumes.iter().map(|pass| pass.plan.cost).sum()
+    }
+
+    /// The worst of all volumes.
+    pub fn amplification(&self) -> f64 {
+        self.volumes.iter().map(|pass| pass.plan.totals.amplification()).fold(1.0, f64::max)
+    }
+
+    /// Runs the passes in turn; the sink is finished with the last. Progress is that of all of them; each done is told with its
+    /// number. How many there were.
+    pub fn run<T: Voxel>(
+        &self,
+        from: &dyn Source<T>,
+        to: &dyn Sink<T>,
+        stop: &AtomicBool,
+        mut on_progress: impl FnMut(&Progress),
+        mut on_done: impl FnMut(usize, Progress),
+    ) -> Result<usize> {
+        let (entries, mut before) = (self.volumes.len() as u64, Progress::default());
+        let views = self.views::<T>(self.volumes.len());
+        let blocks = self.volumes.iter().map(|pass| pass.plan.blocks).sum();
+        for (n, pass) in self.volumes.iter().enumerate() {
+            let (source, sink) = (EntrySource::new(from, entries, n as u64), EntrySink::new(to, entries, n as u64));
+            let op = block_op::<T>(&self.request(&pass.mapping))?;
+            let [layout, target] = &views;
+            let (footprint, budget) = (op.as_ref(), self.budget);
+            let request = plan::Request { footprint, source: layout, target, sample_bytes: size_of::<T>(), budget };
+            let (plan, touch) = (&pass.plan, pass.plan.touch(&request));
+            let pipeline_pass =
+                Pass { plan, touch: &touch, source: &source, op: op.as_ref(), sink: &sink, field: None, coarser: None };
+            let all = |now: &Progress| Progress { blocks, ..before.and(now) };
+            let mut done = pipeline::run(&pipeline_pass, stop, |now| on_progress(&all(now)))?;
+            before = before.and(&done);
+            if pass.mapping.is_axis_aligned() {
+                // Known before the run.
+                done.outside = 0;
+            }
+            on_done(n, done);
+            drop((op, touch));
+            sys::trim_allocator();
+        }
+        Ok(self.volumes.len())
+    }
+}
