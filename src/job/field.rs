@@ -166,6 +166,6 @@ impl Sink<f32> for RangeSink {
     }
 
     fn finish(&self) -> Result<()> {
-        self.file.as_ref().map_or(Ok(()), |file| Sink::<f32>::finish(file))
+        self.file.as_ref().map_or(Ok(()), Sink::<f32>::finish)
     }
 }

@@ -293,7 +293,5 @@ mod tests {
         assert_eq!(refusal(&[], "input\toutput\na\t\n"), "jobs.tsv, line 2, column output: there is no path");
         let both = refusal(&[], "input\toutput\tspacing\tsize\na\tb.nii\t1\t9\n");
         assert!(both.contains("line 2") && both.contains("'--spacing <S>' cannot be used with '--size <N>'"), "{both}");
-        let nearest = refusal(&["--antialias"], "input\toutput\tinterp\na\tb.nii\tnearest\n");
-        assert!(nearest.starts_with("jobs.tsv, line 2: --antialias stretches a kernel"), "{nearest}");
     }
 }

@@ -143,13 +143,13 @@ pub fn hull(mapping: &Affine, target: Region) -> [[f64; 2]; 3] {
 pub fn inside_run(mapping: &Affine, [z, y]: [i64; 2], x: std::ops::Range<i64>, bounds: Region) -> std::ops::Range<i64> {
     let bases = mapping.m.map(|row| base(&row, z, y));
     let (mut start, mut end) = (x.start, x.end);
-    for a in 0..3 {
+    for (a, base) in bases.into_iter().enumerate() {
         let step = mapping.m[a][2];
-        let is_in = |x: i64| inside(step.mul_add(x as f64, bases[a]), bounds.lo[a], bounds.hi[a]);
+        let is_in = |x: i64| inside(step.mul_add(x as f64, base), bounds.lo[a], bounds.hi[a]);
         if start < end && is_in(start) && is_in(end - 1) {
             continue;
         }
-        let low = |x: i64| step.mul_add(x as f64, bases[a]) < (bounds.lo[a] as f64 + bounds.hi[a] as f64 - 1.0) / 2.0;
+        let low = |x: i64| step.mul_add(x as f64, base) < (bounds.lo[a] as f64 + bounds.hi[a] as f64 - 1.0) / 2.0;
         // Not inside, and on the side that the row comes from.
         let enters = |x: i64| !is_in(x) && low(x) == (step >= 0.0);
         start = first_not(start..end, enters);
