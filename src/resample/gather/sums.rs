@@ -63,7 +63,10 @@ fn fixed<const K: usize, S: Voxel, T: Voxel<Acc = S::Acc>>(
     let mut weights = [[S::Acc::ZERO; K]; 3];
     for (n, voxel) in out.iter_mut().enumerate() {
         let c = strip.index(n);
-        let first: [i64; 3] = std::array::from_fn(|a| stencil.at(c[a], &mut weights[a]));
+        let mut first = [0; 3];
+        for ((first, weights), c) in first.iter_mut().zip(&mut weights).zip(c) {
+            *first = stencil.at(c, weights);
+        }
         let all_exist = (0..3).all(|a| first[a] >= bounds.lo[a] && first[a] + K as i64 <= bounds.hi[a]);
         // A weight of 0 is no tap, which matters where voxels may be NaN or infinite.
         let all_count = !S::DTYPE.is_float() || weights.iter().flatten().all(|&weight| weight != S::Acc::ZERO);
