@@ -132,13 +132,17 @@ impl VectorRanges {
         ranges.map(or_nothing)
     }
 
-    /// The widest ranges that any part of the field of `extents` voxels has, as widths per component.
-    pub fn widest(&self, extents: [u64; 3]) -> [f64; 3] {
+    /// Boxes along each axis that a part of the field of `extents` voxels meets at most: it may begin anywhere in its first.
+    pub fn boxes_met(&self, extents: [u64; 3]) -> [u64; 3] {
+        std::array::from_fn(|a| (extents[a].div_ceil(self.step) + 1).min(self.counts[a]))
+    }
+
+    /// The widest ranges that any part of the field that meets so many boxes has, as widths per component. Looks at all boxes.
+    pub fn widest(&self, boxes_met: [u64; 3]) -> [f64; 3] {
         let mut boxes = self.boxes.clone();
         let strides = [self.counts[1] * self.counts[2], self.counts[2], 1].map(|stride| stride as usize);
         for a in 0..3 {
-            // A part may begin anywhere in its first box.
-            let reach = (extents[a].div_ceil(self.step) + 1).min(self.counts[a]) as usize;
+            let reach = boxes_met[a] as usize;
             let before = boxes.clone();
             for (n, range) in boxes.iter_mut().enumerate() {
                 let at = n / strides[a] % self.counts[a] as usize;
@@ -179,7 +183,7 @@ mod tests {
         let part = Region::new([3, 5, 17], [6, 9, 21]);
         let hull = [[3.2, 4.9], [5.0, 7.5], [17.7, 19.0]];
         let found = ranges.within(hull);
-        let widest = ranges.widest([3, 4, 4]);
+        let widest = ranges.widest(ranges.boxes_met([3, 4, 4]));
         for c in 0..3 {
             for voxel in part.tiles([1; 3]) {
                 let value = f64::from(value(voxel.lo, c as i64));

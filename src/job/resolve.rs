@@ -146,7 +146,7 @@ fn method(request: &Request, input: &Input) -> Result<Method> {
     if is_label && method.mixes() {
         return Err(Error::usage_hint(
             format!("{} holds labels, and {method} would mix their numbers", request.input.display()),
-            "use --interp label, or mode to down-sample; --dtype f32 --interp linear for the weight of one label needs that label by itself",
+            "use --interp label (what --interp auto takes here), or mode to down-sample",
         ));
     }
     let components = input.layout().components;

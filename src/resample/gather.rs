@@ -64,18 +64,21 @@ pub struct Gather<T: Voxel> {
 impl<T: Voxel> Gather<T> {
     pub fn new(request: &OpRequest, point: Point<T::Acc>, filter: Option<Filter<T::Acc>>) -> Gather<T> {
         let (span, border) = point.span();
+        let warp = match &request.mapping {
+            Mapping::Warped(warp) => Some(warp.clone()),
+            Mapping::AxisAligned(_) | Mapping::Affine(_) => None,
+        };
         let reach = Oblique {
             mapping: affine(&request.mapping),
-            warp: match &request.mapping {
-                Mapping::Warped(warp) => Some(warp.clone()),
-                Mapping::AxisAligned(_) | Mapping::Affine(_) => None,
-            },
+            displaced: warp.as_ref().map_or([[0.0; 2]; 3], |warp| warp.displacements(warp.ranges.all())),
+            warp,
             target_shape: request.target_shape,
             bounds: request.bounds,
             extend: request.outside == Outside::Edge,
             span,
             border,
             halo: filter.as_ref().map_or([0; 3], Filter::halo),
+            widths: Default::default(),
         };
         let source_axes = match &request.mapping {
             Mapping::AxisAligned(maps) => Some(maps.map(|map| map.source_axis)),

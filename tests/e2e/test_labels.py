@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+import command
 import grids
 import oblique
 import scans
@@ -95,3 +96,28 @@ def test_ties_go_to_the_lower_label(resample, tmp_path, interp):
     # Two neighbours together outweigh the voxel between them by a Gaussian.
     assert interp != "label" or ours.tolist()[:11:2] == samples.ravel().tolist()
     assert ours.tolist()[1:10:2] == [low, low, low, high, low]
+
+
+@pytest.fixture
+def named(tmp_path):
+    """A volume whose header says that it holds labels, and the same without that."""
+    paths = [tmp_path / "labels.nii.gz", tmp_path / "numbers.nii.gz"]
+    for path, intent in zip(paths, ["label", "none"]):
+        image = nib.Nifti1Image((atlas(5, np.int16) % 4001).astype(np.int16), np.eye(4))
+        image.header.set_intent(intent)
+        nib.save(image, path)
+    return paths
+
+
+@pytest.mark.parametrize("interp", ["linear", "cubic", "bspline", "lanczos", "sinc-welch", "gaussian", "mean", "median"])
+def test_labels_are_not_mixed(named, tmp_path, interp):
+    says = ["holds labels", interp, "hint:", "--interp label"]
+    command.refused("resample", named[0], tmp_path / "out.nii", "--spacing", "0.7", "--interp", interp, expect=2, says=says)
+    command.resample(named[1], tmp_path / "out.nii", "--spacing", "0.7", "--interp", interp)
+
+
+def test_auto_takes_what_suits_the_voxels(resample, named, tmp_path):
+    for source, same_as in zip(named, ["label", "linear"]):
+        for interp in ["auto", same_as]:
+            resample(source, tmp_path / f"{interp}.nii", "--spacing", "0.7", "--interp", interp, "--overwrite")
+        assert command.digest(tmp_path / "auto.nii") == command.digest(tmp_path / f"{same_as}.nii")

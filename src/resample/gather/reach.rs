@@ -1,6 +1,10 @@
 //! Which source voxels a box of target voxels looks at, where axes are not aligned.
 
-use std::ops::Range;
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Mutex, PoisonError},
+};
 
 use super::look;
 use crate::{
@@ -18,7 +22,7 @@ pub struct Span {
 }
 
 /// The image of target boxes under an affine mapping, widened by the taps and by the halo of a filter.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Oblique {
     /// Target index to source index; without the displacement where there is one.
     pub mapping: Affine,
@@ -32,6 +36,10 @@ pub struct Oblique {
     pub border: Border,
     /// Voxels that a filter looks at beyond the taps.
     pub halo: [i64; 3],
+    /// The lowest and highest displacement of the whole field along each source axis; zeros without one.
+    pub displaced: [[f64; 2]; 3],
+    /// Widths of displacements by boxes met: a plan asks for few of them, each very often.
+    pub widths: Mutex<HashMap<[u64; 3], [f64; 3]>>,
 }
 
 impl Oblique {
@@ -62,6 +70,16 @@ impl Oblique {
             (region.lo[a], region.hi[a]) = (folded.start, folded.end);
         }
         region
+    }
+
+    /// How far apart the displacements of a target box of `shape` voxels are at most, along each source axis.
+    fn widest_displacements(&self, warp: &Warp, shape: [u64; 3]) -> [f64; 3] {
+        let met = warp.ranges.boxes_met(look::field_extents(warp, shape));
+        let mut known = self.widths.lock().unwrap_or_else(PoisonError::into_inner);
+        *known.entry(met).or_insert_with(|| {
+            let widths = warp.ranges.widest(met).map(|width| [0.0, width]);
+            warp.displacements(widths).map(|[low, high]| high - low)
+        })
     }
 
     fn taps(&self, low: f64, high: f64) -> Range<i64> {
@@ -95,11 +113,10 @@ impl Reach for Oblique {
         let (Some(inverse), false) = (self.mapping.inverse(), self.extend && reaches_edges) else { return all };
         // The middle of a box looks at most half of its extents away from what any part of its region holds.
         let (mut widened, extents) = (source, self.largest_extents(shape));
-        let moved = self.warp.as_ref().map_or([[0.0; 2]; 3], |warp| warp.displacements(warp.ranges.all()));
         for a in 0..3 {
             // Taps beyond the border may be folded back by as much as they reach.
             let reach = 2 * (self.span.count + self.halo[a]) + extents[a].div_ceil(2) as i64 + 2;
-            let [back, ahead] = moved[a].map(|x| x.clamp(-1e15, 1e15).ceil() as i64);
+            let [back, ahead] = self.displaced[a].map(|x| x.clamp(-1e15, 1e15).ceil() as i64);
             (widened.lo[a], widened.hi[a]) = (source.lo[a] - reach - ahead, source.hi[a] + reach - back + 1);
         }
         let hull = look::hull(&inverse, widened);
@@ -111,10 +128,7 @@ impl Reach for Oblique {
     }
 
     fn largest_extents(&self, shape: [u64; 3]) -> [u64; 3] {
-        let moved = self.warp.as_ref().map_or([0.0; 3], |warp| {
-            let widths = warp.ranges.widest(look::field_extents(warp, shape));
-            warp.displacements(widths.map(|width| [0.0, width])).map(|[low, high]| high - low)
-        });
+        let moved = self.warp.as_ref().map_or([0.0; 3], |warp| self.widest_displacements(warp, shape));
         std::array::from_fn(|a| {
             let image: f64 = (0..3).map(|t| self.mapping.m[a][t].abs() * (shape[t].max(1) - 1) as f64).sum();
             let taps = (image + moved[a]).ceil() as u64 + 2 + self.span.count as u64;
