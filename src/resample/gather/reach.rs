@@ -113,9 +113,9 @@ impl Reach for Oblique {
         let (Some(inverse), false) = (self.mapping.inverse(), self.extend && reaches_edges) else { return all };
         // The middle of a box looks at most half of its extents away from what any part of its region holds.
         let (mut widened, extents) = (source, self.largest_extents(shape));
-        for a in 0..3 {
+        for (a, extent) in extents.into_iter().enumerate() {
             // Taps beyond the border may be folded back by as much as they reach.
-            let reach = 2 * (self.span.count + self.halo[a]) + extents[a].div_ceil(2) as i64 + 2;
+            let reach = 2 * (self.span.count + self.halo[a]) + extent.div_ceil(2) as i64 + 2;
             let [back, ahead] = self.displaced[a].map(|x| x.clamp(-1e15, 1e15).ceil() as i64);
             (widened.lo[a], widened.hi[a]) = (source.lo[a] - reach - ahead, source.hi[a] + reach - back + 1);
         }
