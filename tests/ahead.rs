@@ -107,7 +107,7 @@ fn the_same_voxels_and_decodes_with_many_requests_under_way() {
         let (case, layout) = (case(), distant_layout());
         let voxels = random_voxels::<u16>(count(SHAPE) * 3, &mut Rng::new("ahead"));
         let expected = expected(&case.request, &voxels, SHAPE);
-        let op = block_op::<u16>(&case.request).unwrap();
+        let op = block_op::<u16>(&case.request);
         for (access, chunk) in
             [(Access::Chunked, [6, 11, 8]), (Access::Random, [1, 1, 32]), (Access::Ascending, [2, 18, 32])]
         {
@@ -135,7 +135,7 @@ fn a_request_that_fails_ends_the_run_with_its_error() {
     within(60, || {
         let (case, layout) = (case(), distant_layout());
         let voxels = random_voxels::<u16>(count(SHAPE) * 3, &mut Rng::new("ahead"));
-        let op = block_op::<u16>(&case.request).unwrap();
+        let op = block_op::<u16>(&case.request);
         let target = target_layout::<u16>(&case, &layout, Access::Chunked, [6, 11, 8]);
         for fails_at in [0, 1, 7, 40] {
             let source = Distant::new(&layout, &voxels, Some(fails_at));
@@ -151,7 +151,7 @@ fn a_request_that_fails_ends_the_run_with_its_error() {
 #[test]
 fn chunks_fetched_ahead_are_counted_in_the_budget_and_given_up_where_it_is_tight() {
     let (case, layout) = (case(), distant_layout());
-    let op = block_op::<u16>(&case.request).unwrap();
+    let op = block_op::<u16>(&case.request);
     let target = target_layout::<u16>(&case, &layout, Access::Chunked, [6, 11, 8]);
     let plan = |memory: u64, layout: &Layout| {
         let (footprint, sample_bytes) = (op.as_ref(), 2);

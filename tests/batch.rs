@@ -1,5 +1,8 @@
 //! `reslice batch` as its users meet it: the same bytes as one by one, one budget, refusals, failures, and stops.
 
+#[path = "kit/kit.rs"]
+mod kit;
+
 use std::{
     fs,
     io::{BufRead, BufReader},
@@ -9,57 +12,21 @@ use std::{
     time::Duration,
 };
 
+use kit::folder::{Answer, Folder};
 use reslice::{
     Request,
     job::{Batch, Event, Outcome},
     phantom::Phantom,
 };
 use serde_json::Value;
-use tempfile::TempDir;
-
-struct Answer {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
 
 impl Answer {
-    fn expect(self, code: i32) -> Answer {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
-        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
-        self
-    }
-
     fn says(&self, words: &str) {
         assert!(self.stderr.contains(words), "no '{words}' in: {}", self.stderr);
     }
 }
 
-/// A folder for one test, in which the command is run.
-struct Folder(TempDir);
-
 impl Folder {
-    fn new() -> Folder {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reslice"));
-        command.args(args).current_dir(self.0.path()).env_remove("RESLICE_MEMORY").env_remove("RESLICE_THREADS");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Answer {
-        let output = self.command(args).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let code = output.status.code().unwrap_or(-1);
-        Answer { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
-    }
-
     fn scan(&self, name: &str, shape: [u64; 3]) {
         Phantom::new(shape, [3.0, 0.75, 0.5]).write(&self.path(name)).unwrap();
     }

@@ -1,11 +1,15 @@
 //! The command as its users meet it: exit codes, what goes to stdout and what to stderr, messages, memory.
 
+#[path = "kit/kit.rs"]
+mod kit;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
+use kit::folder::Folder;
 use reslice::{
     geometry::{Affine, Grid, Unit},
     io::{
@@ -15,53 +19,10 @@ use reslice::{
     voxel::{Dtype, Voxel},
 };
 use serde_json::Value;
-use tempfile::TempDir;
 
 const SHAPE: [u64; 3] = [20, 23, 29];
 
-struct Answer {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Answer {
-    fn expect(self, code: i32) -> Answer {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
-        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
-    }
-}
-
-/// A folder for one test, in which the command is run.
-struct Folder(TempDir);
-
 impl Folder {
-    fn new() -> Folder {
-        Folder(tempfile::tempdir().unwrap())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_reslice"));
-        command.args(args).current_dir(self.0.path()).env_remove("RESLICE_MEMORY").env_remove("RESLICE_THREADS");
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Answer {
-        let output = self.command(args).output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        let code = output.status.code().unwrap_or(-1);
-        Answer { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
-    }
-
     /// A scan of `SHAPE` with ramps in it.
     fn scan(&self, name: &str) -> PathBuf {
         let voxels: Vec<i16> = (0..20 * 23 * 29).map(|n| (n * 7 % 1000) as i16).collect();

@@ -45,7 +45,7 @@ fn sources<T: Voxel>(all: &Outer, components: usize) -> Vec<Layout> {
 }
 
 fn sweep<T: Voxel>(request: &OpRequest, all: &Outer, components: usize, rng: &mut Rng) {
-    let op = block_op::<T>(request).unwrap();
+    let op = block_op::<T>(request);
     let voxels = random_voxels::<T>(count(SHAPE) * all.volumes() as usize * components, rng);
     let wanted = expected(request, &voxels, SHAPE);
     let [_, ty, tx] = request.target_shape;

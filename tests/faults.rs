@@ -77,7 +77,7 @@ struct Outcome {
 
 /// A tight budget: small blocks, small windows, a narrow gate.
 fn tight(case: &Case, source: &Layout, target: &Layout, threads: usize) -> Budget {
-    let op = block_op::<f32>(&case.request).unwrap();
+    let op = block_op::<f32>(&case.request);
     let request = Request { footprint: op.as_ref(), source, target, sample_bytes: 4, budget: budget(0, threads) };
     // Half a MiB for each worker beyond the first, and some for blocks.
     budget(smallest_budget(&request) + (threads as u64 - 1) * (700 << 10), threads)
@@ -92,7 +92,7 @@ fn run_faulty(
     stop_at: Option<u64>,
 ) -> Outcome {
     let trigger = |stage| Trigger::new(if fault.0 == stage { fault.1 } else { Fault::None });
-    let op = block_op::<f32>(&case.request).unwrap();
+    let op = block_op::<f32>(&case.request);
     let memory = MemorySource::new(source.clone(), voxels.to_vec());
     let strict = StrictSink::<f32>::new(target.clone());
     let stop = AtomicBool::new(false);
@@ -217,7 +217,7 @@ fn a_stop_before_the_start_writes_no_end() {
         let case = case();
         let voxels = vec![1.0; count(case.source_shape)];
         for (source, target) in storages(&case) {
-            let op = block_op::<f32>(&case.request).unwrap();
+            let op = block_op::<f32>(&case.request);
             let memory = MemorySource::new(source, voxels.clone());
             let slow = FaultySource { inner: &memory, read: Trigger::new(Fault::Stall(250_000)), stop: None };
             let strict = StrictSink::<f32>::new(target);
@@ -239,7 +239,7 @@ fn a_panic_in_on_progress_ends_the_run() {
             let voxels = vec![1.0f32; count(case.source_shape)];
             for (source, target) in storages(&case) {
                 let budget = tight(&case, &source, &target, threads);
-                let op = block_op::<f32>(&case.request).unwrap();
+                let op = block_op::<f32>(&case.request);
                 let source = MemorySource::new(source, voxels.clone());
                 let sink = StrictSink::<f32>::new(target);
                 let request = Request {

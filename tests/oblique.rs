@@ -64,7 +64,7 @@ fn reference(request: &OpRequest, shape: KernelShape, source: &[f32], of: [u64; 
 
 /// Fills `piece` from the source region that the op asks for, surrounded by nothing.
 fn apply<T: Voxel>(request: &OpRequest, source: &[T], of: [u64; 3], target: &mut BlockMut<'_, T>, piece: Region) {
-    let op = block_op::<T>(request).unwrap();
+    let op = block_op::<T>(request);
     let region = op.source_region(piece);
     let mut voxels = vec![T::default(); region.voxels() as usize];
     BlockMut::new(region, 1, &mut voxels).copy_from(BlockRef::new(Region::of_shape(of), 1, source), 0);
@@ -147,7 +147,7 @@ fn footprints_hold_what_points_look_at_and_their_bounds_hold_them() {
         for _ in 0..10 {
             let of = *rng.one_of(&SHAPES);
             let request = request(method, of, &mut rng);
-            let op = block_op::<f32>(&request).unwrap();
+            let op = block_op::<f32>(&request);
             let reach = op.reach().expect("an oblique mapping has regions of its own");
             let all = Region::of_shape(request.target_shape);
             let step = request.target_shape.map(|n| rng.within(1, n) as usize);

@@ -115,7 +115,7 @@ fn source_regions_are_the_hull_of_the_taps() {
         for kernel in cases::kernels() {
             for _ in 0..12 {
                 let case = cases::random(kernel, &mut rng);
-                let op = block_op::<f64>(&case.request).unwrap();
+                let op = block_op::<f64>(&case.request);
                 for _ in 0..8 {
                     let piece = cases::sub_box(case.request.target_shape, &mut rng);
                     let (region, [least, most]) = (op.source_region(piece), reference::hulls(&case.request, piece));
@@ -148,7 +148,7 @@ fn regression_pieces_that_begin_at_a_whole_index() {
     let case = cases::resized(Method::Kernel(KernelShape::CatmullRom), [11, 3, 5], [0, 1, 2], [0.5, 0.7, 0.9], 0.0);
     let source = random_voxels::<f32>(count(case.source_shape), &mut Rng::new("whole index"));
     let expected = whole(&case.request, &source, case.source_shape);
-    let op = block_op::<f32>(&case.request).unwrap();
+    let op = block_op::<f32>(&case.request);
     let all = Region::of_shape(case.request.target_shape);
     let mut got = vec![f32::NAN; expected.len()];
     for piece in all.tiles([2, 9, 9]) {
@@ -161,7 +161,7 @@ fn regression_pieces_that_begin_at_a_whole_index() {
 fn piecewise<T: Voxel>(case: &Case, rng: &mut Rng) {
     let source = suitable_voxels::<T>(case, rng);
     let expected = whole(&case.request, &source, case.source_shape);
-    let op = block_op::<T>(&case.request).unwrap();
+    let op = block_op::<T>(&case.request);
     let all = Region::of_shape(case.request.target_shape);
     let guarded = Region::new(all.lo.map(|n| n - 2), all.hi.map(|n| n + 3));
     let guard = T::from_f64(-12345.0, Rounding::Nearest);
@@ -191,7 +191,7 @@ fn voxels_outside_the_source_region_do_not_matter() {
     for kernel in cases::kernels() {
         for _ in 0..6 {
             let case = cases::random(kernel, &mut rng);
-            let op = block_op::<f32>(&case.request).unwrap();
+            let op = block_op::<f32>(&case.request);
             let source = random_voxels::<f32>(count(case.source_shape), &mut rng);
             let piece = cases::sub_box(case.request.target_shape, &mut rng);
             let needed = op.source_region(piece);
@@ -213,7 +213,7 @@ fn stacked_volumes_are_computed_like_single_ones() {
     let mut rng = Rng::new("stacked");
     for kernel in cases::kernels() {
         let case = cases::random(kernel, &mut rng);
-        let op = block_op::<u16>(&case.request).unwrap();
+        let op = block_op::<u16>(&case.request);
         let all = Region::of_shape(case.request.target_shape);
         let volumes: Vec<Vec<u16>> = (0..3).map(|_| random_voxels(count(case.source_shape), &mut rng)).collect();
         let region = op.source_region(all);

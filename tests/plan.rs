@@ -34,7 +34,7 @@ struct Setting {
 
 impl Setting {
     fn new(case: Case, source: Layout, target: Layout) -> Setting {
-        let op = block_op::<u16>(&case.request).unwrap();
+        let op = block_op::<u16>(&case.request);
         Setting { case, op, source, target }
     }
 

@@ -39,7 +39,7 @@ impl Job {
         target.transfer_bytes = 2 * bytes(chunk) + 5 * MIB;
         target.shard = shard;
         target.resident_bytes = if shard.is_some() { (4 * bytes(chunk)).min(16 * MIB) + MIB } else { 0 };
-        Job { op: block_op::<u16>(&case.request).unwrap(), source, target }
+        Job { op: block_op::<u16>(&case.request), source, target }
     }
 
     fn request(&self, memory_bytes: u64) -> Request<'_> {

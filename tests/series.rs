@@ -314,7 +314,7 @@ fn views_read_and_write_what_is_theirs_within_any_budget() {
                     let from = Counted::new(MemorySource::new(source.clone(), voxels.clone()));
                     let to = StrictSink::new(layout(&separate, first.target_shape, access, chunk));
                     for (n, request) in requests.iter().enumerate() {
-                        let op = block_op::<f32>(request).unwrap();
+                        let op = block_op::<f32>(request);
                         let (from, to) = (EntrySource::new(&from, 6, n as u64), EntrySink::new(&to, 6, n as u64));
                         let [reading, writing] = [source, &layout(&separate, first.target_shape, access, chunk)]
                             .map(|l| entry_layout::<f32>(l, 6));

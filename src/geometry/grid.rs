@@ -129,6 +129,12 @@ impl Grid {
         })
     }
 
+    /// Index to world in millimetres; a unit that is not known is taken for one.
+    pub fn index_to_millimetres(&self) -> Affine {
+        let factor = self.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
+        Affine { m: self.index_to_world.m.map(|row| row.map(|x| x * factor)) }
+    }
+
     /// World position of voxel (0, 0, 0).
     pub fn origin(&self) -> [f64; 3] {
         self.index_to_world.translation()

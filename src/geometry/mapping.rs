@@ -1,6 +1,6 @@
 //! From target index to source index.
 
-use super::{Affine, Grid, Unit, Warp, assignment::best_assignment};
+use super::{Affine, Grid, Warp, assignment::best_assignment};
 use crate::error::{Error, Result};
 
 /// Effects over the whole target grid below this many source voxels are noise: headers are f32.
@@ -58,10 +58,7 @@ impl Mapping {
     ///
     /// Both grids are converted to millimetres; a unit that is not known is taken for one. Errors: as above.
     pub fn through(target: &Grid, source: &Grid, world: &Affine) -> Result<Snapped> {
-        let [target_mm, source_mm] = [target, source].map(|grid| {
-            let factor = grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
-            scaled(&grid.index_to_world, factor)
-        });
+        let [target_mm, source_mm] = [target, source].map(Grid::index_to_millimetres);
         compose(target, source, &world.after(&target_mm), &source_mm)
     }
 

@@ -89,7 +89,7 @@ pub fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<
     if !setting.descent.method.is_local() || T::DTYPE != setting.target.stored || !in_stored_order {
         return None;
     }
-    let fine = block_op::<T>(setting.op).ok()?;
+    let fine = block_op::<T>(setting.op);
     let coarse = reduction_op::<T>(setting.descent.method, setting.target.grid.shape, factors);
     let op = Box::new(Cascade { fine, coarse, factors });
     let mut pass: Planned<T> =

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     block::BlockRef,
     error::{Error, Result},
-    geometry::{Affine, Grid, Unit, VectorRanges, Warp},
+    geometry::{Affine, Grid, VectorRanges, Warp},
     io::{Access, Encoded, Layout, Sink, Source, convert::Conversion, raw::RawSink, zarr::OpenOptions},
     pipeline::{self, Pass, Progress},
     plan::Budget,
@@ -63,7 +63,7 @@ impl Field {
             Input::Zarr(_) => None,
         };
         let grid = FieldGrid::new(path, input.layout(), header)?;
-        let [target_mm, source_mm] = [target, source].map(in_millimetres);
+        let [target_mm, source_mm] = [target, source].map(Grid::index_to_millimetres);
         let singular = || Error::usage(format!("the affine of the source is singular: {:?}", source.index_to_world.m));
         let to_source = source_mm.inverse().ok_or_else(singular)?.after(&chain.after);
         let target_to_world = chain.before.after(&target_mm);
@@ -101,7 +101,7 @@ impl Field {
             file: scratch.as_ref().map(|scratch| scratch.sink::<f32>(&target)).transpose()?,
             layout: target,
         };
-        let op = block_op::<f32>(&copying(source.layout()))?;
+        let op = block_op::<f32>(&copying(source.layout()));
         let pass = planned::<f32>(PassKind::Field, op, source.layout(), &sink.layout, budget)?;
         let (plan, touch, op) = (&pass.plan, &pass.touch, pass.op.as_ref());
         let source = source.as_ref();
@@ -127,11 +127,6 @@ impl Field {
         let conversion = Conversion { slope: self.input.slope(), ..self.input.conversion() };
         self.input.source(conversion, IoMode::Auto)
     }
-}
-
-fn in_millimetres(grid: &Grid) -> Affine {
-    let factor = grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
-    Affine { m: grid.index_to_world.m.map(|row| row.map(|x| x * factor)) }
 }
 
 fn scratch(folder: &Path, layout: &Layout) -> Result<Scratch> {

@@ -229,7 +229,7 @@ impl Task<'_> {
                 Ok(Leg::PerVolume(Box::new(passes)))
             }
             None => {
-                let op = block_op::<T>(self.op)?;
+                let op = block_op::<T>(self.op);
                 Ok(Leg::whole(planned(PassKind::Resample, op, source, target, budget)?))
             }
         }
@@ -274,7 +274,7 @@ pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
 /// Source stream to scratch file, scratch file to target.
 fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
     let scratch = scratch_layout::<T>(source);
-    let copy = block_op::<T>(&copying(source))?;
+    let copy = block_op::<T>(&copying(source));
     let unpack = planned(PassKind::Unpack, copy, source, &scratch, budget)?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
     let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
@@ -287,7 +287,7 @@ fn packing<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: B
     let scratch = scratch_layout::<T>(target);
     let Ok(resample) = task.leg::<T>(source, &scratch, budget) else { return Ok(None) };
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
-    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target))?, &reading, target, budget);
+    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)), &reading, target, budget);
     Ok(pack.ok().map(|pack| through_scratch::<T>(vec![resample, Leg::whole(pack)], target)))
 }
 

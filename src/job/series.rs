@@ -138,7 +138,7 @@ impl VolumePasses {
     }
 
     fn planned<T: Voxel>(&self, mapping: &Mapping, [source, target]: &[Layout; 2]) -> Result<Planned<T>> {
-        let op = block_op::<T>(&self.request(mapping))?;
+        let op = block_op::<T>(&self.request(mapping));
         Ok(planned(PassKind::Resample, op, source, target, self.budget)?)
     }
 
@@ -174,7 +174,7 @@ impl VolumePasses {
         let blocks = self.volumes.iter().map(|pass| pass.plan.blocks).sum();
         for (n, pass) in self.volumes.iter().enumerate() {
             let (source, sink) = (EntrySource::new(from, entries, n as u64), EntrySink::new(to, entries, n as u64));
-            let op = block_op::<T>(&self.request(&pass.mapping))?;
+            let op = block_op::<T>(&self.request(&pass.mapping));
             let [layout, target] = &views;
             let (footprint, budget) = (op.as_ref(), self.budget);
             let request = plan::Request { footprint, source: layout, target, sample_bytes: size_of::<T>(), budget };

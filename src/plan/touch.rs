@@ -55,8 +55,6 @@ pub struct Touch {
     /// Whether one volume is finished before the next begins, as streams ask for; else a block is done for all volumes
     /// that share its chunks.
     pub volumes_outermost: bool,
-    /// For each block along each target axis, the source voxels it needs along the source axis that belongs to it.
-    pub source_extents: [Vec<u64>; 3],
     /// For ops whose regions are no products: what is asked instead of the tables, which are then empty.
     free: Option<Arc<dyn Reach>>,
     /// Voxels of a chunk.
@@ -88,14 +86,13 @@ impl Touch {
                 .fold((source.components * request.sample_bytes) as u64, |n, &e| n.saturating_mul(e)),
             outer: source.outer.clone(),
             volumes_outermost: request.target.access == Access::Ascending,
-            source_extents: Default::default(),
             free: request.footprint.reach(),
             chunk: source.chunk,
             own_axes: std::array::from_fn(|t| request.footprint.source_axis(t).unwrap_or(t)),
             reach: Default::default(),
             used_by: Default::default(),
         };
-        if touch.free.is_none() {
+        if chunked && touch.free.is_none() {
             touch.fill(request.footprint, source.chunk, source.chunk_counts());
         }
         touch
@@ -106,12 +103,6 @@ impl Touch {
         for t in 0..3 {
             for b in 0..self.counts[t] {
                 let source = slabs.source(t, b * self.block[t], (b + 1) * self.block[t]);
-                let extents = source.shape().map(|n| n as u64);
-                let own = footprint.source_axis(t).map(|s| extents[s]);
-                self.source_extents[t].push(own.or(extents.into_iter().max()).unwrap_or(0));
-                if self.chunk_counts.is_none() {
-                    continue;
-                }
                 let reached = chunks_of(source, chunk);
                 for s in 0..3 {
                     self.reach[t][s].push(reached.lo[s]..reached.hi[s]);

@@ -11,7 +11,6 @@ use super::{
     gather,
 };
 use crate::{
-    error::Result,
     geometry::{AxisMap, Mapping},
     region::Region,
     voxel::{Real, Rounding, Voxel},
@@ -56,11 +55,8 @@ pub struct OpRequest {
 }
 
 /// The op for voxels of type `T`.
-///
-/// # Errors
-/// None at present: every method goes with every mapping.
-pub fn block_op<T: Voxel>(request: &OpRequest) -> Result<Box<dyn BlockOp<T>>> {
-    Ok(match (&request.mapping, request.method) {
+pub fn block_op<T: Voxel>(request: &OpRequest) -> Box<dyn BlockOp<T>> {
+    match (&request.mapping, request.method) {
         (_, Method::Label(weights)) => Box::new(gather::labels(request, weights)),
         (Mapping::AxisAligned(maps), Method::Nearest) => Box::new(nearest(request, maps)),
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
@@ -70,7 +66,7 @@ pub fn block_op<T: Voxel>(request: &OpRequest) -> Result<Box<dyn BlockOp<T>>> {
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Nearest) => Box::new(gather::nearest(request)),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Kernel(shape)) => Box::new(gather::kernel(request, shape)),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Cover(cover)) => Box::new(gather::covering(request, cover)),
-    })
+    }
 }
 
 /// Whether every target voxel inside the source is one source voxel, unchanged, whatever the method.

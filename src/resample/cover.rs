@@ -18,7 +18,7 @@ mod frequent;
 mod median;
 
 pub use extreme::Extreme;
-pub use frequent::most_frequent;
+pub use frequent::{heaviest, most_frequent};
 pub use median::median;
 
 /// What is made of the source voxels of a box.

@@ -94,8 +94,8 @@ impl FieldGrid {
     /// The geometry of a grid; `None` where its axes do not span space.
     pub fn of_grid(grid: &Grid, frame: VectorFrame) -> Option<FieldGrid> {
         let unit_mm = grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
-        let index_to_world = Affine { m: grid.index_to_world.m.map(|row| row.map(|x| x * unit_mm)) };
-        Some(FieldGrid { shape: grid.shape, world_to_index: index_to_world.inverse()?, frame, unit_mm })
+        let world_to_index = grid.index_to_millimetres().inverse()?;
+        Some(FieldGrid { shape: grid.shape, world_to_index, frame, unit_mm })
     }
 
     /// The voxels that the displacement at `world` (RAS mm) is taken from; `None` outside, where there is none.

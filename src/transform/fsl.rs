@@ -35,7 +35,7 @@ pub(super) fn to_world(path: &Path, flirt: &Affine, ends: Option<Ends<'_>>) -> R
 /// World (mm) to FSL's scaled voxels (mm).
 fn world_to_scaled(grid: &Grid, name: &str) -> Result<Affine> {
     let factor = grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
-    let mm = Affine { m: grid.index_to_world.m.map(|row| row.map(|x| x * factor)) };
+    let mm = grid.index_to_millimetres();
     // Columns from storage order to i, j, k.
     let index_to_world = Affine { m: mm.m.map(|[k, j, i, t]| [i, j, k, t]) };
     let [dk, dj, di] = grid.spacing().map(|step| step * factor);

@@ -30,7 +30,7 @@ pub fn apply<T: Voxel>(
 }
 
 pub fn whole<T: Voxel>(request: &OpRequest, source: &[T], shape: [u64; 3]) -> Vec<T> {
-    let op = block_op::<T>(request).unwrap();
+    let op = block_op::<T>(request);
     let region = Region::of_shape(request.target_shape);
     let mut voxels = vec![T::from_f64(f64::NAN, Rounding::Nearest); region.voxels() as usize];
     apply(op.as_ref(), source, shape, &mut BlockMut::new(region, 1, &mut voxels), region);

@@ -5,6 +5,7 @@ pub mod apply;
 pub mod cases;
 pub mod counted;
 pub mod faulty;
+pub mod folder;
 pub mod nifti;
 pub mod oblique;
 pub mod reference;

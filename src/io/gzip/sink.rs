@@ -143,16 +143,10 @@ fn compress(framing: Framing, raw: &[u8]) -> Encoded {
     }
 }
 
-/// What `raw` bytes that do not compress become at most: memory that is not written to is not resident, and growing would hold
-/// the old and the new at once, which no plan counts.
-fn most_bytes(raw: usize) -> usize {
-    raw + raw / 256 + 4096
-}
-
 /// Raw deflate that ends on a byte border and refers to nothing before it.
 fn deflate(raw: &[u8], level: u32) -> Vec<u8> {
     let mut compressor = Compress::new(Compression::new(level), false);
-    let mut out = Vec::with_capacity(most_bytes(raw.len()));
+    let mut out = Vec::with_capacity(raw.len() / 2 + 1024);
     loop {
         let rest = &raw[compressor.total_in() as usize..];
         // Into memory that grows, deflate cannot fail; it is done when it leaves room after taking all input.
@@ -168,7 +162,7 @@ fn deflate(raw: &[u8], level: u32) -> Vec<u8> {
 fn bgzf_blocks(raw: &[u8], level: u32) -> Vec<u8> {
     let level = CompressionLvl::new(level as i32).unwrap_or_default();
     let mut compressor = Compressor::new(level);
-    let mut out = Vec::with_capacity(most_bytes(raw.len()));
+    let mut out = Vec::with_capacity(raw.len() / 2 + 1024);
     let mut block = vec![0; compressor.deflate_compress_bound(BGZF_RAW_BYTES)];
     for part in raw.chunks(BGZF_RAW_BYTES) {
         let n = match compressor.deflate_compress(part, &mut block) {

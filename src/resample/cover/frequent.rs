@@ -14,6 +14,11 @@ const TIE: f64 = 1e-9;
 /// Sums are taken in order of value and weight, so the result does not depend on the order of `samples`. The default of
 /// no samples is 0.
 pub fn most_frequent<T: Voxel>(samples: &mut [(T, f64)]) -> T {
+    heaviest(samples, |highest| highest * (1.0 - TIE))
+}
+
+/// The same where sums from `least(highest)` on are ties.
+pub fn heaviest<T: Voxel>(samples: &mut [(T, f64)], least: impl Fn(f64) -> f64) -> T {
     let Some((&(first, _), rest)) = samples.split_first() else { return T::default() };
     if rest.iter().all(|&(value, _)| same(value, first)) {
         return first;
@@ -24,7 +29,8 @@ pub fn most_frequent<T: Voxel>(samples: &mut [(T, f64)]) -> T {
         runs.map(|run| (run[0].0, run.iter().map(|(_, weight)| weight).sum::<f64>()))
     };
     let highest = sums().map(|(_, sum)| sum).fold(0.0, f64::max);
-    sums().find(|(_, sum)| *sum >= highest * (1.0 - TIE)).map_or(first, |(value, _)| value)
+    let least = least(highest);
+    sums().find(|(_, sum)| *sum >= least).map_or(first, |(value, _)| value)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{
     look::{STRIP, Strip},
     stencil::{Stencil, Taps},
 };
-use crate::{block::BlockRef, region::Region, voxel::Voxel};
+use crate::{block::BlockRef, region::Region, resample::cover::heaviest, voxel::Voxel};
 
 /// Where the Gaussian of labels is cut, in sigmas, as ITK's label interpolator has it in SimpleITK.
 pub const LABEL_CUT: f64 = 1.0;
@@ -77,24 +77,8 @@ pub fn gaussian<S: Voxel, T: Voxel>(
                 votes.extend(xs.list.iter().map(|(x, wx)| (samples.voxels[z + y + x], wz * wy * wx)));
             }
         }
-        *voxel = convert(heaviest(&mut votes));
+        *voxel = convert(heaviest(&mut votes, |highest| highest - TIE));
     }
-}
-
-/// The label with the largest sum of weights, ties to the lower; NaN counts as one label, above all others.
-fn heaviest<S: Voxel>(votes: &mut [(S, f64)]) -> S {
-    votes.sort_by(|a, b| order(a.0, b.0));
-    let sums = || {
-        let runs = votes.chunk_by(|a, b| order(a.0, b.0).is_eq());
-        runs.map(|run| (run[0].0, run.iter().map(|vote| vote.1).sum::<f64>()))
-    };
-    let most = sums().fold(f64::NEG_INFINITY, |most, (_, sum)| most.max(sum));
-    sums().find(|(_, sum)| *sum >= most - TIE).map_or(S::default(), |(label, _)| label)
-}
-
-fn order<S: Voxel>(a: S, b: S) -> std::cmp::Ordering {
-    let is_nan = |v: S| v.partial_cmp(&v).is_none();
-    a.partial_cmp(&b).unwrap_or_else(|| is_nan(a).cmp(&is_nan(b)))
 }
 
 #[cfg(test)]
@@ -112,7 +96,7 @@ mod tests {
         weights[0] = 0.25 + 1e-7;
         assert_eq!(heaviest_of_eight(&labels, &weights), 7);
         let mut votes: Vec<(u64, f64)> = labels.into_iter().zip(weights).collect();
-        assert_eq!(heaviest(&mut votes), 7);
+        assert_eq!(heaviest(&mut votes, |highest| highest - TIE), 7);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::{
     block::BlockRef,
     geometry::{Affine, Warp, inside},
     region::Region,
+    resample::taps::bisect,
 };
 
 /// Voxels of a row that are computed together.
@@ -152,20 +153,10 @@ pub fn inside_run(mapping: &Affine, [z, y]: [i64; 2], x: std::ops::Range<i64>, b
         let low = |x: i64| step.mul_add(x as f64, base) < (bounds.lo[a] as f64 + bounds.hi[a] as f64 - 1.0) / 2.0;
         // Not inside, and on the side that the row comes from.
         let enters = |x: i64| !is_in(x) && low(x) == (step >= 0.0);
-        start = first_not(start..end, enters);
-        end = first_not(start..end, is_in);
+        start = bisect(start..end, enters);
+        end = bisect(start..end, is_in);
     }
     start..end.max(start)
-}
-
-/// First index of `range` for which `holds` is false; `holds` is true, then false.
-fn first_not(range: std::ops::Range<i64>, holds: impl Fn(i64) -> bool) -> i64 {
-    let (mut lo, mut hi) = (range.start, range.end);
-    while lo < hi {
-        let middle = lo + (hi - lo) / 2;
-        if holds(middle) { lo = middle + 1 } else { hi = middle }
-    }
-    lo
 }
 
 #[cfg(test)]
