@@ -1,0 +1,51 @@
+//! The command, run in a folder of its own.
+
+use std::{path::PathBuf, process::Command};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// What a run of the command gave.
+pub struct Answer {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Answer {
+    pub fn expect(self, code: i32) -> Answer {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
+    }
+}
+
+/// A folder for one test, in which the command is run.
+pub struct Folder(pub TempDir);
+
+impl Folder {
+    pub fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reslice"));
+        command.args(args).current_dir(self.0.path()).env_remove("RESLICE_MEMORY").env_remove("RESLICE_THREADS");
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Answer {
+        let output = self.command(args).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let code = output.status.code().unwrap_or(-1);
+        Answer { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+}
