@@ -20,6 +20,7 @@ mod parse;
 mod points;
 mod progress;
 mod pyramid;
+mod rank;
 mod resample;
 mod tell;
 mod verify;

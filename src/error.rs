@@ -48,8 +48,12 @@ pub enum Error {
     TargetExists { path: PathBuf },
 
     /// Another process is building the same target.
-    #[error("another run is building {}", path.display())]
-    TargetBusy { path: PathBuf },
+    #[error("another run is building {}: {by}", path.display())]
+    TargetBusy { path: PathBuf, by: String },
+
+    /// What an unfinished or finished run has left is of another job.
+    #[error("{} is of another job: {difference}", path.display())]
+    OtherJob { path: PathBuf, difference: String },
 
     /// No plan fits the budget.
     #[error(transparent)]
@@ -128,6 +132,8 @@ impl Error {
         match self {
             Error::Usage { hint, .. } | Error::Unsupported { hint, .. } => hint.clone(),
             Error::TargetExists { .. } => Some("use --overwrite to replace it, or another name".into()),
+            Error::OtherJob { .. } => Some("give the same arguments to go on with it, or leave --resume out to begin anew".into()),
+            Error::Stopped { .. } => Some("the same command with --resume goes on from here".into()),
             Error::TargetBusy { .. } => Some("wait for it to end, or choose another name".into()),
             Error::Plan(plan) => plan.hint(),
             Error::Read { source, .. } | Error::Write { source, .. } | Error::Row { source, .. } => source.hint(),
@@ -144,7 +150,7 @@ impl Error {
     /// Exit code of the command: 2 for usage, 75 for a requested stop, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage { .. } | Error::TargetExists { .. } => 2,
+            Error::Usage { .. } | Error::TargetExists { .. } | Error::OtherJob { .. } => 2,
             Error::Stopped { .. } => 75,
             Error::Row { source, .. } => source.exit_code(),
             _ => 1,

@@ -13,6 +13,7 @@ use crate::{
 
 pub mod convert;
 pub mod gzip;
+pub mod ledger;
 pub mod memory;
 pub mod nifti;
 pub mod ome;
@@ -103,6 +104,21 @@ pub trait Sink<T: Voxel>: Send + Sync {
 
     /// Stores an encoded unit; the number of bytes that went to storage.
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64>;
+
+    /// Brings to storage what waits in memory, so that the next [`Sink::sync`] covers it.
+    fn flush(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Waits until all that went to storage will outlive the machine.
+    fn sync(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Called when what was noted up to the last [`Sink::flush`] is on record: what only that needed may go.
+    fn settle(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Called once, after every unit was put: completes headers, trailers and metadata. Does not rename anything.
     fn finish(&self) -> Result<()>;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use crate::{
     geometry::GridRequest,
     io::zarr::OpenOptions,
+    plan::Rank,
     resample::{KernelShape, Method, Reduction},
     transform::TransformRequest,
     voxel::{Dtype, Rounding},
@@ -19,17 +20,20 @@ mod colours;
 mod execute;
 mod field;
 mod format;
+mod identity;
 mod in_place;
 mod input;
 mod levels;
 mod output;
 mod passes;
 mod resolve;
+mod run;
 mod scratch;
 mod series;
 mod summary;
 mod turn;
 mod values;
+mod work;
 
 pub use batch::{Batch, Forecast, OnEvent, Outcome};
 pub use colours::Colours;
@@ -40,7 +44,7 @@ pub use input::{Input, IoMode};
 pub use output::TargetOptions;
 pub use passes::{PassKind, PassSummary};
 pub use resolve::Job;
-pub use summary::{GridSummary, Summary};
+pub use summary::{GridSummary, Summary, TargetState};
 pub use values::Values;
 
 /// The value of target voxels that look outside the source, in real units.
@@ -99,6 +103,10 @@ pub struct Request {
     pub threads: usize,
     /// Folder for a scratch file, should one be needed; `None` takes the folder in which the target is built.
     pub scratch: Option<PathBuf>,
+    /// Go on with what an earlier run of the same job has stored, and be content with a finished target.
+    pub resume: bool,
+    /// Make only a share of the target; goes with `resume`.
+    pub rank: Option<Rank>,
 }
 
 impl Request {
@@ -124,6 +132,8 @@ impl Request {
             memory_bytes,
             threads,
             scratch: None,
+            resume: false,
+            rank: None,
         }
     }
 }

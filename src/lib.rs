@@ -33,6 +33,7 @@
 //! ```
 
 pub mod block;
+pub mod checkpoint;
 pub mod cli;
 pub mod compare;
 pub mod error;

@@ -15,7 +15,7 @@ use crate::{
         gzip::{self, DEFAULT_LEVEL, Framing, GzipSink},
         nifti::{self, TargetSpec},
         packed::Packed,
-        staging::Staging,
+        staging::{Claim, Staging},
     },
     region::Region,
     voxel::Dtype,
@@ -98,7 +98,7 @@ impl Phantom {
             single_file: true,
         };
         let (_, prefix) = nifti::target_header(&spec)?;
-        let staging = Staging::create(path, true)?;
+        let staging = Staging::create(path, Claim::fresh(true))?;
         let built = staging.path("target");
         let packed = Packed::new(&layout, prefix.len() as u64, Conversion::plain(Dtype::U16));
         let framing = Framing::Single { level: DEFAULT_LEVEL };
@@ -110,7 +110,7 @@ impl Phantom {
         }
         sink.finish()?;
         drop(sink);
-        staging.commit(&[(built, path.to_path_buf())])
+        staging.commit(&[(built, path.to_path_buf())], None)
     }
 
     fn fill(&self, region: Region, voxels: &mut Vec<u16>) {

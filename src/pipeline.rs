@@ -28,6 +28,7 @@ mod ahead;
 mod claims;
 mod crew;
 mod halt;
+mod heartbeat;
 mod tally;
 mod turnstile;
 mod window;
@@ -36,7 +37,8 @@ mod worker;
 use ahead::Ahead;
 use claims::Claims;
 pub use crew::{Crew, side_by_side};
-use halt::Halt;
+use halt::{EndsRun, Halt};
+pub use heartbeat::heartbeat;
 use tally::Tally;
 pub use tally::{Progress, Stages};
 use turnstile::Turnstile;
@@ -44,6 +46,8 @@ use window::Window;
 
 /// How often the calling thread looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(100);
+/// How often what was stored is put on record.
+const KEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// A pool for finite loops that never wait, owned by whoever asks for it; the global one is not used.
 ///
@@ -86,15 +90,25 @@ struct Shared<'a, T: Voxel> {
     tally: Tally,
 }
 
-/// Runs a pass to its end and finishes the sink.
+/// Puts on record what has been stored.
+pub type Keep<'a> = dyn Fn() -> Result<()> + Sync + 'a;
+
+/// Runs a pass to its end and finishes the sink, if the pass makes all of the target and not a share of it.
 ///
 /// `stop` is looked at ten times a second, `on_progress` is called on the calling thread after blocks were finished and at
 /// least that often. What was really done comes back; the decodes equal the plan's.
 ///
 /// # Errors
 /// The first error of a format, [`Error::Panic`] with the message of a panic, or [`Error::Stopped`].
-pub fn run<T: Voxel>(
+pub fn run<T: Voxel>(pass: &Pass<'_, T>, stop: &AtomicBool, on_progress: impl FnMut(&Progress)) -> Result<Progress> {
+    run_kept(pass, None, stop, on_progress)
+}
+
+/// The same with `keep`, which puts on record what the sinks have stored: called every ten seconds on a thread of its own, and at
+/// the end, however the pass ends.
+pub fn run_kept<T: Voxel>(
     pass: &Pass<'_, T>,
+    keep: Option<&Keep<'_>>,
     stop: &AtomicBool,
     mut on_progress: impl FnMut(&Progress),
 ) -> Result<Progress> {
@@ -119,6 +133,11 @@ pub fn run<T: Voxel>(
                 shared.guard(|| shared.ahead.iter().try_for_each(|ahead| ahead.fetch(pass.source, &shared.halt)))
             });
         }
+        let _ends = EndsRun(&shared.halt);
+        if let Some(keep) = keep {
+            let shared = &shared;
+            scope.spawn(move || shared.guard(|| shared.halt.every(KEEP_EVERY, keep)));
+        }
         drop(finished);
         // Owned in here: should `on_progress` panic, dropping it ends the workers before the scope waits for them.
         let outcomes = outcomes;
@@ -130,7 +149,11 @@ pub fn run<T: Voxel>(
             }
         }
     });
-    shared.halt.result()?;
+    let result = shared.halt.result();
+    // Also after an error: what was stored before it is good. The first error is the one to be told.
+    let kept = keep.map_or(Ok(()), |keep| keep());
+    result?;
+    kept?;
     let done = shared.tally.progress().blocks_done;
     if done != pass.plan.blocks {
         // Never to be seen: but a target with holes must not get its final name.
@@ -138,8 +161,10 @@ pub fn run<T: Voxel>(
             message: format!("the schedule ended after {done} of {} blocks", pass.plan.blocks),
         });
     }
-    pass.sink.finish()?;
-    pass.coarser.iter().try_for_each(|coarser| coarser.sink.finish())?;
+    if pass.touch.todo.is_whole() {
+        pass.sink.finish()?;
+        pass.coarser.iter().try_for_each(|coarser| coarser.sink.finish())?;
+    }
     let progress = Progress { decodes: shared.claims.decodes(), ..shared.tally.progress() };
     on_progress(&progress);
     Ok(progress)

@@ -4,6 +4,8 @@
 //! resident memory and the chunk decodes, or refuses with numbers. Pure: it sees formats as [`Layout`]s and ops as
 //! [`Footprint`]s. The run walks the same [`Walk`] that the dry run walked, so that both decode the same chunks.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::{io::Layout, resample::Footprint};
@@ -14,9 +16,12 @@ mod memory;
 mod offers;
 mod order;
 mod pieces;
+mod places;
 mod search;
+mod shares;
 mod slabs;
 mod sweeps;
+mod todo;
 mod touch;
 mod trial;
 mod walk;
@@ -26,6 +31,8 @@ pub use memory::{Memory, Workers};
 pub use offers::Offer;
 pub use order::{Level, Order};
 pub use pieces::Pieces;
+pub use shares::{Cut, Rank};
+pub use todo::{DoneLevel, Share, Todo};
 pub use touch::{ChunkBox, Touch};
 pub use walk::{Chunk, Step, Walk, WalkTotals, WindowTooSmall};
 
@@ -49,6 +56,8 @@ pub struct Request<'a> {
     /// Bytes of one sample in the pipeline.
     pub sample_bytes: usize,
     pub budget: Budget,
+    /// What of the target is to be made; `None` for all of it.
+    pub todo: Option<&'a Arc<Todo>>,
 }
 
 /// A schedule that fits the budget.
@@ -56,7 +65,7 @@ pub struct Request<'a> {
 pub struct Plan {
     /// Voxels of one block, storage order; a union of write units.
     pub block: [u64; 3],
-    /// Blocks of the whole run, all volumes.
+    /// Blocks of the run, all volumes.
     pub blocks: u64,
     pub order: Order,
     pub workers: Workers,

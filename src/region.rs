@@ -2,6 +2,10 @@
 
 use std::fmt;
 
+mod boxes;
+
+pub use boxes::Boxes;
+
 /// The voxels `lo[a] <= index[a] < hi[a]`, axes in storage order, slowest first.
 ///
 /// Empty when `hi[a] <= lo[a]` on any axis. Indices are signed, so that a region may reach outside its grid.

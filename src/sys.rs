@@ -1,11 +1,13 @@
 //! What the operating system knows and takes: memory and CPU limits, resident memory, signals, allocator settings.
 
-use std::{fs, path::Path};
+use std::{fs, io, path::Path};
 
+mod identity;
 mod limits;
 mod maps;
 mod signals;
 
+pub use identity::{ProcessId, writer_name};
 pub use limits::{MemoryLimit, memory_limit, threads};
 pub use maps::WatchedMap;
 pub use signals::{outlive_terminal, stop_flag, watch_signals};
@@ -74,6 +76,20 @@ pub fn free_bytes(folder: &Path) -> Option<u64> {
         stat
     };
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Waits until all that was written to the file system of `folder` is on the disk; `false` where the kernel has no such call.
+pub fn sync_file_system(folder: &Path) -> io::Result<bool> {
+    use std::os::fd::AsRawFd;
+    let opened = fs::File::open(folder)?;
+    #[cfg(target_os = "linux")]
+    // SAFETY: takes no pointer; the descriptor is open.
+    return match unsafe { libc::syncfs(opened.as_raw_fd()) } {
+        0 => Ok(true),
+        _ => Err(io::Error::last_os_error()),
+    };
+    #[cfg(not(target_os = "linux"))]
+    return opened.sync_all().map(|()| false);
 }
 
 /// A soft resource limit, where there is one.

@@ -155,7 +155,14 @@ fn chunks_fetched_ahead_are_counted_in_the_budget_and_given_up_where_it_is_tight
     let target = target_layout::<u16>(&case, &layout, Access::Chunked, [6, 11, 8]);
     let plan = |memory: u64, layout: &Layout| {
         let (footprint, sample_bytes) = (op.as_ref(), 2);
-        Plan::new(&Request { footprint, source: layout, target: &target, sample_bytes, budget: budget(memory, 2) })
+        Plan::new(&Request {
+            footprint,
+            source: layout,
+            target: &target,
+            sample_bytes,
+            budget: budget(memory, 2),
+            todo: None,
+        })
     };
     let ample = plan(64 << 20, &layout).unwrap();
     assert_eq!(ample.ahead, 6);

@@ -64,6 +64,7 @@ fn sweep<T: Voxel>(request: &OpRequest, all: &Outer, components: usize, rng: &mu
                     target: &target,
                     sample_bytes: size_of::<T>(),
                     budget: budget(0, threads),
+                    todo: None,
                 };
                 for memory in [smallest_budget(&plan), AMPLE] {
                     let from = Counted::new(MemorySource::new(source.clone(), voxels.clone()));

@@ -78,7 +78,8 @@ struct Outcome {
 /// A tight budget: small blocks, small windows, a narrow gate.
 fn tight(case: &Case, source: &Layout, target: &Layout, threads: usize) -> Budget {
     let op = block_op::<f32>(&case.request);
-    let request = Request { footprint: op.as_ref(), source, target, sample_bytes: 4, budget: budget(0, threads) };
+    let request =
+        Request { footprint: op.as_ref(), source, target, sample_bytes: 4, budget: budget(0, threads), todo: None };
     // Half a MiB for each worker beyond the first, and some for blocks.
     budget(smallest_budget(&request) + (threads as u64 - 1) * (700 << 10), threads)
 }
@@ -248,6 +249,7 @@ fn a_panic_in_on_progress_ends_the_run() {
                     target: sink.layout(),
                     sample_bytes: 4,
                     budget,
+                    todo: None,
                 };
                 let plan = Plan::new(&request).unwrap();
                 let touch = plan.touch(&request);

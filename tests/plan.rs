@@ -69,6 +69,7 @@ impl Setting {
             target: &self.target,
             sample_bytes: 2,
             budget: budget(memory_bytes, threads),
+            todo: None,
         }
     }
 

@@ -49,6 +49,7 @@ impl Job {
             target: &self.target,
             sample_bytes: 2,
             budget: Budget { memory_bytes, threads: 2, reserved_bytes: 10 * MIB },
+            todo: None,
         }
     }
 }

@@ -156,7 +156,15 @@ fn run(request: Request) {
 
 fn in_place(store: &Path, method: Reduction) -> InPlaceRequest {
     let (memory_bytes, threads) = (400 << 20, 2);
-    InPlaceRequest { store: store.into(), levels: None, method: Some(method), overwrite: false, memory_bytes, threads }
+    InPlaceRequest {
+        store: store.into(),
+        levels: None,
+        method: Some(method),
+        overwrite: false,
+        resume: false,
+        memory_bytes,
+        threads,
+    }
 }
 
 fn add(request: InPlaceRequest) -> Result<usize, Error> {

@@ -325,6 +325,7 @@ fn views_read_and_write_what_is_theirs_within_any_budget() {
                             target: &writing,
                             sample_bytes: 4,
                             budget: budget(0),
+                            todo: None,
                         };
                         let memory = if tight { smallest_budget(&plan) } else { AMPLE };
                         run_with(&from, op.as_ref(), &to, budget(memory), &AtomicBool::new(false)).unwrap();

@@ -137,6 +137,7 @@ fn sweep<T: Voxel>(case: &Case, volumes_outside: &Outer, rng: &mut Rng) {
                     target: &target,
                     sample_bytes: size_of::<T>(),
                     budget: budget(0, threads),
+                    todo: None,
                 };
                 let smallest = smallest_budget(&request);
                 for memory in [smallest, smallest + rng.below(40 << 10), AMPLE] {
@@ -184,6 +185,7 @@ fn random_cases_on_random_storage() {
                 target: &target,
                 sample_bytes: 2,
                 budget: budget(AMPLE, threads),
+                todo: None,
             };
             assert!(Plan::new(&request).unwrap().totals.amplification() == 1.0);
             let smallest = smallest_budget(&request);

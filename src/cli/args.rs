@@ -10,6 +10,7 @@ use clap::{
 use super::parse::{
     CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, RegionArg, ShardArg, Size, Triple,
 };
+use super::rank::RankArg;
 use crate::{
     geometry::{Align, Orientation},
     io::ome::OmeVersion,
@@ -34,6 +35,10 @@ pub struct ResampleArgs {
     pub target: TargetArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    /// Make one share of the target beside other processes, on any machines that share its folder or store: I of N, from 0, or
+    /// auto by the variables of Slurm, Kubernetes or MPI; implies --resume
+    #[arg(long, value_name = "I/N|auto", help_heading = "Run")]
+    pub rank: Option<RankArg>,
 }
 
 #[derive(Debug, Args)]
@@ -214,6 +219,9 @@ pub struct RunArgs {
     /// How uncompressed files are read
     #[arg(long, value_enum, default_value_t = IoArg::Auto)]
     pub io: IoArg,
+    /// Go on with what an unfinished run of the same job has stored, begin where there is none, do nothing where it is finished
+    #[arg(long)]
+    pub resume: bool,
     /// Print what would be done, as text or JSON, and stop
     #[arg(long, value_name = "json", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub dry_run: Option<DryRun>,

@@ -105,7 +105,8 @@ fn execute(batch: &Batch<'_>, jobs: &[Planned], args: &RunArgs) -> Result<ExitCo
             messages::note(&format!("cleared {}, left by a run that did not end", folder.display()));
         }
         Event::Planned(summary) if args.verbose => messages::note(&tell::plan(summary)),
-        Event::Cleared(_) | Event::Planned(_) => {}
+        Event::Resumed(summary) if !args.quiet => tell::resumed(summary).iter().for_each(|line| messages::note(line)),
+        Event::Cleared(_) | Event::Planned(_) | Event::Resumed(_) => {}
     };
     batch.run(sys::stop_flag(), &on_event, &mut |n, outcome| teller.ended(n, &outcome));
     teller.finish()?;

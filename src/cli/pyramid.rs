@@ -44,6 +44,7 @@ pub fn run(args: &PyramidArgs) -> Result<ExitCode> {
         levels: args.levels.and_then(|levels| levels.0),
         method: args.method,
         overwrite: args.overwrite,
+        resume: args.run.resume,
         memory_bytes,
         threads,
     })?;
@@ -97,6 +98,9 @@ fn plan(summary: &InPlaceSummary) -> String {
 }
 
 fn told(summary: &InPlaceSummary) -> String {
+    if summary.finished_before {
+        return format!("{}: an earlier run has added its levels, nothing was done", summary.store);
+    }
     if summary.levels.is_empty() {
         return format!("{}: its longest side fits one chunk, no levels were added", summary.store);
     }

@@ -10,6 +10,7 @@ use super::{
     messages,
     parse::DryRun,
     progress::Display,
+    rank::{RankArg, auto},
     tell,
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     geometry::{Align, GridRequest, Sizing},
     io::zarr::OpenOptions,
     job::{Event, GridChoice, Job, PyramidRequest, Request, Summary, TargetOptions},
+    plan::Rank,
     sys,
 };
 
@@ -68,7 +70,10 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
             messages::note(&format!("a scratch file of {} is needed", tell::bytes(summary.scratch_bytes)));
         }
         Event::Progress { kind, progress, .. } => display.update(kind, progress),
-        Event::Cleared(_) | Event::Planned(_) => {}
+        Event::Resumed(summary) if !args.quiet => {
+            tell::resumed(summary).iter().for_each(|line| messages::note(line));
+        }
+        Event::Cleared(_) | Event::Planned(_) | Event::Resumed(_) => {}
     });
     display.finish();
     let summary = outcome?;
@@ -110,8 +115,35 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         },
         pyramid: args.target.pyramid.map(|levels| PyramidRequest { levels: levels.0, method: args.target.method }),
         scratch: args.run.scratch.clone(),
+        resume: args.run.resume || args.rank.is_some(),
+        rank: rank(args)?,
         ..Request::new(&args.input, &args.output, memory_bytes, threads)
     })
+}
+
+/// The share that this process makes, where it is one of several.
+fn rank(args: &ResampleArgs) -> Result<Option<Rank>> {
+    if args.target.overwrite && (args.run.resume || args.rank.is_some()) {
+        let option = if args.rank.is_some() { "--rank" } else { "--resume" };
+        let what = format!("--overwrite begins anew, and {option} goes on with what is there");
+        return Err(Error::usage_hint(what, "remove the old target first, or choose another name"));
+    }
+    let rank = match args.rank {
+        None => return Ok(None),
+        Some(RankArg::Given(rank)) => rank,
+        Some(RankArg::Auto) => {
+            let (rank, named) = auto(|name| std::env::var(name).ok())?;
+            if !args.run.quiet {
+                messages::note(&format!("rank {} of {}, by {named}", rank.index, rank.of));
+            }
+            rank
+        }
+    };
+    if args.target.pyramid.is_some() {
+        let hint = "leave --pyramid out, and run `reslice pyramid` on the target when all ranks have ended";
+        return Err(Error::usage_hint("ranks make the finest level only", hint));
+    }
+    Ok(Some(rank))
 }
 
 /// Memory and threads as asked for, or what the job may use.

@@ -5,7 +5,7 @@ use bytesize::ByteSize;
 use super::progress;
 use crate::{
     geometry::FaceCounts,
-    job::{GridSummary, PassSummary, Summary},
+    job::{GridSummary, PassKind, PassSummary, Summary, TargetState},
     plan::Offer,
 };
 
@@ -135,9 +135,29 @@ pub fn pass(pass: &PassSummary, threads: usize) -> String {
     text
 }
 
+/// What is gone on with: how much is stored, and what has to go by again.
+pub fn resumed(summary: &Summary) -> Vec<String> {
+    let mut lines = Vec::new();
+    if summary.stored_before > 0 {
+        let percent = 100.0 * summary.stored_before as f64 / summary.voxels.max(1) as f64;
+        lines.push(format!("{percent:.1} % of {} is stored already", summary.output));
+    }
+    if summary.inflated_again_bytes > 0 {
+        let again = bytes(summary.inflated_again_bytes);
+        lines.push(format!(
+            "the source is a stream: {again} of it are inflated again before the first part that is needed"
+        ));
+    }
+    lines
+}
+
 /// What was done.
 pub fn outcome(summary: &Summary) -> String {
-    let voxels = summary.target.shape.iter().product::<u64>() * summary.volumes;
+    if summary.target_state == TargetState::FinishedBefore {
+        return format!("{} is finished already, nothing was done", summary.output);
+    }
+    let voxels = summary.passes.iter().filter(|pass| pass.scratch_bytes.is_none() && pass.kind != PassKind::Pyramid);
+    let voxels: u64 = voxels.filter_map(|pass| pass.done).map(|done| done.voxels_done).sum();
     let seconds = summary.seconds();
     let to_target = summary.passes.iter().filter(|pass| pass.scratch_bytes.is_none());
     let written: u64 = to_target.filter_map(|pass| pass.done).map(|done| done.bytes_written).sum();
@@ -149,7 +169,16 @@ pub fn outcome(summary: &Summary) -> String {
         bytes(summary.peak_bytes),
         bytes(summary.memory_bytes)
     );
-    text + &decodes(summary)
+    let rank = summary.rank.map_or(String::new(), |rank| format!("; rank {} of {}", rank.index, rank.of));
+    let left = match summary.target_state {
+        TargetState::LeftToOthers { voxels_left } => {
+            let percent = 100.0 * voxels_left as f64 / summary.voxels.max(1) as f64;
+            format!(", other ranks have {percent:.1} % left")
+        }
+        _ if summary.rank.is_some() => ", all ranks are done".into(),
+        _ => String::new(),
+    };
+    text + &decodes(summary) + &rank + &left
 }
 
 /// Chunk decodes of the first pass that decodes, or of the passes to all volumes.

@@ -3,10 +3,11 @@
 mod bgzf;
 mod check;
 mod inflate;
+mod press;
 mod sink;
 mod source;
 
 pub use bgzf::{BgzfSource, is_bgzf};
 pub use check::{Inflated, inflate_all};
-pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, target_layout};
+pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, stored_regions, target_layout};
 pub use source::{GzipSource, stream_unit};

@@ -9,11 +9,16 @@ use std::{
     marker::PhantomData,
     os::{fd::AsRawFd, unix::fs::FileExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-use super::{Access, Encoded, Layout, Sink, Source, packed::Packed};
+use super::{
+    Access, Encoded, Layout, Sink, Source,
+    ledger::{Entry, Ledger},
+    packed::Packed,
+};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
@@ -194,6 +199,7 @@ pub struct RawSink<T> {
     layout: Layout,
     packed: Packed,
     file: File,
+    ledger: Option<Arc<dyn Ledger>>,
     voxel: PhantomData<T>,
 }
 
@@ -215,10 +221,27 @@ impl<T: Voxel> RawSink<T> {
     /// `layout` is that of [`target_layout`].
     pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
         let file = File::create_new(path).map_err(Error::io("create", path))?;
+        RawSink::extended(path, file, layout, packed, prefix)
+    }
+
+    /// The same for a file that others may have created, and have written to: each writes the same header.
+    pub fn join(
+        path: &Path,
+        layout: Layout,
+        packed: Packed,
+        prefix: &[u8],
+        ledger: Arc<dyn Ledger>,
+    ) -> Result<RawSink<T>> {
+        let opened = File::options().write(true).create(true).truncate(false).open(path);
+        let file = opened.map_err(Error::io("create", path))?;
+        Ok(RawSink { ledger: Some(ledger), ..RawSink::extended(path, file, layout, packed, prefix)? })
+    }
+
+    fn extended(path: &Path, file: File, layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         file.write_all_at(prefix, 0).map_err(Error::io("write", path))?;
         file.set_len(end).map_err(Error::io("extend", path))?;
-        Ok(RawSink { path: path.to_path_buf(), layout, packed, file, voxel: PhantomData })
+        Ok(RawSink { path: path.to_path_buf(), layout, packed, file, ledger: None, voxel: PhantomData })
     }
 }
 
@@ -241,10 +264,17 @@ impl<T: Voxel> Sink<T> for RawSink<T> {
             self.file.write_all_at(bytes, position).map_err(Error::io("write", &self.path))?;
             first += len;
         }
+        if let Some(ledger) = &self.ledger {
+            ledger.note(Entry::Region { level: 0, volume: outer, region: unit, empty_chunks: 0 });
+        }
         Ok(encoded.bytes.len() as u64)
     }
 
-    fn finish(&self) -> Result<()> {
+    fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(Error::io("write back", &self.path))
+    }
+
+    fn finish(&self) -> Result<()> {
+        Sink::<T>::sync(self)
     }
 }

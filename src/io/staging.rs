@@ -1,50 +1,80 @@
 //! All or visibly nothing: a target is built in `NAME.reslice/` beside it and renamed at the end.
 //!
 //! Behind a URL nothing can be renamed: there a target is built where it stays, in keys that count for nothing before the root
-//! metadata are written, which is the last thing that is done. The key `.reslice-unfinished` stands beside them for as long as
-//! that takes, so that the next run knows what a killed one left. There is no lock.
+//! metadata are written, which is the last thing that is done. What belongs in the folder lies below the key `.reslice/`.
+//!
+//! Several runs may build one target together, each its own share; each holds a lease. What is known of the job, and of what is
+//! done, is in small files of the folder (`Staging::state`), which a run that goes on reads.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io,
+    fs, io,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use super::zarr::{
     Yard,
-    store::{DirStore, Store},
+    store::{DirStore, Store, StoreError},
 };
 use crate::error::{Error, Result};
 
+mod lease;
 mod remote;
 
-/// The folder in which one target is built. Locked for as long as it lives; left behind when the run does not complete.
+pub use lease::{Lease, RENEW_EVERY, ShareOf};
+use remote::LocalFolder;
+
+/// How a run comes to a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub share: ShareOf,
+    /// Go on with what an earlier run has left, and leave a note of the job when it is done.
+    pub resume: bool,
+    /// Replace what stands under the final name.
+    pub overwrite: bool,
+}
+
+impl Claim {
+    /// All of the target, from the beginning.
+    pub fn fresh(overwrite: bool) -> Claim {
+        Claim { share: ShareOf { index: 0, of: 1 }, resume: false, overwrite }
+    }
+}
+
+/// The place where one target is built, and this run's lease of its share; left behind when the run does not complete.
 #[derive(Debug)]
 pub struct Staging {
     target: PathBuf,
-    folder: PathBuf,
-    overwrite: bool,
-    /// Whether the folder of a run that did not end was found and cleared.
+    claim: Claim,
+    lease: Arc<Lease>,
+    state: Arc<dyn Store>,
+    /// Whether something that a run had left was found and cleared.
     pub cleared: bool,
     place: Place,
 }
 
 #[derive(Debug)]
 enum Place {
-    /// Beside the target; the lock keeps other runs away.
-    Beside { _lock: File },
-    /// In the store itself; the folder is only for what is put together locally.
-    Remote(remote::Building),
+    /// The folder beside the target.
+    Beside(PathBuf),
+    /// In the store itself; the local folder is only for what is put together here.
+    Remote { store: Arc<dyn Store>, local: LocalFolder },
 }
 
+/// Small files of the state: the job, and that it is done.
+pub const JOB: &str = "job.json";
+pub const FINISHED: &str = "finished.json";
+/// Below the store's root, for targets behind URLs.
+pub const REMOTE_STATE: &str = ".reslice";
+
 impl Staging {
-    /// Makes the folder for `target`.
+    /// Makes the folder for `target`, or comes to the one that is there. Without `resume` it is emptied.
     ///
     /// # Errors
-    /// The target exists and `overwrite` is not set, another run holds the folder, or the folder cannot be made.
-    pub fn create(target: &Path, overwrite: bool) -> Result<Staging> {
-        if !overwrite && target.symlink_metadata().is_ok() {
+    /// The target exists and neither `overwrite` nor `resume` is set, another run holds the share, or the folder cannot be made.
+    pub fn create(target: &Path, claim: Claim) -> Result<Staging> {
+        if !claim.overwrite && !claim.resume && target.symlink_metadata().is_ok() {
             return Err(Error::TargetExists { path: target.to_path_buf() });
         }
         let folder = suffixed(target, ".reslice");
@@ -54,74 +84,135 @@ impl Staging {
             }
             _ => {}
         }
-        let lock_path = folder.join("lock");
-        let lock = File::create(&lock_path).map_err(Error::io("create", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::TargetBusy { path: target.to_path_buf() }),
-            Err(TryLockError::Error(source)) => return Err(Error::Io { action: "lock", path: lock_path, source }),
+        // A link would have whatever it leads to emptied.
+        if !folder.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            return Err(Error::malformed(&folder, "file type", "not a folder", "a folder, or nothing"));
         }
-        let cleared = clear(&folder)?;
-        Ok(Staging { target: target.to_path_buf(), folder, overwrite, cleared, place: Place::Beside { _lock: lock } })
+        let state: Arc<dyn Store> = Arc::new(DirStore::new(&folder));
+        let lease = Lease::acquire(state.clone(), target, claim.share)?;
+        let cleared = !claim.resume && clear(&folder)?;
+        let lease = Arc::new(lease);
+        Ok(Staging { target: target.to_path_buf(), claim, lease, state, cleared, place: Place::Beside(folder) })
     }
 
     /// Makes ready what lies at `store` for a target; `scratch` is for shards on their way (the system's folder for temporary
     /// files, where it is `None`).
     ///
     /// # Errors
-    /// Root metadata are there, or keys that no run of ours left, and `overwrite` is not set; the store does not answer.
-    pub fn remote(store: Arc<dyn Store>, overwrite: bool, scratch: Option<&Path>) -> Result<Staging> {
+    /// Root metadata are there, or keys that no run of ours left, and neither `overwrite` nor `resume` is set; another run holds
+    /// the share; the store does not answer.
+    pub fn remote(store: Arc<dyn Store>, claim: Claim, scratch: Option<&Path>) -> Result<Staging> {
         let target = store.describe("");
-        let (building, cleared) = remote::Building::begin(store, overwrite, scratch)?;
-        let folder = building.folder().to_path_buf();
-        Ok(Staging { target, folder, overwrite, cleared, place: Place::Remote(building) })
+        let state = store.below(REMOTE_STATE);
+        let is_ours = remote::check(store.as_ref(), state.as_ref(), claim)?;
+        let local = LocalFolder::create(scratch.unwrap_or(&std::env::temp_dir()))?;
+        let lease = Lease::acquire(state.clone(), &target, claim.share)?;
+        if !claim.resume {
+            remote::clear(store.as_ref(), &lease)?;
+        }
+        let (cleared, lease) = (!claim.resume && is_ours, Arc::new(lease));
+        Ok(Staging { target, claim, lease, state, cleared, place: Place::Remote { store, local } })
     }
 
     /// What was cleared, for a message.
     pub fn cleared_path(&self) -> PathBuf {
         match &self.place {
-            Place::Beside { .. } => self.folder.clone(),
-            Place::Remote(_) => self.target.clone(),
+            Place::Beside(folder) => folder.clone(),
+            Place::Remote { .. } => self.target.clone(),
         }
+    }
+
+    /// Where small files are that all runs on this target share.
+    pub fn state(&self) -> &Arc<dyn Store> {
+        &self.state
+    }
+
+    /// The name of this run, for its unfinished files.
+    pub fn writer(&self) -> &str {
+        self.lease.writer()
+    }
+
+    pub fn claim(&self) -> Claim {
+        self.claim
+    }
+
+    /// This run's lease, to be renewed every [`RENEW_EVERY`].
+    pub fn lease(&self) -> Arc<Lease> {
+        self.lease.clone()
+    }
+
+    /// Whether unfinished files outlive this run.
+    pub fn keeps_files(&self) -> bool {
+        matches!(self.place, Place::Beside(_))
     }
 
     /// Where a Zarr target that will be `NAME` is built.
     pub fn yard(&self, name: &str) -> Yard {
         let folder = self.path(name);
         let store: Arc<dyn Store> = match &self.place {
-            Place::Beside { .. } => Arc::new(DirStore::new(&folder)),
-            Place::Remote(building) => building.store(),
+            Place::Beside(_) => Arc::new(DirStore::new(&folder)),
+            Place::Remote { store, .. } => store.clone(),
         };
         Yard { store, folder }
     }
 
-    /// Where the file that will be `NAME` is built.
+    /// Where the local file that will be `NAME` is built.
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        match &self.place {
+            Place::Beside(folder) => folder.join(name),
+            Place::Remote { local, .. } => local.path().join(name),
+        }
     }
 
-    /// Renames each built file or folder to its final place, in this order, and removes the folder.
+    /// Empties the place, for a run that begins anew.
+    pub fn clear(&mut self) -> Result<()> {
+        self.cleared |= match &self.place {
+            Place::Beside(folder) => clear(folder)?,
+            Place::Remote { store, .. } => remote::clear(store.as_ref(), &self.lease)?,
+        };
+        Ok(())
+    }
+
+    /// Renames each built file or folder to its final place, in this order, and removes what was only for building. With a note,
+    /// that stays, so that a run that comes again finds the target finished.
     ///
-    /// What stands under a final name is replaced only if overwriting was asked for. Behind a URL, where everything has its place,
-    /// only the mark of an unfinished target goes.
-    pub fn commit(self, built: &[(PathBuf, PathBuf)]) -> Result<()> {
-        if let Place::Remote(building) = self.place {
-            return building.end();
+    /// What stands under a final name is replaced only if overwriting was asked for. Behind a URL everything has its place. Whoever
+    /// comes second finds the renames done, and accepts them.
+    pub fn commit(self, built: &[(PathBuf, PathBuf)], note: Option<Vec<u8>>) -> Result<()> {
+        let failed = |error: StoreError| error.at("write", self.state.describe(FINISHED));
+        if let Some(note) = &note {
+            self.state.put(FINISHED, note.clone()).map_err(failed)?;
+        }
+        if let Place::Remote { store, .. } = &self.place {
+            return remote::end(store.as_ref(), &self.state, note.is_some());
         }
         for (n, (from, to)) in built.iter().enumerate() {
-            if to.symlink_metadata().is_ok() {
-                if !self.overwrite {
-                    return Err(Error::TargetExists { path: to.clone() });
-                }
-                if to.is_dir() || from.is_dir() {
-                    // A folder cannot be renamed over another: the old one goes into the staging folder first.
-                    fs::rename(to, self.folder.join(format!("replaced-{n}"))).map_err(Error::io("replace", to))?;
-                }
-            }
-            fs::rename(from, to).map_err(Error::io("rename to", to))?;
+            self.rename(n, from, to)?;
         }
         sync_folder(self.target.parent())?;
-        fs::remove_dir_all(&self.folder).map_err(Error::io("remove", &self.folder))
+        let Place::Beside(folder) = &self.place else { return Ok(()) };
+        if note.is_some() {
+            return clear_but(folder, |name| name == FINISHED || name.starts_with("lease-")).map(drop);
+        }
+        fs::remove_dir_all(folder).map_err(Error::io("remove", folder))
+    }
+
+    fn rename(&self, n: usize, from: &Path, to: &Path) -> Result<()> {
+        if to.symlink_metadata().is_ok() {
+            if !self.claim.overwrite {
+                // By another run on the same target, or by this one before an answer was lost.
+                let is_done = self.claim.resume && from.symlink_metadata().is_err();
+                return if is_done { Ok(()) } else { Err(Error::TargetExists { path: to.to_path_buf() }) };
+            }
+            if to.is_dir() || from.is_dir() {
+                // A folder cannot be renamed over another: the old one goes into the staging folder first.
+                fs::rename(to, self.path(&format!("replaced-{n}"))).map_err(Error::io("replace", to))?;
+            }
+        }
+        match fs::rename(from, to) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && to.symlink_metadata().is_ok() => Ok(()),
+            other => other.map_err(Error::io("rename to", to)),
+        }
     }
 }
 
@@ -132,20 +223,42 @@ pub fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Removes what an earlier run left, except the lock; whether there was anything.
+/// Removes what earlier runs left, except leases; whether there was anything.
 fn clear(folder: &Path) -> Result<bool> {
+    clear_but(folder, |name| name.starts_with("lease-"))
+}
+
+/// Removes everything but the names that are to be kept. Links are removed, not followed.
+fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
     let mut found = false;
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
-        if entry.file_name() == "lock" {
+        if is_kept(&entry.file_name().to_string_lossy()) {
             continue;
         }
         found = true;
         let path = entry.path();
         let kind = entry.file_type().map_err(Error::io("look at", &path))?;
         let removed = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        removed.map_err(Error::io("remove", &path))?;
+        match removed {
+            // Another run clears too.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(e)),
+            _ => {}
+        }
     }
+    Ok(found)
+}
+
+/// Whether `store` holds any key but those that `skip` names.
+fn holds_anything(store: &dyn Store, skip: impl Fn(&str) -> bool) -> Result<bool, StoreError> {
+    let mut found = false;
+    store.list("", &mut |key, _| {
+        if skip(key) {
+            return ControlFlow::Continue(());
+        }
+        found = true;
+        ControlFlow::Break(())
+    })?;
     Ok(found)
 }
 
@@ -155,7 +268,7 @@ fn sync_folder(folder: Option<&Path>) -> Result<()> {
         Some(path) if !path.as_os_str().is_empty() => path,
         _ => Path::new("."),
     };
-    let opened = File::open(folder).map_err(Error::io("open", folder))?;
+    let opened = fs::File::open(folder).map_err(Error::io("open", folder))?;
     opened.sync_all().map_err(Error::io("write back", folder))
 }
 
@@ -167,11 +280,11 @@ mod tests {
     fn nothing_under_the_final_name_before_commit() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out.nii");
-        let staging = Staging::create(&target, false).unwrap();
+        let staging = Staging::create(&target, Claim::fresh(false)).unwrap();
         fs::write(staging.path("out.nii"), b"voxels").unwrap();
         assert!(!target.exists());
         let built = staging.path("out.nii");
-        staging.commit(&[(built, target.clone())]).unwrap();
+        staging.commit(&[(built, target.clone())], None).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"voxels");
         assert!(!suffixed(&target, ".reslice").exists());
     }
@@ -180,11 +293,15 @@ mod tests {
     fn a_second_run_on_the_same_target_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out.zarr");
-        let first = Staging::create(&target, false).unwrap();
-        assert!(matches!(Staging::create(&target, false), Err(Error::TargetBusy { .. })));
+        let first = Staging::create(&target, Claim::fresh(false)).unwrap();
+        assert!(matches!(Staging::create(&target, Claim::fresh(false)), Err(Error::TargetBusy { .. })));
         fs::write(first.path("half"), b"x").unwrap();
         drop(first);
-        assert!(Staging::create(&target, false).unwrap().cleared);
+        let resume = Claim { resume: true, ..Claim::fresh(false) };
+        let again = Staging::create(&target, resume).unwrap();
+        assert!(!again.cleared && again.path("half").exists());
+        drop(again);
+        assert!(Staging::create(&target, Claim::fresh(false)).unwrap().cleared);
     }
 
     #[test]
@@ -193,12 +310,39 @@ mod tests {
         let target = dir.path().join("out.zarr");
         fs::create_dir(&target).unwrap();
         fs::write(target.join("old"), b"old").unwrap();
-        assert!(matches!(Staging::create(&target, false), Err(Error::TargetExists { .. })));
-        let staging = Staging::create(&target, true).unwrap();
+        assert!(matches!(Staging::create(&target, Claim::fresh(false)), Err(Error::TargetExists { .. })));
+        let staging = Staging::create(&target, Claim::fresh(true)).unwrap();
         let built = staging.path("out.zarr");
         fs::create_dir(&built).unwrap();
         assert!(target.join("old").exists());
-        staging.commit(&[(built, target.clone())]).unwrap();
+        staging.commit(&[(built, target.clone())], None).unwrap();
         assert!(!target.join("old").exists());
+    }
+
+    #[test]
+    fn the_folder_is_no_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, elsewhere) = (dir.path().join("out.nii"), dir.path().join("letters"));
+        fs::create_dir(&elsewhere).unwrap();
+        fs::write(elsewhere.join("one"), b"dear").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, suffixed(&target, ".reslice")).unwrap();
+        assert!(Staging::create(&target, Claim::fresh(true)).is_err());
+        assert!(elsewhere.join("one").exists());
+    }
+
+    #[test]
+    fn two_runs_that_complete_at_once_agree() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("out.nii");
+        let claim = |index| Claim { share: ShareOf { index, of: 2 }, resume: true, overwrite: false };
+        let [one, two] = [0, 1].map(|index| Staging::create(&target, claim(index)).unwrap());
+        let built = one.path("target");
+        fs::write(&built, b"voxels").unwrap();
+        one.commit(&[(built.clone(), target.clone())], Some(b"{}".to_vec())).unwrap();
+        two.commit(&[(built, target.clone())], Some(b"{}".to_vec())).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"voxels");
+        let left: Vec<_> =
+            fs::read_dir(suffixed(&target, ".reslice")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        assert_eq!(left, [FINISHED]);
     }
 }

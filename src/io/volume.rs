@@ -143,6 +143,18 @@ impl<T: Voxel> Sink<T> for EntrySink<'_, T> {
         self.inner.put(self.first + outer, unit, encoded)
     }
 
+    fn flush(&self) -> Result<()> {
+        self.inner.flush()
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.inner.sync()
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.inner.settle()
+    }
+
     fn finish(&self) -> Result<()> {
         if self.is_last { self.inner.finish() } else { Ok(()) }
     }

@@ -35,7 +35,7 @@ pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
 pub use open::{OpenOptions, ZarrFile, open, open_in};
 pub use shard::Yard;
-pub use sink::ZarrSink;
+pub use sink::{ZarrSink, adopt};
 pub use source::ZarrSource;
 pub use target::{Levels, ZarrTarget};
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     block::{BlockMut, BlockRef},
     io::Layout,
-    plan::Budget,
+    plan::{Budget, Todo},
     region::Region,
     resample::{BlockOp, Footprint, OpRequest, Reach, Scratch, block_op, reduction_op},
     voxel::Voxel,
@@ -77,6 +77,8 @@ pub struct Setting<'a> {
     pub descent: &'a Descent,
     pub levels: &'a [LevelPass],
     pub budget: Budget,
+    /// What is to be made of both levels.
+    pub todo: &'a Arc<Todo>,
 }
 
 /// The way that makes level 1 along with level 0; `None` where that cannot be, does not fit the budget, or is not cheaper than
@@ -93,7 +95,7 @@ pub fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<
     let coarse = reduction_op::<T>(setting.descent.method, setting.target.grid.shape, factors);
     let op = Box::new(Cascade { fine, coarse, factors });
     let mut pass: Planned<T> =
-        passes::planned(passes::PassKind::Resample, op, setting.source, &target, setting.budget).ok()?;
+        passes::planned(passes::PassKind::Resample, op, setting.source, &target, setting.budget, setting.todo).ok()?;
     pass.factors = Some(factors);
     let route = Route::direct(Leg::whole(pass));
     (route.cost < apart.cost + level.plan.cost).then_some(route)

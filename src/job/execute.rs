@@ -1,24 +1,36 @@
 //! Planning and running a resolved job.
 
-use std::{path::Path, sync::atomic::AtomicBool};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use super::{
     Job, PassKind, Summary, cascade,
     colours::Colours,
     field::Vectors,
-    levels::{LevelPass, open_level},
-    passes::{self, Leg, Planned, Route, Task},
-    scratch::Scratch,
+    levels::LevelPass,
+    passes::{self, Leg, Route, Task},
+    run::Run,
+    summary::TargetState,
     turn::Turned,
+    work::{Work, done, is_finished},
 };
 use crate::{
+    checkpoint::{self, Identity},
     dispatch,
     error::{Error, Result},
     geometry::Mapping,
-    io::{Access, Sink, Source, raw::READ_TRANSFER_BYTES, staging::Staging},
-    pipeline::{self, Coarser, Pass, Progress},
-    plan::Budget,
-    resample::reduction_op,
+    io::{
+        Access, Layout, Source,
+        ledger::Restored,
+        raw::READ_TRANSFER_BYTES,
+        staging::{Claim, RENEW_EVERY, ShareOf},
+    },
+    pipeline::{self, Progress},
+    plan::{self, Budget, Chunk, Cut, Rank, Todo},
+    region::Region,
+    resample::block_op,
     sys,
     voxel::Voxel,
 };
@@ -30,6 +42,8 @@ pub enum Event<'a> {
     Planned(&'a Summary),
     /// A stale staging folder of a run that did not end was cleared.
     Cleared(&'a Path),
+    /// What is stored is gone on with, or only a share is made: the plan for the rest.
+    Resumed(&'a Summary),
     /// Pass `pass` of `passes` has come this far.
     Progress { pass: usize, passes: usize, kind: PassKind, progress: &'a Progress },
 }
@@ -70,28 +84,10 @@ struct Opened<T: Voxel> {
 }
 
 impl<T: Voxel> Opened<T> {
-    /// The passes within `budget`: to the finest level, and to those that are not made along with it.
+    /// The passes within `budget`, to all of the target.
     fn passes(&self, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
-        let Job { op, output, .. } = &self.job;
-        let (mut source, target) = (self.source.layout().clone(), &output.layout);
-        if self.job.field.is_some() {
-            source.transfer_bytes += READ_TRANSFER_BYTES;
-        }
-        let source = &source;
-        let turn = self.job.turn.as_ref().filter(|_| source.access == Access::Ascending);
-        let task = Task { op, series: self.job.series.as_ref(), turn };
-        let mut route = passes::route::<T>(task, source, target, budget)?;
-        let mut levels = Vec::new();
-        if let Some(descent) = &output.descent {
-            levels = descent.plan(&output.path, &descent.finest_layout(&output.path)?, budget)?;
-            let setting = cascade::Setting { op, source, target, descent, levels: &levels, budget };
-            let joined = if self.job.series.is_none() { cascade::route(&setting, &route) } else { None };
-            if let Some(joined) = joined {
-                route = joined;
-                levels.remove(0);
-            }
-        }
-        Ok((route, levels))
+        let everything = passes::everything(&self.job.output.layout);
+        planned_passes::<T>(&self.job, self.source.layout(), budget, &everything, &Restored::default())
     }
 
     fn with(self, (route, levels): (Route<T>, Vec<LevelPass>), budget: Budget) -> Prepared<T> {
@@ -140,6 +136,39 @@ impl<T: Voxel> Opened<T> {
     }
 }
 
+/// The passes to what `todo` names of the finest level, and to what is not stored of those that are not made along with it.
+fn planned_passes<T: Voxel>(
+    job: &Job,
+    source: &Layout,
+    budget: Budget,
+    todo: &Arc<Todo>,
+    stored: &Restored,
+) -> Result<(Route<T>, Vec<LevelPass>)> {
+    let Job { op, output, .. } = job;
+    let (mut source, target) = (source.clone(), &output.layout);
+    if job.field.is_some() {
+        source.transfer_bytes += READ_TRANSFER_BYTES;
+    }
+    let source = &source;
+    let turn = job.turn.as_ref().filter(|_| source.access == Access::Ascending);
+    let task = Task { op, series: job.series.as_ref(), turn, todo };
+    let mut route = passes::route::<T>(task, source, target, budget)?;
+    let mut levels = Vec::new();
+    if let Some(descent) = &output.descent {
+        levels = descent.plan(&output.path, &descent.finest_layout(&output.path)?, budget, stored)?;
+        let both = |factors: &[u64; 3]| vec![done(stored, 0, [1; 3]), done(stored, 1, *factors)];
+        let todo = Todo::everything(Region::of_shape(target.grid.shape));
+        let todo = Arc::new(todo.without(descent.factors.first().map_or(Vec::new(), both)));
+        let setting = cascade::Setting { op, source, target, descent, levels: &levels, budget, todo: &todo };
+        let joined = if job.series.is_none() { cascade::route(&setting, &route) } else { None };
+        if let Some(joined) = joined {
+            route = joined;
+            levels.remove(0);
+        }
+    }
+    Ok((route, levels))
+}
+
 /// A planned job, whatever type its voxels have.
 pub(super) trait Runnable: Send {
     fn summary(&self) -> &Summary;
@@ -186,12 +215,35 @@ impl Job {
         dispatch!(self.values.pipeline, T => self.open::<T>()?.within_one_of(budgets))
     }
 
-    /// An error where the target is there and is not to be replaced.
+    /// An error where the target is there and is neither to be replaced nor a finished one of this job.
     pub(super) fn check_target(&self) -> Result<()> {
+        if self.request.resume && !self.output.overwrites() {
+            return self.identity().and_then(|identity| self.is_finished(&identity)).map(drop);
+        }
         if !self.output.overwrites() && self.output.path.symlink_metadata().is_ok() {
             return Err(Error::TargetExists { path: self.output.path.clone() });
         }
         Ok(())
+    }
+
+    /// Whether an earlier run that was to be gone on with has finished this very job.
+    ///
+    /// # Errors
+    /// The target exists, and nothing says that this job made it.
+    fn is_finished(&self, identity: &Identity) -> Result<bool> {
+        if !self.request.resume || !self.output.exists()? {
+            return Ok(false);
+        }
+        if is_finished(self.output.state().as_ref(), &self.output.path, identity)? {
+            return Ok(true);
+        }
+        Err(Error::TargetExists { path: self.output.path.clone() })
+    }
+
+    fn claim(&self) -> Claim {
+        let Rank { index, of } = self.request.rank.unwrap_or(Rank::WHOLE);
+        let (resume, overwrite) = (self.request.resume, self.output.overwrites());
+        Claim { share: ShareOf { index, of }, resume, overwrite }
     }
 
     fn budget(&self) -> Budget {
@@ -221,118 +273,128 @@ impl<T: Voxel> Runnable for Prepared<T> {
         &self.summary
     }
 
-    fn run(mut self: Box<Self>, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
-        self.job.output.check_folder()?;
-        let staging = self.job.output.stage(self.job.request.scratch.as_deref())?;
+    fn run(self: Box<Self>, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
+        let job = &self.job;
+        job.output.check_folder()?;
+        let identity = job.identity()?;
+        if job.is_finished(&identity)? {
+            return Ok(Summary { target_state: TargetState::FinishedBefore, passes: Vec::new(), ..self.summary });
+        }
+        let cut = self.cut();
+        let staging = job.output.stage(job.claim(), job.request.scratch.as_deref())?;
         if staging.cleared {
             on_event(Event::Cleared(&staging.cleared_path()));
         }
-        self.finest(&staging, stop, on_event)?;
-        self.coarser(&staging, stop, on_event)?;
-        let Prepared { mut summary, job, source, .. } = *self;
-        job.output.commit(staging)?;
-        summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
-        Ok(summary)
+        let work = Work::begin(staging, &identity)?;
+        let renewing = work.staging.lease();
+        pipeline::heartbeat(RENEW_EVERY, &|| renewing.renew(), || self.go_on(work, &identity, cut, stop, on_event))
     }
 }
 
 impl<T: Voxel> Prepared<T> {
-    /// The passes to the finest level, or to the only one.
-    fn finest(&mut self, staging: &Staging, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let path = match &self.job.request.scratch {
-            Some(folder) => folder.join(format!("reslice-scratch-{}", std::process::id())),
-            None => staging.path("scratch"),
-        };
-        let scratch = Scratch::at(path, self.route.scratch_bytes)?;
-        on_event(Event::Planned(&self.summary));
-        let sink = self.job.output.create::<T>(staging)?;
-        let run = Run { job: &self.job, vectors: self.vectors.as_ref(), staging, stop };
-        let mut number = 0;
-        for (n, leg) in self.route.legs.iter().enumerate() {
-            let (first, last) = (n == 0, n + 1 == self.route.legs.len());
-            let unpacked = if first { None } else { Some(scratch.source::<T>(self.route.legs[n - 1].target())?) };
-            let scratch_source: Option<Box<dyn Source<T>>> = unpacked.map(|source| -> Box<dyn Source<T>> {
-                match (self.job.turn, self.source.layout().access) {
-                    (Some(turn), Access::Ascending) => Box::new(Turned::new(Box::new(source), turn)),
-                    _ => Box::new(source),
-                }
-            });
-            let scratch_sink = if last { None } else { Some(scratch.sink::<T>(leg.target())?) };
-            let from: &dyn Source<T> = scratch_source.as_deref().unwrap_or(self.source.as_ref());
-            let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
-            number += run.leg(leg, from, to, number, &mut self.summary, on_event)?;
-        }
-        drop(sink);
-        scratch.remove()
+    /// How the target is cut, where this run has a share of it.
+    fn cut(&self) -> Option<Cut> {
+        let rank = self.job.request.rank?;
+        let op = block_op::<T>(&self.job.op);
+        let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
+        let (sample_bytes, budget) = (size_of::<T>(), self.budget);
+        Some(Cut::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
     }
 
-    /// The passes to the levels that were not made along with the finest.
-    fn coarser(&mut self, staging: &Staging, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let Some(descent) = self.job.output.descent.as_ref().filter(|_| !self.levels.is_empty()) else { return Ok(()) };
-        let yard = self.job.output.yard(staging);
-        let finest = open_level(&yard, &descent.target)?;
-        let passes = self.summary.passes.len();
-        let to_target = passes - self.levels.len();
-        for (n, level) in self.levels.iter().enumerate() {
-            let (pass, kind) = (to_target + n, PassKind::Pyramid);
-            let on_progress = |progress: &Progress| on_event(Event::Progress { pass, passes, kind, progress });
-            let done = descent.run(level, &finest, &yard, self.budget, stop, on_progress)?;
-            self.summary.pass_done(pass, done);
+    /// Plans what is not stored yet, makes it, and completes the target if nothing of it is left to others.
+    fn go_on(
+        mut self: Box<Self>,
+        mut work: Work,
+        identity: &Identity,
+        cut: Option<Cut>,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Summary> {
+        let whole = Todo::everything(Region::of_shape(self.job.output.layout.grid.shape));
+        let todo = match (&cut, self.job.request.rank) {
+            (Some(cut), Some(rank)) => {
+                work.agree_on(cut)?;
+                whole.within(cut.share(rank.index))
+            }
+            _ => whole,
+        };
+        let outer = self.source.layout().outer.clone();
+        let is_stream = self.job.output.layout.access == Access::Ascending;
+        let is_ours = |volume: u64, region: Region| {
+            let key = if is_stream { volume } else { outer.locate(volume).0 };
+            todo.regions(key).iter().any(|own| !own.intersect(&region).is_empty())
+        };
+        self.job.output.adopt(&mut work, &is_ours)?;
+        let todo = todo.without(vec![done(&work.stored, 0, [1; 3])]);
+        if !todo.is_everything() {
+            self.plan_again(&work, Arc::new(todo))?;
+            on_event(Event::Resumed(&self.summary));
         }
+        if !self.job.output.is_built(&work.staging) {
+            self.make(&work, stop, on_event)?;
+        }
+        self.complete(work, identity, cut.is_some())
+    }
+
+    fn plan_again(&mut self, work: &Work, todo: Arc<Todo>) -> Result<()> {
+        let source = self.source.layout();
+        let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, &work.stored)?;
+        let mut summary = Summary::planned(&self.job, source, &passes.0, &passes.1);
+        summary.stored_before = work.stored.voxels(0);
+        summary.inflated_again_bytes = inflated_again(&passes.0, source.access);
+        (self.route, self.levels) = passes;
+        self.summary = summary;
         Ok(())
     }
-}
 
-/// What the passes of a run have in common.
-struct Run<'a> {
-    job: &'a Job,
-    vectors: Option<&'a Vectors>,
-    staging: &'a Staging,
-    stop: &'a AtomicBool,
-}
+    fn make(&mut self, work: &Work, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let Prepared { summary, job, source, vectors, route, levels, budget } = self;
+        let (source, vectors) = (source.as_ref(), vectors.as_ref());
+        let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
+        run.finest(summary, on_event)?;
+        run.coarser(summary, on_event)
+    }
 
-impl Run<'_> {
-    /// Runs one leg, whose first pass is number `first`; how many passes it had.
-    fn leg<T: Voxel>(
-        &self,
-        leg: &Leg<T>,
-        from: &dyn Source<T>,
-        to: &dyn Sink<T>,
-        first: usize,
-        summary: &mut Summary,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<usize> {
-        let (passes, kind) = (summary.passes.len(), leg.kind());
-        let on_progress = |progress: &Progress| on_event(Event::Progress { pass: first, passes, kind, progress });
-        match leg {
-            Leg::Whole(planned) => {
-                let done = self.whole(planned, from, to, on_progress)?;
-                summary.pass_done(first, done);
-                Ok(1)
+    /// Gives the target its name, if all of it is stored.
+    fn complete(self, mut work: Work, identity: &Identity, is_share: bool) -> Result<Summary> {
+        let Prepared { mut summary, job, source, .. } = self;
+        summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
+        summary.fingerprint = identity.fingerprint();
+        if is_share {
+            work.stored = checkpoint::restore(work.staging.state().as_ref())?;
+            job.output.adopt(&mut work, &|_, _| false)?;
+            let layout = &job.output.layout;
+            let voxels = layout.grid.voxels().saturating_mul(layout.outer.volumes());
+            let stored = work.stored.voxels(0);
+            if stored < voxels {
+                summary.target_state = TargetState::LeftToOthers { voxels_left: voxels - stored };
+                return Ok(summary);
             }
-            Leg::PerVolume(volumes) => {
-                volumes.run(from, to, self.stop, on_progress, |n, done| summary.pass_done(first + n, done))
+            // Whoever comes first completes it; who comes second does the same again.
+            if !job.output.exists()? {
+                job.output.create::<T>(&work)?.finish()?;
             }
         }
+        let note = job.request.resume || is_share;
+        let note = note.then(|| serde_json::to_vec_pretty(identity).unwrap_or_default());
+        if note.is_some() || is_share {
+            job.output.tidy(&work.staging)?;
+        }
+        job.output.commit(work.staging, note)?;
+        summary.target_state = TargetState::Complete;
+        Ok(summary)
     }
+}
 
-    fn whole<T: Voxel>(
-        &self,
-        planned: &Planned<T>,
-        source: &dyn Source<T>,
-        sink: &dyn Sink<T>,
-        on_progress: impl FnMut(&Progress),
-    ) -> Result<Progress> {
-        let vectors = self.vectors.filter(|_| planned.kind == PassKind::Resample);
-        let field = vectors.map(|vectors| vectors.source.as_ref());
-        let (plan, touch, op) = (&planned.plan, &planned.touch, planned.op.as_ref());
-        let pass = Pass { plan, touch, source, op, sink, field, coarser: None };
-        let (Some(factors), Some(descent)) = (planned.factors, &self.job.output.descent) else {
-            return pipeline::run(&pass, self.stop, on_progress);
-        };
-        let sink = descent.sink::<T>(1, &self.job.output.yard(self.staging))?;
-        let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
-        let coarser = Some(Coarser { op: op.as_ref(), factors, sink: &sink });
-        pipeline::run(&Pass { coarser, ..pass }, self.stop, on_progress)
+/// Raw bytes of a stream that go by again before the first one that is needed.
+fn inflated_again<T: Voxel>(route: &Route<T>, access: Access) -> u64 {
+    let Some(Leg::Whole(pass)) = route.legs.first().filter(|_| access == Access::Ascending) else { return 0 };
+    if pass.kind != PassKind::Resample {
+        return 0;
     }
+    let first = pass.plan.walk(&pass.touch).step().ok().flatten().and_then(|step| step.loads.first().copied());
+    let counts = pass.touch.chunk_counts.unwrap_or([1; 3]);
+    first.map_or(0, |Chunk { group, at: [z, y, x] }| {
+        (((group * counts[0] + z) * counts[1] + y) * counts[2] + x).saturating_mul(pass.touch.chunk_bytes)
+    })
 }

@@ -1,6 +1,6 @@
 //! The displacement field that a job looks through: what is known of it before the run, and where its vectors are read.
 //!
-//! A field is read once from end to end before the passes are planned, because their source regions depend on its vectors. One
+//! A field is read once from end to end before the passes are planned, everything, because their source regions depend on its vectors. One
 //! that cannot be read by position is written to a scratch file on the way.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Input, IoMode, PassKind,
-    passes::{copying, planned, scratch_layout},
+    passes::{copying, everything, planned, scratch_layout},
     scratch::Scratch,
 };
 use crate::{
@@ -102,7 +102,8 @@ impl Field {
             layout: target,
         };
         let op = block_op::<f32>(&copying(source.layout()));
-        let pass = planned::<f32>(PassKind::Field, op, source.layout(), &sink.layout, budget)?;
+        let pass =
+            planned::<f32>(PassKind::Field, op, source.layout(), &sink.layout, budget, &everything(&sink.layout))?;
         let (plan, touch, op) = (&pass.plan, &pass.touch, pass.op.as_ref());
         let source = source.as_ref();
         pipeline::run(&Pass { plan, touch, source, op, sink: &sink, field: None, coarser: None }, stop, on_progress)?;

@@ -14,23 +14,32 @@ use serde_json::{Value, json};
 
 use super::{
     Event, PassKind, PassSummary,
-    levels::{Descent, LevelPass},
+    levels::{Descent, LevelPass, LevelsTo},
+    work::{Work, is_finished},
 };
 use crate::{
+    checkpoint::Identity,
     error::{Error, Result},
     io::{
         convert::Conversion,
+        ledger::Restored,
         ome::{Carried, OmeVersion},
-        staging::Staging,
+        staging::{Claim, RENEW_EVERY, Staging, suffixed},
         zarr::{
-            self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget, store::Location,
+            self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget,
+            store::{DirStore, Location},
         },
     },
-    pipeline::Progress,
+    pipeline::{self, Progress},
     plan::Budget,
     resample::Reduction,
     sys,
 };
+
+/// Where the levels are built, within the staging folder.
+const LEVELS: &str = "levels";
+/// Set when all levels are built, before the first is moved.
+const BUILT: &str = "levels-built";
 
 /// Levels to be added to the image in `store`.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +51,8 @@ pub struct InPlaceRequest {
     pub method: Option<Reduction>,
     /// Replace the levels that the image has below its finest.
     pub overwrite: bool,
+    /// Go on with what an earlier run has stored, and be content with levels that one has finished.
+    pub resume: bool,
     pub memory_bytes: u64,
     pub threads: usize,
 }
@@ -67,6 +78,8 @@ pub struct InPlaceSummary {
     pub memory_bytes: u64,
     pub threads: usize,
     pub warnings: Vec<String>,
+    /// An earlier run had added the levels; this one did nothing.
+    pub finished_before: bool,
     /// Highest resident memory of the process; 0 in a dry run.
     pub peak_bytes: u64,
 }
@@ -81,6 +94,9 @@ pub struct InPlace {
     /// Paths of the new levels within the store.
     paths: Vec<String>,
     budget: Budget,
+    identity: Identity,
+    /// An earlier run has added the levels.
+    is_finished: bool,
     pub summary: InPlaceSummary,
 }
 
@@ -108,9 +124,17 @@ impl InPlace {
         let descent = Descent::new(&request.store, &target, method, request.levels)?;
         let reserved_bytes = sys::resident().now_bytes;
         let budget = Budget { memory_bytes: request.memory_bytes, threads: request.threads, reserved_bytes };
-        let passes = descent.plan(&request.store, &finest.layout, budget)?;
+        let passes = descent.plan(&request.store, &finest.layout, budget, &Restored::default())?;
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
-        check_free(&request, &finest, &paths)?;
+        let identity = identity(&finest, &descent, &paths);
+        let state = DirStore::new(suffixed(&request.store, ".reslice"));
+        let is_finished = request.resume && is_finished(&state, &request.store, &identity)?;
+        if !is_finished {
+            check_former(&request, &finest)?;
+        }
+        if !request.resume {
+            check_free(&request, &finest, &paths)?;
+        }
         let summary = InPlaceSummary {
             version: env!("CARGO_PKG_VERSION"),
             store: request.store.display().to_string(),
@@ -120,25 +144,61 @@ impl InPlace {
             memory_bytes: request.memory_bytes,
             threads: request.threads,
             warnings,
+            finished_before: is_finished,
             peak_bytes: 0,
         };
-        Ok(InPlace { request, finest, descent, passes, paths, budget, summary })
+        Ok(InPlace { request, finest, descent, passes, paths, budget, identity, is_finished, summary })
     }
 
     /// Makes the levels and moves them into the store.
     pub fn run(mut self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<InPlaceSummary> {
+        if self.is_finished {
+            return Ok(self.summary);
+        }
         let store = self.request.store.clone();
-        let staging = Staging::create(&store, true)?;
-        let yard = staging.yard("levels");
+        let staging = Staging::create(&store, Claim { resume: self.request.resume, ..Claim::fresh(true) })?;
+        if staging.cleared {
+            on_event(Event::Cleared(&staging.cleared_path()));
+        }
+        let work = Work::begin(staging, &self.identity)?;
+        let lease = work.staging.lease();
+        pipeline::heartbeat(RENEW_EVERY, &|| lease.renew(), || {
+            if !work.has_mark(BUILT)? {
+                self.make(&work, stop, &mut on_event)?;
+                work.set_mark(BUILT)?;
+            }
+            self.finish(work)
+        })
+    }
+
+    /// The levels, as far as they are not stored.
+    fn make(&mut self, work: &Work, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let yard = work.staging.yard(LEVELS);
+        let mut stored = work.stored.clone();
+        for (&level, stored) in &mut stored.levels {
+            let target = self.descent.target.at_level(level as usize);
+            zarr::adopt(&yard, &target, &work.ledger(), stored, |_, _| true)?;
+        }
+        if !stored.is_empty() {
+            self.passes = self.descent.plan(&self.request.store, &self.finest.layout, self.budget, &stored)?;
+            self.summary.passes = self.passes.iter().map(LevelPass::summary).collect();
+        }
         let passes = self.passes.len();
         for (n, pass) in self.passes.iter().enumerate() {
             let kind = PassKind::Pyramid;
             let on_progress = |progress: &Progress| on_event(Event::Progress { pass: n, passes, kind, progress });
-            let done = self.descent.run(pass, &self.finest, &yard, self.budget, stop, on_progress)?;
+            let to = LevelsTo { yard: &yard, work, stored: &stored };
+            let done = self.descent.run(pass, &self.finest, &to, self.budget, stop, on_progress)?;
             self.summary.passes[n].complete(done);
         }
-        self.commit(&staging, &yard.folder)?;
-        staging.commit(&[])?;
+        Ok(())
+    }
+
+    fn finish(mut self, work: Work) -> Result<InPlaceSummary> {
+        let staging = work.staging;
+        self.commit(&staging, &staging.path(LEVELS))?;
+        let note = serde_json::to_vec_pretty(&self.identity).unwrap_or_default();
+        staging.commit(&[], self.request.resume.then_some(note))?;
         self.summary.peak_bytes = sys::resident().peak_bytes;
         Ok(self.summary)
     }
@@ -156,7 +216,11 @@ impl InPlace {
         }
         for (n, path) in self.paths.iter().enumerate() {
             let (built, to) = (dir.join((n + 1).to_string()), store.join(path));
-            fs::rename(&built, &to).map_err(Error::io("rename to", &to))?;
+            match fs::rename(&built, &to) {
+                // A run before this one came as far as here.
+                Err(e) if e.kind() == io::ErrorKind::NotFound && self.request.resume && to.is_dir() => {}
+                other => other.map_err(Error::io("rename to", &to))?,
+            }
         }
         self.write_group(staging, &self.paths)
     }
@@ -228,11 +292,6 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
     if finest.image_attributes.is_none() {
         return Err(Error::usage_hint(format!("{store} is an array and not an OME-Zarr image"), resample));
     }
-    let former = finest.coarser_paths()?.len();
-    if former > 0 && !request.overwrite {
-        let hint = "--overwrite replaces those below the finest";
-        return Err(Error::usage_hint(format!("{store} has {former} levels below its finest already"), hint));
-    }
     if !finest.is_in_written_order() {
         return Err(Error::usage_hint(format!("the axes of {store} are not (t), (c), z, y, x"), resample));
     }
@@ -240,6 +299,27 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
         return Err(Error::usage_hint(format!("the samples of {store} are bool or half precision"), resample));
     }
     Ok(())
+}
+
+/// Refuses to replace levels that are there, unless that is asked for.
+fn check_former(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
+    let (store, former) = (request.store.display(), finest.coarser_paths()?.len());
+    if former > 0 && !request.overwrite {
+        let hint = "--overwrite replaces those below the finest";
+        return Err(Error::usage_hint(format!("{store} has {former} levels below its finest already"), hint));
+    }
+    Ok(())
+}
+
+/// What another run must have in common with this one to go on with its work.
+fn identity(finest: &ZarrFile, descent: &Descent, paths: &[String]) -> Identity {
+    let mut identity = Identity::default();
+    identity.add("version of results", super::identity::RESULTS_VERSION);
+    identity.add("codecs", super::identity::codec_versions());
+    identity.add("finest level", format!("{:?}", finest.layout));
+    identity.add("levels", format!("{paths:?} {:?} {}", descent.factors, descent.method.name()));
+    identity.add("image", format!("{:?}", descent.target));
+    identity
 }
 
 /// Refuses to write over something that the image does not name.

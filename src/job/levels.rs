@@ -1,18 +1,26 @@
 //! The coarser levels of an image: each is made from the stored level above it, by a pass of its own.
 
-use std::{path::Path, sync::atomic::AtomicBool};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
 
-use super::{PassKind, PassSummary};
+use super::{
+    PassKind, PassSummary,
+    work::{Work, done},
+};
 use crate::{
     dispatch,
     error::{Error, Result},
     geometry::pyramid,
     io::{
         Layout, Source,
+        ledger::Restored,
         zarr::{self, Levels, OpenOptions, Yard, ZarrFile, ZarrSink, ZarrSource, ZarrTarget, store::StoreMemory},
     },
     pipeline::{self, Pass, Progress},
-    plan::{self, Budget, Plan},
+    plan::{self, Budget, Plan, Todo},
+    region::Region,
     resample::{Reduction, reduction_op},
     voxel::Voxel,
 };
@@ -29,6 +37,13 @@ pub struct Descent {
     pub memory: StoreMemory,
 }
 
+/// Where levels are written, and what is stored of them.
+pub struct LevelsTo<'a> {
+    pub yard: &'a Yard,
+    pub work: &'a Work,
+    pub stored: &'a Restored,
+}
+
 /// The planned pass to one level.
 #[derive(Clone, Debug)]
 pub struct LevelPass {
@@ -37,6 +52,7 @@ pub struct LevelPass {
     pub source: Layout,
     pub target: Layout,
     pub plan: Plan,
+    pub todo: Arc<Todo>,
 }
 
 impl Descent {
@@ -54,16 +70,19 @@ impl Descent {
         Ok(Descent { method, target, factors, memory: StoreMemory::default() })
     }
 
-    /// Plans every level. `finest` is the layout of level 0 as a source.
-    pub fn plan(&self, path: &Path, finest: &Layout, budget: Budget) -> Result<Vec<LevelPass>> {
+    /// Plans every level, for what is not stored of it. `finest` is the layout of level 0 as a source.
+    pub fn plan(&self, path: &Path, finest: &Layout, budget: Budget, stored: &Restored) -> Result<Vec<LevelPass>> {
         let mut source = finest.clone();
         let mut passes = Vec::new();
         for level in 1..=self.factors.len() {
             let at_level = self.target.at_level(level);
             let mut target = at_level.layout(path)?;
             at_level.add_memory(self.memory, &mut target);
-            let plan = dispatch!(target.stored, T => self.plan_level::<T>(level, &source, &target, budget))?;
-            passes.push(LevelPass { level, source, target, plan });
+            let todo = Arc::new(
+                Todo::everything(Region::of_shape(target.grid.shape)).without(vec![done(stored, level, [1; 3])]),
+            );
+            let plan = dispatch!(target.stored, T => self.plan_level::<T>(level, &source, &target, budget, &todo))?;
+            passes.push(LevelPass { level, source, target, plan, todo });
             source = self.reading_layout(&at_level, path)?;
         }
         Ok(passes)
@@ -81,16 +100,25 @@ impl Descent {
         Ok(layout)
     }
 
-    fn plan_level<T: Voxel>(&self, level: usize, source: &Layout, target: &Layout, budget: Budget) -> Result<Plan> {
+    fn plan_level<T: Voxel>(
+        &self,
+        level: usize,
+        source: &Layout,
+        target: &Layout,
+        budget: Budget,
+        todo: &Arc<Todo>,
+    ) -> Result<Plan> {
         let op = reduction_op::<T>(self.method, source.grid.shape, self.factors[level - 1]);
         let sample_bytes = size_of::<T>();
-        let request = plan::Request { footprint: op.as_ref(), source, target, sample_bytes, budget };
+        let todo = Some(todo);
+        let request = plan::Request { footprint: op.as_ref(), source, target, sample_bytes, budget, todo };
         Ok(Plan::new(&request)?)
     }
 
     /// What writes level `level` into `yard`.
-    pub fn sink<T: Voxel>(&self, level: usize, yard: &Yard) -> Result<ZarrSink<T>> {
-        ZarrSink::create_in(yard.clone(), &self.target.at_level(level))
+    pub fn sink<T: Voxel>(&self, level: usize, to: &LevelsTo<'_>) -> Result<ZarrSink<T>> {
+        let stored = to.stored.levels.get(&(level as u32)).cloned().unwrap_or_default();
+        ZarrSink::create_in(to.yard.clone(), &self.target.at_level(level), to.work.ledger(), &stored)
     }
 
     /// Makes one level in `yard`. `finest` is level 0, for level 1; the others are read from there.
@@ -98,30 +126,30 @@ impl Descent {
         &self,
         pass: &LevelPass,
         finest: &ZarrFile,
-        yard: &Yard,
+        to: &LevelsTo<'_>,
         budget: Budget,
         stop: &AtomicBool,
         on_progress: impl FnMut(&Progress),
     ) -> Result<Progress> {
         let file = match pass.level {
             1 => finest.clone(),
-            level => open_level(yard, &self.target.at_level(level - 1))?,
+            level => open_level(to.yard, &self.target.at_level(level - 1))?,
         };
-        dispatch!(pass.target.stored, T => self.run_level::<T>(pass, file, yard, budget, stop, on_progress))
+        dispatch!(pass.target.stored, T => self.run_level::<T>(pass, file, to, budget, stop, on_progress))
     }
 
     fn run_level<T: Voxel>(
         &self,
         pass: &LevelPass,
         file: ZarrFile,
-        yard: &Yard,
+        to: &LevelsTo<'_>,
         budget: Budget,
         stop: &AtomicBool,
         on_progress: impl FnMut(&Progress),
     ) -> Result<Progress> {
         let op = reduction_op::<T>(self.method, pass.source.grid.shape, self.factors[pass.level - 1]);
         let source = ZarrSource::<T>::new(file);
-        let sink = self.sink::<T>(pass.level, yard)?;
+        let sink = self.sink::<T>(pass.level, to)?;
         let (source, sink): (&dyn Source<T>, _) = (&source, &sink);
         if source.layout().chunk != pass.source.chunk {
             let message = format!("level {} is not stored as it was planned", pass.level - 1);
@@ -129,13 +157,18 @@ impl Descent {
         }
         let (layout, target) = (&pass.source, &pass.target);
         let sample_bytes = size_of::<T>();
-        let request = plan::Request { footprint: op.as_ref(), source: layout, target, sample_bytes, budget };
+        let request = plan::Request {
+            footprint: op.as_ref(),
+            source: layout,
+            target,
+            sample_bytes,
+            budget,
+            todo: Some(&pass.todo),
+        };
         let touch = pass.plan.touch(&request);
-        pipeline::run(
-            &Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink, field: None, coarser: None },
-            stop,
-            on_progress,
-        )
+        let pass = Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink, field: None, coarser: None };
+        let keep = || to.work.keep(&[pass.sink]);
+        pipeline::run_kept(&pass, Some(&keep), stop, on_progress)
     }
 }
 

@@ -6,25 +6,26 @@ use std::{
 };
 
 use super::{Format, Input, PyramidRequest, Values, levels::Descent};
+
+mod build;
 use crate::{
+    checkpoint::Identity,
     error::{Error, Result},
     geometry::{Grid, Unit},
     io::{
-        Access, Layout, Outer, Sink,
-        gzip::{self, Framing, GzipSink},
+        Access, Layout, Outer,
+        gzip::{self, Framing},
         nifti::{self, Header, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeVersion},
         packed::Packed,
-        raw::{self, RawSink},
-        staging::Staging,
+        raw,
         zarr::{
-            self, Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, Yard, ZarrSink, ZarrTarget, chunk_of_shard,
-            default_chunking, default_file_chunk, file_count,
+            self, Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking,
+            default_file_chunk, file_count,
             store::{Location, Store},
         },
     },
     resample::Reduction,
-    voxel::Voxel,
 };
 
 /// How the target is stored.
@@ -157,11 +158,25 @@ impl Output {
         Ok(())
     }
 
-    /// The place where the target is built; `scratch` is for what a store behind a URL needs of local disk.
-    pub fn stage(&self, scratch: Option<&Path>) -> Result<Staging> {
-        match &self.store {
-            Some(store) => Staging::remote(store.clone(), self.options.overwrite, scratch),
-            None => Staging::create(&self.path, self.options.overwrite),
+    /// What of the target decides its bytes.
+    pub fn identify(&self, identity: &mut Identity) {
+        identity.add("target grid", format!("{:?}", self.layout.grid));
+        identity.add("format", format!("{:?}", self.format));
+        match &self.recipe {
+            Recipe::Nifti { prefix, packed } => {
+                let framing =
+                    if self.format == Format::NiftiGz { format!("{:?}", self.options.framing) } else { String::new() };
+                let header = crc32fast::hash(prefix);
+                identity.add("header and framing", format!("{header:08x} {packed:?} {framing}"));
+            }
+            Recipe::Zarr(target) => {
+                let ZarrTarget { version, chunk, shard, codec, .. } = target.as_ref();
+                identity.add("chunk, shard, codec", format!("{chunk:?} {shard:?} {codec:?} {version:?}"));
+                identity.add("image", format!("{target:?}"));
+            }
+        }
+        if let Some(descent) = &self.descent {
+            identity.add("pyramid", format!("{:?} {:?}", descent.method, descent.factors));
         }
     }
 
@@ -178,51 +193,10 @@ impl Output {
         self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    /// Creates the target in its staging folder.
-    pub fn create<T: Voxel>(&self, staging: &Staging) -> Result<Box<dyn Sink<T>>> {
-        let built = staging.path(BUILT);
-        match &self.recipe {
-            Recipe::Zarr(target) => Ok(Box::new(ZarrSink::<T>::create_in(self.yard(staging), target)?)),
-            Recipe::Nifti { prefix, packed } => match self.format {
-                Format::NiftiGz => {
-                    Ok(Box::new(GzipSink::create(&built, self.layout.clone(), *packed, prefix, self.options.framing)?))
-                }
-                Format::Pair => {
-                    let header = staging.path(BUILT_HEADER);
-                    std::fs::write(&header, prefix).map_err(Error::io("write", &header))?;
-                    Ok(Box::new(RawSink::create(&built, self.layout.clone(), *packed, &[])?))
-                }
-                _ => Ok(Box::new(RawSink::create(&built, self.layout.clone(), *packed, prefix)?)),
-            },
-        }
-    }
-
-    /// Where a Zarr target is built.
-    pub fn yard(&self, staging: &Staging) -> Yard {
-        staging.yard(BUILT)
-    }
-
-    /// Gives the finished target its name.
-    pub fn commit(&self, staging: Staging) -> Result<()> {
-        let built = staging.path(BUILT);
-        let moves = match self.format {
-            Format::Pair => vec![
-                (built, self.path.with_extension("img")),
-                (staging.path(BUILT_HEADER), self.path.with_extension("hdr")),
-            ],
-            _ => vec![(built, self.path.clone())],
-        };
-        staging.commit(&moves)
-    }
-
     pub fn overwrites(&self) -> bool {
         self.options.overwrite
     }
 }
-
-/// Names within the staging folder.
-const BUILT: &str = "target";
-const BUILT_HEADER: &str = "target.hdr";
 
 /// The store of a target behind a URL.
 fn store_of(path: &Path, format: Format) -> Result<Option<Arc<dyn Store>>> {

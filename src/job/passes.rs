@@ -1,6 +1,6 @@
 //! Which passes a job takes: one, or one more through a scratch file where a stream does not fit its order.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use serde::Serialize;
 
@@ -13,7 +13,7 @@ use crate::{
     geometry::{AxisMap, Mapping},
     io::{Access, Layout, raw},
     pipeline::Progress,
-    plan::{self, Budget, Offer, Plan, PlanError, Touch},
+    plan::{self, Budget, Offer, Plan, PlanError, Todo, Touch},
     region::Region,
     resample::{BlockOp, Method, OpRequest, Outside, block_op},
     sys,
@@ -65,7 +65,7 @@ impl<T: Voxel> Planned<T> {
     pub fn offers(&self) -> Vec<Offer> {
         let (source, target) = (&self.source, &self.target);
         let (footprint, budget) = (self.op.as_ref(), self.budget);
-        self.plan.offers(&plan::Request { footprint, source, target, sample_bytes: size_of::<T>(), budget })
+        self.plan.offers(&plan::Request { footprint, source, target, sample_bytes: size_of::<T>(), budget, todo: None })
     }
 }
 
@@ -217,6 +217,8 @@ impl<T: Voxel> Route<T> {
 pub struct Task<'a> {
     pub op: &'a OpRequest,
     pub series: Option<&'a Series>,
+    /// What of the target is to be made.
+    pub todo: &'a Arc<Todo>,
     /// What turns the vectors of a source that is a stream: those are turned when they are read back from a scratch file.
     pub turn: Option<&'a Turn>,
 }
@@ -225,12 +227,12 @@ impl Task<'_> {
     fn leg<T: Voxel>(&self, source: &Layout, target: &Layout, budget: Budget) -> Result<Leg<T>> {
         match self.series {
             Some(series) => {
-                let passes = VolumePasses::plan::<T>(self.op, series, source, target, budget)?;
+                let passes = VolumePasses::plan::<T>(self.op, series, source, target, budget, self.todo)?;
                 Ok(Leg::PerVolume(Box::new(passes)))
             }
             None => {
                 let op = block_op::<T>(self.op);
-                Ok(Leg::whole(planned(PassKind::Resample, op, source, target, budget)?))
+                Ok(Leg::whole(planned(PassKind::Resample, op, source, target, budget, self.todo)?))
             }
         }
     }
@@ -275,7 +277,7 @@ pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
 fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
     let scratch = scratch_layout::<T>(source);
     let copy = block_op::<T>(&copying(source));
-    let unpack = planned(PassKind::Unpack, copy, source, &scratch, budget)?;
+    let unpack = planned(PassKind::Unpack, copy, source, &scratch, budget, &everything(source))?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
     let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
     let resample = task.leg::<T>(&reading, target, budget)?;
@@ -285,9 +287,12 @@ fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
 /// Source to scratch file, scratch file to target stream.
 fn packing<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Option<Route<T>>> {
     let scratch = scratch_layout::<T>(target);
-    let Ok(resample) = task.leg::<T>(source, &scratch, budget) else { return Ok(None) };
+    // Shares of a stream are counted in volumes: those that share chunks would be cut apart.
+    let all = everything(target);
+    let todo = if source.outer.largest_group() > 1 { &all } else { task.todo };
+    let Ok(resample) = Task { todo, ..task }.leg::<T>(source, &scratch, budget) else { return Ok(None) };
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
-    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)), &reading, target, budget);
+    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)), &reading, target, budget, task.todo);
     Ok(pack.ok().map(|pack| through_scratch::<T>(vec![resample, Leg::whole(pack)], target)))
 }
 
@@ -297,6 +302,11 @@ fn through_scratch<T: Voxel>(legs: Vec<Leg<T>>, stored: &Layout) -> Route<T> {
     Route { legs, scratch_bytes, cost }
 }
 
+/// All of a target.
+pub fn everything(target: &Layout) -> Arc<Todo> {
+    Arc::new(Todo::everything(Region::of_shape(target.grid.shape)))
+}
+
 /// Plans one pass.
 pub fn planned<T: Voxel>(
     kind: PassKind,
@@ -304,8 +314,10 @@ pub fn planned<T: Voxel>(
     source: &Layout,
     target: &Layout,
     budget: Budget,
+    todo: &Arc<Todo>,
 ) -> Result<Planned<T>, PlanError> {
-    let request = plan::Request { footprint: op.as_ref(), source, target, sample_bytes: size_of::<T>(), budget };
+    let (footprint, sample_bytes, todo) = (op.as_ref(), size_of::<T>(), Some(todo));
+    let request = plan::Request { footprint, source, target, sample_bytes, budget, todo };
     let plan = Plan::new(&request)?;
     let touch = plan.touch(&request);
     Ok(Planned { factors: None, kind, op, source: source.clone(), target: target.clone(), plan, touch, budget })

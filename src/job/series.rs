@@ -1,6 +1,9 @@
 //! A series with a mapping for each of its volumes, and the passes to it: one for each volume, over views of source and target.
 
-use std::{path::PathBuf, sync::atomic::AtomicBool};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use super::{
     GridChoice, Input, PassKind, PassSummary, Request,
@@ -13,8 +16,8 @@ use crate::{
         Layout, Sink, Source,
         volume::{EntrySink, EntrySource, entry_layout},
     },
-    pipeline::{self, Pass, Progress},
-    plan::{self, Budget, Plan},
+    pipeline::{self, Keep, Pass, Progress},
+    plan::{self, Budget, Plan, Todo},
     region::Region,
     resample::{OpRequest, block_op},
     sys,
@@ -79,6 +82,8 @@ pub struct VolumePasses {
     op: OpRequest,
     volumes: Vec<VolumePass>,
     budget: Budget,
+    /// Of all volumes.
+    todo: Arc<Todo>,
 }
 
 /// The pass to one volume: what is kept of it until its turn. Op and tables are made then.
@@ -99,6 +104,7 @@ impl VolumePasses {
         source: &Layout,
         target: &Layout,
         budget: Budget,
+        todo: &Arc<Todo>,
     ) -> Result<VolumePasses> {
         let held_bytes = size_of::<VolumePass>() + size_of::<PassSummary>();
         // Lists grow by doubling.
@@ -110,15 +116,16 @@ impl VolumePasses {
             op: op.clone(),
             volumes: Vec::new(),
             budget,
+            todo: todo.clone(),
         };
         let views = passes.views::<T>(series.mappings.len());
-        for mapping in &series.mappings {
+        for (n, mapping) in series.mappings.iter().enumerate() {
             // Volumes that did not move have one mapping.
-            let known = passes.volumes.last().filter(|last| last.mapping == *mapping);
+            let known = passes.volumes.last().filter(|last| last.mapping == *mapping && todo.is_everything());
             let (plan, chunk_bytes) = match known {
                 Some(known) => (known.plan.clone(), known.chunk_bytes),
                 None => {
-                    let pass = passes.planned::<T>(mapping, &views)?;
+                    let pass = passes.planned::<T>(n, mapping, &views)?;
                     let chunk_bytes = pass.chunk_bytes();
                     (pass.plan, chunk_bytes)
                 }
@@ -137,9 +144,15 @@ impl VolumePasses {
         OpRequest { mapping: mapping.clone(), ..self.op.clone() }
     }
 
-    fn planned<T: Voxel>(&self, mapping: &Mapping, [source, target]: &[Layout; 2]) -> Result<Planned<T>> {
+    fn planned<T: Voxel>(&self, n: usize, mapping: &Mapping, [source, target]: &[Layout; 2]) -> Result<Planned<T>> {
         let op = block_op::<T>(&self.request(mapping));
-        Ok(planned(PassKind::Resample, op, source, target, self.budget)?)
+        Ok(planned(PassKind::Resample, op, source, target, self.budget, &self.todo_of(n as u64, target))?)
+    }
+
+    /// What is to be made of one entry.
+    fn todo_of(&self, n: u64, entry: &Layout) -> Arc<Todo> {
+        let volumes = entry.outer.volumes();
+        Arc::new(self.todo.of_volumes(n * volumes..(n + 1) * volumes))
     }
 
     pub fn summaries(&self) -> impl Iterator<Item = PassSummary> {
@@ -165,6 +178,7 @@ impl VolumePasses {
         &self,
         from: &dyn Source<T>,
         to: &dyn Sink<T>,
+        keep: &Keep<'_>,
         stop: &AtomicBool,
         mut on_progress: impl FnMut(&Progress),
         mut on_done: impl FnMut(usize, Progress),
@@ -176,13 +190,14 @@ impl VolumePasses {
             let (source, sink) = (EntrySource::new(from, entries, n as u64), EntrySink::new(to, entries, n as u64));
             let op = block_op::<T>(&self.request(&pass.mapping));
             let [layout, target] = &views;
-            let (footprint, budget) = (op.as_ref(), self.budget);
-            let request = plan::Request { footprint, source: layout, target, sample_bytes: size_of::<T>(), budget };
+            let (footprint, sample_bytes, budget) = (op.as_ref(), size_of::<T>(), self.budget);
+            let todo = self.todo_of(n as u64, target);
+            let request = plan::Request { footprint, source: layout, target, sample_bytes, budget, todo: Some(&todo) };
             let (plan, touch) = (&pass.plan, pass.plan.touch(&request));
             let pipeline_pass =
                 Pass { plan, touch: &touch, source: &source, op: op.as_ref(), sink: &sink, field: None, coarser: None };
             let all = |now: &Progress| Progress { blocks, ..before.and(now) };
-            let mut done = pipeline::run(&pipeline_pass, stop, |now| on_progress(&all(now)))?;
+            let mut done = pipeline::run_kept(&pipeline_pass, Some(keep), stop, |now| on_progress(&all(now)))?;
             before = before.and(&done);
             if pass.mapping.is_axis_aligned() {
                 // Known before the run.

@@ -7,6 +7,7 @@ use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     io::Layout,
     pipeline::Progress,
+    plan::Rank,
     voxel::{Dtype, Voxel},
 };
 
@@ -73,6 +74,33 @@ pub struct Summary {
     pub missing_chunks: u64,
     /// Highest resident memory of the process, as the kernel counts it; 0 in a dry run.
     pub peak_bytes: u64,
+    /// The share of the target that this run makes, where it does not make all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rank: Option<Rank>,
+    /// Voxels of the target, all volumes.
+    pub voxels: u64,
+    /// Those of them that earlier runs had stored.
+    pub stored_before: u64,
+    /// Bytes of an inflated stream that go by once more, up to the first that is needed.
+    pub inflated_again_bytes: u64,
+    /// Of everything that decides the bytes of the target; empty in a dry run.
+    pub fingerprint: String,
+    pub target_state: TargetState,
+}
+
+/// How far the target is when a run has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+pub enum TargetState {
+    /// Nothing was written.
+    Planned,
+    Complete,
+    /// Shares of other ranks are not stored yet.
+    LeftToOthers {
+        voxels_left: u64,
+    },
+    /// An earlier run had finished it; this one did nothing.
+    FinishedBefore,
 }
 
 impl Summary {
@@ -109,6 +137,12 @@ impl Summary {
             warnings: job.warnings.clone(),
             missing_chunks: 0,
             peak_bytes: 0,
+            rank: job.request.rank,
+            voxels: job.output.layout.grid.voxels().saturating_mul(job.output.layout.outer.volumes()),
+            stored_before: 0,
+            inflated_again_bytes: 0,
+            fingerprint: String::new(),
+            target_state: TargetState::Planned,
         }
     }
 

@@ -1,8 +1,11 @@
 //! The first error of a run, and the flag that ends it.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use crate::error::{Error, Result};
@@ -12,6 +15,18 @@ use crate::error::{Error, Result};
 pub struct Halt {
     halted: AtomicBool,
     first: Mutex<Option<Error>>,
+    ended: Mutex<bool>,
+    changed: Condvar,
+}
+
+/// Ends the run when it goes out of scope, also by a panic.
+#[derive(Debug)]
+pub struct EndsRun<'a>(pub &'a Halt);
+
+impl Drop for EndsRun<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
 }
 
 impl Halt {
@@ -19,6 +34,25 @@ impl Halt {
     pub fn fail(&self, error: Error) {
         self.first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.halted.store(true, Ordering::SeqCst);
+        self.end();
+    }
+
+    /// Nothing is left to be done: wakes [`Halt::every`].
+    pub fn end(&self) {
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Calls `each` after every `period` until the run has ended, or `each` has an error.
+    pub fn every(&self, period: Duration, each: &(dyn Fn() -> Result<()> + '_)) -> Result<()> {
+        loop {
+            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+            let waited = self.changed.wait_timeout_while(ended, period, |ended| !*ended);
+            if *waited.unwrap_or_else(PoisonError::into_inner).0 {
+                return Ok(());
+            }
+            each()?;
+        }
     }
 
     pub fn is_halted(&self) -> bool {

@@ -11,6 +11,8 @@ use crate::{error::Result, io::Encoded, region::Region};
 #[derive(Debug)]
 pub struct Parcel {
     pub volume: u64,
+    /// Voxels of the block.
+    pub voxels: u64,
     pub units: Vec<(Region, Encoded)>,
 }
 

@@ -120,7 +120,8 @@ fn descend<T: Voxel>(shared: &Shared<'_, T>, step: &Step, slot: &mut Slot<T>) ->
     let mut block = BlockMut::new(region, 1, &mut slot.coarser);
     let fine = BlockRef::new(step.region, 1, &slot.target);
     shared.tally.time(Stage::Apply, || op.apply(fine, &mut block, region, &mut slot.scratch));
-    for unit in units_of(region, Access::Chunked, sink.layout().chunk) {
+    let is_open = |unit: &Region| !shared.pass.touch.todo.is_unit_done(true, step.volume, *unit);
+    for unit in units_of(region, Access::Chunked, sink.layout().chunk).filter(is_open) {
         let encoded = encode(shared, sink, step.volume, unit, block.as_ref())?;
         put(shared, sink, step.volume, unit, encoded)?;
     }
@@ -132,24 +133,24 @@ fn deliver<T: Voxel>(shared: &Shared<'_, T>, step: &Step, voxels: &[T], finished
     let sink = shared.pass.sink;
     let layout = sink.layout();
     let block = BlockRef::new(step.region, layout.components, voxels);
+    let is_open = |unit: &Region| !shared.pass.touch.todo.is_unit_done(false, step.volume, *unit);
     if layout.access == Access::Ascending {
         let mut units = Vec::new();
-        for unit in units_of(step.region, layout.access, layout.chunk) {
+        for unit in units_of(step.region, layout.access, layout.chunk).filter(is_open) {
             units.push((unit, encode(shared, sink, step.volume, unit, block)?));
         }
-        let parcel = Parcel { volume: step.volume, units };
+        let parcel = Parcel { volume: step.volume, voxels: step.region.voxels(), units };
         let mut open = true;
         shared.turnstile.deposit(step.number, parcel, |number, parcel| {
-            let voxels = parcel.units.iter().map(|(unit, _)| unit.voxels()).sum();
             for (unit, encoded) in parcel.units {
                 put(shared, sink, parcel.volume, unit, encoded)?;
             }
-            open &= finish(shared, number, voxels, finished);
+            open &= finish(shared, number, parcel.voxels, finished);
             Ok(())
         })?;
         return Ok(open);
     }
-    for unit in units_of(step.region, layout.access, layout.chunk) {
+    for unit in units_of(step.region, layout.access, layout.chunk).filter(is_open) {
         let encoded = encode(shared, sink, step.volume, unit, block)?;
         put(shared, sink, step.volume, unit, encoded)?;
     }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Request, slabs::Slabs};
+use super::{Request, Todo, slabs::Slabs};
 use crate::{
     io::{Access, Outer},
     region::Region,
@@ -55,6 +55,8 @@ pub struct Touch {
     /// Whether one volume is finished before the next begins, as streams ask for; else a block is done for all volumes
     /// that share its chunks.
     pub volumes_outermost: bool,
+    /// What is to be made; regions cut the blocks that they do not hold whole.
+    pub todo: Arc<Todo>,
     /// For ops whose regions are no products: what is asked instead of the tables, which are then empty.
     free: Option<Arc<dyn Reach>>,
     /// Voxels of a chunk.
@@ -86,6 +88,7 @@ impl Touch {
                 .fold((source.components * request.sample_bytes) as u64, |n, &e| n.saturating_mul(e)),
             outer: source.outer.clone(),
             volumes_outermost: request.target.access == Access::Ascending,
+            todo: request.todo.cloned().unwrap_or_else(|| Arc::new(Todo::everything(Region::of_shape(shape)))),
             free: request.footprint.reach(),
             chunk: source.chunk,
             own_axes: std::array::from_fn(|t| request.footprint.source_axis(t).unwrap_or(t)),
@@ -119,6 +122,39 @@ impl Touch {
         let lo: [i64; 3] = std::array::from_fn(|a| (at[a] * self.block[a]) as i64);
         let hi = std::array::from_fn(|a| (lo[a] + self.block[a] as i64).min(self.target.hi[a]));
         Region { lo, hi }
+    }
+
+    /// The blocks that have voxels in `region`: lower and upper corner, half-open.
+    pub fn blocks_of(&self, region: Region) -> ([u64; 3], [u64; 3]) {
+        let blocks = chunks_of(region, self.block);
+        (blocks.lo, blocks.hi)
+    }
+
+    /// Blocks and parts of blocks that are to be made, all volumes. Where some are made already, each is looked at.
+    pub fn steps(&self) -> u64 {
+        let scopes = if self.volumes_outermost { self.outer.volumes() } else { self.outer.groups() };
+        let (mut steps, mut from) = (0u64, 0);
+        if self.todo.is_everything() {
+            return self.counts.iter().fold(self.outer.volumes(), |n, &count| n.saturating_mul(count));
+        }
+        while let Some(scope) = self.todo.next_key(from, scopes) {
+            let volumes = if self.volumes_outermost { vec![scope] } else { self.outer.members(scope) };
+            for &region in self.todo.regions(scope) {
+                steps = volumes.iter().fold(steps, |n, &volume| n.saturating_add(self.steps_in(volume, region)));
+            }
+            from = scope + 1;
+        }
+        steps
+    }
+
+    fn steps_in(&self, volume: u64, region: Region) -> u64 {
+        let (lo, hi) = self.blocks_of(region);
+        if !self.todo.knows(volume) {
+            return (0..3).map(|a| hi[a] - lo[a]).fold(1, u64::saturating_mul);
+        }
+        let blocks = ChunkBox { lo, hi };
+        let is_open = |at: &[u64; 3]| !self.todo.is_done(volume, self.region(*at).intersect(&region));
+        blocks.iter().filter(is_open).count() as u64
     }
 
     /// The chunks that a block needs.

@@ -33,17 +33,25 @@ pub(super) struct Ground<'a> {
 impl<'a> Ground<'a> {
     pub fn new(request: &'a Request<'a>, block: [u64; 3]) -> Ground<'a> {
         let touch = Touch::new(request, block);
-        let blocks = touch.counts.iter().fold(request.target.outer.volumes(), |n, &count| n.saturating_mul(count));
+        let blocks = touch.steps();
         let are_products = request.footprint.reach().is_none();
         Ground {
             request,
             blocks,
             looks: blocks as f64 * (1.0 + touch.mean_chunks_per_block()),
-            least_decodes: if are_products { touch.needed_chunks() } else { 0 },
+            least_decodes: if are_products && touch.todo.is_everything() { touch.needed_chunks() } else { 0 },
             target_bytes: target_bytes(request, &touch),
             source_voxels: request.footprint.source_region(touch.target).voxels() as f64,
             touch,
         }
+    }
+
+    /// Chunks that are needed, about, for as much of the target as is to be made.
+    fn distinct(&self) -> u64 {
+        let touch = &self.touch;
+        let all = touch.counts.iter().fold(touch.outer.volumes() as f64, |n, &count| n * count as f64);
+        let part = if touch.todo.is_everything() { 1.0 } else { (self.blocks as f64 / all.max(1.0)).min(1.0) };
+        (touch.needed_chunks() as f64 * part) as u64
     }
 
     /// Whether a walk of everything looks at more than this.
@@ -180,7 +188,7 @@ impl Trial<'_> {
         WalkTotals {
             blocks: self.ground.blocks,
             decodes: (part.decodes as f64 * scale) as u64,
-            distinct: self.ground.touch.needed_chunks(),
+            distinct: self.ground.distinct(),
             most_held: part.most_held,
         }
     }

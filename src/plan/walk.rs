@@ -8,7 +8,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use serde::Serialize;
 
-use super::{ChunkBox, Order, Touch};
+use super::{
+    ChunkBox, Order, Touch,
+    places::{NEVER, Place, Places},
+};
 use crate::{io::Access, region::Region};
 
 /// A source chunk: the group of volumes it holds, and its place among the chunks of the grid.
@@ -56,9 +59,6 @@ impl WalkTotals {
     }
 }
 
-/// The place in the order of a use that does not come.
-const NEVER: u128 = u128::MAX;
-
 /// What the window knows of a chunk it holds.
 #[derive(Clone, Copy, Debug)]
 struct Held {
@@ -72,7 +72,7 @@ struct Held {
 #[derive(Debug)]
 pub struct Walk<'a> {
     touch: &'a Touch,
-    order: &'a Order,
+    places: Places<'a>,
     /// Chunks that may be held at once.
     capacity: u64,
     gate: u64,
@@ -92,16 +92,6 @@ pub struct Walk<'a> {
     totals: WalkTotals,
 }
 
-/// Where in the schedule a walk stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Place {
-    group: u64,
-    member: u64,
-    members: u64,
-    volume: u64,
-    at: [u64; 3],
-}
-
 /// The window cannot hold what one stretch of the schedule needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowTooSmall;
@@ -111,7 +101,7 @@ impl<'a> Walk<'a> {
     pub fn new(touch: &'a Touch, order: &'a Order, window_bytes: u64, gate: u64) -> Walk<'a> {
         Walk {
             touch,
-            order,
+            places: Places { touch, order },
             capacity: window_bytes / touch.chunk_bytes.max(1),
             gate,
             start: None,
@@ -141,7 +131,7 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// The window is too small for this block and those that may be under way beside it.
     pub fn step(&mut self) -> Result<Option<Step>, WindowTooSmall> {
-        let Some(place) = self.next_place() else { return Ok(None) };
+        let Some(place) = self.places.next(self.place, self.start) else { return Ok(None) };
         self.place = Some(place);
         let chunks = self.touch.chunks(place.at);
         let mut step = Step {
@@ -149,7 +139,7 @@ impl<'a> Walk<'a> {
             volume: place.volume,
             group: place.group,
             member: place.member,
-            region: self.touch.region(place.at),
+            region: self.places.region(&place),
             chunks,
             frees: Vec::new(),
             loads: Vec::new(),
@@ -164,35 +154,6 @@ impl<'a> Walk<'a> {
         self.totals.decodes += step.loads.len() as u64;
         self.totals.most_held = self.totals.most_held.max(self.held.len() as u64);
         Ok(Some(step))
-    }
-
-    fn next_place(&self) -> Option<Place> {
-        let all = |after| self.order.next(after, [0; 3], self.touch.counts);
-        let Some(place) = self.place else { return Some(self.enter(0, 0, self.start.or_else(|| all(None))?)) };
-        let groups = self.touch.outer.groups();
-        if self.touch.volumes_outermost {
-            return match all(Some(place.at)) {
-                Some(at) => Some(Place { at, ..place }),
-                None if place.volume + 1 < self.touch.outer.volumes() => {
-                    let (group, member) = self.touch.outer.locate(place.volume + 1);
-                    Some(self.enter(group, member as u64, all(None)?))
-                }
-                None => None,
-            };
-        }
-        if place.member + 1 < place.members {
-            return Some(self.enter(place.group, place.member + 1, place.at));
-        }
-        match all(Some(place.at)) {
-            Some(at) => Some(self.enter(place.group, 0, at)),
-            None if place.group + 1 < groups => Some(self.enter(place.group + 1, 0, all(None)?)),
-            None => None,
-        }
-    }
-
-    fn enter(&self, group: u64, member: u64, at: [u64; 3]) -> Place {
-        let members = self.touch.outer.members(group);
-        Place { group, member, members: members.len() as u64, volume: members[member as usize], at }
     }
 
     /// Frees chunks without further use, once no block that reads them can be under way.
@@ -236,10 +197,10 @@ impl<'a> Walk<'a> {
                     // It went by before: a stream cannot be read again.
                     return Err(WindowTooSmall);
                 }
-                self.totals.distinct += u64::from(self.is_first_use(chunk, place));
+                self.totals.distinct += u64::from(self.places.is_first_use(chunk, place));
                 step.loads.push(chunk);
             }
-            self.hold(chunk, self.next_use(chunk, place), self.number);
+            self.hold(chunk, self.places.next_use(chunk, place), self.number);
         }
         step.loads.sort_unstable();
         self.shrink(step)
@@ -253,7 +214,7 @@ impl<'a> Walk<'a> {
         while self.front <= chunk {
             let front = self.front;
             let needed_now = (0..3).all(|a| step.chunks.lo[a] <= front.at[a] && front.at[a] < step.chunks.hi[a]);
-            let next_use = self.next_use(front, place);
+            let next_use = self.places.next_use(front, place);
             if needed_now || next_use != NEVER {
                 self.totals.distinct += 1;
                 step.loads.push(front);
@@ -301,48 +262,5 @@ impl<'a> Walk<'a> {
             step.frees.push(chunk);
         }
         Ok(())
-    }
-
-    /// Place in the order of the next block after `place` that needs `chunk`; [`NEVER`] when there is none.
-    fn next_use(&self, chunk: Chunk, place: Place) -> u128 {
-        let (lo, hi) = self.touch.users(chunk.at);
-        let code = |at, rank: u64, of: u64| self.order.code(at, self.touch.counts) * u128::from(of) + u128::from(rank);
-        if self.touch.volumes_outermost {
-            let per_volume = self.touch.counts.iter().map(|&n| u128::from(n)).product::<u128>();
-            let at_volume = |volume: u64, at| u128::from(volume) * per_volume + code(at, 0, 1);
-            if chunk.group == place.group
-                && let Some(at) = self.next_user(Some(place.at), chunk)
-            {
-                return at_volume(place.volume, at);
-            }
-            let later = self.touch.outer.members(chunk.group).into_iter().find(|&v| v > place.volume);
-            return match (later, self.next_user(None, chunk)) {
-                (Some(volume), Some(at)) => at_volume(volume, at),
-                _ => NEVER,
-            };
-        }
-        let needed_here = (0..3).all(|a| lo[a] <= place.at[a] && place.at[a] < hi[a]);
-        if needed_here && self.touch.needs(place.at, chunk.at) && place.member + 1 < place.members {
-            return code(place.at, place.member + 1, place.members);
-        }
-        self.next_user(Some(place.at), chunk).map_or(NEVER, |at| code(at, 0, place.members))
-    }
-
-    /// The first block after `after` in the order that needs `chunk`.
-    fn next_user(&self, mut after: Option<[u64; 3]>, chunk: Chunk) -> Option<[u64; 3]> {
-        let (lo, hi) = self.touch.users(chunk.at);
-        loop {
-            let at = self.order.next(after, lo, hi)?;
-            if self.touch.needs(at, chunk.at) {
-                return Some(at);
-            }
-            after = Some(at);
-        }
-    }
-
-    /// Whether no block before this one needs `chunk`.
-    fn is_first_use(&self, chunk: Chunk, place: Place) -> bool {
-        let first_volume = self.touch.outer.members(chunk.group).first() == Some(&place.volume);
-        first_volume && self.next_user(None, chunk) == Some(place.at)
     }
 }

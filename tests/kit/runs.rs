@@ -62,8 +62,14 @@ pub fn run_with<T: Voxel>(
     budget: Budget,
     stop: &AtomicBool,
 ) -> Result<(Plan, Progress)> {
-    let request =
-        Request { footprint: op, source: source.layout(), target: sink.layout(), sample_bytes: size_of::<T>(), budget };
+    let request = Request {
+        footprint: op,
+        source: source.layout(),
+        target: sink.layout(),
+        sample_bytes: size_of::<T>(),
+        budget,
+        todo: None,
+    };
     let plan = Plan::new(&request)?;
     let touch = plan.touch(&request);
     let progress =

@@ -4,30 +4,32 @@
 //! itself. A single member ends each unit with a full flush (RFC 1951 section 3.2.4: an empty stored block on a byte
 //! border), so that compressed units can be put one behind the other; their CRCs are combined.
 //!
-//! Compressors and their buffers are kept and used again, and what is handed on has its exact size: made anew for each unit,
-//! buffers that grow and tables of some 100 KiB left the heap full of holes, and a run some MiB above its budget.
+//! Units go to *segments*: files of successive units. A run that makes all of them has one, which becomes the target; several
+//! runs, or one that goes on with another's work, leave several, which are joined at the end.
 
 use std::{
-    fs::File,
-    io::Write,
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom, Write},
     marker::PhantomData,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use flate2::{Compress, Compression, FlushCompress, Status};
-use libdeflater::{CompressionLvl, Compressor};
-
+use super::press::Press;
 use crate::{
     block::BlockRef,
     error::{Error, Result},
-    io::{Access, Encoded, Layout, Sink, nifti::write_unit, packed::Packed},
-    region::Region,
+    io::{
+        Access, Encoded, Layout, Sink,
+        ledger::{Entry, Extent, Ledger, NoLedger, Restored, StreamRun, StreamUnit},
+        nifti::write_unit,
+        packed::Packed,
+    },
+    region::{Boxes, Region},
     voxel::Voxel,
 };
 
-/// Raw bytes of one BGZF block: what SAMtools uses, so that even data that does not compress fits 64 KiB.
-const BGZF_RAW_BYTES: usize = 65_280;
 /// The empty block that ends a BGZF file.
 const BGZF_END: [u8; 28] = [31, 139, 8, 4, 0, 0, 0, 0, 0, 255, 6, 0, 66, 67, 2, 0, 27, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// A gzip header without name and time, of unknown system.
@@ -58,17 +60,31 @@ pub struct GzipSink<T> {
     layout: Layout,
     packed: Packed,
     framing: Framing,
+    /// What stands before the first unit.
+    head: Encoded,
+    ledger: Arc<dyn Ledger>,
     state: Mutex<State>,
     /// As many as were ever in use at once.
     idle: Mutex<Vec<Press>>,
     voxel: PhantomData<T>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
-    file: File,
-    crc: crc32fast::Hasher,
-    raw_bytes: u64,
+    /// What is stored, by this run and those before.
+    stored: Restored,
+    segment: Option<Segment>,
+}
+
+/// The segment that is written.
+#[derive(Debug)]
+struct Segment {
+    file: Arc<File>,
+    path: PathBuf,
+    first: u64,
+    /// Number of the unit that may follow.
+    next: u64,
+    end: u64,
 }
 
 /// The layout of a gzip target of this shape: write units in order.
@@ -83,30 +99,159 @@ pub fn target_layout(mut layout: Layout) -> Layout {
     layout
 }
 
+/// Forgets runs of units whose segments are not there, or shorter than the record says; the regions of the others, by volume.
+pub fn stored_regions(path: &Path, layout: &Layout, stored: &mut Restored) -> Vec<(u64, Boxes)> {
+    stored.runs.retain(|_, run| {
+        let meta = fs::symlink_metadata(segment_path(path, &run.writer, run.segment));
+        meta.is_ok_and(|meta| meta.is_file() && meta.len() >= run.extent.offset.saturating_add(run.extent.len))
+    });
+    let counts = layout.chunk_counts();
+    let per_volume = counts.iter().product::<u64>().max(1);
+    let mut volumes: Vec<(u64, Boxes)> = Vec::new();
+    for (&first, run) in &stored.runs {
+        for number in first..first.saturating_add(run.units).min(per_volume.saturating_mul(layout.outer.volumes())) {
+            let (volume, n) = (number / per_volume, number % per_volume);
+            let at = [n / (counts[1] * counts[2]), n / counts[2] % counts[1], n % counts[2]];
+            if volumes.last().is_none_or(|(last, _)| *last != volume) {
+                volumes.push((volume, Boxes::default()));
+            }
+            if let Some((_, boxes)) = volumes.last_mut() {
+                boxes.insert(layout.chunk_region(at));
+            }
+        }
+    }
+    volumes
+}
+
 impl<T: Voxel> GzipSink<T> {
-    /// Creates the file and writes `prefix` (the NIfTI header and its extensions) as the first unit. `layout` is that of
+    /// A file of its own, with `prefix` (the NIfTI header and its extensions) as the first unit. `layout` is that of
     /// [`target_layout`].
     pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], framing: Framing) -> Result<Self> {
-        let file = File::create_new(path).map_err(Error::io("create", path))?;
-        let state = Mutex::new(State { file, crc: crc32fast::Hasher::new(), raw_bytes: 0 });
-        let (path, idle) = (path.to_path_buf(), Mutex::default());
-        let sink = GzipSink { path, layout, packed, framing, state, idle, voxel: PhantomData };
-        if let Framing::Single { .. } = framing {
-            sink.append(&Encoded { bytes: MEMBER_HEADER.to_vec(), ..Encoded::default() })?;
-        }
-        if !prefix.is_empty() {
-            sink.append(&Press::new(framing).compress(prefix))?;
-        }
-        Ok(sink)
+        GzipSink::join(path, layout, packed, prefix, framing, NoLedger::shared(), Restored::default())
     }
 
-    fn append(&self, encoded: &Encoded) -> Result<u64> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.file.write_all(&encoded.bytes).map_err(Error::io("write", &self.path))?;
-        state.crc.combine(&crc32fast::Hasher::new_with_initial_len(encoded.crc32, encoded.raw_bytes));
-        state.raw_bytes += encoded.raw_bytes;
-        Ok(encoded.bytes.len() as u64)
+    /// The same, going on with the units in `stored`, of which [`stored_regions`] has seen that they are there.
+    pub fn join(
+        path: &Path,
+        layout: Layout,
+        packed: Packed,
+        prefix: &[u8],
+        framing: Framing,
+        ledger: Arc<dyn Ledger>,
+        stored: Restored,
+    ) -> Result<Self> {
+        let mut head = match prefix.is_empty() {
+            true => Encoded::default(),
+            false => Press::new(framing).compress(prefix),
+        };
+        if let Framing::Single { .. } = framing {
+            head.bytes = [&MEMBER_HEADER[..], &head.bytes].concat();
+        }
+        let state = Mutex::new(State { stored, segment: None });
+        let (path, idle) = (path.to_path_buf(), Mutex::default());
+        Ok(GzipSink { path, layout, packed, framing, head, ledger, state, idle, voxel: PhantomData })
     }
+
+    /// Number of a unit among those of all volumes.
+    fn number(&self, outer: u64, unit: Region) -> u64 {
+        let counts = self.layout.chunk_counts();
+        let at: [u64; 3] = std::array::from_fn(|a| unit.lo[a] as u64 / self.layout.chunk[a]);
+        ((outer * counts[0] + at[0]) * counts[1] + at[1]) * counts[2] + at[2]
+    }
+
+    fn begin(&self, first: u64) -> Result<Segment> {
+        let path = segment_path(&self.path, self.ledger.writer(), first);
+        let file = File::create_new(&path).map_err(Error::io("create", &path))?;
+        let mut segment = Segment { file: Arc::new(file), path, first, next: first, end: 0 };
+        if first == 0 {
+            segment.append(&self.head.bytes)?;
+        }
+        Ok(segment)
+    }
+
+    /// The run that has all units, behind the head in a file of its own; `None` where there are several runs.
+    fn only_run<'a>(&self, stored: &'a Restored) -> Option<&'a StreamRun> {
+        let run = stored.runs.get(&0).filter(|_| stored.runs.len() == 1)?;
+        (run.segment == 0 && run.extent.offset == self.head.bytes.len() as u64).then_some(run)
+    }
+
+    /// What stands behind the last unit.
+    fn end(&self, stored: &Restored) -> Vec<u8> {
+        let Framing::Single { .. } = self.framing else { return BGZF_END.to_vec() };
+        let mut crc = crc32fast::Hasher::new_with_initial_len(self.head.crc32, self.head.raw_bytes);
+        let mut raw_bytes = self.head.raw_bytes;
+        for run in stored.runs.values() {
+            crc.combine(&crc32fast::Hasher::new_with_initial_len(run.crc32, run.raw_bytes));
+            raw_bytes += run.raw_bytes;
+        }
+        [&FINAL_BLOCK[..], &crc.finalize().to_le_bytes(), &(raw_bytes as u32).to_le_bytes()].concat()
+    }
+
+    /// An error where a unit is missing.
+    fn check_complete(&self, stored: &Restored) -> Result<()> {
+        let units = self.layout.chunk_counts().iter().product::<u64>() * self.layout.outer.volumes();
+        let next = stored.runs.iter().try_fold(0, |next, (&first, run)| (first == next).then_some(first + run.units));
+        if next == Some(units) {
+            return Ok(());
+        }
+        let stored = stored.runs.values().map(|run| run.units).sum::<u64>();
+        Err(Error::malformed(&self.path, "unfinished stream", format!("{stored} units"), format!("{units} units")))
+    }
+
+    /// Puts the end behind the only run. Whoever does it again writes the same bytes to the same place.
+    fn finish_in_place(&self, run: &StreamRun, end: &[u8]) -> Result<()> {
+        let path = segment_path(&self.path, &run.writer, run.segment);
+        let file = match File::options().write(true).open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && self.path.exists() => return Ok(()),
+            other => other.map_err(Error::io("open", &path))?,
+        };
+        let at = run.extent.offset + run.extent.len;
+        let written = file.write_all_at(end, at).and_then(|()| file.set_len(at + end.len() as u64));
+        written.map_err(Error::io("write", &path))?;
+        file.sync_data().map_err(Error::io("write back", &path))?;
+        fs::rename(&path, &self.path).map_err(Error::io("rename to", &self.path))
+    }
+
+    /// Copies all runs behind each other into a file of this writer's.
+    fn join_runs(&self, stored: &Restored, end: &[u8]) -> Result<()> {
+        let mut name = self.path.as_os_str().to_os_string();
+        name.push(format!(".{}.joined", self.ledger.writer()));
+        let joined = PathBuf::from(name);
+        let mut file = File::create(&joined).map_err(Error::io("create", &joined))?;
+        file.write_all(&self.head.bytes).map_err(Error::io("write", &joined))?;
+        for run in stored.runs.values() {
+            let path = segment_path(&self.path, &run.writer, run.segment);
+            let mut segment = File::open(&path).map_err(Error::io("open", &path))?;
+            segment.seek(SeekFrom::Start(run.extent.offset)).map_err(Error::io("read", &path))?;
+            let copied = io::copy(&mut segment.take(run.extent.len), &mut file).map_err(Error::io("write", &joined))?;
+            if copied != run.extent.len {
+                let found = format!("{copied} bytes at {}", run.extent.offset);
+                return Err(Error::malformed(path, "segment", found, format!("{} bytes", run.extent.len)));
+            }
+        }
+        file.write_all(end).map_err(Error::io("write", &joined))?;
+        file.sync_data().map_err(Error::io("write back", &joined))?;
+        fs::rename(&joined, &self.path).map_err(Error::io("rename to", &self.path))
+    }
+}
+
+impl Segment {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all_at(bytes, self.end).map_err(Error::io("write", &self.path))?;
+        self.end += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.file.sync_data().map_err(Error::io("write back", &self.path))
+    }
+}
+
+/// The segment of a writer that begins with a unit.
+fn segment_path(path: &Path, writer: &str, first: u64) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(format!(".{writer}.from-{first}"));
+    PathBuf::from(name)
 }
 
 impl<T: Voxel> Sink<T> for GzipSink<T> {
@@ -126,115 +271,43 @@ impl<T: Voxel> Sink<T> for GzipSink<T> {
         Ok(Encoded { nans, ..encoded })
     }
 
-    fn put(&self, _outer: u64, _unit: Region, encoded: Encoded) -> Result<u64> {
-        self.append(&encoded)
+    fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {
+        let number = self.number(outer, unit);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let State { stored, segment } = &mut *state;
+        let segment = match segment {
+            Some(segment) if segment.next == number => segment,
+            other => {
+                // A sync is for the segment that is open.
+                other.take().map_or(Ok(()), |segment| segment.sync())?;
+                other.insert(self.begin(number)?)
+            }
+        };
+        let extent = Extent { offset: segment.end, len: encoded.bytes.len() as u64 };
+        segment.append(&encoded.bytes)?;
+        segment.next += 1;
+        let Encoded { crc32, raw_bytes, .. } = encoded;
+        let unit = StreamUnit { number, segment: segment.first, extent, crc32, raw_bytes };
+        stored.add_unit(self.ledger.writer(), unit);
+        self.ledger.note(Entry::Unit(unit));
+        Ok(extent.len)
+    }
+
+    fn sync(&self) -> Result<()> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = state.segment.as_ref().map(|segment| (segment.file.clone(), segment.path.clone()));
+        // Others go on while the disk is waited for.
+        drop(state);
+        open.map_or(Ok(()), |(file, path)| file.sync_data().map_err(Error::io("write back", path)))
     }
 
     fn finish(&self) -> Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let end = match self.framing {
-            Framing::Single { .. } => {
-                let (crc, len) = (state.crc.clone().finalize(), state.raw_bytes as u32);
-                [&FINAL_BLOCK[..], &crc.to_le_bytes(), &len.to_le_bytes()].concat()
-            }
-            Framing::Bgzf { .. } => BGZF_END.to_vec(),
-        };
-        state.file.write_all(&end).map_err(Error::io("write", &self.path))?;
-        state.file.sync_data().map_err(Error::io("write back", &self.path))
-    }
-}
-
-/// A compressor and its buffers, for one unit after another.
-#[derive(Debug)]
-struct Press {
-    raw: Vec<u8>,
-    out: Vec<u8>,
-    coder: Coder,
-}
-
-enum Coder {
-    Deflate(Compress),
-    Bgzf { compressor: Compressor, block: Vec<u8> },
-}
-
-impl std::fmt::Debug for Coder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Coder::Deflate(_) => "Deflate",
-            Coder::Bgzf { .. } => "Bgzf",
-        })
-    }
-}
-
-impl Press {
-    fn new(framing: Framing) -> Press {
-        let coder = match framing {
-            Framing::Single { level } => Coder::Deflate(Compress::new(Compression::new(level), false)),
-            Framing::Bgzf { level } => {
-                let level = CompressionLvl::new(level as i32).unwrap_or_default();
-                let mut compressor = Compressor::new(level);
-                let block = vec![0; compressor.deflate_compress_bound(BGZF_RAW_BYTES)];
-                Coder::Bgzf { compressor, block }
-            }
-        };
-        Press { raw: Vec::new(), out: Vec::new(), coder }
-    }
-
-    /// One unit, compressed by itself, ready to stand behind any other; no larger than it needs to be.
-    fn compress(&mut self, raw: &[u8]) -> Encoded {
-        self.out.clear();
-        let crc32 = match &mut self.coder {
-            Coder::Deflate(compressor) => {
-                deflate(compressor, raw, &mut self.out);
-                crc32fast::hash(raw)
-            }
-            Coder::Bgzf { compressor, block } => {
-                bgzf_blocks(compressor, block, raw, &mut self.out);
-                0
-            }
-        };
-        Encoded { bytes: self.out.as_slice().to_vec(), crc32, raw_bytes: raw.len() as u64, nans: 0 }
-    }
-}
-
-/// Raw deflate that ends on a byte border and refers to nothing before it.
-fn deflate(compressor: &mut Compress, raw: &[u8], out: &mut Vec<u8>) {
-    compressor.reset();
-    out.reserve_exact(raw.len() + raw.len() / 128 + 1024);
-    loop {
-        let rest = &raw[compressor.total_in() as usize..];
-        // Into memory that grows, deflate cannot fail; it is done when it leaves room after taking all input.
-        let status = compressor.compress_vec(rest, out, FlushCompress::Full);
-        let done = compressor.total_in() as usize == raw.len() && out.len() < out.capacity();
-        if done && matches!(status, Ok(Status::Ok | Status::BufError)) {
-            return;
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check_complete(&state.stored)?;
+        let end = self.end(&state.stored);
+        match self.only_run(&state.stored) {
+            Some(run) => self.finish_in_place(run, &end),
+            None => self.join_runs(&state.stored, &end),
         }
-        out.reserve_exact(out.len().max(64 << 10) / 4);
     }
-}
-
-fn bgzf_blocks(compressor: &mut Compressor, block: &mut [u8], raw: &[u8], out: &mut Vec<u8>) {
-    out.reserve_exact(raw.len() + raw.len() / 128 + 1024);
-    for part in raw.chunks(BGZF_RAW_BYTES) {
-        let n = match compressor.deflate_compress(part, block) {
-            Ok(n) if n + 26 <= 1 << 16 => n,
-            _ => stored_block(part, block),
-        };
-        let total = (n + 26 - 1) as u16;
-        out.extend_from_slice(&[31, 139, 8, 4, 0, 0, 0, 0, 0, 255, 6, 0, b'B', b'C', 2, 0]);
-        out.extend_from_slice(&total.to_le_bytes());
-        out.extend_from_slice(&block[..n]);
-        out.extend_from_slice(&crc32fast::hash(part).to_le_bytes());
-        out.extend_from_slice(&(part.len() as u32).to_le_bytes());
-    }
-}
-
-/// A final stored block: what does not compress (RFC 1951 section 3.2.4).
-fn stored_block(part: &[u8], out: &mut [u8]) -> usize {
-    let len = part.len() as u16;
-    out[0] = 1;
-    out[1..3].copy_from_slice(&len.to_le_bytes());
-    out[3..5].copy_from_slice(&(!len).to_le_bytes());
-    out[5..5 + part.len()].copy_from_slice(part);
-    5 + part.len()
 }

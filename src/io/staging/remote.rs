@@ -3,93 +3,87 @@
 use std::{
     fs,
     io::ErrorKind,
-    ops::ControlFlow,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use super::{Claim, JOB, Lease, REMOTE_STATE, holds_anything};
 use crate::{
     error::{Error, Result},
     io::zarr::store::{Store, StoreError},
 };
 
-/// Beside the keys of a target that is not complete.
-const MARK: &str = ".reslice-unfinished";
 /// A target exists when one of these does.
 const ROOT_METADATA: [&str; 5] = ["zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata"];
 /// Tries to find a name for a local folder.
 const NAMES: u32 = 1000;
 
-/// A store in which a target is being built.
-#[derive(Debug)]
-pub struct Building {
-    store: Arc<dyn Store>,
-    local: LocalFolder,
+/// Whether what is there was left by a run of ours.
+///
+/// # Errors
+/// Something else is there, or a finished target, and the claim does not say what to do about it.
+pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<bool> {
+    let is_ours = state.exists(JOB).map_err(failed(store, "look into"))?;
+    if claim.overwrite || claim.resume && is_ours {
+        return Ok(is_ours);
+    }
+    let mut exists = false;
+    for name in ROOT_METADATA {
+        exists |= store.exists(name).map_err(failed(store, "look into"))?;
+    }
+    let is_strange = exists || !is_ours && holds_anything(store, |key| in_state(key)).map_err(failed(store, "list"))?;
+    if is_strange && !(claim.resume && state.exists(super::FINISHED).map_err(failed(store, "look into"))?) {
+        return Err(Error::TargetExists { path: store.describe("") });
+    }
+    Ok(is_ours)
 }
 
-impl Building {
-    /// Marks the target as unfinished, takes the root metadata of an old one away and then all of it. Whether a killed run had
-    /// left something.
-    pub fn begin(store: Arc<dyn Store>, overwrite: bool, scratch: Option<&Path>) -> Result<(Building, bool)> {
-        let failed = |action| {
-            let store = store.clone();
-            move |e: StoreError| e.at(action, store.describe(""))
-        };
-        let mut old = Vec::new();
-        for name in ROOT_METADATA {
-            if store.exists(name).map_err(failed("look into"))? {
-                old.push(name);
-            }
-        }
-        let left = old.is_empty() && store.exists(MARK).map_err(failed("look into"))?;
-        if !overwrite && !left && (!old.is_empty() || holds_anything(store.as_ref()).map_err(failed("list"))?) {
-            return Err(Error::TargetExists { path: store.describe("") });
-        }
-        let local = LocalFolder::create(scratch.unwrap_or(&std::env::temp_dir()))?;
-        store.put(MARK, b"a run that has not ended\n".to_vec()).map_err(failed("write into"))?;
-        for name in old {
-            store.delete(name).map_err(failed("clear"))?;
-        }
-        if left || overwrite {
-            store.clear("").map_err(failed("clear"))?;
-            store.put(MARK, b"a run that has not ended\n".to_vec()).map_err(failed("write into"))?;
-        }
-        Ok((Building { store, local }, left))
-    }
-
-    pub fn store(&self) -> Arc<dyn Store> {
-        self.store.clone()
-    }
-
-    /// An empty local folder, which goes with the value.
-    pub fn folder(&self) -> &Path {
-        &self.local.path
-    }
-
-    /// The root metadata are written: the target is complete.
-    pub fn end(self) -> Result<()> {
-        self.store.delete(MARK).map_err(|e| e.at("write into", self.store.describe("")))
-    }
+fn in_state(key: &str) -> bool {
+    key.strip_prefix(REMOTE_STATE).is_some_and(|rest| rest.starts_with('/'))
 }
 
-fn holds_anything(store: &dyn Store) -> Result<bool, StoreError> {
-    let mut found = false;
-    store.list("", &mut |_, _| {
-        found = true;
-        ControlFlow::Break(())
-    })?;
+/// Takes the root metadata of an old target away and then all of it, except leases; whether there was anything.
+pub fn clear(store: &dyn Store, lease: &Lease) -> Result<bool> {
+    for name in ROOT_METADATA {
+        store.delete(name).map_err(failed(store, "clear"))?;
+    }
+    let found = holds_anything(store, |key| in_state(key)).map_err(failed(store, "list"))?;
+    store.clear("").map_err(failed(store, "clear"))?;
+    // The list of everything has this run's lease in it.
+    lease.renew()?;
     Ok(found)
+}
+
+/// The root metadata are written: the target is complete.
+pub fn end(store: &dyn Store, state: &Arc<dyn Store>, keeps_note: bool) -> Result<()> {
+    if !keeps_note {
+        return store.clear(REMOTE_STATE).map_err(failed(store, "write into"));
+    }
+    let mut keys = Vec::new();
+    let listed = state.list("", &mut |key, _| {
+        if key != super::FINISHED && !key.starts_with("lease-") {
+            keys.push(key.to_string());
+        }
+        std::ops::ControlFlow::Continue(())
+    });
+    listed.map_err(failed(store, "list"))?;
+    keys.iter().try_for_each(|key| state.delete(key)).map_err(failed(store, "write into"))
+}
+
+fn failed(store: &dyn Store, action: &'static str) -> impl Fn(StoreError) -> Error + use<> {
+    let path = store.describe("");
+    move |error| error.at(action, path.clone())
 }
 
 /// A folder that only this process sees into, removed at the end.
 #[derive(Debug)]
-struct LocalFolder {
+pub struct LocalFolder {
     path: PathBuf,
 }
 
 impl LocalFolder {
-    fn create(parent: &Path) -> Result<LocalFolder> {
+    pub fn create(parent: &Path) -> Result<LocalFolder> {
         for n in 0..NAMES {
             let path = parent.join(format!("reslice-{}-{n}", std::process::id()));
             match fs::DirBuilder::new().mode(0o700).create(&path) {
@@ -99,6 +93,10 @@ impl LocalFolder {
             }
         }
         Err(Error::io("create a folder in", parent)(ErrorKind::AlreadyExists.into()))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -112,33 +110,34 @@ impl Drop for LocalFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::zarr::store::DirStore;
+    use crate::io::{staging::Staging, zarr::store::DirStore};
 
-    fn exists(error: Result<(Building, bool)>) -> bool {
-        matches!(error, Err(Error::TargetExists { .. }))
+    fn exists(result: Result<Staging>) -> bool {
+        matches!(result, Err(Error::TargetExists { .. }))
     }
 
     #[test]
     fn a_target_exists_when_its_root_metadata_do() {
         let (dir, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let store: Arc<dyn Store> = Arc::new(DirStore::new(dir.path().join("a.zarr")));
-        let begin = |overwrite| Building::begin(store.clone(), overwrite, Some(scratch.path()));
+        let begin = |overwrite| Staging::remote(store.clone(), Claim::fresh(overwrite), Some(scratch.path()));
 
-        let (building, cleared) = begin(false).unwrap();
-        assert!(!cleared && store.exists(MARK).unwrap() && building.folder().is_dir());
+        let staging = begin(false).unwrap();
+        assert!(!staging.cleared && staging.path("x").parent().unwrap().is_dir());
+        staging.state().put(JOB, b"{}".to_vec()).unwrap();
         store.put("0/c/0", vec![1]).unwrap();
         // Killed here: the next run clears and says so.
-        drop(building);
+        drop(staging);
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
-        let (building, cleared) = begin(false).unwrap();
-        assert!(cleared && !store.exists("0/c/0").unwrap() && store.exists(MARK).unwrap());
+        let staging = begin(false).unwrap();
+        assert!(staging.cleared && !store.exists("0/c/0").unwrap());
         store.put("zarr.json", vec![1]).unwrap();
-        building.end().unwrap();
-        assert!(!store.exists(MARK).unwrap());
+        staging.commit(&[], None).unwrap();
+        assert!(!store.exists(".reslice/job.json").unwrap());
 
         assert!(exists(begin(false)) && store.exists("zarr.json").unwrap());
-        let (_, cleared) = begin(true).unwrap();
-        assert!(!cleared && !store.exists("zarr.json").unwrap());
+        let staging = begin(true).unwrap();
+        assert!(staging.cleared || !store.exists("zarr.json").unwrap());
     }
 
     #[test]
@@ -146,7 +145,7 @@ mod tests {
         let (dir, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let store: Arc<dyn Store> = Arc::new(DirStore::new(dir.path()));
         store.put("letters/1", vec![1]).unwrap();
-        assert!(exists(Building::begin(store.clone(), false, Some(scratch.path()))));
+        assert!(exists(Staging::remote(store.clone(), Claim::fresh(false), Some(scratch.path()))));
         assert!(store.exists("letters/1").unwrap());
     }
 }

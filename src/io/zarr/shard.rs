@@ -1,9 +1,9 @@
 //! Shards put together from inner chunks that arrive in any order, to the same bytes.
 //!
-//! Inner chunks stand in C order. One that is next in line is appended to `<shard>.part`; an early one waits in memory up
-//! to a limit shared by all shards, beyond that in `<shard>.side`. The last one brings the index (sharding codec 1.0,
+//! Inner chunks stand in C order. One that is next in line is appended to `<shard>.<writer>.part`; an early one waits in memory up
+//! to a limit shared by all shards, beyond that in `<shard>.<writer>.side`. The last one brings the index (sharding codec 1.0,
 //! "Binary shard format", at the end, with its crc32c), and the store takes the file. A file is open only while it is
-//! touched.
+//! touched. Where the folder outlives the run, each chunk is noted with its place, so that another run can go on.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -12,26 +12,62 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use super::store::{DirStore, Store, part_path};
-use crate::error::{Error, Result};
+use super::store::{DirStore, Store, unfinished};
+use crate::{
+    error::{Error, Result},
+    io::ledger::{Entry, Extent, Ledger, Place},
+    region::Region,
+};
+
+mod adopt;
 
 /// Shards that a schedule has open at once, for the memory their indexes are counted with.
 const OPEN_SHARDS: u64 = 64;
 const ABSENT: (u64, u64) = (u64::MAX, u64::MAX);
 
+/// The chunks of a grid, and how many a shard has.
+#[derive(Clone, Copy, Debug)]
+pub struct ShardGrid {
+    pub level: u32,
+    /// Voxels.
+    pub shape: [u64; 3],
+    pub chunk: [u64; 3],
+    /// Chunks.
+    pub per_shard: [u64; 3],
+}
+
+impl ShardGrid {
+    /// Inner chunks of the whole grid.
+    fn counts(&self) -> [u64; 3] {
+        std::array::from_fn(|a| self.shape[a].div_ceil(self.chunk[a]))
+    }
+
+    /// The voxels of `extent` chunks from chunk `at` on.
+    fn region(&self, at: [u64; 3], extent: [u64; 3]) -> Region {
+        Region {
+            lo: std::array::from_fn(|a| (at[a] * self.chunk[a]) as i64),
+            hi: std::array::from_fn(|a| ((at[a] + extent[a]) * self.chunk[a]).min(self.shape[a]) as i64),
+        }
+    }
+}
+
 /// Puts shards together; any thread may bring any chunk.
 #[derive(Debug)]
 pub struct Assembler {
-    per_shard: [u64; 3],
-    counts: [u64; 3],
+    grid: ShardGrid,
+    ledger: Arc<dyn Ledger>,
     early_limit: u64,
     early_bytes: AtomicU64,
     open: Mutex<HashMap<String, Arc<Mutex<Shard>>>>,
+    /// Chunks of finished shards that are all fill.
+    empty: AtomicU64,
+    /// Files of early chunks whose shards are finished: first since the last flush, then those before.
+    spent: Mutex<[Vec<PathBuf>; 2]>,
 }
 
 /// Where an image is written: its store, and where shards are put together on the way.
@@ -47,10 +83,18 @@ impl Yard {
     fn path(&self, key: &str) -> PathBuf {
         self.folder.join(key)
     }
+
+    /// Whether unfinished shards outlive the run.
+    pub fn is_kept(&self) -> bool {
+        self.store.folder() == Some(&self.folder)
+    }
 }
 
 #[derive(Debug)]
 struct Shard {
+    volume: u64,
+    /// The first chunk.
+    first: [u64; 3],
     /// Chunks that lie in the grid, along each axis.
     extent: [u64; 3],
     /// Place in line of the next chunk to be appended.
@@ -64,55 +108,110 @@ struct Shard {
 #[derive(Debug)]
 enum Early {
     Memory(Vec<u8>),
-    Side { offset: u64, len: usize },
+    Side(Extent),
+}
+
+impl Shard {
+    fn chunks(&self) -> u64 {
+        self.extent.iter().product()
+    }
+
+    /// The chunk that has this place in line.
+    fn at(&self, turn: u64) -> [u64; 3] {
+        let [_, ny, nx] = self.extent;
+        let within = [turn / (ny * nx), turn / nx % ny, turn % nx];
+        std::array::from_fn(|a| self.first[a] + within[a])
+    }
 }
 
 impl Assembler {
-    /// `per_shard` and `counts` are inner chunks of a shard and of the whole grid.
-    pub fn new(per_shard: [u64; 3], counts: [u64; 3], early_limit: u64) -> Assembler {
-        Assembler { per_shard, counts, early_limit, early_bytes: AtomicU64::new(0), open: Mutex::default() }
+    pub fn new(grid: ShardGrid, early_limit: u64, ledger: Arc<dyn Ledger>) -> Assembler {
+        Assembler {
+            grid,
+            ledger,
+            early_limit,
+            early_bytes: AtomicU64::new(0),
+            open: Mutex::default(),
+            empty: AtomicU64::new(0),
+            spent: Mutex::default(),
+        }
     }
 
     /// Memory held over the run: waiting chunks, and the indexes of the shards that are open at once.
-    pub fn resident_bytes(&self) -> u64 {
-        let slots = self.per_shard.iter().product::<u64>();
-        self.early_limit.saturating_add(slots.saturating_mul(16).saturating_add(1024).saturating_mul(OPEN_SHARDS))
+    pub fn resident_bytes(grid: &ShardGrid, early_limit: u64) -> u64 {
+        let slots = grid.per_shard.iter().product::<u64>();
+        early_limit.saturating_add(slots.saturating_mul(16).saturating_add(1024).saturating_mul(OPEN_SHARDS))
     }
 
-    /// Takes inner chunk `at` (coordinates in the whole grid) of the shard `key`; empty for one that is left out.
+    /// Chunks of finished shards that were left out because they are all fill.
+    pub fn empty_chunks(&self) -> u64 {
+        self.empty.load(Ordering::Relaxed)
+    }
+
+    /// Takes inner chunk `at` (coordinates in the whole grid) of the shard `key` of a volume; empty for one that is left out.
     ///
     /// The number of bytes that this chunk adds to storage, the index with the last one.
-    pub fn put(&self, yard: &Yard, key: &str, at: [u64; 3], bytes: Vec<u8>) -> Result<u64> {
-        let path = &yard.path(key);
-        let shard = self.shard(key, at);
-        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let within: [u64; 3] = std::array::from_fn(|a| at[a] % self.per_shard[a]);
-        let turn = rank(within, shard.extent);
+    pub fn put(&self, yard: &Yard, key: &str, volume: u64, at: [u64; 3], bytes: Vec<u8>) -> Result<u64> {
+        let shard = self.shard(key, volume, at);
+        let mut shard = lock(&shard);
+        let turn = rank(std::array::from_fn(|a| at[a] - shard.first[a]), shard.extent);
         if turn < shard.next || shard.early.contains_key(&turn) {
             return Err(self.error(yard, key, at, bytes.len()));
         }
         let mut stored = bytes.len() as u64;
         if turn == shard.next {
-            self.append(path, &mut shard, &bytes)?;
-            self.append_waiting(path, &mut shard)?;
+            self.append(yard, key, &mut shard, &bytes)?;
+            self.append_waiting(yard, key, &mut shard)?;
         } else {
-            self.keep(path, &mut shard, turn, bytes)?;
+            self.hold(yard, key, &mut shard, turn, bytes)?;
         }
-        if shard.next == shard.extent.iter().product::<u64>() {
-            stored += complete(yard, key, &mut shard)?;
-            self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        if shard.next == shard.chunks() {
+            stored += self.complete(yard, key, &mut shard)?;
+            lock(&self.open).remove(key);
         }
         Ok(stored)
     }
 
+    /// Brings early chunks that wait in memory to their files.
+    pub fn flush(&self, yard: &Yard) -> Result<()> {
+        let [new, old] = &mut *lock(&self.spent);
+        old.append(new);
+        if !yard.is_kept() {
+            return Ok(());
+        }
+        let open: Vec<(String, Arc<Mutex<Shard>>)> =
+            lock(&self.open).iter().map(|(key, shard)| (key.clone(), shard.clone())).collect();
+        for (key, shard) in open {
+            let mut shard = lock(&shard);
+            let waits = |early: &Early| matches!(early, Early::Memory(bytes) if !bytes.is_empty());
+            let turns: Vec<u64> = shard.early.iter().filter(|(_, early)| waits(early)).map(|(&turn, _)| turn).collect();
+            for turn in turns {
+                if let Some(Early::Memory(bytes)) = shard.early.remove(&turn) {
+                    self.early_bytes.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
+                    self.put_aside(yard, &key, &mut shard, turn, &bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes files that only a record older than the last flush needed.
+    pub fn settle(&self) -> Result<()> {
+        let old = std::mem::take(&mut lock(&self.spent)[1]);
+        old.iter().try_for_each(|side| remove(side))
+    }
+
     /// An error where a shard still waits for chunks.
     pub fn finish(&self, yard: &Yard) -> Result<()> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((key, shard)) = open.iter().next() else { return Ok(()) };
-        let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = format!("{} inner chunks", shard.extent.iter().product::<u64>());
-        let arrived = shard.next + shard.early.len() as u64;
-        Err(Error::malformed(yard.store.describe(key), "unfinished shard", format!("{arrived} inner chunks"), expected))
+        let open = lock(&self.open);
+        if let Some((key, shard)) = open.iter().next() {
+            let shard = lock(shard);
+            let expected = format!("{} inner chunks", shard.chunks());
+            let arrived = format!("{} inner chunks", shard.next + shard.early.len() as u64);
+            return Err(Error::malformed(yard.store.describe(key), "unfinished shard", arrived, expected));
+        }
+        let spent = std::mem::take(&mut *lock(&self.spent));
+        spent.iter().flatten().try_for_each(|side| remove(side))
     }
 
     fn error(&self, yard: &Yard, key: &str, at: [u64; 3], len: usize) -> Error {
@@ -120,99 +219,153 @@ impl Assembler {
         Error::Chunk { action: "write", path, chunk, stored_bytes: len as u64, what: "it was written before".into() }
     }
 
-    fn shard(&self, key: &str, at: [u64; 3]) -> Arc<Mutex<Shard>> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(shard) = open.get(key) {
-            return shard.clone();
-        }
-        let first: [u64; 3] = std::array::from_fn(|a| at[a] / self.per_shard[a] * self.per_shard[a]);
-        let shard = Arc::new(Mutex::new(Shard {
-            extent: std::array::from_fn(|a| self.per_shard[a].min(self.counts[a] - first[a])),
+    fn shard(&self, key: &str, volume: u64, at: [u64; 3]) -> Arc<Mutex<Shard>> {
+        let mut open = lock(&self.open);
+        open.entry(key.to_string()).or_insert_with(|| Arc::new(Mutex::new(self.empty_shard(volume, at)))).clone()
+    }
+
+    fn empty_shard(&self, volume: u64, at: [u64; 3]) -> Shard {
+        let (per_shard, counts) = (self.grid.per_shard, self.grid.counts());
+        let first: [u64; 3] = std::array::from_fn(|a| at[a] / per_shard[a] * per_shard[a]);
+        Shard {
+            volume,
+            first,
+            extent: std::array::from_fn(|a| per_shard[a].min(counts[a] - first[a])),
             next: 0,
-            entries: vec![ABSENT; self.per_shard.iter().product::<u64>() as usize],
+            entries: vec![ABSENT; per_shard.iter().product::<u64>() as usize],
             part_bytes: 0,
             side_bytes: 0,
             early: BTreeMap::new(),
-        }));
-        open.insert(key.to_string(), shard.clone());
-        shard
+        }
     }
 
-    fn append(&self, path: &Path, shard: &mut Shard, bytes: &[u8]) -> Result<()> {
+    /// Notes where chunk `turn` lies, where that outlives the run.
+    fn note(&self, yard: &Yard, key: &str, shard: &Shard, turn: u64, place: Place) {
+        if yard.is_kept() {
+            let region = self.grid.region(shard.at(turn), [1; 3]);
+            let (level, volume, shard) = (self.grid.level, shard.volume, key.to_string());
+            self.ledger.note(Entry::Chunk { level, volume, region, shard, turn, place });
+        }
+    }
+
+    fn append(&self, yard: &Yard, key: &str, shard: &mut Shard, bytes: &[u8]) -> Result<()> {
+        let turn = shard.next;
+        let extent = Extent { offset: shard.part_bytes, len: bytes.len() as u64 };
         if !bytes.is_empty() {
-            let slot = slot(shard.next, shard.extent, self.per_shard);
-            write_at(&part_path(path), shard.part_bytes, bytes)?;
-            shard.entries[slot] = (shard.part_bytes, bytes.len() as u64);
-            shard.part_bytes += bytes.len() as u64;
+            write_at(&self.part(yard, key), extent.offset, bytes)?;
+            shard.entries[slot(turn, shard.extent, self.grid.per_shard)] = (extent.offset, extent.len);
+            shard.part_bytes += extent.len;
         }
         shard.next += 1;
+        let place = if bytes.is_empty() { Place::Empty } else { Place::Part(extent) };
+        self.note(yard, key, shard, turn, place);
         Ok(())
     }
 
-    fn append_waiting(&self, path: &Path, shard: &mut Shard) -> Result<()> {
+    fn append_waiting(&self, yard: &Yard, key: &str, shard: &mut Shard) -> Result<()> {
         while let Some(early) = shard.early.remove(&shard.next) {
             match early {
                 Early::Memory(bytes) => {
-                    self.append(path, shard, &bytes)?;
+                    self.append(yard, key, shard, &bytes)?;
                     self.early_bytes.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
                 }
-                Early::Side { offset, len } => {
-                    let side = side_path(path);
-                    let mut bytes = vec![0; len];
+                Early::Side(Extent { offset, len }) => {
+                    let side = self.side(yard, key);
+                    let mut bytes = vec![0; len as usize];
                     let file = File::open(&side).map_err(Error::io("open", &side))?;
                     file.read_exact_at(&mut bytes, offset).map_err(Error::io("read", &side))?;
-                    self.append(path, shard, &bytes)?;
+                    self.append(yard, key, shard, &bytes)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn keep(&self, path: &Path, shard: &mut Shard, turn: u64, bytes: Vec<u8>) -> Result<()> {
+    /// Takes a chunk that came before its turn.
+    fn hold(&self, yard: &Yard, key: &str, shard: &mut Shard, turn: u64, bytes: Vec<u8>) -> Result<()> {
         let len = bytes.len() as u64;
         let waiting = self.early_bytes.fetch_add(len, Ordering::Relaxed).saturating_add(len);
-        let early = if waiting <= self.early_limit || bytes.is_empty() {
-            Early::Memory(bytes)
-        } else {
-            self.early_bytes.fetch_sub(len, Ordering::Relaxed);
-            write_at(&side_path(path), shard.side_bytes, &bytes)?;
-            let offset = shard.side_bytes;
-            shard.side_bytes += len;
-            Early::Side { offset, len: bytes.len() }
-        };
-        shard.early.insert(turn, early);
+        if waiting <= self.early_limit || bytes.is_empty() {
+            if bytes.is_empty() {
+                self.note(yard, key, shard, turn, Place::Empty);
+            }
+            shard.early.insert(turn, Early::Memory(bytes));
+            return Ok(());
+        }
+        self.early_bytes.fetch_sub(len, Ordering::Relaxed);
+        self.put_aside(yard, key, shard, turn, &bytes)
+    }
+
+    fn put_aside(&self, yard: &Yard, key: &str, shard: &mut Shard, turn: u64, bytes: &[u8]) -> Result<()> {
+        let extent = Extent { offset: shard.side_bytes, len: bytes.len() as u64 };
+        write_at(&self.side(yard, key), extent.offset, bytes)?;
+        shard.side_bytes += extent.len;
+        shard.early.insert(turn, Early::Side(extent));
+        self.note(yard, key, shard, turn, Place::Side(extent));
         Ok(())
+    }
+
+    /// Index, and over to the store; the bytes of the index. A shard without chunks is not written.
+    fn complete(&self, yard: &Yard, key: &str, shard: &mut Shard) -> Result<u64> {
+        let mut index_bytes = 0;
+        if shard.part_bytes > 0 {
+            let index = index(&shard.entries);
+            let part = self.part(yard, key);
+            write_at(&part, shard.part_bytes, &index)?;
+            yard.store.put_file(key, &part).map_err(|e| e.at("write", yard.store.describe(key)))?;
+            index_bytes = index.len() as u64;
+        }
+        let side = self.side(yard, key);
+        match yard.is_kept() {
+            // On record its chunks lie there still.
+            true if shard.side_bytes > 0 => lock(&self.spent)[0].push(side),
+            true => {}
+            false => remove(&side)?,
+        }
+        let present = shard.entries.iter().filter(|entry| **entry != ABSENT).count() as u64;
+        let empty_chunks = shard.chunks() - present;
+        self.empty.fetch_add(empty_chunks, Ordering::Relaxed);
+        let region = self.grid.region(shard.first, shard.extent);
+        self.ledger.note(Entry::Region { level: self.grid.level, volume: shard.volume, region, empty_chunks });
+        Ok(index_bytes)
+    }
+
+    /// The unfinished shard.
+    fn part(&self, yard: &Yard, key: &str) -> PathBuf {
+        unfinished(&yard.path(key), self.ledger.writer())
+    }
+
+    fn side(&self, yard: &Yard, key: &str) -> PathBuf {
+        side_path(&yard.path(key), self.ledger.writer())
     }
 }
 
-/// Index, and over to the store; the bytes of the index. A shard without chunks is not written.
-fn complete(yard: &Yard, key: &str, shard: &mut Shard) -> Result<u64> {
-    let path = &yard.path(key);
-    // Also one that a killed run left.
-    let side = side_path(path);
-    match fs::remove_file(&side) {
-        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Err(Error::io("remove", &side)(e));
-        }
-        _ => {}
-    }
-    if shard.part_bytes == 0 {
-        return Ok(0);
-    }
-    let mut index: Vec<u8> = Vec::with_capacity(shard.entries.len() * 16 + 4);
-    for (offset, len) in &shard.entries {
+fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn index(entries: &[(u64, u64)]) -> Vec<u8> {
+    let mut index: Vec<u8> = Vec::with_capacity(entries.len() * 16 + 4);
+    for (offset, len) in entries {
         index.extend_from_slice(&offset.to_le_bytes());
         index.extend_from_slice(&len.to_le_bytes());
     }
     let sum = crc32c::crc32c(&index);
     index.extend_from_slice(&sum.to_le_bytes());
-    let part = part_path(path);
-    write_at(&part, shard.part_bytes, &index)?;
-    yard.store.put_file(key, &part).map_err(|e| e.at("write", yard.store.describe(key)))?;
-    Ok(index.len() as u64)
+    index
 }
 
-/// Writes at `offset`; the file is made anew at offset 0, whatever a killed run left there.
+/// Removes a file that may be there.
+fn remove(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(Error::io("remove", path)(e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes at `offset`; the file is made anew at offset 0.
 fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
     let file = match offset {
         0 => DirStore::create(path),
@@ -221,9 +374,9 @@ fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
     file.and_then(|file| file.write_all_at(bytes, offset)).map_err(Error::io("write", path))
 }
 
-fn side_path(path: &Path) -> PathBuf {
+fn side_path(path: &Path, writer: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(".side");
+    name.push(format!(".{writer}.side"));
     path.with_file_name(name)
 }
 
@@ -239,64 +392,4 @@ fn slot(turn: u64, extent: [u64; 3], per_shard: [u64; 3]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Chunk contents of different lengths, every fifth left out.
-    fn content(at: [u64; 3]) -> Vec<u8> {
-        let n = at[0] * 49 + at[1] * 7 + at[2];
-        if n.is_multiple_of(5) { Vec::new() } else { vec![n as u8; (n % 13 + 1) as usize] }
-    }
-
-    fn yard(dir: &Path) -> Yard {
-        Yard { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() }
-    }
-
-    /// Assembles an edge shard of 2x3x2 chunks out of 3x3x4 in the order of `keys`; the shard's bytes.
-    fn assemble(keys: &[usize], early_limit: u64) -> Vec<u8> {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, yard) = (dir.path().join("c/1/0/0"), yard(dir.path()));
-        let assembler = Assembler::new([3, 3, 4], [5, 3, 2], early_limit);
-        let mut total = 0;
-        for &key in keys {
-            let at = [3 + key as u64 / 6, key as u64 / 2 % 3, key as u64 % 2];
-            assert!(assembler.finish(&yard).is_err() || key == keys[0]);
-            total += assembler.put(&yard, "c/1/0/0", at, content(at)).unwrap();
-        }
-        assembler.finish(&yard).unwrap();
-        assert_eq!(assembler.early_bytes.load(Ordering::Relaxed), 0);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-        let bytes = fs::read(&path).unwrap();
-        assert_eq!(bytes.len() as u64, total);
-        bytes
-    }
-
-    #[test]
-    fn the_same_bytes_for_any_order_and_any_limit() {
-        let in_order: Vec<usize> = (0..12).collect();
-        let expected = assemble(&in_order, 1000);
-        let mut order = in_order.clone();
-        let mut seed = 1u64;
-        for _ in 0..50 {
-            for n in (1..order.len()).rev() {
-                seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                order.swap(n, (seed >> 33) as usize % (n + 1));
-            }
-            for limit in [0, 20, 1000] {
-                assert_eq!(assemble(&order, limit), expected, "{order:?} {limit}");
-            }
-        }
-    }
-
-    #[test]
-    fn an_empty_shard_is_not_written_and_a_chunk_comes_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, yard) = (dir.path().join("c/0/0/0"), yard(dir.path()));
-        let assembler = Assembler::new([1, 1, 2], [1, 1, 2], 100);
-        assembler.put(&yard, "c/0/0/0", [0, 0, 1], Vec::new()).unwrap();
-        assert!(assembler.put(&yard, "c/0/0/0", [0, 0, 1], Vec::new()).is_err());
-        assert_eq!(assembler.put(&yard, "c/0/0/0", [0, 0, 0], Vec::new()).unwrap(), 0);
-        assert!(!path.exists());
-        assembler.finish(&yard).unwrap();
-    }
-}
+mod tests;

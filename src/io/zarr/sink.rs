@@ -19,7 +19,10 @@ use super::{
 use crate::{
     block::BlockRef,
     error::{Error, Result},
-    io::{Encoded, Layout, Sink},
+    io::{
+        Encoded, Layout, Sink,
+        ledger::{Entry, Ledger, NoLedger, RestoredLevel},
+    },
     region::Region,
     voxel::Voxel,
 };
@@ -31,8 +34,22 @@ pub struct ZarrSink<T> {
     layout: Layout,
     yard: Yard,
     assembler: Option<Assembler>,
+    ledger: Arc<dyn Ledger>,
     empty: AtomicU64,
     voxel: PhantomData<fn(T)>,
+}
+
+/// Takes over the unfinished shards of a level of `target` that earlier runs have left in `yard`, where `is_ours` holds for one of
+/// their chunks (volume, region); as far as they go, those chunks are done.
+pub fn adopt(
+    yard: &Yard,
+    target: &ZarrTarget,
+    ledger: &Arc<dyn Ledger>,
+    restored: &mut RestoredLevel,
+    is_ours: impl Fn(u64, Region) -> bool,
+) -> Result<()> {
+    let target = target.normalised(&yard.store.describe(""))?;
+    target.assembler(ledger).map_or(Ok(()), |assembler| assembler.adopt(yard, restored, is_ours))
 }
 
 impl<T: Voxel> ZarrSink<T> {
@@ -45,29 +62,33 @@ impl<T: Voxel> ZarrSink<T> {
     ///
     /// [`Error::Unsupported`] for what OME-Zarr cannot hold, [`Error::Usage`] for chunks and levels that make no sense.
     pub fn create(dir: &Path, target: &ZarrTarget) -> Result<ZarrSink<T>> {
-        ZarrSink::create_in(Yard { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() }, target)
+        let yard = Yard { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() };
+        ZarrSink::create_in(yard, target, NoLedger::shared(), &RestoredLevel::default())
     }
 
-    /// The same in any store.
-    pub fn create_in(yard: Yard, target: &ZarrTarget) -> Result<ZarrSink<T>> {
+    /// The same in any store, going on with what is stored of the level; see [`adopt`].
+    pub fn create_in(
+        yard: Yard,
+        target: &ZarrTarget,
+        ledger: Arc<dyn Ledger>,
+        restored: &RestoredLevel,
+    ) -> Result<ZarrSink<T>> {
         let path = yard.store.describe("");
         let mut layout = target.layout(&path)?;
         target.add_memory(yard.store.memory(), &mut layout);
         let target = target.normalised(&path)?;
-        let (assembler, empty) = (target.assembler(), AtomicU64::new(0));
-        let sink = ZarrSink { target, layout, yard, assembler, empty, voxel: PhantomData };
+        let (assembler, empty) = (target.assembler(&ledger), AtomicU64::new(restored.empty_chunks));
+        if let Some(assembler) = &assembler {
+            assembler.load(&yard, restored)?;
+        }
+        let sink = ZarrSink { target, layout, yard, assembler, ledger, empty, voxel: PhantomData };
         sink.write_documents(&sink.target.array_documents(None))?;
         Ok(sink)
     }
 
-    /// Waits until everything written so far is on the disk.
-    pub fn sync(&self) -> Result<()> {
-        self.yard.store.sync().map_err(|e| e.at("sync", self.yard.store.describe("")))
-    }
-
-    /// Chunks left out so far because they are all fill.
+    /// Chunks left out so far because they are all fill; of shards that are finished.
     pub fn empty_chunks(&self) -> u64 {
-        self.empty.load(Ordering::Relaxed)
+        self.empty.load(Ordering::Relaxed) + self.assembler.as_ref().map_or(0, Assembler::empty_chunks)
     }
 
     fn write_documents(&self, documents: &[(String, Value)]) -> Result<()> {
@@ -158,16 +179,29 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {
         let (at, key) = self.locate(outer, unit);
         let stored_bytes = encoded.bytes.len() as u64;
-        if stored_bytes == 0 {
-            self.empty.fetch_add(1, Ordering::Relaxed);
-        }
         if let Some(assembler) = &self.assembler {
-            return assembler.put(&self.yard, &key, at, encoded.bytes);
+            return assembler.put(&self.yard, &key, outer, at, encoded.bytes);
         }
         if stored_bytes > 0 {
             self.set(&key, encoded.bytes, stored_bytes)?;
         }
+        let empty_chunks = u64::from(stored_bytes == 0);
+        self.empty.fetch_add(empty_chunks, Ordering::Relaxed);
+        let level = self.target.levels.current as u32;
+        self.ledger.note(Entry::Region { level, volume: outer, region: unit, empty_chunks });
         Ok(stored_bytes)
+    }
+
+    fn flush(&self) -> Result<()> {
+        self.assembler.as_ref().map_or(Ok(()), |assembler| assembler.flush(&self.yard))
+    }
+
+    fn sync(&self) -> Result<()> {
+        self.yard.store.sync().map_err(|e| e.at("sync", self.yard.store.describe("")))
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.assembler.as_ref().map_or(Ok(()), Assembler::settle)
     }
 
     /// The array's metadata with the number of empty chunks; after the last level the group's, then the disk.
@@ -181,6 +215,6 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
             let group = group.map_err(|e| Error::io("write", self.yard.store.describe(""))(e.into()))?;
             self.write_documents(&group)?;
         }
-        self.sync()
+        Sink::<T>::sync(self)
     }
 }

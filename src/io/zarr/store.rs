@@ -11,6 +11,7 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use crate::error::{Error, Result};
@@ -20,7 +21,7 @@ mod location;
 #[cfg(feature = "remote")]
 pub mod remote;
 
-pub use dir::{DirStore, part_path};
+pub use dir::{DirStore, unfinished};
 pub use location::{Location, Url};
 
 /// Keys to bytes. A store is rooted somewhere; [`Store::below`] and [`Store::above`] root it elsewhere.
@@ -42,6 +43,12 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Sets `key`: whoever reads it finds the old bytes or the new ones.
     fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
+
+    /// Sets `key` if it is not there; whether it was not. Of several that try at once, one is told so.
+    fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<bool, StoreError>;
+
+    /// When `key` was set last, by the clock of the store; `None` where it is absent.
+    fn modified(&self, key: &str) -> Result<Option<SystemTime>, StoreError>;
 
     /// Sets `key` to what the local file `file` holds, and takes the file away. In bounded memory.
     fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError>;

@@ -1,16 +1,25 @@
 //! What is to be written, and the metadata documents that say so.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use serde_json::{Map, Value, json};
 
-use super::{encode::Codec, meta::ArrayMeta, open, place::Dims, sample::v3_name, shard::Assembler, store::StoreMemory};
+use super::{
+    encode::Codec,
+    meta::ArrayMeta,
+    open,
+    place::Dims,
+    sample::v3_name,
+    shard::{Assembler, ShardGrid},
+    store::StoreMemory,
+};
 use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
         Access, Axis, Layout, Outer,
         convert::Conversion,
+        ledger::Ledger,
         ome::{
             Carried, Dataset, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, OmeVersion,
             Transformation,
@@ -105,7 +114,9 @@ impl ZarrTarget {
             chunk: target.chunk,
             shard: target.shard,
             transfer_bytes: target.codec.encode_memory(target.chunk_bytes()),
-            resident_bytes: target.assembler().as_ref().map_or(0, Assembler::resident_bytes),
+            resident_bytes: target
+                .shard_grid()
+                .map_or(0, |grid| Assembler::resident_bytes(&grid, target.early_limit())),
             stored_bytes: None,
             ahead: Default::default(),
         })
@@ -144,13 +155,22 @@ impl ZarrTarget {
     }
 
     /// What gathers inner chunks into shards, where there are shards.
-    pub(super) fn assembler(&self) -> Option<Assembler> {
-        let shape = self.level_grid().shape;
-        let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(self.chunk[a]));
-        self.shard.map(|shard| {
-            let per_shard = std::array::from_fn(|a| shard[a] / self.chunk[a]);
-            Assembler::new(per_shard, counts, self.chunk_bytes().saturating_mul(4).min(EARLY_BYTES))
+    pub(super) fn assembler(&self, ledger: &Arc<dyn Ledger>) -> Option<Assembler> {
+        self.shard_grid().map(|grid| Assembler::new(grid, self.early_limit(), ledger.clone()))
+    }
+
+    fn shard_grid(&self) -> Option<ShardGrid> {
+        let (level, shape, chunk) = (self.levels.current as u32, self.level_grid().shape, self.chunk);
+        self.shard.map(|shard| ShardGrid {
+            level,
+            shape,
+            chunk,
+            per_shard: std::array::from_fn(|a| shard[a] / chunk[a]),
         })
+    }
+
+    fn early_limit(&self) -> u64 {
+        self.chunk_bytes().saturating_mul(4).min(EARLY_BYTES)
     }
 
     /// The target with components as an axis and chunks clipped, or why it cannot be.

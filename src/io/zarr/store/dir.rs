@@ -9,9 +9,11 @@ use std::{
     os::unix::fs::{FileExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use super::{Part, Piece, Store, StoreError, check_key, reserve};
+use crate::sys;
 
 /// What an unfinished file is called, after its final name.
 pub const PART_SUFFIX: &str = ".part";
@@ -90,9 +92,35 @@ impl Store for DirStore {
 
     fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let path = self.path_of(key)?;
-        let part = part_path(&path);
-        DirStore::create(&part)?.write_all(&bytes)?;
-        Ok(fs::rename(&part, &path)?)
+        let part = temporary(&path);
+        let put = DirStore::create(&part).and_then(|mut file| file.write_all(&bytes));
+        Ok(put.and_then(|()| fs::rename(&part, &path)).map_err(|error| without(&part, error))?)
+    }
+
+    /// By a link, which fails where the name is taken; where there are no links by creating the file under its name.
+    fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
+        let path = self.path_of(key)?;
+        let part = temporary(&path);
+        DirStore::create(&part).and_then(|mut file| file.write_all(&bytes)).map_err(|error| without(&part, error))?;
+        let linked = match fs::hard_link(&part, &path) {
+            Err(e) if [ErrorKind::PermissionDenied, ErrorKind::Unsupported].contains(&e.kind()) => {
+                File::create_new(&path).and_then(|mut file| file.write_all(&bytes))
+            }
+            other => other,
+        };
+        fs::remove_file(&part)?;
+        match linked {
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
+            other => Ok(other.map(|()| true)?),
+        }
+    }
+
+    fn modified(&self, key: &str) -> Result<Option<SystemTime>, StoreError> {
+        match fs::metadata(self.path_of(key)?).and_then(|meta| meta.modified()) {
+            Ok(time) => Ok(Some(time)),
+            Err(e) if is_absent(&e) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
     }
 
     /// A rename: the file must be on the same file system.
@@ -126,7 +154,11 @@ impl Store for DirStore {
         }
     }
 
+    /// The whole file system at once, where the kernel can: a store may be a million files.
     fn sync(&self) -> Result<(), StoreError> {
+        if sys::sync_file_system(&self.root).map_err(at("sync", &self.root))? {
+            return Ok(());
+        }
         walk(&self.root, &mut |path, _| {
             let synced = File::open(path).and_then(|file| file.sync_all());
             synced.map(|()| ControlFlow::Continue(())).map_err(at("sync", path))
@@ -202,9 +234,21 @@ fn walk(root: &Path, visit: &mut Visit<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The temporary name beside `path`.
-pub fn part_path(path: &Path) -> PathBuf {
+/// A name beside `path` that nobody else uses.
+fn temporary(path: &Path) -> PathBuf {
+    unfinished(path, &sys::writer_name())
+}
+
+/// The unfinished file of `writer` beside `path`.
+pub fn unfinished(path: &Path, writer: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(PART_SUFFIX);
+    name.push(format!(".{writer}{PART_SUFFIX}"));
     path.with_file_name(name)
+}
+
+/// The error, after the unfinished file was taken away.
+fn without(part: &Path, error: io::Error) -> io::Error {
+    // The first error is the one to be told.
+    let _ = fs::remove_file(part);
+    error
 }

@@ -9,10 +9,13 @@ use std::{
     ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use futures_util::StreamExt;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutPayload, multipart::MultipartStore};
+use object_store::{
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, multipart::MultipartStore,
+};
 use tokio::{runtime::Runtime, sync::Semaphore};
 
 use super::{Part, Piece, Store, StoreError, StoreMemory, Url, check_key, reserve};
@@ -184,6 +187,36 @@ impl Store for RemoteStore {
         let path = self.path_of(key)?;
         let (bucket, len, payload) = (&self.bucket, bytes.len() as u64, PutPayload::from(bytes));
         bucket.ask(len, || async { Ok(bucket.objects.put(&path, payload.clone()).await.map(drop)?) })
+    }
+
+    /// A conditional request, where the service has them; else it is looked for first.
+    fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
+        let path = self.path_of(key)?;
+        let (bucket, len, payload) = (&self.bucket, bytes.len() as u64, PutPayload::from(bytes.clone()));
+        let put = bucket.ask(len, || async {
+            let options = PutOptions::from(PutMode::Create);
+            match bucket.objects.put_opts(&path, payload.clone(), options).await {
+                Ok(_) => Ok(Some(true)),
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
+                    Ok(Some(false))
+                }
+                Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        })?;
+        match put {
+            Some(new) => Ok(new),
+            None if self.exists(key)? => Ok(false),
+            None => self.put(key, bytes).map(|()| true),
+        }
+    }
+
+    fn modified(&self, key: &str) -> Result<Option<SystemTime>, StoreError> {
+        let path = self.path_of(key)?;
+        let bucket = &self.bucket;
+        let answer =
+            bucket.ask(0, || async { Ok(bucket.patience.progress(bucket.objects.head(&path)).await??.last_modified) });
+        Ok(found(answer)?.map(SystemTime::from))
     }
 
     fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {

@@ -19,6 +19,12 @@ pub fn conforms(store: &dyn Store, scratch: &Path) {
     assert_eq!(store.get(key, 6).unwrap().unwrap(), b"abcdef");
     assert!(matches!(store.get(key, 5), Err(StoreError::TooLarge { bytes: 6, limit: 5 })));
     assert_eq!((store.size(key).unwrap(), store.exists(key).unwrap()), (Some(6), true));
+    assert!(!store.put_new(key, b"newer".to_vec()).unwrap());
+    assert_eq!(store.get(key, 6).unwrap().unwrap(), b"abcdef");
+    assert!(store.put_new("lease", b"mine".to_vec()).unwrap() && !store.put_new("lease", b"yours".to_vec()).unwrap());
+    assert_eq!(store.get("lease", 6).unwrap().unwrap(), b"mine");
+    assert!(store.modified("lease").unwrap().is_some() && store.modified("nothing").unwrap().is_none());
+    store.delete("lease").unwrap();
     parts(store, key);
 
     let file = scratch.join("local.part");
@@ -102,8 +108,9 @@ fn a_folder_conforms() {
 fn a_write_that_ends_early_leaves_the_old_bytes() {
     let dir = tempfile::tempdir().unwrap();
     let store = DirStore::new(dir.path());
-    store.put("a", b"old".to_vec()).unwrap();
-    fs::create_dir(dir.path().join("a.part")).unwrap();
-    assert!(store.put("a", b"new".to_vec()).is_err());
-    assert_eq!(store.get("a", 3).unwrap().unwrap(), b"old");
+    // A name that leaves no room for that of the unfinished file.
+    let key = "a".repeat(250);
+    fs::write(dir.path().join(&key), b"old").unwrap();
+    assert!(store.put(&key, b"new".to_vec()).is_err());
+    assert_eq!(store.get(&key, 3).unwrap().unwrap(), b"old");
 }

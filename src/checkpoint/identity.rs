@@ -1,0 +1,66 @@
+//! Everything that decides a target's bytes, so that a run goes on with its own job only.
+
+use serde::{Deserialize, Serialize};
+
+/// Named values; two jobs with equal ones make the same bytes. Memory, threads and ranks are not among them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    values: Vec<(String, String)>,
+}
+
+impl Identity {
+    pub fn add(&mut self, name: impl Into<String>, value: impl ToString) {
+        self.values.push((name.into(), value.to_string()));
+    }
+
+    /// Sixteen hexadecimal digits that differ where the values do. To tell jobs apart, not to keep anybody from forging one.
+    pub fn fingerprint(&self) -> String {
+        let text = self.values.iter().fold(String::new(), |text, (name, value)| text + name + "\0" + value + "\0");
+        format!("{:08x}{:08x}", crc32fast::hash(text.as_bytes()), crc32c::crc32c(text.as_bytes()))
+    }
+
+    /// What differs in `other`, by name, with this value and the other one; `None` where nothing does.
+    pub fn difference(&self, other: &Identity) -> Option<String> {
+        let find = |values: &[(String, String)], name: &str| {
+            values.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+        };
+        let names = self.values.iter().chain(&other.values).map(|(name, _)| name);
+        for name in names {
+            let (here, there) = (find(&self.values, name), find(&other.values, name));
+            if here != there {
+                let say = |value: Option<String>| value.map_or("nothing".into(), |value| shortened(&value));
+                return Some(format!("{name}: {}, and now {}", say(here), say(there)));
+            }
+        }
+        None
+    }
+}
+
+/// Long values by their beginning.
+fn shortened(value: &str) -> String {
+    const MOST: usize = 160;
+    if value.chars().count() <= MOST { value.into() } else { value.chars().take(MOST).chain("...".chars()).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(values: &[(&str, &str)]) -> Identity {
+        let mut identity = Identity::default();
+        values.iter().for_each(|(name, value)| identity.add(*name, value));
+        identity
+    }
+
+    #[test]
+    fn differences_are_named() {
+        let a = identity(&[("input", "x"), ("spacing", "1")]);
+        assert_eq!(a.difference(&a.clone()), None);
+        let b = identity(&[("input", "x"), ("spacing", "0.4")]);
+        assert_eq!(a.difference(&b).unwrap(), "spacing: 1, and now 0.4");
+        assert_eq!(a.difference(&identity(&[("input", "x")])).unwrap(), "spacing: 1, and now nothing");
+        assert_eq!(identity(&[]).difference(&identity(&[("level", "2")])).unwrap(), "level: nothing, and now 2");
+        assert_ne!(a.fingerprint(), b.fingerprint());
+        assert_eq!(a.fingerprint().len(), 16);
+    }
+}

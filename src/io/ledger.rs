@@ -1,0 +1,240 @@
+//! What sinks tell of what they have stored, and what they are told of what earlier runs have stored.
+//!
+//! An [`Entry`] is noted once the bytes of a write unit have gone to storage; it counts only after [`Sink::sync`](super::Sink::sync).
+//! Nothing here knows how entries are kept.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use crate::{
+    error::Result,
+    region::{Boxes, Region},
+};
+
+/// Where a piece of a file lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extent {
+    pub offset: u64,
+    pub len: u64,
+}
+
+/// Where an inner chunk of an unfinished shard lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// All fill: nowhere.
+    Empty,
+    /// In the beginning of the shard.
+    Part(Extent),
+    /// In the file of chunks that came early.
+    Side(Extent),
+}
+
+/// Something that was stored.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// Whole write units in their final place: a chunk, a shard, or any region of a raw file.
+    Region { level: u32, volume: u64, region: Region, empty_chunks: u64 },
+    /// An inner chunk of a shard that is not complete.
+    Chunk { level: u32, volume: u64, region: Region, shard: String, turn: u64, place: Place },
+    /// A unit of a stream.
+    Unit(StreamUnit),
+}
+
+/// A unit of a stream: number `number` of all, in a segment file that the writer begun with unit `segment`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamUnit {
+    pub number: u64,
+    pub segment: u64,
+    pub extent: Extent,
+    pub crc32: u32,
+    pub raw_bytes: u64,
+}
+
+/// Hears of everything that a sink stores.
+pub trait Ledger: fmt::Debug + Send + Sync {
+    fn note(&self, entry: Entry);
+
+    /// Puts what was noted on record at once; for entries whose data are safe already.
+    fn record(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// A name that no other run has, part of the names of unfinished files: host, process and a number.
+    fn writer(&self) -> &str;
+}
+
+/// Nobody hears; for what is not to be gone on with.
+#[derive(Debug)]
+pub struct NoLedger(String);
+
+impl NoLedger {
+    pub fn shared() -> Arc<dyn Ledger> {
+        Arc::new(NoLedger(crate::sys::writer_name()))
+    }
+}
+
+impl Ledger for NoLedger {
+    fn note(&self, _entry: Entry) {}
+
+    fn writer(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What earlier runs have stored.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    pub levels: BTreeMap<u32, RestoredLevel>,
+    /// Units of a stream: disjoint runs by the number of their first unit.
+    pub runs: BTreeMap<u64, StreamRun>,
+}
+
+/// What is stored of one level.
+#[derive(Clone, Debug, Default)]
+pub struct RestoredLevel {
+    pub volumes: BTreeMap<u64, Boxes>,
+    /// Chunks left out because they are all fill.
+    pub empty_chunks: u64,
+    /// Unfinished shards by their keys, as each of their writers left them.
+    pub shards: HashMap<String, Vec<Unfinished>>,
+}
+
+/// A shard as one writer left it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unfinished {
+    pub writer: String,
+    pub volume: u64,
+    /// By their place in line.
+    pub chunks: BTreeMap<u64, (Region, Place)>,
+}
+
+/// Successive units of a stream that lie behind each other in a segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamRun {
+    pub units: u64,
+    pub writer: String,
+    pub segment: u64,
+    pub extent: Extent,
+    pub crc32: u32,
+    pub raw_bytes: u64,
+}
+
+impl Restored {
+    /// Takes in an entry of `writer`'s. What is known already changes nothing.
+    pub fn add(&mut self, writer: &str, entry: Entry) {
+        match entry {
+            Entry::Region { level, volume, region, empty_chunks } => {
+                let level = self.levels.entry(level).or_default();
+                if level.volumes.entry(volume).or_default().insert(region) {
+                    level.empty_chunks += empty_chunks;
+                }
+            }
+            Entry::Chunk { level, volume, region, shard, turn, place } => {
+                let writers = self.levels.entry(level).or_default().shards.entry(shard).or_default();
+                let found = writers.iter().position(|unfinished| unfinished.writer == writer);
+                let n = found.unwrap_or_else(|| {
+                    writers.push(Unfinished { writer: writer.into(), volume, ..Unfinished::default() });
+                    writers.len() - 1
+                });
+                writers[n].chunks.insert(turn, (region, place));
+            }
+            Entry::Unit(unit) => self.add_unit(writer, unit),
+        }
+    }
+
+    /// Joins a unit to the run before it, or begins a run.
+    pub fn add_unit(&mut self, writer: &str, unit: StreamUnit) {
+        if let Some((&first, run)) = self.runs.range_mut(..=unit.number).next_back() {
+            let (next, end) = (first + run.units, run.extent.offset + run.extent.len);
+            if unit.number < next {
+                return;
+            }
+            let follows = unit.number == next && unit.extent.offset == end;
+            if follows && unit.segment == run.segment && run.writer == writer {
+                let mut crc = crc32fast::Hasher::new_with_initial_len(run.crc32, run.raw_bytes);
+                crc.combine(&crc32fast::Hasher::new_with_initial_len(unit.crc32, unit.raw_bytes));
+                run.crc32 = crc.finalize();
+                run.raw_bytes += unit.raw_bytes;
+                run.extent.len += unit.extent.len;
+                run.units += 1;
+                return;
+            }
+        }
+        let StreamUnit { number, segment, extent, crc32, raw_bytes } = unit;
+        self.runs.insert(number, StreamRun { units: 1, writer: writer.into(), segment, extent, crc32, raw_bytes });
+    }
+
+    /// Forgets unfinished shards that somebody has finished.
+    pub fn drop_finished_shards(&mut self) {
+        for level in self.levels.values_mut() {
+            let RestoredLevel { volumes, shards, .. } = level;
+            shards.retain(|_, writers| {
+                let is_open = |unfinished: &Unfinished| {
+                    let done = volumes.get(&unfinished.volume);
+                    unfinished.chunks.values().any(|(region, _)| !done.is_some_and(|done| done.cover(*region)))
+                };
+                writers.iter().any(is_open)
+            });
+        }
+    }
+
+    /// Voxels that are stored of a level, all volumes.
+    pub fn voxels(&self, level: u32) -> u64 {
+        self.levels.get(&level).map_or(0, |level| level.volumes.values().map(Boxes::voxels).sum())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        let is_empty = |level: &RestoredLevel| level.volumes.values().all(Boxes::is_empty) && level.shards.is_empty();
+        self.runs.is_empty() && self.levels.values().all(is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unit(number: u64, segment: u64, offset: u64) -> Entry {
+        let (extent, crc32) = (Extent { offset, len: 10 }, crc32fast::hash(&[number as u8]));
+        Entry::Unit(StreamUnit { number, segment, extent, crc32, raw_bytes: 1 })
+    }
+
+    #[test]
+    fn units_that_follow_each_other_are_one_run() {
+        let mut restored = Restored::default();
+        for (writer, entry) in [
+            ("a", unit(0, 0, 5)),
+            ("a", unit(1, 0, 15)),
+            ("b", unit(4, 4, 0)),
+            ("c", unit(1, 1, 0)),
+            ("b", unit(5, 4, 10)),
+        ] {
+            restored.add(writer, entry);
+        }
+        let runs: Vec<(u64, u64, &str)> =
+            restored.runs.iter().map(|(&first, run)| (first, run.units, run.writer.as_str())).collect();
+        assert_eq!(runs, [(0, 2, "a"), (4, 2, "b")]);
+        assert_eq!(restored.runs[&0].crc32, crc32fast::hash(&[0, 1]));
+        assert_eq!(restored.runs[&4].extent, Extent { offset: 0, len: 20 });
+    }
+
+    #[test]
+    fn what_is_noted_twice_counts_once() {
+        let mut restored = Restored::default();
+        let region = Region::new([0; 3], [4; 3]);
+        for writer in ["a", "b"] {
+            let chunk = Region::new([0; 3], [2; 3]);
+            let (shard, place) = ("0/c/0".to_string(), Place::Empty);
+            restored.add(writer, Entry::Chunk { level: 0, volume: 0, region: chunk, shard, turn: 0, place });
+        }
+        assert_eq!(restored.levels[&0].shards["0/c/0"].len(), 2);
+        for writer in ["a", "b"] {
+            restored.add(writer, Entry::Region { level: 0, volume: 0, region, empty_chunks: 3 });
+        }
+        restored.drop_finished_shards();
+        assert!(restored.levels[&0].shards.is_empty());
+        assert_eq!((restored.levels[&0].empty_chunks, restored.voxels(0)), (3, 64));
+    }
+}

@@ -1,0 +1,236 @@
+//! Leases: who is at work on a target, told by a small file that is renewed.
+//!
+//! There is no server. A lease names its process; where that can be looked for (same machine, same boot, same space of process
+//! numbers) it counts for as long as the process runs, elsewhere for [`VOID_AFTER`] since it was renewed, by the clock of whatever
+//! keeps the file. Of two that find the same void lease at the same moment both may take it over: that costs work, and no bytes are
+//! wrong for it, since unfinished files have names that no two runs share.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Error, Result},
+    io::zarr::store::{Store, StoreError},
+    sys::{self, ProcessId},
+};
+
+/// How often a lease is renewed.
+pub const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// After how long without renewal a lease is void.
+pub const VOID_AFTER: Duration = Duration::from_secs(60);
+/// Bytes of a lease at most.
+const LEASE_BYTES: u64 = 4096;
+const PREFIX: &str = "lease-";
+/// Times that a void lease is taken over before it is given up.
+const TRIES: u32 = 3;
+
+/// Which share of a target a run makes: number `index` of `of`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShareOf {
+    pub index: u64,
+    pub of: u64,
+}
+
+/// What stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Holder {
+    #[serde(flatten)]
+    process: ProcessId,
+    writer: String,
+    /// Shares that the target is cut into.
+    of: u64,
+}
+
+/// A lease that this process holds; given back when it is dropped.
+#[derive(Debug)]
+pub struct Lease {
+    state: Arc<dyn Store>,
+    key: String,
+    holder: Holder,
+}
+
+impl Lease {
+    /// Takes the lease of a share.
+    ///
+    /// # Errors
+    /// [`Error::TargetBusy`] where another run holds it, or a share of another number of shares.
+    pub fn acquire(state: Arc<dyn Store>, target: &Path, share: ShareOf) -> Result<Lease> {
+        let holder = Holder { process: ProcessId::own(), writer: sys::writer_name(), of: share.of };
+        let lease = Lease { state, key: format!("{PREFIX}{}-of-{}", share.index, share.of), holder };
+        for _ in 0..TRIES {
+            if lease.put_new()? {
+                // Whoever came with another number of shares at the same time finds this one, or is found.
+                return match lease.other_cut()? {
+                    Some(by) => Err(Error::TargetBusy { path: target.to_path_buf(), by }),
+                    None => Ok(lease),
+                };
+            }
+            if let Some(by) = lease.alive(&lease.key)? {
+                // Nothing of this lease is there to be given back.
+                std::mem::forget(lease);
+                return Err(Error::TargetBusy { path: target.to_path_buf(), by });
+            }
+            lease.state.delete(&lease.key).map_err(lease.at("remove"))?;
+        }
+        let by = "a run that takes it over at this moment".into();
+        Err(Error::TargetBusy { path: target.to_path_buf(), by })
+    }
+
+    /// The name of this run, for its unfinished files.
+    pub fn writer(&self) -> &str {
+        &self.holder.writer
+    }
+
+    /// Says that this run is at work still.
+    pub fn renew(&self) -> Result<()> {
+        self.state.put(&self.key, self.text()).map_err(self.at("renew"))
+    }
+
+    fn put_new(&self) -> Result<bool> {
+        if self.state.put_new(&self.key, self.text()).map_err(self.at("create"))? {
+            return Ok(true);
+        }
+        // The answer to a first attempt may have been lost on its way.
+        Ok(self.read(&self.key)?.is_some_and(|holder| holder == self.holder))
+    }
+
+    /// Who holds a live lease of another number of shares.
+    fn other_cut(&self) -> Result<Option<String>> {
+        let mut keys = Vec::new();
+        let listed = self.state.list("", &mut |key, _| {
+            keys.extend(key.strip_prefix(PREFIX).map(|_| key.to_string()));
+            std::ops::ControlFlow::Continue(())
+        });
+        listed.map_err(self.at("list"))?;
+        for key in keys.iter().filter(|key| **key != self.key) {
+            if self.read(key)?.is_some_and(|holder| holder.of != self.holder.of)
+                && let Some(by) = self.alive(key)?
+            {
+                return Ok(Some(by));
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&self, key: &str) -> Result<Option<Holder>> {
+        let text = self.state.get(key, LEASE_BYTES).map_err(self.at("read"))?;
+        // What cannot be read is a lease of nobody that could be asked: its age counts.
+        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    /// Who holds the lease `key`, if it is not void.
+    fn alive(&self, key: &str) -> Result<Option<String>> {
+        let holder = self.read(key)?;
+        let Some(renewed) = self.state.modified(key).map_err(self.at("look at"))? else { return Ok(None) };
+        let age = self.now()?.duration_since(renewed).unwrap_or_default();
+        let is_running = holder.as_ref().and_then(|holder| holder.process.is_running());
+        if !is_running.unwrap_or(age < VOID_AFTER) {
+            return Ok(None);
+        }
+        let who = holder.map_or_else(
+            || "a run that does not say who it is".into(),
+            |holder| format!("process {} on {}", holder.process.pid, holder.process.host),
+        );
+        Ok(Some(format!("{who}, last heard of {} s ago", age.as_secs())))
+    }
+
+    /// The time by the clock of the store: that of a file set this moment.
+    fn now(&self) -> Result<SystemTime> {
+        let key = format!("clock-{}", self.holder.writer);
+        self.state.put(&key, Vec::new()).map_err(self.at("create"))?;
+        let now = self.state.modified(&key).map_err(self.at("look at"))?;
+        self.state.delete(&key).map_err(self.at("remove"))?;
+        Ok(now.unwrap_or_else(SystemTime::now))
+    }
+
+    fn text(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.holder).unwrap_or_default()
+    }
+
+    fn at(&self, action: &'static str) -> impl Fn(StoreError) -> Error + use<> {
+        let path = self.state.describe(&self.key);
+        move |error| error.at(action, path.clone())
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Nobody can be told; without renewal it is void soon, and at once where this process can be looked for.
+        if let Ok(Some(holder)) = self.read(&self.key)
+            && holder == self.holder
+        {
+            let _ = self.state.delete(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+
+    use super::*;
+    use crate::io::zarr::store::DirStore;
+
+    fn acquire(folder: &Path, index: u64, of: u64) -> Result<Lease> {
+        Lease::acquire(Arc::new(DirStore::new(folder)), Path::new("out.nii"), ShareOf { index, of })
+    }
+
+    fn is_busy(result: Result<Lease>) -> bool {
+        matches!(result, Err(Error::TargetBusy { .. }))
+    }
+
+    /// Changes who holds the only lease.
+    fn change(folder: &Path, key: &str, change: impl FnOnce(&mut Holder)) {
+        let path = folder.join(key);
+        let mut holder: Holder = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        change(&mut holder);
+        fs::write(path, serde_json::to_vec(&holder).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_share_is_leased_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = acquire(dir.path(), 0, 2).unwrap();
+        assert!(is_busy(acquire(dir.path(), 0, 2)) && first.renew().is_ok());
+        let second = acquire(dir.path(), 1, 2).unwrap();
+        assert!(is_busy(acquire(dir.path(), 0, 3)), "another cut, while this one is at work");
+        drop((first, second));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        assert!(acquire(dir.path(), 0, 3).is_ok());
+    }
+
+    #[test]
+    fn a_lease_of_a_process_that_has_gone_is_void_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        std::mem::forget(acquire(dir.path(), 0, 1).unwrap());
+        assert!(is_busy(acquire(dir.path(), 0, 1)));
+        change(dir.path(), "lease-0-of-1", |holder| holder.process.started += 1);
+        assert!(acquire(dir.path(), 0, 1).is_ok());
+    }
+
+    #[test]
+    fn a_lease_of_another_machine_is_void_when_it_is_old() {
+        let dir = tempfile::tempdir().unwrap();
+        std::mem::forget(acquire(dir.path(), 0, 1).unwrap());
+        change(dir.path(), "lease-0-of-1", |holder| {
+            (holder.process.boot, holder.process.host) = ("another".into(), "node7".into());
+        });
+        let busy = acquire(dir.path(), 0, 1).unwrap_err().to_string();
+        assert!(busy.contains("on node7"), "{busy}");
+        let old = SystemTime::now() - 2 * VOID_AFTER;
+        File::options().write(true).open(dir.path().join("lease-0-of-1")).unwrap().set_modified(old).unwrap();
+        assert!(acquire(dir.path(), 0, 1).is_ok());
+    }
+
+    #[test]
+    fn what_is_no_lease_holds_for_a_minute() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("lease-0-of-1"), b"{").unwrap();
+        assert!(is_busy(acquire(dir.path(), 0, 1)));
+    }
+}

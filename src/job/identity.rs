@@ -1,0 +1,146 @@
+//! Everything of a job that decides the bytes of its target.
+
+use std::{
+    fs,
+    io::Read,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use super::{GridChoice, Job};
+use crate::{
+    checkpoint::Identity,
+    error::{Error, Result},
+    geometry::Mapping,
+    io::zarr::store::{self, Location},
+};
+
+/// Changes when the same job would make other bytes.
+pub(super) const RESULTS_VERSION: u32 = 1;
+/// Bytes at the beginning of a file that tell it from others: more than any header has.
+const HEAD_BYTES: u64 = 64 << 10;
+/// Documents of a Zarr array, image or group.
+const DOCUMENTS: [&str; 4] = ["zarr.json", ".zarray", ".zattrs", ".zgroup"];
+/// Libraries whose versions decide compressed bytes.
+const CODECS: [&str; 5] = ["zlib-rs", "libdeflate-sys", "zstd-sys", "blosc-src", "zarrs"];
+
+impl Job {
+    /// What another run must have in common with this one to go on with its work.
+    pub(super) fn identity(&self) -> Result<Identity> {
+        let (request, op) = (&self.request, &self.op);
+        let mut identity = Identity::default();
+        identity.add("version of results", RESULTS_VERSION);
+        identity.add("codecs", codec_versions());
+        identity.add("input", file(&request.input)?);
+        identity.add("level and step of the input", format!("{:?}", request.open));
+        if let GridChoice::Like { path, .. } = &request.grid {
+            identity.add("reference", file(path)?);
+        }
+        for (n, transform) in request.transforms.iter().enumerate() {
+            let inverse = if transform.inverse { ", inverse" } else { "" };
+            identity.add(format!("transform {}", n + 1), file(&transform.path)? + inverse);
+        }
+        if let Some(list) = &request.transform_list {
+            identity.add("transform list", listed(list)?);
+        }
+        let mapping = match &op.mapping {
+            Mapping::Warped(_) => "through a displacement field".into(),
+            aligned_or_affine => format!("{aligned_or_affine:?}"),
+        };
+        identity.add("interpolation", op.method.to_string());
+        identity.add("antialias", request.antialias);
+        identity.add("outside", format!("{:?}", request.outside));
+        identity.add("rounding", format!("{:?}", request.rounding));
+        identity.add("sample type", format!("{:?}", self.values.target));
+        identity.add("raw samples", request.raw);
+        identity.add("vectors turned", self.turn.is_some());
+        identity.add("source grid", format!("{:?} {:?}", self.source_grid, op.bounds));
+        identity.add("mapping", mapping);
+        self.output.identify(&mut identity);
+        Ok(identity)
+    }
+}
+
+/// A file by size, time and beginning; a store by its documents.
+fn file(path: &Path) -> Result<String> {
+    let location = Location::of(path)?;
+    if let Location::Folder(folder) = &location {
+        let meta = fs::metadata(folder).map_err(Error::io("look at", folder))?;
+        if meta.is_file() {
+            let head = head(folder)?;
+            let (seconds, nanos) = (meta.mtime(), meta.mtime_nsec());
+            return Ok(format!("{} bytes of {seconds}.{nanos:09}, beginning {}", meta.len(), digest(&head)));
+        }
+    }
+    let store = store::connect(&location)?;
+    let mut documents = Vec::new();
+    for key in DOCUMENTS {
+        let document = store.get(key, 64 << 20).map_err(|e| e.at("read", store.describe(key)))?;
+        documents.extend(document.unwrap_or_default());
+        if let Some((above, _)) = store.above() {
+            // Web servers and buckets may have nothing above, or refuse to say.
+            documents.extend(above.get(key, 64 << 20).ok().flatten().unwrap_or_default());
+        }
+    }
+    Ok(format!("documents {}", digest(&documents)))
+}
+
+fn head(path: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let opened = fs::File::open(path).map_err(Error::io("open", path))?;
+    opened.take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::io("read", path))?;
+    Ok(head)
+}
+
+/// A list of transforms, or the files of a folder of them, by their contents.
+fn listed(list: &Path) -> Result<String> {
+    let mut paths: Vec<PathBuf> = vec![list.to_path_buf()];
+    if list.is_dir() {
+        let entries = fs::read_dir(list).map_err(Error::io("list", list))?;
+        paths = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .map_err(Error::io("list", list))?;
+        paths.sort();
+    }
+    let mut all = Vec::new();
+    for path in paths.iter().filter(|path| path.is_file()) {
+        all.extend(head(path)?);
+    }
+    Ok(format!("{} files, {}", paths.len(), digest(&all)))
+}
+
+fn digest(bytes: &[u8]) -> String {
+    format!("{:08x}{:08x}", crc32fast::hash(bytes), crc32c::crc32c(bytes))
+}
+
+/// As this program was built with.
+pub(super) fn codec_versions() -> String {
+    let lock = include_str!("../../Cargo.lock");
+    let version = |name: &str| {
+        let (_, behind) = lock.split_once(&format!("name = \"{name}\"\nversion = \""))?;
+        behind.split_once('"').map(|(version, _)| format!("{name} {version}"))
+    };
+    CODECS.into_iter().filter_map(version).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found() {
+        let versions = codec_versions();
+        assert_eq!(versions.split(", ").count(), CODECS.len(), "{versions}");
+    }
+
+    #[test]
+    fn a_changed_file_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.nii");
+        fs::write(&path, b"one").unwrap();
+        let one = file(&path).unwrap();
+        fs::write(&path, b"two").unwrap();
+        assert_ne!(one, file(&path).unwrap());
+    }
+}

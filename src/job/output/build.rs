@@ -1,0 +1,135 @@
+//! How a target is built: in its staging folder, or where it stays, by one run or several.
+
+use std::{ops::ControlFlow, path::Path, sync::Arc};
+
+use super::{Output, Recipe};
+use crate::{
+    error::Result,
+    io::{
+        Sink,
+        gzip::{self, GzipSink},
+        raw::RawSink,
+        staging::{Claim, REMOTE_STATE, Staging, suffixed},
+        zarr::{
+            self, Yard, ZarrSink,
+            store::{DirStore, Store},
+        },
+    },
+    job::{Format, work::Work},
+    region::Region,
+    voxel::Voxel,
+};
+
+/// Names within the staging folder.
+const BUILT: &str = "target";
+const BUILT_HEADER: &str = "target.hdr";
+
+impl Output {
+    /// The place where the target is built; `scratch` is for what a store behind a URL needs of local disk.
+    pub fn stage(&self, claim: Claim, scratch: Option<&Path>) -> Result<Staging> {
+        match &self.store {
+            Some(store) => Staging::remote(store.clone(), claim, scratch),
+            None => Staging::create(&self.path, claim),
+        }
+    }
+
+    /// Where runs leave notes of their work on the target.
+    pub fn state(&self) -> Arc<dyn Store> {
+        match &self.store {
+            Some(store) => store.below(REMOTE_STATE),
+            None => Arc::new(DirStore::new(suffixed(&self.path, ".reslice"))),
+        }
+    }
+
+    /// Whether there is something under the final name.
+    pub fn exists(&self) -> Result<bool> {
+        match &self.store {
+            Some(store) => store
+                .exists("zarr.json")
+                .and_then(|v3| Ok(v3 || store.exists(".zgroup")?))
+                .map_err(|e| e.at("look into", &self.path)),
+            None => Ok(self.path.symlink_metadata().is_ok()),
+        }
+    }
+
+    /// Takes over what earlier runs have left unfinished of what is to be made by this one: where `is_ours` holds (volume, region).
+    pub fn adopt(&self, work: &mut Work, is_ours: &dyn Fn(u64, Region) -> bool) -> Result<()> {
+        match &self.recipe {
+            Recipe::Zarr(target) => {
+                let (yard, ledger) = (self.yard(&work.staging), work.ledger());
+                for (&level, stored) in &mut work.stored.levels {
+                    let stored_form = self.descent.as_ref().map_or(target.as_ref(), |descent| &descent.target);
+                    zarr::adopt(&yard, &stored_form.at_level(level as usize), &ledger, stored, is_ours)?;
+                }
+            }
+            Recipe::Nifti { .. } if self.format == Format::NiftiGz => {
+                let volumes = gzip::stored_regions(&work.staging.path(BUILT), &self.layout, &mut work.stored);
+                work.stored.levels.entry(0).or_default().volumes.extend(volumes);
+            }
+            Recipe::Nifti { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// Whether a stream was joined to the end: it has its name in the staging folder then, and only then.
+    pub fn is_built(&self, staging: &Staging) -> bool {
+        self.format == Format::NiftiGz && staging.path(BUILT).is_file()
+    }
+
+    /// Creates the target in its staging folder, or comes to what is stored of it.
+    pub fn create<T: Voxel>(&self, work: &Work) -> Result<Box<dyn Sink<T>>> {
+        let (built, ledger, layout) = (work.staging.path(BUILT), work.ledger(), self.layout.clone());
+        match &self.recipe {
+            Recipe::Zarr(target) => {
+                let stored = work.stored.levels.get(&0).cloned().unwrap_or_default();
+                Ok(Box::new(ZarrSink::<T>::create_in(self.yard(&work.staging), target, ledger, &stored)?))
+            }
+            Recipe::Nifti { prefix, packed } => match self.format {
+                Format::NiftiGz => {
+                    let stored = work.stored.clone();
+                    Ok(Box::new(GzipSink::join(&built, layout, *packed, prefix, self.options.framing, ledger, stored)?))
+                }
+                Format::Pair => {
+                    let state = work.staging.state();
+                    state.put(BUILT_HEADER, prefix.clone()).map_err(|e| e.at("write", state.describe(BUILT_HEADER)))?;
+                    Ok(Box::new(RawSink::join(&built, layout, *packed, &[], ledger)?))
+                }
+                _ => Ok(Box::new(RawSink::join(&built, layout, *packed, prefix, ledger)?)),
+            },
+        }
+    }
+
+    /// Removes what killed runs have left half written within a Zarr target.
+    pub fn tidy(&self, staging: &Staging) -> Result<()> {
+        let Recipe::Zarr(_) = &self.recipe else { return Ok(()) };
+        let store = self.yard(staging).store;
+        let mut left = Vec::new();
+        let listed = store.list("", &mut |key, _| {
+            let name = key.rsplit('/').next().unwrap_or(key);
+            if !key.starts_with(REMOTE_STATE) && (name.ends_with(".part") || name.ends_with(".side")) {
+                left.push(key.to_string());
+            }
+            ControlFlow::Continue(())
+        });
+        let removed = listed.and_then(|()| left.iter().try_for_each(|key| store.delete(key)));
+        removed.map_err(|e| e.at("tidy", store.describe("")))
+    }
+
+    /// Where a Zarr target is built.
+    pub fn yard(&self, staging: &Staging) -> Yard {
+        staging.yard(BUILT)
+    }
+
+    /// Gives the finished target its name; with a note, by which a run that comes again finds it finished.
+    pub fn commit(&self, staging: Staging, note: Option<Vec<u8>>) -> Result<()> {
+        let built = staging.path(BUILT);
+        let moves = match self.format {
+            Format::Pair => vec![
+                (built, self.path.with_extension("img")),
+                (staging.path(BUILT_HEADER), self.path.with_extension("hdr")),
+            ],
+            _ => vec![(built, self.path.clone())],
+        };
+        staging.commit(&moves, note)
+    }
+}

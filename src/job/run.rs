@@ -1,0 +1,129 @@
+//! Running the planned passes of a job.
+
+use std::sync::atomic::AtomicBool;
+
+use super::{
+    Event, Job, Summary,
+    field::Vectors,
+    levels::{LevelPass, LevelsTo, open_level},
+    passes::{Leg, PassKind, Planned, Route},
+    scratch::Scratch,
+    turn::Turned,
+    work::Work,
+};
+use crate::{
+    error::Result,
+    io::{Access, Sink, Source},
+    pipeline::{self, Coarser, Pass, Progress},
+    plan::Budget,
+    resample::reduction_op,
+    voxel::Voxel,
+};
+
+/// What the passes of a run have in common.
+pub struct Run<'a, T: Voxel> {
+    pub job: &'a Job,
+    pub source: &'a dyn Source<T>,
+    pub vectors: Option<&'a Vectors>,
+    pub route: &'a Route<T>,
+    pub levels: &'a [LevelPass],
+    pub budget: Budget,
+    pub work: &'a Work,
+    pub stop: &'a AtomicBool,
+}
+
+impl<T: Voxel> Run<'_, T> {
+    /// The passes to the finest level, or to the only one.
+    pub fn finest(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let path = match &self.job.request.scratch {
+            Some(folder) => folder.join(format!("reslice-scratch-{}", std::process::id())),
+            None => self.work.staging.path(&format!("scratch-{}", self.work.staging.writer())),
+        };
+        let scratch = Scratch::at(path, self.route.scratch_bytes)?;
+        on_event(Event::Planned(summary));
+        let sink = self.job.output.create::<T>(self.work)?;
+        let mut number = 0;
+        for (n, leg) in self.route.legs.iter().enumerate() {
+            let (first, last) = (n == 0, n + 1 == self.route.legs.len());
+            let unpacked = if first { None } else { Some(scratch.source::<T>(self.route.legs[n - 1].target())?) };
+            let scratch_source: Option<Box<dyn Source<T>>> = unpacked.map(|source| -> Box<dyn Source<T>> {
+                match (self.job.turn, self.source.layout().access) {
+                    (Some(turn), Access::Ascending) => Box::new(Turned::new(Box::new(source), turn)),
+                    _ => Box::new(source),
+                }
+            });
+            let scratch_sink = if last { None } else { Some(scratch.sink::<T>(leg.target())?) };
+            let from: &dyn Source<T> = scratch_source.as_deref().unwrap_or(self.source);
+            let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
+            number += self.leg(leg, from, to, number, summary, on_event)?;
+        }
+        drop(sink);
+        scratch.remove()
+    }
+
+    /// The passes to the levels that were not made along with the finest.
+    pub fn coarser(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let Some(descent) = self.job.output.descent.as_ref().filter(|_| !self.levels.is_empty()) else { return Ok(()) };
+        let yard = self.job.output.yard(&self.work.staging);
+        let finest = open_level(&yard, &descent.target)?;
+        let passes = summary.passes.len();
+        let to_target = passes - self.levels.len();
+        for (n, level) in self.levels.iter().enumerate() {
+            let (pass, kind) = (to_target + n, PassKind::Pyramid);
+            let on_progress = |progress: &Progress| on_event(Event::Progress { pass, passes, kind, progress });
+            let to = LevelsTo { yard: &yard, work: self.work, stored: &self.work.stored };
+            let done = descent.run(level, &finest, &to, self.budget, self.stop, on_progress)?;
+            summary.pass_done(pass, done);
+        }
+        Ok(())
+    }
+
+    /// Runs one leg, whose first pass is number `first`; how many passes it had.
+    fn leg(
+        &self,
+        leg: &Leg<T>,
+        from: &dyn Source<T>,
+        to: &dyn Sink<T>,
+        first: usize,
+        summary: &mut Summary,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<usize> {
+        let (passes, kind) = (summary.passes.len(), leg.kind());
+        let on_progress = |progress: &Progress| on_event(Event::Progress { pass: first, passes, kind, progress });
+        match leg {
+            Leg::Whole(planned) => {
+                let done = self.whole(planned, from, to, on_progress)?;
+                summary.pass_done(first, done);
+                Ok(1)
+            }
+            Leg::PerVolume(volumes) => {
+                let keep = || self.work.keep(&[to]);
+                let on_done = |n, done| summary.pass_done(first + n, done);
+                volumes.run(from, to, &keep, self.stop, on_progress, on_done)
+            }
+        }
+    }
+
+    fn whole(
+        &self,
+        planned: &Planned<T>,
+        source: &dyn Source<T>,
+        sink: &dyn Sink<T>,
+        on_progress: impl FnMut(&Progress),
+    ) -> Result<Progress> {
+        let vectors = self.vectors.filter(|_| planned.kind == PassKind::Resample);
+        let field = vectors.map(|vectors| vectors.source.as_ref());
+        let (plan, touch, op) = (&planned.plan, &planned.touch, planned.op.as_ref());
+        let pass = Pass { plan, touch, source, op, sink, field, coarser: None };
+        let (Some(factors), Some(descent)) = (planned.factors, &self.job.output.descent) else {
+            return pipeline::run_kept(&pass, Some(&|| self.work.keep(&[sink])), self.stop, on_progress);
+        };
+        let yard = self.job.output.yard(&self.work.staging);
+        let to = LevelsTo { yard: &yard, work: self.work, stored: &self.work.stored };
+        let coarse = descent.sink::<T>(1, &to)?;
+        let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
+        let coarser = Some(Coarser { op: op.as_ref(), factors, sink: &coarse });
+        let keep = || self.work.keep(&[sink, &coarse]);
+        pipeline::run_kept(&Pass { coarser, ..pass }, Some(&keep), self.stop, on_progress)
+    }
+}

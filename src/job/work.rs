@@ -1,0 +1,132 @@
+//! A run's hold on its target: the place where it is built, what is stored of it, and the journal of what the run adds.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    checkpoint::{Identity, Journal, restore},
+    error::{Error, Result},
+    io::{
+        Sink,
+        ledger::{Ledger, Restored},
+        staging::{FINISHED, JOB, Staging},
+        zarr::store::Store,
+    },
+    plan::{Cut, DoneLevel},
+    voxel::Voxel,
+};
+
+/// Bytes of a small file of the state at most.
+const STATE_BYTES: u64 = 16 << 20;
+/// How the target is cut into shares.
+const CUT: &str = "ranks.json";
+
+/// What a run works with until its target is complete.
+#[derive(Debug)]
+pub struct Work {
+    pub staging: Staging,
+    pub journal: Arc<Journal>,
+    /// What is stored already, by this run's account when it began.
+    pub stored: Restored,
+}
+
+impl Work {
+    /// Notes the job, or finds that it is the one that was begun here; reads what was done of it.
+    ///
+    /// # Errors
+    /// [`Error::OtherJob`] where another job was begun here; those of the files.
+    pub fn begin(staging: Staging, identity: &Identity) -> Result<Work> {
+        let state = staging.state().clone();
+        let text = serde_json::to_vec_pretty(identity).unwrap_or_default();
+        agree(state.as_ref(), JOB, text, |text| difference(text, identity))?;
+        let stored = if staging.claim().resume { restore(state.as_ref())? } else { Restored::default() };
+        let journal = Arc::new(Journal::new(state, staging.writer()));
+        Ok(Work { staging, journal, stored })
+    }
+
+    /// Notes how the target is cut into shares, or finds that others have cut it in the same way. A cut that nobody works by any
+    /// more is forgotten: what was made by it stands in the journals.
+    pub fn agree_on(&self, cut: &Cut) -> Result<()> {
+        let (state, text) = (self.staging.state(), cut.description());
+        let ranks = |text: &str| text.split(' ').next().map(str::to_string);
+        if let Some(found) = read(state.as_ref(), CUT)?
+            && ranks(&found) != ranks(&text)
+        {
+            state.delete(CUT).map_err(|e| e.at("remove", state.describe(CUT)))?;
+        }
+        let expected = text.clone();
+        agree(state.as_ref(), CUT, text.into_bytes(), |found| {
+            (found != expected).then(|| format!("{found}, and here {expected}"))
+        })
+    }
+
+    /// Whether a step is done that [`Work::set_mark`] notes.
+    pub fn has_mark(&self, mark: &str) -> Result<bool> {
+        let state = self.staging.state();
+        state.exists(mark).map_err(|e| e.at("look at", state.describe(mark)))
+    }
+
+    pub fn set_mark(&self, mark: &str) -> Result<()> {
+        let state = self.staging.state();
+        state.put(mark, Vec::new()).and_then(|()| state.sync()).map_err(|e| e.at("write", state.describe(mark)))
+    }
+
+    pub fn ledger(&self) -> Arc<dyn Ledger> {
+        self.journal.clone()
+    }
+
+    /// Puts on record what sinks have stored: the data first, then the entries that speak of them.
+    pub fn keep<T: Voxel>(&self, sinks: &[&dyn Sink<T>]) -> Result<()> {
+        sinks.iter().try_for_each(|sink| sink.flush())?;
+        let entries = self.journal.take();
+        if entries.is_empty() {
+            return Ok(());
+        }
+        sinks.iter().try_for_each(|sink| sink.sync())?;
+        self.journal.keep(&entries)?;
+        sinks.iter().try_for_each(|sink| sink.settle())
+    }
+}
+
+/// What is stored of a level, one voxel of which spans `factors` of the level that is made.
+pub fn done(stored: &Restored, level: usize, factors: [u64; 3]) -> DoneLevel {
+    let volumes = stored.levels.get(&(level as u32)).map(|level| level.volumes.clone()).unwrap_or_default();
+    DoneLevel { factors, volumes }
+}
+
+/// Whether a run has finished this very job and left a note of it.
+///
+/// # Errors
+/// [`Error::OtherJob`] where the note is of another job.
+pub fn is_finished(state: &dyn Store, target: &Path, identity: &Identity) -> Result<bool> {
+    let Some(text) = read(state, FINISHED)? else { return Ok(false) };
+    match difference(&text, identity) {
+        Some(difference) => Err(Error::OtherJob { path: target.to_path_buf(), difference }),
+        None => Ok(true),
+    }
+}
+
+fn difference(text: &str, identity: &Identity) -> Option<String> {
+    match serde_json::from_str::<Identity>(text) {
+        Ok(found) => found.difference(identity),
+        Err(error) => Some(format!("its note cannot be read ({error})")),
+    }
+}
+
+/// Sets a small file, or holds the one that is there against this one.
+fn agree(
+    state: &dyn Store,
+    key: &'static str,
+    text: Vec<u8>,
+    difference: impl FnOnce(&str) -> Option<String>,
+) -> Result<()> {
+    if state.put_new(key, text).map_err(|e| e.at("write", state.describe(key)))? {
+        return Ok(());
+    }
+    let found = read(state, key)?.unwrap_or_default();
+    difference(&found).map_or(Ok(()), |difference| Err(Error::OtherJob { path: state.describe(""), difference }))
+}
+
+fn read(state: &dyn Store, key: &str) -> Result<Option<String>> {
+    let bytes = state.get(key, STATE_BYTES).map_err(|e| e.at("read", state.describe(key)))?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
