@@ -3,6 +3,9 @@
 //! The bytes depend on the write units alone, which are fixed by shape and sample type. Each unit is compressed by
 //! itself. A single member ends each unit with a full flush (RFC 1951 section 3.2.4: an empty stored block on a byte
 //! border), so that compressed units can be put one behind the other; their CRCs are combined.
+//!
+//! Compressors and their buffers are kept and used again, and what is handed on has its exact size: made anew for each unit,
+//! buffers that grow and tables of some 100 KiB left the heap full of holes, and a run some MiB above its budget.
 
 use std::{
     fs::File,
@@ -56,6 +59,8 @@ pub struct GzipSink<T> {
     packed: Packed,
     framing: Framing,
     state: Mutex<State>,
+    /// As many as were ever in use at once.
+    idle: Mutex<Vec<Press>>,
     voxel: PhantomData<T>,
 }
 
@@ -72,7 +77,8 @@ pub fn target_layout(mut layout: Layout) -> Layout {
     layout.access = Access::Ascending;
     layout.chunk = write_unit(layout.grid.shape, voxel_bytes);
     layout.shard = None;
-    layout.transfer_bytes = layout.chunk.iter().product::<u64>() * voxel_bytes + COMPRESSOR_BYTES;
+    // A unit before compression and after, in the buffers of its press.
+    layout.transfer_bytes = 2 * layout.chunk.iter().product::<u64>() * voxel_bytes + COMPRESSOR_BYTES;
     layout.resident_bytes = 0;
     layout
 }
@@ -83,12 +89,13 @@ impl<T: Voxel> GzipSink<T> {
     pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], framing: Framing) -> Result<Self> {
         let file = File::create_new(path).map_err(Error::io("create", path))?;
         let state = Mutex::new(State { file, crc: crc32fast::Hasher::new(), raw_bytes: 0 });
-        let sink = GzipSink { path: path.to_path_buf(), layout, packed, framing, state, voxel: PhantomData };
+        let (path, idle) = (path.to_path_buf(), Mutex::default());
+        let sink = GzipSink { path, layout, packed, framing, state, idle, voxel: PhantomData };
         if let Framing::Single { .. } = framing {
             sink.append(&Encoded { bytes: MEMBER_HEADER.to_vec(), ..Encoded::default() })?;
         }
         if !prefix.is_empty() {
-            sink.append(&compress(framing, prefix))?;
+            sink.append(&Press::new(framing).compress(prefix))?;
         }
         Ok(sink)
     }
@@ -108,9 +115,15 @@ impl<T: Voxel> Sink<T> for GzipSink<T> {
     }
 
     fn encode(&self, _outer: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
-        let mut raw = Vec::new();
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut press = idle.unwrap_or_else(|| Press::new(self.framing));
+        let mut raw = std::mem::take(&mut press.raw);
+        raw.clear();
         let nans = self.packed.pack(unit, block, &mut raw);
-        Ok(Encoded { nans, ..compress(self.framing, &raw) })
+        let encoded = press.compress(&raw);
+        press.raw = raw;
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(press);
+        Ok(Encoded { nans, ..encoded })
     }
 
     fn put(&self, _outer: u64, _unit: Region, encoded: Encoded) -> Result<u64> {
@@ -131,43 +144,81 @@ impl<T: Voxel> Sink<T> for GzipSink<T> {
     }
 }
 
-/// One unit, compressed by itself, ready to stand behind any other.
-fn compress(framing: Framing, raw: &[u8]) -> Encoded {
-    match framing {
-        Framing::Single { level } => {
-            Encoded { bytes: deflate(raw, level), crc32: crc32fast::hash(raw), raw_bytes: raw.len() as u64, nans: 0 }
-        }
-        Framing::Bgzf { level } => {
-            Encoded { bytes: bgzf_blocks(raw, level), crc32: 0, raw_bytes: raw.len() as u64, nans: 0 }
-        }
+/// A compressor and its buffers, for one unit after another.
+#[derive(Debug)]
+struct Press {
+    raw: Vec<u8>,
+    out: Vec<u8>,
+    coder: Coder,
+}
+
+enum Coder {
+    Deflate(Compress),
+    Bgzf { compressor: Compressor, block: Vec<u8> },
+}
+
+impl std::fmt::Debug for Coder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Coder::Deflate(_) => "Deflate",
+            Coder::Bgzf { .. } => "Bgzf",
+        })
+    }
+}
+
+impl Press {
+    fn new(framing: Framing) -> Press {
+        let coder = match framing {
+            Framing::Single { level } => Coder::Deflate(Compress::new(Compression::new(level), false)),
+            Framing::Bgzf { level } => {
+                let level = CompressionLvl::new(level as i32).unwrap_or_default();
+                let mut compressor = Compressor::new(level);
+                let block = vec![0; compressor.deflate_compress_bound(BGZF_RAW_BYTES)];
+                Coder::Bgzf { compressor, block }
+            }
+        };
+        Press { raw: Vec::new(), out: Vec::new(), coder }
+    }
+
+    /// One unit, compressed by itself, ready to stand behind any other; no larger than it needs to be.
+    fn compress(&mut self, raw: &[u8]) -> Encoded {
+        self.out.clear();
+        let crc32 = match &mut self.coder {
+            Coder::Deflate(compressor) => {
+                deflate(compressor, raw, &mut self.out);
+                crc32fast::hash(raw)
+            }
+            Coder::Bgzf { compressor, block } => {
+                bgzf_blocks(compressor, block, raw, &mut self.out);
+                0
+            }
+        };
+        Encoded { bytes: self.out.as_slice().to_vec(), crc32, raw_bytes: raw.len() as u64, nans: 0 }
     }
 }
 
 /// Raw deflate that ends on a byte border and refers to nothing before it.
-fn deflate(raw: &[u8], level: u32) -> Vec<u8> {
-    let mut compressor = Compress::new(Compression::new(level), false);
-    let mut out = Vec::with_capacity(raw.len() / 2 + 1024);
+fn deflate(compressor: &mut Compress, raw: &[u8], out: &mut Vec<u8>) {
+    compressor.reset();
+    out.reserve_exact(raw.len() + raw.len() / 128 + 1024);
     loop {
         let rest = &raw[compressor.total_in() as usize..];
         // Into memory that grows, deflate cannot fail; it is done when it leaves room after taking all input.
-        let status = compressor.compress_vec(rest, &mut out, FlushCompress::Full);
+        let status = compressor.compress_vec(rest, out, FlushCompress::Full);
         let done = compressor.total_in() as usize == raw.len() && out.len() < out.capacity();
         if done && matches!(status, Ok(Status::Ok | Status::BufError)) {
-            return out;
+            return;
         }
-        out.reserve(out.len().max(64 << 10) / 4);
+        out.reserve_exact(out.len().max(64 << 10) / 4);
     }
 }
 
-fn bgzf_blocks(raw: &[u8], level: u32) -> Vec<u8> {
-    let level = CompressionLvl::new(level as i32).unwrap_or_default();
-    let mut compressor = Compressor::new(level);
-    let mut out = Vec::with_capacity(raw.len() / 2 + 1024);
-    let mut block = vec![0; compressor.deflate_compress_bound(BGZF_RAW_BYTES)];
+fn bgzf_blocks(compressor: &mut Compressor, block: &mut [u8], raw: &[u8], out: &mut Vec<u8>) {
+    out.reserve_exact(raw.len() + raw.len() / 128 + 1024);
     for part in raw.chunks(BGZF_RAW_BYTES) {
-        let n = match compressor.deflate_compress(part, &mut block) {
+        let n = match compressor.deflate_compress(part, block) {
             Ok(n) if n + 26 <= 1 << 16 => n,
-            _ => stored_block(part, &mut block),
+            _ => stored_block(part, block),
         };
         let total = (n + 26 - 1) as u16;
         out.extend_from_slice(&[31, 139, 8, 4, 0, 0, 0, 0, 0, 255, 6, 0, b'B', b'C', 2, 0]);
@@ -176,7 +227,6 @@ fn bgzf_blocks(raw: &[u8], level: u32) -> Vec<u8> {
         out.extend_from_slice(&crc32fast::hash(part).to_le_bytes());
         out.extend_from_slice(&(part.len() as u32).to_le_bytes());
     }
-    out
 }
 
 /// A final stored block: what does not compress (RFC 1951 section 3.2.4).
