@@ -1,39 +1,14 @@
 //! What the operating system knows and takes: memory and CPU limits, resident memory, signals, allocator settings.
 
-use std::{
-    fs,
-    path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{fs, path::Path};
 
 mod limits;
+mod maps;
+mod signals;
 
 pub use limits::{MemoryLimit, memory_limit, threads};
-
-/// Set by SIGTERM, SIGINT and SIGUSR1 once [`watch_signals`] was called.
-static STOP: AtomicBool = AtomicBool::new(false);
-
-/// The flag that the stop signals set.
-pub fn stop_flag() -> &'static AtomicBool {
-    &STOP
-}
-
-/// Makes SIGTERM, SIGINT and SIGUSR1 set [`stop_flag`]. A second one of the same kind ends the process at once.
-pub fn watch_signals() {
-    extern "C" fn on_signal(_: libc::c_int) {
-        STOP.store(true, Ordering::SeqCst);
-    }
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGUSR1] {
-        // SAFETY: the handler only stores to an atomic. SA_RESETHAND restores the default action, so that a second
-        // signal ends the process; SA_RESTART keeps system calls from being interrupted.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = on_signal as extern "C" fn(libc::c_int) as libc::sighandler_t;
-            action.sa_flags = libc::SA_RESTART | libc::SA_RESETHAND;
-            libc::sigaction(signal, &action, std::ptr::null_mut());
-        }
-    }
-}
+pub use maps::WatchedMap;
+pub use signals::{outlive_terminal, stop_flag, watch_signals};
 
 /// The part of a budget that the C allocator may keep in its heaps rather than give back at once.
 const HEAP_SHARE: u64 = 16;

@@ -83,6 +83,7 @@ fn options() -> Result<Options> {
 }
 
 fn execute(batch: &Batch<'_>, jobs: &[Planned], args: &RunArgs) -> Result<ExitCode> {
+    sys::outlive_terminal();
     let mut teller = Teller::new(jobs, args, batch.memory_bytes)?;
     let kind = match args.progress {
         // A bar and the lines of jobs that end would overwrite each other.

@@ -59,6 +59,7 @@ pub fn run(args: &PyramidArgs) -> Result<ExitCode> {
 }
 
 fn execute(image: InPlace, args: &PyramidArgs) -> Result<()> {
+    sys::outlive_terminal();
     let mut display = Display::new(args.run.progress, args.run.quiet);
     let outcome = image.run(sys::stop_flag(), |event| {
         if let Event::Progress { kind, progress, .. } = event {

@@ -57,6 +57,7 @@ impl<'a> Report<'a> {
 
 /// Runs a job and tells about it on stderr.
 pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
+    sys::outlive_terminal();
     let mut display = Display::new(args.progress, args.quiet);
     let outcome = job.run(sys::stop_flag(), |event| match event {
         Event::Cleared(folder) if !args.quiet => {

@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io,
     marker::PhantomData,
-    os::unix::fs::FileExt,
+    os::{fd::AsRawFd, unix::fs::FileExt},
     path::{Path, PathBuf},
 };
 
@@ -18,6 +18,7 @@ use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
     region::Region,
+    sys::WatchedMap,
     voxel::Voxel,
 };
 
@@ -44,8 +45,26 @@ pub struct RawSource<T> {
     layout: Layout,
     packed: Packed,
     file: File,
-    map: Option<Mmap>,
+    map: Option<Map>,
     voxel: PhantomData<T>,
+}
+
+/// A mapped file, and who tells when it becomes shorter.
+#[derive(Debug)]
+struct Map {
+    _watched: WatchedMap,
+    bytes: Mmap,
+}
+
+impl Map {
+    /// Maps a file; `None` where there are so many maps that this one could not be watched.
+    fn new(path: &Path, file: &File) -> Result<Option<Map>> {
+        // SAFETY: the map is only read, and only through copies. Where the file shrinks under it, the watch ends the process with
+        // a message, and what was read before is held against the file's length.
+        let bytes = unsafe { Mmap::map(file) }.map_err(Error::io("map", path))?;
+        let watched = WatchedMap::new(path, file.as_raw_fd(), bytes.as_ptr() as usize, bytes.len());
+        Ok(watched.map(|_watched| Map { _watched, bytes }))
+    }
 }
 
 impl<T: Voxel> RawSource<T> {
@@ -65,15 +84,13 @@ impl<T: Voxel> RawSource<T> {
             Reach::Position => READ_TRANSFER_BYTES,
         };
         let map = match reach {
-            // SAFETY: the map is only read, and only through copies. A file that shrinks under it ends the process by
-            // SIGBUS, which `--io pread` avoids; the docs say so.
-            Reach::Map => Some(unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?),
+            Reach::Map => Map::new(path, &file)?,
             Reach::Position => None,
         };
         Ok(RawSource { path: path.to_path_buf(), layout, packed, file, map, voxel: PhantomData })
     }
 
-    fn read_mapped(&self, map: &Mmap, volume: u64, into: &mut BlockMut<'_, T>) {
+    fn read_mapped(&self, map: &Mmap, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
         let mut window = MappedWindow::new(map);
         let mut first = 0;
         // Runs are cut so that one of them never maps more than the window.
@@ -87,6 +104,11 @@ impl<T: Voxel> RawSource<T> {
                 first += n;
             }
         }
+        // What lies in the last page of a file that was cut reads as 0, without any signal.
+        if self.file.metadata()?.len() < map.len() as u64 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"));
+        }
+        Ok(())
     }
 
     fn read_positioned(&self, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
@@ -112,11 +134,11 @@ impl<T: Voxel> Source<T> for RawSource<T> {
     }
 
     fn read(&self, group: u64, mut into: BlockMut<'_, T>) -> Result<()> {
-        match &self.map {
-            Some(map) => self.read_mapped(map, group, &mut into),
-            None => self.read_positioned(group, &mut into).map_err(Error::io("read", &self.path))?,
-        }
-        Ok(())
+        let read = match &self.map {
+            Some(map) => self.read_mapped(&map.bytes, group, &mut into),
+            None => self.read_positioned(group, &mut into),
+        };
+        read.map_err(Error::io("read", &self.path))
     }
 }
 

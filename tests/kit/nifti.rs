@@ -9,7 +9,7 @@ use reslice::{
         Axis, Outer,
         nifti::{Header, TargetSpec, Version, target_header},
     },
-    voxel::Voxel,
+    voxel::{Dtype, Voxel},
 };
 
 /// What a file says beside its voxels.
@@ -51,9 +51,28 @@ impl Said {
         super::volumes::count(self.grid.shape) * volumes * self.components
     }
 
+    /// Writes a `.nii` whose voxels are a hole in the file: all 0.
+    pub fn write_hole<T: Voxel>(&self, path: &Path) {
+        let header = self.header(path, T::DTYPE);
+        let file = fs::File::create(path).unwrap();
+        (&file).write_all(&header).unwrap();
+        file.set_len((header.len() + self.samples() * size_of::<T>()) as u64).unwrap();
+    }
+
     /// Writes `.nii` or `.nii.gz`, by the name. Samples of a voxel stand together.
     pub fn write<T: Voxel>(&self, path: &Path, voxels: &[T]) {
         assert_eq!(voxels.len(), self.samples());
+        let mut bytes = self.header(path, T::DTYPE);
+        bytes.extend_from_slice(bytemuck::cast_slice(voxels));
+        if path.extension().is_some_and(|ending| ending == "gz") {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+            gzip.write_all(&bytes).unwrap();
+            bytes = gzip.finish().unwrap();
+        }
+        fs::write(path, bytes).unwrap();
+    }
+
+    fn header(&self, path: &Path, stored: Dtype) -> Vec<u8> {
         let axis = |&(name, len): &(&str, u64)| Axis { name: name.into(), len, step: 1.0, start: 0.0, unit: None };
         let like = Header { intent_code: self.intent, ..Header::new(Version::One) };
         let spec = TargetSpec {
@@ -62,20 +81,13 @@ impl Said {
             extensions: &[],
             grid: &self.grid,
             outer: &Outer::separate(self.outer.iter().map(axis).collect()),
-            stored: T::DTYPE,
+            stored,
             components: self.components,
             slope: self.slope,
             slice_axis_resampled: false,
             single_file: true,
         };
-        let (_, mut bytes) = target_header(&spec).unwrap();
-        bytes.extend_from_slice(bytemuck::cast_slice(voxels));
-        if path.extension().is_some_and(|ending| ending == "gz") {
-            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-            gzip.write_all(&bytes).unwrap();
-            bytes = gzip.finish().unwrap();
-        }
-        fs::write(path, bytes).unwrap();
+        target_header(&spec).unwrap().1
     }
 }
 
