@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+pub mod behind;
 mod limits;
 mod maps;
 mod signals;

@@ -18,7 +18,7 @@ use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
     region::Region,
-    sys::WatchedMap,
+    sys::{WatchedMap, behind::Behind},
     voxel::Voxel,
 };
 
@@ -194,8 +194,12 @@ pub struct RawSink<T> {
     layout: Layout,
     packed: Packed,
     file: File,
+    behind: Behind,
     voxel: PhantomData<T>,
 }
+
+/// Shorter runs share pages with others that are still to come: those are left to the kernel.
+const BEHIND_BYTES: usize = 64 << 10;
 
 /// Rows are written in parts of at least this many voxels.
 const ROW_UNIT: u64 = 64;
@@ -218,7 +222,8 @@ impl<T: Voxel> RawSink<T> {
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         file.write_all_at(prefix, 0).map_err(Error::io("write", path))?;
         file.set_len(end).map_err(Error::io("extend", path))?;
-        Ok(RawSink { path: path.to_path_buf(), layout, packed, file, voxel: PhantomData })
+        let (path, behind) = (path.to_path_buf(), Behind::default());
+        Ok(RawSink { path, layout, packed, file, behind, voxel: PhantomData })
     }
 }
 
@@ -239,6 +244,9 @@ impl<T: Voxel> Sink<T> for RawSink<T> {
             let len = voxels * self.packed.voxel_bytes() as usize;
             let bytes = &encoded.bytes[first..first + len];
             self.file.write_all_at(bytes, position).map_err(Error::io("write", &self.path))?;
+            if len >= BEHIND_BYTES {
+                self.behind.wrote(&self.file, len as u64);
+            }
             first += len;
         }
         Ok(encoded.bytes.len() as u64)

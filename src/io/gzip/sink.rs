@@ -23,6 +23,7 @@ use crate::{
     error::{Error, Result},
     io::{Access, Encoded, Layout, Sink, nifti::write_unit, packed::Packed},
     region::Region,
+    sys::behind::Behind,
     voxel::Voxel,
 };
 
@@ -67,6 +68,7 @@ pub struct GzipSink<T> {
 #[derive(Debug)]
 struct State {
     file: File,
+    behind: Behind,
     crc: crc32fast::Hasher,
     raw_bytes: u64,
 }
@@ -88,7 +90,7 @@ impl<T: Voxel> GzipSink<T> {
     /// [`target_layout`].
     pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], framing: Framing) -> Result<Self> {
         let file = File::create_new(path).map_err(Error::io("create", path))?;
-        let state = Mutex::new(State { file, crc: crc32fast::Hasher::new(), raw_bytes: 0 });
+        let state = Mutex::new(State { file, behind: Behind::default(), crc: crc32fast::Hasher::new(), raw_bytes: 0 });
         let (path, idle) = (path.to_path_buf(), Mutex::default());
         let sink = GzipSink { path, layout, packed, framing, state, idle, voxel: PhantomData };
         if let Framing::Single { .. } = framing {
@@ -103,6 +105,7 @@ impl<T: Voxel> GzipSink<T> {
     fn append(&self, encoded: &Encoded) -> Result<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.file.write_all(&encoded.bytes).map_err(Error::io("write", &self.path))?;
+        state.behind.wrote(&state.file, encoded.bytes.len() as u64);
         state.crc.combine(&crc32fast::Hasher::new_with_initial_len(encoded.crc32, encoded.raw_bytes));
         state.raw_bytes += encoded.raw_bytes;
         Ok(encoded.bytes.len() as u64)

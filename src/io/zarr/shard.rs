@@ -18,7 +18,10 @@ use std::{
 };
 
 use super::store::{DirStore, Store, part_path};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sys::behind,
+};
 
 /// Shards that a schedule has open at once, for the memory their indexes are counted with.
 const OPEN_SHARDS: u64 = 64;
@@ -207,18 +210,22 @@ fn complete(yard: &Yard, key: &str, shard: &mut Shard) -> Result<u64> {
     let sum = crc32c::crc32c(&index);
     index.extend_from_slice(&sum.to_le_bytes());
     let part = part_path(path);
-    write_at(&part, shard.part_bytes, &index)?;
+    let file = write_at(&part, shard.part_bytes, &index)?;
+    behind::closed(file, shard.part_bytes);
     yard.store.put_file(key, &part).map_err(|e| e.at("write", yard.store.describe(key)))?;
     Ok(index.len() as u64)
 }
 
 /// Writes at `offset`; the file is made anew at offset 0, whatever a killed run left there.
-fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     let file = match offset {
         0 => DirStore::create(path),
         _ => OpenOptions::new().write(true).open(path),
     };
-    file.and_then(|file| file.write_all_at(bytes, offset)).map_err(Error::io("write", path))
+    let file = file.map_err(Error::io("write", path))?;
+    file.write_all_at(bytes, offset).map_err(Error::io("write", path))?;
+    behind::appended(&file, offset, bytes.len() as u64);
+    Ok(file)
 }
 
 fn side_path(path: &Path) -> PathBuf {

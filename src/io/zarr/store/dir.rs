@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{Part, Piece, Store, StoreError, check_key, reserve};
+use crate::sys::behind;
 
 /// What an unfinished file is called, after its final name.
 pub const PART_SUFFIX: &str = ".part";
@@ -91,8 +92,11 @@ impl Store for DirStore {
     fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let path = self.path_of(key)?;
         let part = part_path(&path);
-        DirStore::create(&part)?.write_all(&bytes)?;
-        Ok(fs::rename(&part, &path)?)
+        let mut file = DirStore::create(&part)?;
+        file.write_all(&bytes)?;
+        fs::rename(&part, &path)?;
+        behind::closed(file, bytes.len() as u64);
+        Ok(())
     }
 
     /// A rename: the file must be on the same file system.
@@ -127,6 +131,7 @@ impl Store for DirStore {
     }
 
     fn sync(&self) -> Result<(), StoreError> {
+        behind::settle();
         walk(&self.root, &mut |path, _| {
             let synced = File::open(path).and_then(|file| file.sync_all());
             synced.map(|()| ControlFlow::Continue(())).map_err(at("sync", path))
