@@ -1,14 +1,19 @@
-//! What the operating system knows and takes: memory and CPU limits, resident memory, signals, allocator settings.
+//! What the operating system knows and takes: memory and CPU limits, resident memory, signals, allocator settings, advice on
+//! files, and who made which.
 
 use std::{fs, path::Path};
 
 pub mod behind;
 mod limits;
 mod maps;
+mod network;
+mod process;
 mod signals;
 
 pub use limits::{MemoryLimit, memory_limit, threads};
 pub use maps::WatchedMap;
+pub use network::network_file_system;
+pub use process::{Process, clear_scratch, scratch_path, slurm_folder};
 pub use signals::{outlive_terminal, stop_flag, watch_signals};
 
 /// The part of a budget that the C allocator may keep in its heaps rather than give back at once.

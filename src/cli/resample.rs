@@ -109,7 +109,7 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
             ome: args.target.ome.into(),
         },
         pyramid: args.target.pyramid.map(|levels| PyramidRequest { levels: levels.0, method: args.target.method }),
-        scratch: args.run.scratch.clone(),
+        scratch: args.run.scratch.clone().or_else(sys::slurm_folder),
         ..Request::new(&args.input, &args.output, memory_bytes, threads)
     })
 }

@@ -4,16 +4,19 @@
 //! MiB. The kernel maps pages around each fault (64 KiB by default); what is given back is counted in those windows.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io,
     marker::PhantomData,
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
 };
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-use super::{Access, Encoded, Layout, Sink, Source, packed::Packed};
+use super::{Access, Encoded, Layout, Sink, Source, packed::Packed, steady::SteadyFile};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
@@ -44,7 +47,7 @@ pub struct RawSource<T> {
     path: PathBuf,
     layout: Layout,
     packed: Packed,
-    file: File,
+    file: SteadyFile,
     map: Option<Map>,
     voxel: PhantomData<T>,
 }
@@ -54,16 +57,18 @@ pub struct RawSource<T> {
 struct Map {
     _watched: WatchedMap,
     bytes: Mmap,
+    file: File,
 }
 
 impl Map {
     /// Maps a file; `None` where there are so many maps that this one could not be watched.
-    fn new(path: &Path, file: &File) -> Result<Option<Map>> {
+    fn new(path: &Path, file: &SteadyFile) -> Result<Option<Map>> {
+        let file = file.with(File::try_clone).map_err(Error::io("map", path))?;
         // SAFETY: the map is only read, and only through copies. Where the file shrinks under it, the watch ends the process with
         // a message, and what was read before is held against the file's length.
-        let bytes = unsafe { Mmap::map(file) }.map_err(Error::io("map", path))?;
+        let bytes = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         let watched = WatchedMap::new(path, file.as_raw_fd(), bytes.as_ptr() as usize, bytes.len());
-        Ok(watched.map(|_watched| Map { _watched, bytes }))
+        Ok(watched.map(|_watched| Map { _watched, bytes, file }))
     }
 }
 
@@ -73,8 +78,8 @@ impl<T: Voxel> RawSource<T> {
     /// # Errors
     /// A file that is too short for its voxels is refused with both lengths.
     pub fn open(path: &Path, mut layout: Layout, packed: Packed, reach: Reach) -> Result<RawSource<T>> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let len = file.metadata().map_err(Error::io("open", path))?.len();
+        let file = SteadyFile::open(path).map_err(Error::io("open", path))?;
+        let len = file.len();
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         if len < end {
             return Err(Error::malformed(path, "file length", format!("{len} bytes"), format!("at least {end} bytes")));
@@ -90,8 +95,8 @@ impl<T: Voxel> RawSource<T> {
         Ok(RawSource { path: path.to_path_buf(), layout, packed, file, map, voxel: PhantomData })
     }
 
-    fn read_mapped(&self, map: &Mmap, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
-        let mut window = MappedWindow::new(map);
+    fn read_mapped(&self, map: &Map, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
+        let mut window = MappedWindow::new(&map.bytes);
         let mut first = 0;
         // Runs are cut so that one of them never maps more than the window.
         let most = (MAPPED_BYTES / self.packed.voxel_bytes()).max(1) as usize;
@@ -105,7 +110,7 @@ impl<T: Voxel> RawSource<T> {
             }
         }
         // What lies in the last page of a file that was cut reads as 0, without any signal.
-        if self.file.metadata()?.len() < map.len() as u64 {
+        if map.file.metadata()?.len() < map.bytes.len() as u64 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"));
         }
         Ok(())
@@ -135,7 +140,7 @@ impl<T: Voxel> Source<T> for RawSource<T> {
 
     fn read(&self, group: u64, mut into: BlockMut<'_, T>) -> Result<()> {
         let read = match &self.map {
-            Some(map) => self.read_mapped(&map.bytes, group, &mut into),
+            Some(map) => self.read_mapped(map, group, &mut into),
             None => self.read_positioned(group, &mut into),
         };
         read.map_err(Error::io("read", &self.path))
@@ -218,7 +223,13 @@ impl<T: Voxel> RawSink<T> {
     /// Creates the file at its full length with `prefix` (the header) at its start; `packed.offset` is the prefix's length.
     /// `layout` is that of [`target_layout`].
     pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
-        let file = File::create_new(path).map_err(Error::io("create", path))?;
+        RawSink::create_for(path, layout, packed, prefix, 0o666)
+    }
+
+    /// The same, for whom `mode` allows and the umask leaves it to.
+    pub fn create_for(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], mode: u32) -> Result<RawSink<T>> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        let file = file.map_err(Error::io("create", path))?;
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         file.write_all_at(prefix, 0).map_err(Error::io("write", path))?;
         file.set_len(end).map_err(Error::io("extend", path))?;

@@ -239,11 +239,10 @@ impl<T: Voxel> Runnable for Prepared<T> {
 impl<T: Voxel> Prepared<T> {
     /// The passes to the finest level, or to the only one.
     fn finest(&mut self, staging: &Staging, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let path = match &self.job.request.scratch {
-            Some(folder) => folder.join(format!("reslice-scratch-{}", std::process::id())),
-            None => staging.path("scratch"),
+        let scratch = match &self.job.request.scratch {
+            Some(folder) => Scratch::within(folder, "scratch", self.route.scratch_bytes)?,
+            None => Scratch::at(staging.path("scratch"), self.route.scratch_bytes)?,
         };
-        let scratch = Scratch::at(path, self.route.scratch_bytes)?;
         on_event(Event::Planned(&self.summary));
         let sink = self.job.output.create::<T>(staging)?;
         let run = Run { job: &self.job, vectors: self.vectors.as_ref(), staging, stop };

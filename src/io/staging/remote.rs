@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     ops::ControlFlow,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -12,14 +11,13 @@ use std::{
 use crate::{
     error::{Error, Result},
     io::zarr::store::{Store, StoreError},
+    sys,
 };
 
 /// Beside the keys of a target that is not complete.
 const MARK: &str = ".reslice-unfinished";
 /// A target exists when one of these does.
 const ROOT_METADATA: [&str; 5] = ["zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata"];
-/// Tries to find a name for a local folder.
-const NAMES: u32 = 1000;
 
 /// A store in which a target is being built.
 #[derive(Debug)]
@@ -89,16 +87,12 @@ struct LocalFolder {
 }
 
 impl LocalFolder {
+    /// Under a name that tells the next run to remove it, should this one be killed.
     fn create(parent: &Path) -> Result<LocalFolder> {
-        for n in 0..NAMES {
-            let path = parent.join(format!("reslice-{}-{n}", std::process::id()));
-            match fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(LocalFolder { path }),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io("create", path)(e)),
-            }
-        }
-        Err(Error::io("create a folder in", parent)(ErrorKind::AlreadyExists.into()))
+        sys::clear_scratch(parent);
+        let path = sys::scratch_path(parent, "shards");
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
+        Ok(LocalFolder { path })
     }
 }
 

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{Part, Piece, Store, StoreError, check_key, reserve};
-use crate::sys::behind;
+use crate::{io::steady, sys::behind};
 
 /// What an unfinished file is called, after its final name.
 pub const PART_SUFFIX: &str = ".part";
@@ -67,17 +67,21 @@ impl DirStore {
 
 impl Store for DirStore {
     fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((file, bytes)) = self.open(key)? else { return Ok(None) };
-        if bytes > limit {
-            return Err(StoreError::TooLarge { bytes, limit });
-        }
-        read(&file, 0, bytes).map(Some)
+        steadily(|| {
+            let Some((file, bytes)) = self.open(key)? else { return Ok(None) };
+            if bytes > limit {
+                return Err(StoreError::TooLarge { bytes, limit });
+            }
+            read(&file, 0, bytes).map(Some)
+        })
     }
 
     fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError> {
-        let Some((file, total)) = self.open(key)? else { return Ok(None) };
-        let (offset, len) = part.within(total).ok_or(StoreError::Outside { part, total })?;
-        Ok(Some(Piece { bytes: read(&file, offset, len)?, total }))
+        steadily(|| {
+            let Some((file, total)) = self.open(key)? else { return Ok(None) };
+            let (offset, len) = part.within(total).ok_or(StoreError::Outside { part, total })?;
+            Ok(Some(Piece { bytes: read(&file, offset, len)?, total }))
+        })
     }
 
     fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
@@ -94,14 +98,14 @@ impl Store for DirStore {
         let part = part_path(&path);
         let mut file = DirStore::create(&part)?;
         file.write_all(&bytes)?;
-        fs::rename(&part, &path)?;
+        steady::rename_open(&file, &part, &path)?;
         behind::closed(file, bytes.len() as u64);
         Ok(())
     }
 
     /// A rename: the file must be on the same file system.
     fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {
-        Ok(fs::rename(file, self.path_of(key)?)?)
+        Ok(steady::rename(file, &self.path_of(key)?)?)
     }
 
     fn delete(&self, key: &str) -> Result<(), StoreError> {
@@ -164,6 +168,11 @@ fn is_absent(e: &io::Error) -> bool {
 
 fn not_a_file(key: &str) -> StoreError {
     StoreError::Unsupported(format!("'{key}' is not a file"))
+}
+
+/// Once more, with a file opened anew, where a server has forgotten its handle.
+fn steadily<R>(attempt: impl FnMut() -> Result<R, StoreError>) -> Result<R, StoreError> {
+    steady::again(attempt, |error| matches!(error, StoreError::Io(error) if steady::is_stale(error)))
 }
 
 fn read(file: &File, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
