@@ -21,7 +21,10 @@ use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
     region::Region,
-    sys::{WatchedMap, behind::Behind},
+    sys::{
+        WatchedMap,
+        behind::{Behind, PassingThrough},
+    },
     voxel::Voxel,
 };
 
@@ -49,6 +52,7 @@ pub struct RawSource<T> {
     packed: Packed,
     file: SteadyFile,
     map: Option<Map>,
+    passing: Option<PassingThrough>,
     voxel: PhantomData<T>,
 }
 
@@ -79,7 +83,7 @@ impl<T: Voxel> RawSource<T> {
     /// A file that is too short for its voxels is refused with both lengths.
     pub fn open(path: &Path, mut layout: Layout, packed: Packed, reach: Reach) -> Result<RawSource<T>> {
         let file = SteadyFile::open(path).map_err(Error::io("open", path))?;
-        let len = file.len();
+        let len = file.bytes();
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         if len < end {
             return Err(Error::malformed(path, "file length", format!("{len} bytes"), format!("at least {end} bytes")));
@@ -92,7 +96,8 @@ impl<T: Voxel> RawSource<T> {
             Reach::Map => Map::new(path, &file)?,
             Reach::Position => None,
         };
-        Ok(RawSource { path: path.to_path_buf(), layout, packed, file, map, voxel: PhantomData })
+        let (path, passing) = (path.to_path_buf(), PassingThrough::of(len));
+        Ok(RawSource { path, layout, packed, file, map, passing, voxel: PhantomData })
     }
 
     fn read_mapped(&self, map: &Map, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
@@ -124,7 +129,14 @@ impl<T: Voxel> RawSource<T> {
             for part in (0..voxels).step_by(most) {
                 let n = most.min(voxels - part);
                 bytes.resize(n * self.packed.voxel_bytes() as usize, 0);
-                self.file.read_exact_at(&mut bytes, position + part as u64 * self.packed.voxel_bytes())?;
+                let start = position + part as u64 * self.packed.voxel_bytes();
+                self.file.read_exact_at(&mut bytes, start)?;
+                if let Some(passing) = &self.passing {
+                    self.file.with(|file| {
+                        passing.read(file, start, bytes.len() as u64);
+                        Ok(())
+                    })?;
+                }
                 self.packed.unpack(&bytes, into, first);
                 first += n;
             }

@@ -62,7 +62,7 @@ impl SteadyFile {
     }
 
     /// Bytes when it was opened.
-    pub fn len(&self) -> u64 {
+    pub fn bytes(&self) -> u64 {
         self.identity.len
     }
 
@@ -169,7 +169,7 @@ mod tests {
         assert!(stale_once().unwrap_err().to_string().contains("changed or replaced"));
         let mut bytes = [0; 6];
         file.read_exact_at(&mut bytes, 0).unwrap();
-        assert_eq!((&bytes, file.len()), (b"abcdef", 6));
+        assert_eq!((&bytes, file.bytes()), (b"abcdef", 6));
     }
 
     #[test]

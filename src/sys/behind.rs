@@ -1,4 +1,4 @@
-//! The page cache of files that are written and not read again: written back early, and given up where it counts.
+//! The page cache of files that are written and not read again, or too large to stay in it: given up early.
 //!
 //! A memory cgroup is charged for the pages of files that its processes write. Pages that are written back cost nothing to
 //! reclaim, those that are not make a process wait for the disk at its limit, or end it. So what is written goes to the disk
@@ -80,6 +80,49 @@ pub fn settle() {
     CLOSED.lock().unwrap_or_else(PoisonError::into_inner).clear();
 }
 
+/// Bytes of a large file that stay in the cache after they were read, for whoever reads them again as a neighbour's halo.
+const KEPT_BYTES: u64 = 16 << 20;
+/// Shorter reads share pages with others that are still to come.
+const LONG_BYTES: u64 = 64 << 10;
+
+/// Drops what was read of one file, a while later. Any thread may read, anywhere.
+///
+/// A file that is larger than half of the memory there is would push everything else out of the cache and be gone from it
+/// before its end. Fresh pages for all of it also cost more than used ones: 8 GiB of holes, read in parts of 1 MiB, 2.4 s against
+/// 0.7 s, and 19.7 s in a virtual machine that had to ask its host for each page.
+#[derive(Debug, Default)]
+pub struct PassingThrough {
+    recent: Mutex<Recent>,
+}
+
+#[derive(Debug, Default)]
+struct Recent {
+    ranges: VecDeque<(u64, u64)>,
+    bytes: u64,
+}
+
+impl PassingThrough {
+    /// For a file of so many bytes; none for one that may stay.
+    pub fn of(file_bytes: u64) -> Option<PassingThrough> {
+        (file_bytes > limits::cache_bytes() / 2).then(PassingThrough::default)
+    }
+
+    /// To be told of each read, after it.
+    pub fn read(&self, file: &File, offset: u64, bytes: u64) {
+        if bytes < LONG_BYTES {
+            return;
+        }
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.ranges.push_back((offset, bytes));
+        recent.bytes += bytes;
+        while recent.bytes > KEPT_BYTES {
+            let Some((offset, bytes)) = recent.ranges.pop_front() else { break };
+            recent.bytes -= bytes;
+            advise::drop_range(file, offset, bytes);
+        }
+    }
+}
+
 /// Whether a memory cgroup with a small limit is charged for the cache.
 fn is_tight() -> bool {
     static TIGHT: OnceLock<bool> = OnceLock::new();
@@ -93,6 +136,13 @@ mod advise {
     pub fn write_back(file: &File) {
         // SAFETY: plain calls on a descriptor that is open for as long as `file` is borrowed; 0, 0 is all of it.
         unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+    }
+
+    pub fn drop_range(file: &File, offset: u64, bytes: u64) {
+        // SAFETY: as above.
+        unsafe {
+            libc::posix_fadvise(file.as_raw_fd(), offset as i64, bytes as i64, libc::POSIX_FADV_DONTNEED);
+        }
     }
 
     pub fn wait_and_drop(file: &File) {
@@ -110,6 +160,8 @@ mod advise {
 
     pub fn write_back(_: &File) {}
 
+    pub fn drop_range(_: &File, _: u64, _: u64) {}
+
     pub fn wait_and_drop(_: &File) {}
 }
 
@@ -118,6 +170,22 @@ mod tests {
     use std::{io::Write, os::unix::fs::FileExt};
 
     use super::*;
+
+    #[test]
+    fn only_the_last_reads_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, [7]).unwrap();
+        let (file, passing) = (File::open(&path).unwrap(), PassingThrough::default());
+        for n in 0..100 {
+            passing.read(&file, n << 20, 1 << 20);
+            passing.read(&file, n << 20, 1 << 10);
+        }
+        let recent = passing.recent.lock().unwrap();
+        assert_eq!((recent.bytes, recent.ranges.len()), (KEPT_BYTES, 16));
+        assert_eq!(recent.ranges.back(), Some(&(99 << 20, 1 << 20)));
+        assert!(PassingThrough::of(1 << 20).is_none() && PassingThrough::of(u64::MAX).is_some());
+    }
 
     #[test]
     fn what_is_written_stays_written() {

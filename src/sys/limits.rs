@@ -34,6 +34,12 @@ pub(super) fn own_cgroup_memory() -> Option<MemoryLimit> {
     cgroup::memory(Path::new("/"), &read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
 }
 
+/// Memory that the page cache can have at most: what the machine has left, or the cgroups allow.
+pub(super) fn cache_bytes() -> u64 {
+    let limits = [own_cgroup_memory().map(|limit| limit.bytes), available(&read("/proc/meminfo"))];
+    limits.into_iter().flatten().min().unwrap_or(u64::MAX)
+}
+
 /// CPUs that this process may use: its affinity mask, and the least quota of its cgroups, in whole CPUs.
 pub fn threads() -> usize {
     let quota = cgroup::cpus(Path::new("/"), &read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
