@@ -131,15 +131,15 @@ def sparse_nifti(path, shape, known):
             f.write(struct.pack("<H", value))
 
 
-def chunked_zarr(path, shape):
-    """An OME-Zarr 0.5 group of one level, u16, 128^3 chunks, zstd, spacing 1."""
+def chunked_zarr(path, shape, edge=128):
+    """An OME-Zarr 0.5 group of one level, u16, cubic chunks, zstd, spacing 1."""
     remove(path)
     group = zarr.open_group(path, mode="w")
     axes = [{"name": n, "type": "space", "unit": "millimeter"} for n in "zyx"]
     steps = [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]
     datasets = [{"path": "0", "coordinateTransformations": steps}]
     group.attrs["ome"] = {"version": "0.5", "multiscales": [{"axes": axes, "datasets": datasets}]}
-    data = group.create_array("0", shape=shape[::-1], chunks=(128, 128, 128), dtype="u2", dimension_names=list("zyx"))
+    data = group.create_array("0", shape=shape[::-1], chunks=(edge, edge, edge), dtype="u2", dimension_names=list("zyx"))
     for box in data_boxes(shape):
         x, y, z = np.ogrid[box]
         data[box[::-1]] = pattern(x, y, z).astype(np.uint16).T

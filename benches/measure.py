@@ -61,12 +61,15 @@ def memory_cgroup(limit_bytes):
 
 
 def cgroup_facts(path):
-    """Peak bytes charged to the cgroup (page cache included) and how many processes were killed in it."""
+    """Peak bytes charged to the cgroup (page cache included), how many processes were killed in it, and how often its limit
+    was met: each time some cache was reclaimed, or somebody waited."""
     if os.path.exists(f"{path}/memory.max_usage_in_bytes"):
         killed = _keyed(f"{path}/memory.oom_control").get("oom_kill", 0)
-        return {"peak_bytes": _number(f"{path}/memory.max_usage_in_bytes"), "killed": killed}
+        met = _number(f"{path}/memory.failcnt")
+        return {"peak_bytes": _number(f"{path}/memory.max_usage_in_bytes"), "killed": killed, "limit_met": met}
     peak = _number(f"{path}/memory.peak") if os.path.exists(f"{path}/memory.peak") else None
-    return {"peak_bytes": peak, "killed": _keyed(f"{path}/memory.events").get("oom_kill", 0)}
+    events = _keyed(f"{path}/memory.events")
+    return {"peak_bytes": peak, "killed": events.get("oom_kill", 0), "limit_met": events.get("max", 0)}
 
 
 def _make_cgroup(limit_bytes):

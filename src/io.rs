@@ -21,6 +21,7 @@ pub mod packed;
 pub mod raw;
 pub mod reader;
 pub mod staging;
+pub mod steady;
 pub mod volume;
 pub mod zarr;
 

@@ -26,6 +26,7 @@ mod input;
 mod levels;
 mod output;
 mod passes;
+mod prepared;
 mod resolve;
 mod run;
 mod scratch;

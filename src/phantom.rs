@@ -110,7 +110,7 @@ impl Phantom {
         }
         sink.finish()?;
         drop(sink);
-        staging.commit(&[(built, path.to_path_buf())], None)
+        staging.commit(&[(built, path.to_path_buf())], b"{}", false)
     }
 
     fn fill(&self, region: Region, voxels: &mut Vec<u16>) {

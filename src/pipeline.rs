@@ -46,8 +46,8 @@ use window::Window;
 
 /// How often the calling thread looks whether it is to stop.
 const POLL: Duration = Duration::from_millis(100);
-/// How often what was stored is put on record.
-const KEEP_EVERY: Duration = Duration::from_secs(10);
+/// What was stored is put on record after so long, and then as often as that takes a twentieth of the time, within these bounds.
+const KEEP_EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(10);
 
 /// A pool for finite loops that never wait, owned by whoever asks for it; the global one is not used.
 ///
@@ -104,7 +104,7 @@ pub fn run<T: Voxel>(pass: &Pass<'_, T>, stop: &AtomicBool, on_progress: impl Fn
     run_kept(pass, None, stop, on_progress)
 }
 
-/// The same with `keep`, which puts on record what the sinks have stored: called every ten seconds on a thread of its own, and at
+/// The same with `keep`, which puts on record what the sinks have stored: called every two to ten seconds on a thread of its own, and at
 /// the end, however the pass ends.
 pub fn run_kept<T: Voxel>(
     pass: &Pass<'_, T>,

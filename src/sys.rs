@@ -1,15 +1,19 @@
-//! What the operating system knows and takes: memory and CPU limits, resident memory, signals, allocator settings.
+//! What the operating system knows and takes: memory and CPU limits, resident memory, signals, allocator settings, advice on
+//! files, and who made which.
 
 use std::{fs, io, path::Path};
 
-mod identity;
+pub mod behind;
 mod limits;
 mod maps;
+mod network;
+mod process;
 mod signals;
 
-pub use identity::{ProcessId, writer_name};
 pub use limits::{MemoryLimit, memory_limit, threads};
 pub use maps::WatchedMap;
+pub use network::network_file_system;
+pub use process::{Process, clear_scratch, scratch_path, slurm_folder, writer_name};
 pub use signals::{outlive_terminal, stop_flag, watch_signals};
 
 /// The part of a budget that the C allocator may keep in its heaps rather than give back at once.

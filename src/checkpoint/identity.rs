@@ -13,6 +13,12 @@ impl Identity {
         self.values.push((name.into(), value.to_string()));
     }
 
+    /// As it is kept in a file.
+    pub fn note(&self) -> Vec<u8> {
+        // Strings alone: this cannot fail.
+        serde_json::to_vec_pretty(self).unwrap_or_default()
+    }
+
     /// Sixteen hexadecimal digits that differ where the values do. To tell jobs apart, not to keep anybody from forging one.
     pub fn fingerprint(&self) -> String {
         let text = self.values.iter().fold(String::new(), |text, (name, value)| text + name + "\0" + value + "\0");

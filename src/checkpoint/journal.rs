@@ -178,7 +178,7 @@ mod tests {
         for len in (0..=whole.len()).rev() {
             fs::write(&path, &whole[..len]).unwrap();
             let voxels = restore(state.as_ref()).unwrap().voxels(0);
-            assert!(voxels <= last.min(4 * 16) && voxels % 16 == 0, "{len}");
+            assert!(voxels <= last.min(4 * 16) && voxels.is_multiple_of(16), "{len}");
             last = voxels;
         }
         // Going on behind a torn line loses nothing of what follows.

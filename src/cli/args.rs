@@ -212,8 +212,8 @@ pub struct RunArgs {
     /// Workers; default: the CPUs this process may use
     #[arg(long, value_name = "N", env = "RESLICE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Folder for a scratch file, should one be needed; default: beside the target, for URLs the system's folder for
-    /// temporary files
+    /// Folder for a scratch file, should one be needed; default: $SLURM_TMPDIR, else beside the target, for URLs the system's
+    /// folder for temporary files
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
     /// How uncompressed files are read

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     geometry::{Align, GridRequest, Sizing},
     io::zarr::OpenOptions,
-    job::{Event, GridChoice, Job, PyramidRequest, Request, Summary, TargetOptions},
+    job::{Event, GridChoice, Job, PyramidRequest, Request, Summary, TargetOptions, TargetState},
     plan::Rank,
     sys,
 };
@@ -77,7 +77,9 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
     });
     display.finish();
     let summary = outcome?;
-    if !args.quiet {
+    if !args.quiet && summary.target_state == TargetState::FinishedBefore {
+        messages::note(&tell::outcome(&summary));
+    } else if !args.quiet {
         if !args.verbose {
             messages::note(&tell::grids(&summary));
         }
@@ -114,7 +116,7 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
             ome: args.target.ome.into(),
         },
         pyramid: args.target.pyramid.map(|levels| PyramidRequest { levels: levels.0, method: args.target.method }),
-        scratch: args.run.scratch.clone(),
+        scratch: args.run.scratch.clone().or_else(sys::slurm_folder),
         resume: args.run.resume || args.rank.is_some(),
         rank: rank(args)?,
         ..Request::new(&args.input, &args.output, memory_bytes, threads)

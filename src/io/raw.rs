@@ -4,10 +4,13 @@
 //! MiB. The kernel maps pages around each fault (64 KiB by default); what is given back is counted in those windows.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     io,
     marker::PhantomData,
-    os::{fd::AsRawFd, unix::fs::FileExt},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{FileExt, OpenOptionsExt},
+    },
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,12 +21,16 @@ use super::{
     Access, Encoded, Layout, Sink, Source,
     ledger::{Entry, Ledger},
     packed::Packed,
+    steady::SteadyFile,
 };
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
     region::Region,
-    sys::WatchedMap,
+    sys::{
+        WatchedMap,
+        behind::{Behind, PassingThrough},
+    },
     voxel::Voxel,
 };
 
@@ -49,8 +56,9 @@ pub struct RawSource<T> {
     path: PathBuf,
     layout: Layout,
     packed: Packed,
-    file: File,
+    file: SteadyFile,
     map: Option<Map>,
+    passing: Option<PassingThrough>,
     voxel: PhantomData<T>,
 }
 
@@ -59,16 +67,18 @@ pub struct RawSource<T> {
 struct Map {
     _watched: WatchedMap,
     bytes: Mmap,
+    file: File,
 }
 
 impl Map {
     /// Maps a file; `None` where there are so many maps that this one could not be watched.
-    fn new(path: &Path, file: &File) -> Result<Option<Map>> {
+    fn new(path: &Path, file: &SteadyFile) -> Result<Option<Map>> {
+        let file = file.with(File::try_clone).map_err(Error::io("map", path))?;
         // SAFETY: the map is only read, and only through copies. Where the file shrinks under it, the watch ends the process with
         // a message, and what was read before is held against the file's length.
-        let bytes = unsafe { Mmap::map(file) }.map_err(Error::io("map", path))?;
+        let bytes = unsafe { Mmap::map(&file) }.map_err(Error::io("map", path))?;
         let watched = WatchedMap::new(path, file.as_raw_fd(), bytes.as_ptr() as usize, bytes.len());
-        Ok(watched.map(|_watched| Map { _watched, bytes }))
+        Ok(watched.map(|_watched| Map { _watched, bytes, file }))
     }
 }
 
@@ -78,8 +88,8 @@ impl<T: Voxel> RawSource<T> {
     /// # Errors
     /// A file that is too short for its voxels is refused with both lengths.
     pub fn open(path: &Path, mut layout: Layout, packed: Packed, reach: Reach) -> Result<RawSource<T>> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
-        let len = file.metadata().map_err(Error::io("open", path))?.len();
+        let file = SteadyFile::open(path).map_err(Error::io("open", path))?;
+        let len = file.bytes();
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         if len < end {
             return Err(Error::malformed(path, "file length", format!("{len} bytes"), format!("at least {end} bytes")));
@@ -92,11 +102,12 @@ impl<T: Voxel> RawSource<T> {
             Reach::Map => Map::new(path, &file)?,
             Reach::Position => None,
         };
-        Ok(RawSource { path: path.to_path_buf(), layout, packed, file, map, voxel: PhantomData })
+        let (path, passing) = (path.to_path_buf(), PassingThrough::of(len));
+        Ok(RawSource { path, layout, packed, file, map, passing, voxel: PhantomData })
     }
 
-    fn read_mapped(&self, map: &Mmap, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
-        let mut window = MappedWindow::new(map);
+    fn read_mapped(&self, map: &Map, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
+        let mut window = MappedWindow::new(&map.bytes);
         let mut first = 0;
         // Runs are cut so that one of them never maps more than the window.
         let most = (MAPPED_BYTES / self.packed.voxel_bytes()).max(1) as usize;
@@ -110,7 +121,7 @@ impl<T: Voxel> RawSource<T> {
             }
         }
         // What lies in the last page of a file that was cut reads as 0, without any signal.
-        if self.file.metadata()?.len() < map.len() as u64 {
+        if map.file.metadata()?.len() < map.bytes.len() as u64 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was read"));
         }
         Ok(())
@@ -124,7 +135,14 @@ impl<T: Voxel> RawSource<T> {
             for part in (0..voxels).step_by(most) {
                 let n = most.min(voxels - part);
                 bytes.resize(n * self.packed.voxel_bytes() as usize, 0);
-                self.file.read_exact_at(&mut bytes, position + part as u64 * self.packed.voxel_bytes())?;
+                let start = position + part as u64 * self.packed.voxel_bytes();
+                self.file.read_exact_at(&mut bytes, start)?;
+                if let Some(passing) = &self.passing {
+                    self.file.with(|file| {
+                        passing.read(file, start, bytes.len() as u64);
+                        Ok(())
+                    })?;
+                }
                 self.packed.unpack(&bytes, into, first);
                 first += n;
             }
@@ -140,7 +158,7 @@ impl<T: Voxel> Source<T> for RawSource<T> {
 
     fn read(&self, group: u64, mut into: BlockMut<'_, T>) -> Result<()> {
         let read = match &self.map {
-            Some(map) => self.read_mapped(&map.bytes, group, &mut into),
+            Some(map) => self.read_mapped(map, group, &mut into),
             None => self.read_positioned(group, &mut into),
         };
         read.map_err(Error::io("read", &self.path))
@@ -200,8 +218,12 @@ pub struct RawSink<T> {
     packed: Packed,
     file: File,
     ledger: Option<Arc<dyn Ledger>>,
+    behind: Behind,
     voxel: PhantomData<T>,
 }
+
+/// Shorter runs share pages with others that are still to come: those are left to the kernel.
+const BEHIND_BYTES: usize = 64 << 10;
 
 /// Rows are written in parts of at least this many voxels.
 const ROW_UNIT: u64 = 64;
@@ -220,8 +242,13 @@ impl<T: Voxel> RawSink<T> {
     /// Creates the file at its full length with `prefix` (the header) at its start; `packed.offset` is the prefix's length.
     /// `layout` is that of [`target_layout`].
     pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
-        let file = File::create_new(path).map_err(Error::io("create", path))?;
-        RawSink::extended(path, file, layout, packed, prefix)
+        RawSink::create_for(path, layout, packed, prefix, 0o666)
+    }
+
+    /// The same, for whom `mode` allows and the umask leaves it to.
+    pub fn create_for(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], mode: u32) -> Result<RawSink<T>> {
+        let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+        RawSink::extended(path, file.map_err(Error::io("create", path))?, layout, packed, prefix)
     }
 
     /// The same for a file that others may have created, and have written to: each writes the same header.
@@ -241,7 +268,8 @@ impl<T: Voxel> RawSink<T> {
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         file.write_all_at(prefix, 0).map_err(Error::io("write", path))?;
         file.set_len(end).map_err(Error::io("extend", path))?;
-        Ok(RawSink { path: path.to_path_buf(), layout, packed, file, ledger: None, voxel: PhantomData })
+        let (path, behind) = (path.to_path_buf(), Behind::default());
+        Ok(RawSink { path, layout, packed, file, behind, ledger: None, voxel: PhantomData })
     }
 }
 
@@ -262,6 +290,9 @@ impl<T: Voxel> Sink<T> for RawSink<T> {
             let len = voxels * self.packed.voxel_bytes() as usize;
             let bytes = &encoded.bytes[first..first + len];
             self.file.write_all_at(bytes, position).map_err(Error::io("write", &self.path))?;
+            if len >= BEHIND_BYTES {
+                self.behind.wrote(&self.file, len as u64);
+            }
             first += len;
         }
         if let Some(ledger) = &self.ledger {

@@ -13,9 +13,12 @@ use std::{
     sync::Arc,
 };
 
-use super::zarr::{
-    Yard,
-    store::{DirStore, Store, StoreError},
+use super::{
+    steady,
+    zarr::{
+        Yard,
+        store::{DirStore, Store, StoreError},
+    },
 };
 use crate::error::{Error, Result};
 
@@ -78,7 +81,7 @@ impl Staging {
             return Err(Error::TargetExists { path: target.to_path_buf() });
         }
         let folder = suffixed(target, ".reslice");
-        match fs::create_dir(&folder) {
+        match steady::uninterrupted(|| fs::create_dir(&folder)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(Error::Io { action: "create", path: folder, source: error });
             }
@@ -164,6 +167,16 @@ impl Staging {
         }
     }
 
+    /// Whether a run was about to rename what it had built, all of which is there under one name or the other; `None` where no run
+    /// came as far.
+    pub fn is_built(&self, built: &[(PathBuf, PathBuf)]) -> Result<Option<bool>> {
+        if !self.state.exists(FINISHED).map_err(|e| e.at("look at", self.state.describe(FINISHED)))? {
+            return Ok(None);
+        }
+        let is_there = |path: &Path| path.symlink_metadata().is_ok();
+        Ok(Some(self.keeps_files() && built.iter().all(|(from, to)| is_there(from) || is_there(to))))
+    }
+
     /// Empties the place, for a run that begins anew.
     pub fn clear(&mut self) -> Result<()> {
         self.cleared |= match &self.place {
@@ -173,28 +186,27 @@ impl Staging {
         Ok(())
     }
 
-    /// Renames each built file or folder to its final place, in this order, and removes what was only for building. With a note,
-    /// that stays, so that a run that comes again finds the target finished.
+    /// Renames each built file or folder to its final place, in this order, and removes what was only for building. The note says
+    /// what the target is of, while the renames go on; where it stays, a run that comes again finds the target finished.
     ///
     /// What stands under a final name is replaced only if overwriting was asked for. Behind a URL everything has its place. Whoever
     /// comes second finds the renames done, and accepts them.
-    pub fn commit(self, built: &[(PathBuf, PathBuf)], note: Option<Vec<u8>>) -> Result<()> {
+    pub fn commit(self, built: &[(PathBuf, PathBuf)], note: &[u8], keeps_note: bool) -> Result<()> {
         let failed = |error: StoreError| error.at("write", self.state.describe(FINISHED));
-        if let Some(note) = &note {
-            self.state.put(FINISHED, note.clone()).map_err(failed)?;
-        }
+        let put = self.state.put(FINISHED, note.to_vec()).and_then(|()| self.state.sync());
+        put.map_err(failed)?;
         if let Place::Remote { store, .. } = &self.place {
-            return remote::end(store.as_ref(), &self.state, note.is_some());
+            return remote::end(store.as_ref(), &self.state, keeps_note);
         }
         for (n, (from, to)) in built.iter().enumerate() {
             self.rename(n, from, to)?;
         }
         sync_folder(self.target.parent())?;
         let Place::Beside(folder) = &self.place else { return Ok(()) };
-        if note.is_some() {
+        if keeps_note {
             return clear_but(folder, |name| name == FINISHED || name.starts_with("lease-")).map(drop);
         }
-        fs::remove_dir_all(folder).map_err(Error::io("remove", folder))
+        steady::uninterrupted(|| fs::remove_dir_all(folder)).map_err(Error::io("remove", folder))
     }
 
     fn rename(&self, n: usize, from: &Path, to: &Path) -> Result<()> {
@@ -206,10 +218,11 @@ impl Staging {
             }
             if to.is_dir() || from.is_dir() {
                 // A folder cannot be renamed over another: the old one goes into the staging folder first.
-                fs::rename(to, self.path(&format!("replaced-{n}"))).map_err(Error::io("replace", to))?;
+                let aside = self.path(&format!("replaced-{n}"));
+                steady::uninterrupted(|| fs::rename(to, &aside)).map_err(Error::io("replace", to))?;
             }
         }
-        match fs::rename(from, to) {
+        match steady::uninterrupted(|| fs::rename(from, to)) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && to.symlink_metadata().is_ok() => Ok(()),
             other => other.map_err(Error::io("rename to", to)),
         }
@@ -231,7 +244,8 @@ fn clear(folder: &Path) -> Result<bool> {
 /// Removes everything but the names that are to be kept. Links are removed, not followed.
 fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
     let mut found = false;
-    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+    let entries = steady::uninterrupted(|| fs::read_dir(folder)).map_err(Error::io("list", folder))?;
+    for entry in entries {
         let entry = entry.map_err(Error::io("list", folder))?;
         if is_kept(&entry.file_name().to_string_lossy()) {
             continue;
@@ -239,7 +253,8 @@ fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
         found = true;
         let path = entry.path();
         let kind = entry.file_type().map_err(Error::io("look at", &path))?;
-        let removed = if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let remove = || if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed = steady::uninterrupted(remove);
         match removed {
             // Another run clears too.
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(e)),
@@ -284,7 +299,7 @@ mod tests {
         fs::write(staging.path("out.nii"), b"voxels").unwrap();
         assert!(!target.exists());
         let built = staging.path("out.nii");
-        staging.commit(&[(built, target.clone())], None).unwrap();
+        staging.commit(&[(built, target.clone())], b"{}", false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"voxels");
         assert!(!suffixed(&target, ".reslice").exists());
     }
@@ -315,7 +330,7 @@ mod tests {
         let built = staging.path("out.zarr");
         fs::create_dir(&built).unwrap();
         assert!(target.join("old").exists());
-        staging.commit(&[(built, target.clone())], None).unwrap();
+        staging.commit(&[(built, target.clone())], b"{}", false).unwrap();
         assert!(!target.join("old").exists());
     }
 
@@ -338,8 +353,8 @@ mod tests {
         let [one, two] = [0, 1].map(|index| Staging::create(&target, claim(index)).unwrap());
         let built = one.path("target");
         fs::write(&built, b"voxels").unwrap();
-        one.commit(&[(built.clone(), target.clone())], Some(b"{}".to_vec())).unwrap();
-        two.commit(&[(built, target.clone())], Some(b"{}".to_vec())).unwrap();
+        one.commit(&[(built.clone(), target.clone())], b"{}", true).unwrap();
+        two.commit(&[(built, target.clone())], b"{}", true).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"voxels");
         let left: Vec<_> =
             fs::read_dir(suffixed(&target, ".reslice")).unwrap().map(|e| e.unwrap().file_name()).collect();

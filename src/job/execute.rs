@@ -11,13 +11,11 @@ use super::{
     field::Vectors,
     levels::LevelPass,
     passes::{self, Leg, Route, Task},
-    run::Run,
-    summary::TargetState,
     turn::Turned,
-    work::{Work, done, is_finished},
+    work::{done, is_finished},
 };
 use crate::{
-    checkpoint::{self, Identity},
+    checkpoint::Identity,
     dispatch,
     error::{Error, Result},
     geometry::Mapping,
@@ -25,12 +23,11 @@ use crate::{
         Access, Layout, Source,
         ledger::Restored,
         raw::READ_TRANSFER_BYTES,
-        staging::{Claim, RENEW_EVERY, ShareOf},
+        staging::{Claim, ShareOf},
     },
-    pipeline::{self, Progress},
-    plan::{self, Budget, Chunk, Cut, Rank, Todo},
+    pipeline::Progress,
+    plan::{Budget, Rank, Todo},
     region::Region,
-    resample::block_op,
     sys,
     voxel::Voxel,
 };
@@ -49,14 +46,14 @@ pub enum Event<'a> {
 }
 
 /// A job with its voxels open and its passes planned.
-struct Prepared<T: Voxel> {
-    summary: Summary,
-    job: Job,
-    source: Box<dyn Source<T>>,
-    vectors: Option<Vectors>,
-    route: Route<T>,
-    levels: Vec<LevelPass>,
-    budget: Budget,
+pub(super) struct Prepared<T: Voxel> {
+    pub summary: Summary,
+    pub job: Job,
+    pub source: Box<dyn Source<T>>,
+    pub vectors: Option<Vectors>,
+    pub route: Route<T>,
+    pub levels: Vec<LevelPass>,
+    pub budget: Budget,
 }
 
 impl<T: Voxel> Prepared<T> {
@@ -137,7 +134,7 @@ impl<T: Voxel> Opened<T> {
 }
 
 /// The passes to what `todo` names of the finest level, and to what is not stored of those that are not made along with it.
-fn planned_passes<T: Voxel>(
+pub(super) fn planned_passes<T: Voxel>(
     job: &Job,
     source: &Layout,
     budget: Budget,
@@ -230,7 +227,7 @@ impl Job {
     ///
     /// # Errors
     /// The target exists, and nothing says that this job made it.
-    fn is_finished(&self, identity: &Identity) -> Result<bool> {
+    pub(super) fn is_finished(&self, identity: &Identity) -> Result<bool> {
         if !self.request.resume || !self.output.exists()? {
             return Ok(false);
         }
@@ -240,7 +237,7 @@ impl Job {
         Err(Error::TargetExists { path: self.output.path.clone() })
     }
 
-    fn claim(&self) -> Claim {
+    pub(super) fn claim(&self) -> Claim {
         let Rank { index, of } = self.request.rank.unwrap_or(Rank::WHOLE);
         let (resume, overwrite) = (self.request.resume, self.output.overwrites());
         Claim { share: ShareOf { index, of }, resume, overwrite }
@@ -266,135 +263,4 @@ impl Job {
         };
         Ok(Opened { job: self, source, vectors: None })
     }
-}
-
-impl<T: Voxel> Runnable for Prepared<T> {
-    fn summary(&self) -> &Summary {
-        &self.summary
-    }
-
-    fn run(self: Box<Self>, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
-        let job = &self.job;
-        job.output.check_folder()?;
-        let identity = job.identity()?;
-        if job.is_finished(&identity)? {
-            return Ok(Summary { target_state: TargetState::FinishedBefore, passes: Vec::new(), ..self.summary });
-        }
-        let cut = self.cut();
-        let staging = job.output.stage(job.claim(), job.request.scratch.as_deref())?;
-        if staging.cleared {
-            on_event(Event::Cleared(&staging.cleared_path()));
-        }
-        let work = Work::begin(staging, &identity)?;
-        let renewing = work.staging.lease();
-        pipeline::heartbeat(RENEW_EVERY, &|| renewing.renew(), || self.go_on(work, &identity, cut, stop, on_event))
-    }
-}
-
-impl<T: Voxel> Prepared<T> {
-    /// How the target is cut, where this run has a share of it.
-    fn cut(&self) -> Option<Cut> {
-        let rank = self.job.request.rank?;
-        let op = block_op::<T>(&self.job.op);
-        let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
-        let (sample_bytes, budget) = (size_of::<T>(), self.budget);
-        Some(Cut::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
-    }
-
-    /// Plans what is not stored yet, makes it, and completes the target if nothing of it is left to others.
-    fn go_on(
-        mut self: Box<Self>,
-        mut work: Work,
-        identity: &Identity,
-        cut: Option<Cut>,
-        stop: &AtomicBool,
-        on_event: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Summary> {
-        let whole = Todo::everything(Region::of_shape(self.job.output.layout.grid.shape));
-        let todo = match (&cut, self.job.request.rank) {
-            (Some(cut), Some(rank)) => {
-                work.agree_on(cut)?;
-                whole.within(cut.share(rank.index))
-            }
-            _ => whole,
-        };
-        let outer = self.source.layout().outer.clone();
-        let is_stream = self.job.output.layout.access == Access::Ascending;
-        let is_ours = |volume: u64, region: Region| {
-            let key = if is_stream { volume } else { outer.locate(volume).0 };
-            todo.regions(key).iter().any(|own| !own.intersect(&region).is_empty())
-        };
-        self.job.output.adopt(&mut work, &is_ours)?;
-        let todo = todo.without(vec![done(&work.stored, 0, [1; 3])]);
-        if !todo.is_everything() {
-            self.plan_again(&work, Arc::new(todo))?;
-            on_event(Event::Resumed(&self.summary));
-        }
-        if !self.job.output.is_built(&work.staging) {
-            self.make(&work, stop, on_event)?;
-        }
-        self.complete(work, identity, cut.is_some())
-    }
-
-    fn plan_again(&mut self, work: &Work, todo: Arc<Todo>) -> Result<()> {
-        let source = self.source.layout();
-        let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, &work.stored)?;
-        let mut summary = Summary::planned(&self.job, source, &passes.0, &passes.1);
-        summary.stored_before = work.stored.voxels(0);
-        summary.inflated_again_bytes = inflated_again(&passes.0, source.access);
-        (self.route, self.levels) = passes;
-        self.summary = summary;
-        Ok(())
-    }
-
-    fn make(&mut self, work: &Work, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let Prepared { summary, job, source, vectors, route, levels, budget } = self;
-        let (source, vectors) = (source.as_ref(), vectors.as_ref());
-        let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
-        run.finest(summary, on_event)?;
-        run.coarser(summary, on_event)
-    }
-
-    /// Gives the target its name, if all of it is stored.
-    fn complete(self, mut work: Work, identity: &Identity, is_share: bool) -> Result<Summary> {
-        let Prepared { mut summary, job, source, .. } = self;
-        summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
-        summary.fingerprint = identity.fingerprint();
-        if is_share {
-            work.stored = checkpoint::restore(work.staging.state().as_ref())?;
-            job.output.adopt(&mut work, &|_, _| false)?;
-            let layout = &job.output.layout;
-            let voxels = layout.grid.voxels().saturating_mul(layout.outer.volumes());
-            let stored = work.stored.voxels(0);
-            if stored < voxels {
-                summary.target_state = TargetState::LeftToOthers { voxels_left: voxels - stored };
-                return Ok(summary);
-            }
-            // Whoever comes first completes it; who comes second does the same again.
-            if !job.output.exists()? {
-                job.output.create::<T>(&work)?.finish()?;
-            }
-        }
-        let note = job.request.resume || is_share;
-        let note = note.then(|| serde_json::to_vec_pretty(identity).unwrap_or_default());
-        if note.is_some() || is_share {
-            job.output.tidy(&work.staging)?;
-        }
-        job.output.commit(work.staging, note)?;
-        summary.target_state = TargetState::Complete;
-        Ok(summary)
-    }
-}
-
-/// Raw bytes of a stream that go by again before the first one that is needed.
-fn inflated_again<T: Voxel>(route: &Route<T>, access: Access) -> u64 {
-    let Some(Leg::Whole(pass)) = route.legs.first().filter(|_| access == Access::Ascending) else { return 0 };
-    if pass.kind != PassKind::Resample {
-        return 0;
-    }
-    let first = pass.plan.walk(&pass.touch).step().ok().flatten().and_then(|step| step.loads.first().copied());
-    let counts = pass.touch.chunk_counts.unwrap_or([1; 3]);
-    first.map_or(0, |Chunk { group, at: [z, y, x] }| {
-        (((group * counts[0] + z) * counts[1] + y) * counts[2] + x).saturating_mul(pass.touch.chunk_bytes)
-    })
 }

@@ -4,7 +4,7 @@
 //! that cannot be read by position is written to a scratch file on the way.
 
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
 };
 
@@ -131,8 +131,7 @@ impl Field {
 }
 
 fn scratch(folder: &Path, layout: &Layout) -> Result<Scratch> {
-    let path: PathBuf = folder.join(format!("reslice-field-{}", std::process::id()));
-    Scratch::at(path, super::passes::scratch_bytes::<f32>(layout))
+    Scratch::within(folder, "field", super::passes::scratch_bytes::<f32>(layout))
 }
 
 /// Takes in a field: notes the ranges of its vectors, and writes them on where there is a file.

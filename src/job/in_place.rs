@@ -128,7 +128,8 @@ impl InPlace {
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
         let identity = identity(&finest, &descent, &paths);
         let state = DirStore::new(suffixed(&request.store, ".reslice"));
-        let is_finished = request.resume && is_finished(&state, &request.store, &identity)?;
+        let has_levels = !finest.coarser_paths()?.is_empty();
+        let is_finished = request.resume && has_levels && is_finished(&state, &request.store, &identity)?;
         if !is_finished {
             check_former(&request, &finest)?;
         }
@@ -197,8 +198,7 @@ impl InPlace {
     fn finish(mut self, work: Work) -> Result<InPlaceSummary> {
         let staging = work.staging;
         self.commit(&staging, &staging.path(LEVELS))?;
-        let note = serde_json::to_vec_pretty(&self.identity).unwrap_or_default();
-        staging.commit(&[], self.request.resume.then_some(note))?;
+        staging.commit(&[], &self.identity.note(), self.request.resume)?;
         self.summary.peak_bytes = sys::resident().peak_bytes;
         Ok(self.summary)
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{
-    Format, GridChoice, Input, OutsideRequest, Request, Values,
+    Format, GridChoice, Input, IoMode, OutsideRequest, Request, Values,
     field::Field,
     output::{Heritage, Output},
     series::Series,
@@ -18,6 +18,7 @@ use crate::{
         zarr::{OpenOptions, store::Location},
     },
     resample::{KernelShape, LabelWeights, Method, OpRequest, passes_through},
+    sys,
     transform::{Chain, TransformRequest},
 };
 
@@ -91,6 +92,7 @@ impl Job {
         warnings.extend_from_slice(&output.warnings);
         warn_of_shear(&output, &mut warnings);
         warn_of_frame(&input, format, &mut warnings);
+        warn_of_map(&request, &mut warnings);
         let outside = match (&series, &op.mapping) {
             _ if request.outside == OutsideRequest::Edge => FaceCounts::default(),
             (Some(series), _) => series.outside_of_aligned(target.shape, bounds),
@@ -243,6 +245,17 @@ fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {
     if output.format.is_nifti() && output.layout.grid.index_to_world.shear() > 1e-4 {
         warnings.push("the target's axes are sheared: readers built on ITK refuse such files".into());
     }
+}
+
+/// A map of a file on a server waits for a page at a time, and a server that goes away ends the run.
+fn warn_of_map(request: &Request, warnings: &mut Vec<String>) {
+    let network = sys::network_file_system(&request.input).filter(|_| request.io == IoMode::Map);
+    warnings.extend(network.map(|network| {
+        format!(
+            "{} is on {network}, where --io mmap is slow, and ends the run should the server fail",
+            request.input.display()
+        )
+    }));
 }
 
 fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {

@@ -35,11 +35,11 @@ pub struct Run<'a, T: Voxel> {
 impl<T: Voxel> Run<'_, T> {
     /// The passes to the finest level, or to the only one.
     pub fn finest(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let path = match &self.job.request.scratch {
-            Some(folder) => folder.join(format!("reslice-scratch-{}", std::process::id())),
-            None => self.work.staging.path(&format!("scratch-{}", self.work.staging.writer())),
+        let staging = &self.work.staging;
+        let scratch = match &self.job.request.scratch {
+            Some(folder) => Scratch::within(folder, "scratch", self.route.scratch_bytes)?,
+            None => Scratch::at(staging.path(&format!("scratch-{}", staging.writer())), self.route.scratch_bytes)?,
         };
-        let scratch = Scratch::at(path, self.route.scratch_bytes)?;
         on_event(Event::Planned(summary));
         let sink = self.job.output.create::<T>(self.work)?;
         let mut number = 0;

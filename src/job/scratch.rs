@@ -14,6 +14,7 @@ use crate::{
         packed::Packed,
         raw::{RawSink, RawSource, Reach},
     },
+    sys,
     voxel::Voxel,
 };
 
@@ -22,7 +23,19 @@ pub struct Scratch {
     path: PathBuf,
 }
 
+/// For nobody else: voxels may be of a person.
+const MODE: u32 = 0o600;
+
 impl Scratch {
+    /// In `folder`, under a name that tells the next run to remove it, should this one be killed; what earlier ones left there
+    /// goes.
+    pub fn within(folder: &Path, kind: &str, bytes: u64) -> Result<Scratch> {
+        if bytes > 0 {
+            sys::clear_scratch(folder);
+        }
+        Scratch::at(sys::scratch_path(folder, kind), bytes)
+    }
+
     /// At `path`; refused where its folder has no room for `bytes`.
     pub fn at(path: PathBuf, bytes: u64) -> Result<Scratch> {
         if bytes > 0 {
@@ -32,7 +45,8 @@ impl Scratch {
     }
 
     pub fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {
-        RawSink::create(&self.path, layout.clone(), Packed::new(layout, 0, Conversion::plain(T::DTYPE)), &[])
+        let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
+        RawSink::create_for(&self.path, layout.clone(), packed, &[], MODE)
     }
 
     pub fn source<T: Voxel>(&self, layout: &Layout) -> Result<RawSource<T>> {

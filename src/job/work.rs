@@ -36,8 +36,7 @@ impl Work {
     /// [`Error::OtherJob`] where another job was begun here; those of the files.
     pub fn begin(staging: Staging, identity: &Identity) -> Result<Work> {
         let state = staging.state().clone();
-        let text = serde_json::to_vec_pretty(identity).unwrap_or_default();
-        agree(state.as_ref(), JOB, text, |text| difference(text, identity))?;
+        agree(state.as_ref(), JOB, identity.note(), |text| difference(text, identity))?;
         let stored = if staging.claim().resume { restore(state.as_ref())? } else { Restored::default() };
         let journal = Arc::new(Journal::new(state, staging.writer()));
         Ok(Work { staging, journal, stored })

@@ -1,11 +1,12 @@
 //! The first error of a run, and the flag that ends it.
 
 use std::{
+    ops::RangeInclusive,
     sync::{
         Condvar, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::error::{Error, Result};
@@ -43,15 +44,19 @@ impl Halt {
         self.changed.notify_all();
     }
 
-    /// Calls `each` after every `period` until the run has ended, or `each` has an error.
-    pub fn every(&self, period: Duration, each: &(dyn Fn() -> Result<()> + '_)) -> Result<()> {
+    /// Calls `each` again and again until the run has ended, or `each` has an error: after the shorter of the periods, and then so
+    /// seldom that it takes a twentieth of the time, but after the longer one at the latest.
+    pub fn every(&self, periods: RangeInclusive<Duration>, each: &(dyn Fn() -> Result<()> + '_)) -> Result<()> {
+        let mut period = *periods.start();
         loop {
             let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
             let waited = self.changed.wait_timeout_while(ended, period, |ended| !*ended);
             if *waited.unwrap_or_else(PoisonError::into_inner).0 {
                 return Ok(());
             }
+            let begun = Instant::now();
             each()?;
+            period = (begun.elapsed() * 20).clamp(*periods.start(), *periods.end());
         }
     }
 

@@ -12,7 +12,7 @@ pub fn heartbeat<R>(period: Duration, beat: &(dyn Fn() -> Result<()> + Sync), bo
     thread::scope(|scope| {
         let _ends = EndsRun(&halt);
         scope.spawn(|| {
-            halt.every(period, &|| {
+            halt.every(period..=period, &|| {
                 if let Err(error) = beat() {
                     tracing::warn!(%error, "no sign of life");
                 }

@@ -92,8 +92,13 @@ impl Places<'_> {
             self.order.next(after, from, to)
         };
         let regions = self.touch.todo.regions(key);
-        let next = regions.iter().filter_map(within);
-        if regions.len() == 1 { next.last() } else { next.min_by_key(|&at| self.order.code(at, self.touch.counts)) }
+        match regions {
+            [only] => within(only),
+            regions => {
+                let next = regions.iter().filter_map(within);
+                next.min_by_key(|&at| self.order.code(at, self.touch.counts))
+            }
+        }
     }
 
     /// The first region of `key` from number `from` on that the block has voxels in.

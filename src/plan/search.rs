@@ -6,7 +6,7 @@ use super::{
     sweeps::Sweep,
     trial::{Ended, Ground, Trial, Walked, voxel_bytes},
 };
-use crate::io::Access;
+use crate::{io::Access, region::Region};
 
 /// Chunks looked at in the dry run of the plan that is taken; longer schedules are sampled.
 const DRY_RUN_LOOKS: u64 = 1_000_000;
@@ -21,8 +21,10 @@ const SAMPLED_SEARCH_LOOKS: u64 = 1_000_000;
 /// Piece sizes tried, smallest first. Those of some MiB suit the caches, the smaller ones tight budgets, and the largest ops that
 /// look far around each voxel.
 const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
-/// The largest piece where regions are products of intervals.
+/// The largest piece where regions are products of intervals, unless it would fetch each voxel more than [`GOOD_FETCH`] times:
+/// kernels may look so far that no small piece is good.
 const PRODUCT_PIECE_BYTES: u64 = 4 << 20;
+const GOOD_FETCH: f64 = 6.0;
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
     let mut search =
@@ -98,8 +100,16 @@ impl<'a> Search<'a> {
     fn pieces(&mut self, block: [u64; 3]) -> Vec<Pieces> {
         let voxel_bytes = voxel_bytes(self.request);
         let is_product = self.request.footprint.reach().is_none();
-        let limits = PIECE_BYTES.into_iter().filter(|&limit| !is_product || limit <= PRODUCT_PIECE_BYTES);
-        let mut pieces: Vec<Pieces> = limits.map(|limit| self.ruler.pieces(block, voxel_bytes, limit)).collect();
+        let needed =
+            self.request.footprint.source_region(Region::of_shape(self.request.footprint.target_shape())).voxels();
+        let mut pieces: Vec<Pieces> = Vec::new();
+        for limit in PIECE_BYTES {
+            let is_good = pieces.last().is_some_and(|last| last.fetched_voxels <= GOOD_FETCH * needed as f64);
+            if is_product && limit > PRODUCT_PIECE_BYTES && is_good {
+                break;
+            }
+            pieces.push(self.ruler.pieces(block, voxel_bytes, limit));
+        }
         pieces.dedup_by_key(|pieces| pieces.shape);
         pieces
     }

@@ -6,6 +6,8 @@
 //!
 //! Units go to *segments*: files of successive units. A run that makes all of them has one, which becomes the target; several
 //! runs, or one that goes on with another's work, leave several, which are joined at the end.
+//! Compressors and their buffers are kept and used again, and what is handed on has its exact size: made anew for each unit,
+//! buffers that grow and tables of some 100 KiB left the heap full of holes, and a run some MiB above its budget.
 
 use std::{
     fs::{self, File},
@@ -25,8 +27,10 @@ use crate::{
         ledger::{Entry, Extent, Ledger, NoLedger, Restored, StreamRun, StreamUnit},
         nifti::write_unit,
         packed::Packed,
+        steady,
     },
     region::{Boxes, Region},
+    sys::behind,
     voxel::Voxel,
 };
 
@@ -209,7 +213,7 @@ impl<T: Voxel> GzipSink<T> {
         let written = file.write_all_at(end, at).and_then(|()| file.set_len(at + end.len() as u64));
         written.map_err(Error::io("write", &path))?;
         file.sync_data().map_err(Error::io("write back", &path))?;
-        fs::rename(&path, &self.path).map_err(Error::io("rename to", &self.path))
+        steady::rename(&path, &self.path).map_err(Error::io("rename to", &self.path))
     }
 
     /// Copies all runs behind each other into a file of this writer's.
@@ -231,13 +235,14 @@ impl<T: Voxel> GzipSink<T> {
         }
         file.write_all(end).map_err(Error::io("write", &joined))?;
         file.sync_data().map_err(Error::io("write back", &joined))?;
-        fs::rename(&joined, &self.path).map_err(Error::io("rename to", &self.path))
+        steady::rename(&joined, &self.path).map_err(Error::io("rename to", &self.path))
     }
 }
 
 impl Segment {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all_at(bytes, self.end).map_err(Error::io("write", &self.path))?;
+        behind::appended(&self.file, self.end, bytes.len() as u64);
         self.end += bytes.len() as u64;
         Ok(())
     }

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     io::zarr::store::{Store, StoreError},
-    sys::{self, ProcessId},
+    sys::{self, Process},
 };
 
 /// How often a lease is renewed.
@@ -40,7 +40,7 @@ pub struct ShareOf {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Holder {
     #[serde(flatten)]
-    process: ProcessId,
+    process: Process,
     writer: String,
     /// Shares that the target is cut into.
     of: u64,
@@ -60,7 +60,7 @@ impl Lease {
     /// # Errors
     /// [`Error::TargetBusy`] where another run holds it, or a share of another number of shares.
     pub fn acquire(state: Arc<dyn Store>, target: &Path, share: ShareOf) -> Result<Lease> {
-        let holder = Holder { process: ProcessId::own(), writer: sys::writer_name(), of: share.of };
+        let holder = Holder { process: Process::own().clone(), writer: sys::writer_name(), of: share.of };
         let lease = Lease { state, key: format!("{PREFIX}{}-of-{}", share.index, share.of), holder };
         for _ in 0..TRIES {
             if lease.put_new()? {

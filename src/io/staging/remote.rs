@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::ErrorKind,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -12,12 +11,11 @@ use super::{Claim, JOB, Lease, REMOTE_STATE, holds_anything};
 use crate::{
     error::{Error, Result},
     io::zarr::store::{Store, StoreError},
+    sys,
 };
 
 /// A target exists when one of these does.
 const ROOT_METADATA: [&str; 5] = ["zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata"];
-/// Tries to find a name for a local folder.
-const NAMES: u32 = 1000;
 
 /// Whether what is there was left by a run of ours.
 ///
@@ -32,7 +30,7 @@ pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<bool>
     for name in ROOT_METADATA {
         exists |= store.exists(name).map_err(failed(store, "look into"))?;
     }
-    let is_strange = exists || !is_ours && holds_anything(store, |key| in_state(key)).map_err(failed(store, "list"))?;
+    let is_strange = exists || !is_ours && holds_anything(store, in_state).map_err(failed(store, "list"))?;
     if is_strange && !(claim.resume && state.exists(super::FINISHED).map_err(failed(store, "look into"))?) {
         return Err(Error::TargetExists { path: store.describe("") });
     }
@@ -48,7 +46,7 @@ pub fn clear(store: &dyn Store, lease: &Lease) -> Result<bool> {
     for name in ROOT_METADATA {
         store.delete(name).map_err(failed(store, "clear"))?;
     }
-    let found = holds_anything(store, |key| in_state(key)).map_err(failed(store, "list"))?;
+    let found = holds_anything(store, in_state).map_err(failed(store, "list"))?;
     store.clear("").map_err(failed(store, "clear"))?;
     // The list of everything has this run's lease in it.
     lease.renew()?;
@@ -83,16 +81,12 @@ pub struct LocalFolder {
 }
 
 impl LocalFolder {
+    /// Under a name that tells the next run to remove it, should this one be killed.
     pub fn create(parent: &Path) -> Result<LocalFolder> {
-        for n in 0..NAMES {
-            let path = parent.join(format!("reslice-{}-{n}", std::process::id()));
-            match fs::DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(LocalFolder { path }),
-                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(Error::io("create", path)(e)),
-            }
-        }
-        Err(Error::io("create a folder in", parent)(ErrorKind::AlreadyExists.into()))
+        sys::clear_scratch(parent);
+        let path = sys::scratch_path(parent, "shards");
+        fs::DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
+        Ok(LocalFolder { path })
     }
 
     pub fn path(&self) -> &Path {
@@ -132,7 +126,7 @@ mod tests {
         let staging = begin(false).unwrap();
         assert!(staging.cleared && !store.exists("0/c/0").unwrap());
         store.put("zarr.json", vec![1]).unwrap();
-        staging.commit(&[], None).unwrap();
+        staging.commit(&[], b"{}", false).unwrap();
         assert!(!store.exists(".reslice/job.json").unwrap());
 
         assert!(exists(begin(false)) && store.exists("zarr.json").unwrap());

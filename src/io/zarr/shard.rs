@@ -22,6 +22,7 @@ use crate::{
     error::{Error, Result},
     io::ledger::{Entry, Extent, Ledger, Place},
     region::Region,
+    sys::behind,
 };
 
 mod adopt;
@@ -311,7 +312,7 @@ impl Assembler {
         if shard.part_bytes > 0 {
             let index = index(&shard.entries);
             let part = self.part(yard, key);
-            write_at(&part, shard.part_bytes, &index)?;
+            behind::closed(write_at(&part, shard.part_bytes, &index)?, shard.part_bytes);
             yard.store.put_file(key, &part).map_err(|e| e.at("write", yard.store.describe(key)))?;
             index_bytes = index.len() as u64;
         }
@@ -366,12 +367,15 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 /// Writes at `offset`; the file is made anew at offset 0.
-fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<()> {
+fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     let file = match offset {
         0 => DirStore::create(path),
         _ => OpenOptions::new().write(true).open(path),
     };
-    file.and_then(|file| file.write_all_at(bytes, offset)).map_err(Error::io("write", path))
+    let file = file.map_err(Error::io("write", path))?;
+    file.write_all_at(bytes, offset).map_err(Error::io("write", path))?;
+    behind::appended(&file, offset, bytes.len() as u64);
+    Ok(file)
 }
 
 fn side_path(path: &Path, writer: &str) -> PathBuf {

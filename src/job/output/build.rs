@@ -1,10 +1,15 @@
 //! How a target is built: in its staging folder, or where it stays, by one run or several.
 
-use std::{ops::ControlFlow, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use super::{Output, Recipe};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     io::{
         Sink,
         gzip::{self, GzipSink},
@@ -120,16 +125,31 @@ impl Output {
         staging.yard(BUILT)
     }
 
-    /// Gives the finished target its name; with a note, by which a run that comes again finds it finished.
-    pub fn commit(&self, staging: Staging, note: Option<Vec<u8>>) -> Result<()> {
+    /// Gives the finished target its name. The note tells runs that come again what it is of; it stays where `keeps_note`.
+    pub fn commit(&self, staging: Staging, note: &[u8], keeps_note: bool) -> Result<()> {
+        if self.format == Format::Pair {
+            let header = staging.path(BUILT_HEADER);
+            let synced = File::open(&header).and_then(|file| file.sync_all());
+            synced.map_err(Error::io("write back", &header))?;
+        }
+        let moves = self.moves(&staging);
+        staging.commit(&moves, note, keeps_note)
+    }
+
+    /// Whether all is built and only lacks its name: then a run was ended while it gave it. `None` where no run came as far.
+    pub fn lacks_name(&self, staging: &Staging) -> Result<Option<bool>> {
+        staging.is_built(&self.moves(staging))
+    }
+
+    /// What is built, and where it goes, in this order.
+    fn moves(&self, staging: &Staging) -> Vec<(PathBuf, PathBuf)> {
         let built = staging.path(BUILT);
-        let moves = match self.format {
+        match self.format {
             Format::Pair => vec![
                 (built, self.path.with_extension("img")),
                 (staging.path(BUILT_HEADER), self.path.with_extension("hdr")),
             ],
             _ => vec![(built, self.path.clone())],
-        };
-        staging.commit(&moves, note)
+        }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     io::{
         ledger::{Extent, Place, RestoredLevel, Unfinished},
+        steady,
         zarr::store::unfinished,
     },
     region::Region,
@@ -154,5 +155,5 @@ impl Assembler {
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(Error::io("rename to", to))
+    steady::rename(from, to).map_err(Error::io("rename to", to))
 }

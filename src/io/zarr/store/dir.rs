@@ -13,7 +13,10 @@ use std::{
 };
 
 use super::{Part, Piece, Store, StoreError, check_key, reserve};
-use crate::sys;
+use crate::{
+    io::steady,
+    sys::{self, behind},
+};
 
 /// What an unfinished file is called, after its final name.
 pub const PART_SUFFIX: &str = ".part";
@@ -43,7 +46,7 @@ impl DirStore {
     pub fn create(path: &Path) -> io::Result<File> {
         match File::create(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
+                steady::uninterrupted(|| fs::create_dir_all(path.parent().unwrap_or(Path::new("."))))?;
                 File::create(path)
             }
             other => other,
@@ -68,17 +71,21 @@ impl DirStore {
 
 impl Store for DirStore {
     fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((file, bytes)) = self.open(key)? else { return Ok(None) };
-        if bytes > limit {
-            return Err(StoreError::TooLarge { bytes, limit });
-        }
-        read(&file, 0, bytes).map(Some)
+        steadily(|| {
+            let Some((file, bytes)) = self.open(key)? else { return Ok(None) };
+            if bytes > limit {
+                return Err(StoreError::TooLarge { bytes, limit });
+            }
+            read(&file, 0, bytes).map(Some)
+        })
     }
 
     fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError> {
-        let Some((file, total)) = self.open(key)? else { return Ok(None) };
-        let (offset, len) = part.within(total).ok_or(StoreError::Outside { part, total })?;
-        Ok(Some(Piece { bytes: read(&file, offset, len)?, total }))
+        steadily(|| {
+            let Some((file, total)) = self.open(key)? else { return Ok(None) };
+            let (offset, len) = part.within(total).ok_or(StoreError::Outside { part, total })?;
+            Ok(Some(Piece { bytes: read(&file, offset, len)?, total }))
+        })
     }
 
     fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
@@ -93,22 +100,29 @@ impl Store for DirStore {
     fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let path = self.path_of(key)?;
         let part = temporary(&path);
-        let put = DirStore::create(&part).and_then(|mut file| file.write_all(&bytes));
-        Ok(put.and_then(|()| fs::rename(&part, &path)).map_err(|error| without(&part, error))?)
+        let put = || {
+            let mut file = DirStore::create(&part)?;
+            file.write_all(&bytes)?;
+            steady::rename_open(&file, &part, &path)?;
+            behind::closed(file, bytes.len() as u64);
+            Ok(())
+        };
+        Ok(put().map_err(|error| without(&part, error))?)
     }
 
-    /// By a link, which fails where the name is taken; where there are no links by creating the file under its name.
+    /// Waits for the disk. By a link, which fails where the name is taken; where there are no links by creating the file under its name.
     fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let path = self.path_of(key)?;
         let part = temporary(&path);
-        DirStore::create(&part).and_then(|mut file| file.write_all(&bytes)).map_err(|error| without(&part, error))?;
-        let linked = match fs::hard_link(&part, &path) {
+        let write = |mut file: File| file.write_all(&bytes).and_then(|()| file.sync_all());
+        DirStore::create(&part).and_then(write).map_err(|error| without(&part, error))?;
+        let linked = match steady::uninterrupted(|| fs::hard_link(&part, &path)) {
             Err(e) if [ErrorKind::PermissionDenied, ErrorKind::Unsupported].contains(&e.kind()) => {
-                File::create_new(&path).and_then(|mut file| file.write_all(&bytes))
+                File::create_new(&path).and_then(write)
             }
             other => other,
         };
-        fs::remove_file(&part)?;
+        steady::uninterrupted(|| fs::remove_file(&part))?;
         match linked {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
             other => Ok(other.map(|()| true)?),
@@ -125,11 +139,12 @@ impl Store for DirStore {
 
     /// A rename: the file must be on the same file system.
     fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {
-        Ok(fs::rename(file, self.path_of(key)?)?)
+        Ok(steady::rename(file, &self.path_of(key)?)?)
     }
 
     fn delete(&self, key: &str) -> Result<(), StoreError> {
-        match fs::remove_file(self.path_of(key)?) {
+        let path = self.path_of(key)?;
+        match steady::uninterrupted(|| fs::remove_file(&path)) {
             Err(e) if !is_absent(&e) => Err(e.into()),
             _ => Ok(()),
         }
@@ -156,6 +171,7 @@ impl Store for DirStore {
 
     /// The whole file system at once, where the kernel can: a store may be a million files.
     fn sync(&self) -> Result<(), StoreError> {
+        behind::settle();
         if sys::sync_file_system(&self.root).map_err(at("sync", &self.root))? {
             return Ok(());
         }
@@ -193,6 +209,11 @@ fn not_a_file(key: &str) -> StoreError {
     StoreError::Unsupported(format!("'{key}' is not a file"))
 }
 
+/// Once more, with a file opened anew, where a server has forgotten its handle.
+fn steadily<R>(attempt: impl FnMut() -> Result<R, StoreError>) -> Result<R, StoreError> {
+    steady::again(attempt, |error| matches!(error, StoreError::Io(error) if steady::is_stale(error)))
+}
+
 fn read(file: &File, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
     let mut bytes = reserve(len)?;
     bytes.resize(len as usize, 0);
@@ -204,6 +225,10 @@ fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError
     move |source| StoreError::Walk { action, path: path.to_path_buf(), source }
 }
 
+fn read_dir(path: &Path) -> io::Result<fs::ReadDir> {
+    steady::uninterrupted(|| fs::read_dir(path))
+}
+
 type Visit<'a> = dyn FnMut(&Path, &fs::Metadata) -> Result<ControlFlow<()>, StoreError> + 'a;
 
 /// Visits every file and folder below `root`, the folders after what they hold, without following links.
@@ -212,7 +237,7 @@ fn walk(root: &Path, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         Err(e) if is_absent(&e) => return Ok(()),
         other => other.map_err(at("inspect", root))?,
     };
-    let mut open = vec![(root.to_path_buf(), meta, fs::read_dir(root).map_err(at("list", root))?)];
+    let mut open = vec![(root.to_path_buf(), meta, read_dir(root).map_err(at("list", root))?)];
     while let Some((folder, meta, entries)) = open.last_mut() {
         let Some(entry) = entries.next() else {
             if visit(folder, meta)?.is_break() {
@@ -225,7 +250,7 @@ fn walk(root: &Path, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         let path = entry.path();
         let meta = entry.metadata().map_err(at("inspect", &path))?;
         if meta.is_dir() {
-            let entries = fs::read_dir(&path).map_err(at("list", &path))?;
+            let entries = read_dir(&path).map_err(at("list", &path))?;
             open.push((path, meta, entries));
         } else if meta.is_file() && visit(&path, &meta)?.is_break() {
             return Ok(());
