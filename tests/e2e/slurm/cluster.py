@@ -95,13 +95,16 @@ def install():
 class Cluster:
     """One controller and three nodes of four CPUs and 4 GiB each, on loopback."""
 
-    def __init__(self):
+    def __init__(self, commands=None):
+        """`commands` is a folder that jobs search for commands first."""
+        self.path = f"{commands}:{PATH}" if commands else PATH
         self.daemons = []
         self.hastened = set()
 
     def __enter__(self):
         self.folder = Path(tempfile.mkdtemp(prefix="slurm-"))
         self.conf = self.folder / "slurm.conf"
+        self.before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             self._start()
         except BaseException:
@@ -175,6 +178,7 @@ class Cluster:
             except ProcessLookupError:
                 pass
         shutil.rmtree(self.folder, ignore_errors=True)
+        signal.signal(signal.SIGTERM, self.before)
 
     def processes(self, **variables):
         """Processes of this cluster, by their environment: `SLURM_JOB_ID="7"` are those of one job."""
@@ -189,7 +193,7 @@ class Cluster:
     def environment(self, **more):
         """What a process of the cluster sees: no variable of another Slurm."""
         mine = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SBATCH_", "SRUN_", "RESLICE"))}
-        return {**mine, "PATH": PATH, "SLURM_CONF": str(self.conf), **more}
+        return {**mine, "PATH": self.path, "SLURM_CONF": str(self.conf), **more}
 
     def run(self, *argv, check=True, timeout=120, **variables):
         done = subprocess.run(
@@ -209,7 +213,7 @@ class Cluster:
         options = ["--parsable", f"--chdir={folder}", f"--output={folder}/%x-%j.log", *options]
         return self.run("sbatch", *options, script, *arguments, **variables).stdout.strip()
 
-    def jobs(self, job):
+    def tasks(self, job):
         """The facts of a job, or of each task of an array, as Slurm has them."""
         text = self.run("scontrol", "show", "job", "-o", job).stdout
         return [dict(word.split("=", 1) for word in line.split() if "=" in word) for line in text.splitlines()]
@@ -219,7 +223,7 @@ class Cluster:
         facts = []
 
         def ended():
-            facts[:] = [task for job in jobs for task in self.jobs(job)]
+            facts[:] = [task for job in jobs for task in self.tasks(job)]
             self.hasten(facts)
             return all(task["JobState"] in ENDED for task in facts)
 
