@@ -103,6 +103,11 @@ def midway(cluster, jobs, job, blocks=2):
     assert progress["blocks_done"] < progress["blocks"], f"the job was over before it could be stopped: {progress}"
 
 
+def task_of(cluster, array, number):
+    """The job number of one task of an array, once Slurm has given it its own."""
+    return next((task["JobId"] for task in cluster.tasks(array) if task["ArrayTaskId"] == str(number)), None)
+
+
 def test_an_array_and_a_dependent_pyramid(cluster, folder, tmp_path, jobs):
     options = [*SLOW, "--chunk", "64", "--shard", "128", "--codec", "zstd:12"]
     expected = plain(folder, tmp_path, "scan.nii", "fine.zarr", *options)
@@ -112,7 +117,7 @@ def test_an_array_and_a_dependent_pyramid(cluster, folder, tmp_path, jobs):
     array = cluster.sbatch(SCRIPTS / "array.sbatch", folder / "scan.nii", target, *options, "--progress", "json", **how)
     how["options"] = [*how["options"], f"--dependency=afterok:{array}"]
     pyramid = cluster.sbatch(SCRIPTS / "pyramid.sbatch", target, **how)
-    third = next(task["JobId"] for task in cluster.tasks(array) if task["ArrayTaskId"] == "3")
+    third = cluster.until(lambda: task_of(cluster, array, 3), "task 3")
     midway(cluster, jobs, third, blocks=1)
     cluster.run("scontrol", "requeue", third)
     facts = cluster.wait(array, pyramid)
@@ -125,9 +130,35 @@ def test_srun_joins_one_nii_gz(cluster, folder, tmp_path, jobs):
     expected = plain(folder, tmp_path, "scan.nii.gz", "fine.nii.gz", *SLOW)
     target = jobs / "fine.nii.gz"
     options = ["--cpus-per-task=1", "--mem-per-cpu=512M", "--nodes=3"]
-    job = cluster.sbatch(SCRIPTS / "steps.sbatch", folder / "scan.nii.gz", target, *SLOW, folder=jobs, options=options)
-    assert list(map(outcome, cluster.wait(job))) == [("COMPLETED", "0:0", 0)], log(jobs)
+    submit = lambda: cluster.sbatch(  # noqa: E731
+        SCRIPTS / "steps.sbatch", folder / "scan.nii.gz", target, *SLOW, folder=jobs, options=options
+    )
+    assert list(map(outcome, cluster.wait(submit()))) == [("COMPLETED", "0:0", 0)], log(jobs)
     check_same(target, expected)
+    written = target.stat()
+    assert list(map(outcome, cluster.wait(submit()))) == [("COMPLETED", "0:0", 0)], log(jobs)
+    again = target.stat()
+    assert (again.st_ino, again.st_mtime_ns) == (written.st_ino, written.st_mtime_ns), "a finished target was made again"
+
+
+def test_srun_inside_an_array(cluster, folder, tmp_path, jobs):
+    expected = plain(folder, tmp_path, "scan.nii", "fine.nii", "--scale", "1.7")
+    target = jobs / "fine.nii"
+    options = ["--array=1-5:2", "--ntasks=2", "--cpus-per-task=1", "--mem-per-cpu=128M"]
+    arguments = [folder / "scan.nii", target, "--scale", "1.7"]
+    job = cluster.sbatch(SCRIPTS / "steps.sbatch", *arguments, folder=jobs, options=options)
+    assert list(map(outcome, cluster.wait(job))) == [("COMPLETED", "0:0", 0)] * 3, log(jobs)
+    for rank in range(6):
+        assert re.search(rf"rank {rank} of 6\b", log(jobs)), log(jobs)
+    check_same(target, expected)
+
+
+def test_an_array_with_gaps_is_refused(cluster, folder, jobs):
+    options = ["--array=1,3,7", "--cpus-per-task=1", "--mem=128M"]
+    job = cluster.sbatch(SCRIPTS / "array.sbatch", folder / "scan.nii", jobs / "a.nii", folder=jobs, options=options)
+    assert list(map(outcome, cluster.wait(job))) == [("FAILED", "2:0", 0)] * 3, log(jobs)
+    assert log(jobs).count("error: the array has gaps") == 3, log(jobs)
+    assert list(jobs.glob("a.nii*")) == []
 
 
 @pytest.fixture
@@ -211,7 +242,6 @@ def test_a_job_over_its_memory_is_killed_and_goes_on_with_more(cluster, folder, 
     job = cluster.sbatch(SCRIPTS / "resume.sbatch", *arguments, "--memory", "2GiB", **how)
     [killed] = cluster.wait(job)
     assert killed["JobState"] == "FAILED" and "exceeded memory limit" in log(jobs), (killed, log(jobs))
-    print(cluster.run("sinfo", "-N", "-l").stdout)
     assert not target.exists()
     how["options"] = ["--mem=1G"]
     again = cluster.sbatch(SCRIPTS / "resume.sbatch", *arguments, **how)
