@@ -163,7 +163,7 @@ class Cluster:
         return found
 
     def close(self):
-        """Ends the jobs, then the daemons, then whatever of them is left, and removes the folder."""
+        """Ends the daemons, then the jobs and whatever else is left, and removes the folder."""
         for daemon in reversed(self.daemons):
             daemon.terminate()
         for daemon in reversed(self.daemons):
@@ -172,7 +172,8 @@ class Cluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        for pid in self.processes():
+        # Again for those that a dying script has just started.
+        for pid in (pid for _ in range(3) for pid in self.processes()):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
