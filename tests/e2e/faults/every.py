@@ -1,0 +1,53 @@
+"""Every file operation of every job, times every fault: prints how many cases there were, and which went wrong.
+
+    target/e2e-venv/bin/python tests/e2e/faults/every.py [--jobs NAME ...] [--faults NAME ...] [--thinned]
+
+RESLICE is the binary (default: target/release/reslice).
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+E2E = Path(__file__).resolve().parents[1]
+ROOT = E2E.parents[1]
+sys.path[:0] = [str(E2E), str(ROOT / "benches")]
+os.environ.setdefault("RESLICE", str(ROOT / "target/release/reslice"))
+
+from faults.harness import FAULTS, Harness, table  # noqa: E402
+from faults.jobs import JOBS, make_sources  # noqa: E402
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--jobs", nargs="+", default=list(JOBS), choices=list(JOBS), metavar="NAME")
+    parser.add_argument("--faults", nargs="+", default=list(FAULTS), choices=list(FAULTS), metavar="NAME")
+    parser.add_argument("--thinned", action="store_true", help="a few of each run of equal calls")
+    args = parser.parse_args()
+    started, outcomes = time.monotonic(), []
+    with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
+        root = Path(folder) / "cases"
+        harness = Harness(root, make_sources(root / "sources"))
+        for name in args.jobs:
+            found = harness.every(JOBS[name], args.faults, args.thinned)
+            bad = [o for o in found if o.bad]
+            print(f"{name}: {len(harness.calls_of(JOBS[name]))} calls, {len(found)} cases, {len(bad)} bad", flush=True)
+            for outcome in bad:
+                print(f"  {outcome}", flush=True)
+            outcomes += found
+    print(table(outcomes))
+    hit = sum(bool(o.call) for o in outcomes)
+    print(f"{hit} cases of one fault in one operation, {sum(bool(o.bad) for o in outcomes)} bad, {time.monotonic() - started:.0f} s")
+    sys.exit(any(o.bad for o in outcomes))
+
+
+def fast_folder():
+    """Memory, where there is some to write to: thousands of runs wait for the disk otherwise."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+if __name__ == "__main__":
+    main()

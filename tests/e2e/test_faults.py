@@ -1,0 +1,33 @@
+"""One fault in one file operation, at every operation of a run: an error or the right bytes, nothing that looks complete, and done again.
+
+RESLICE_FAULTS=all runs every job with every fault; `faults/every.py` does the same and prints the table.
+"""
+
+import os
+
+import pytest
+
+from faults.harness import FAULTS, Harness, NoCompiler, table
+from faults.jobs import JOBS, make_sources
+
+WHOLE = os.environ.get("RESLICE_FAULTS") == "all"
+FEW = ("EINTR", "short", "done", "EIO", "full", "term", "kill", "cut but journal")
+SOME = ("nii to hdr", "nii.gz to nii.gz", "nii.gz to sharded zarr", "zarr to nii", "nii over nii", "nii beside nii")
+
+
+@pytest.fixture(scope="module")
+def harness(tmp_path_factory):
+    root = tmp_path_factory.mktemp("faults") / "cases"
+    try:
+        return Harness(root, make_sources(root / "sources"))
+    except NoCompiler as why:
+        pytest.skip(str(why))
+
+
+@pytest.mark.parametrize("job", JOBS if WHOLE else SOME)
+def test_every_operation(harness, job):
+    outcomes = harness.every(JOBS[job], FAULTS if WHOLE else FEW, thinned=not WHOLE)
+    print(table(outcomes))
+    bad = [str(outcome) for outcome in outcomes if outcome.bad]
+    assert not bad, "\n".join([f"{len(bad)} of {len(outcomes)} cases", *bad[:40]])
+    assert sum(bool(outcome.call) for outcome in outcomes) > 40, "the library saw no calls"
