@@ -4,10 +4,12 @@ RESLICE_FAULTS=all runs every job with every fault; `faults/every.py` does the s
 """
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from faults.harness import FAULTS, Harness, NoCompiler, table
+from faults.harness import FAULTS, Harness, NoCompiler, fast_folder, table
 from faults.jobs import JOBS, make_sources
 
 WHOLE = os.environ.get("RESLICE_FAULTS") == "all"
@@ -16,12 +18,13 @@ SOME = ("nii to hdr", "nii.gz to nii.gz", "nii.gz to sharded zarr", "zarr to nii
 
 
 @pytest.fixture(scope="module")
-def harness(tmp_path_factory):
-    root = tmp_path_factory.mktemp("faults") / "cases"
-    try:
-        return Harness(root, make_sources(root / "sources"))
-    except NoCompiler as why:
-        pytest.skip(str(why))
+def harness():
+    with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
+        root = Path(folder) / "cases"
+        try:
+            yield Harness(root, make_sources(root / "sources"))
+        except NoCompiler as why:
+            pytest.skip(str(why))
 
 
 @pytest.mark.parametrize("job", JOBS if WHOLE else SOME)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from command import digest, leftovers, refused, reslice
-from faults.harness import knows_resume
+from faults.harness import knows_resume, strays
 
 MIB = 1 << 20
 TARGETS = {
@@ -83,4 +83,4 @@ def test_full_disk_and_on_with_more_room(noise, right, disk, name):
     subprocess.run(["mount", "-o", "remount,size=80m", disk], check=True)
     reslice("resample", noise, target, *TARGETS[name], *again)
     assert content(target) == right[name]
-    assert not leftovers(target), leftovers(target)
+    assert not strays(target)

@@ -17,7 +17,7 @@ ROOT = E2E.parents[1]
 sys.path[:0] = [str(E2E), str(ROOT / "benches")]
 os.environ.setdefault("RESLICE", str(ROOT / "target/release/reslice"))
 
-from faults.harness import FAULTS, Harness, table  # noqa: E402
+from faults.harness import FAULTS, Harness, fast_folder, table  # noqa: E402
 from faults.jobs import JOBS, make_sources  # noqa: E402
 
 
@@ -42,11 +42,6 @@ def main():
     hit = sum(bool(o.call) for o in outcomes)
     print(f"{hit} cases of one fault in one operation, {sum(bool(o.bad) for o in outcomes)} bad, {time.monotonic() - started:.0f} s")
     sys.exit(any(o.bad for o in outcomes))
-
-
-def fast_folder():
-    """Memory, where there is some to write to: thousands of runs wait for the disk otherwise."""
-    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Small jobs, each of some hundred file operations, and the volumes they start from."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
@@ -17,7 +17,8 @@ class Job:
     options: tuple = ()
     threads: int = 1
     old: str = ""  # a source that stands under the target's name before the run
-    refuses: bool = field(default=False)  # because of it
+    refuses: bool = False  # because of it
+    clock: int = 1  # how fast time goes by: what is done every ten seconds is done many times in a run
 
     def argv(self, sources, folder):
         grid = ("--scale", "0.9,0.8,0.7") if "--scale" not in self.options else ()
@@ -25,6 +26,7 @@ class Job:
         return ["resample", sources / self.source, folder / self.target, *grid, *self.options, *run]
 
 
+HASTE = 20_000
 SHARDED = ("--chunk", "8", "--shard", "16")
 CHUNKED = ("--chunk", "16", "--shard", "none")
 JOBS = {
@@ -43,6 +45,10 @@ JOBS = {
         Job("nii over nii", "in.nii", "out.nii", ("--overwrite",), old="old.nii"),
         Job("zarr over zarr", "in.zarr", "out.zarr", (*CHUNKED, "--overwrite"), old="old.zarr"),
         Job("nii beside nii", "in.nii", "out.nii", old="old.nii", refuses=True),
+        Job("nii to nii, hastened", "in.nii", "out.nii", clock=HASTE),
+        Job("zarr to sharded zarr, hastened", "in.zarr", "out.zarr", SHARDED, clock=HASTE),
+        Job("zarr to zarr with levels, hastened", "in.zarr", "out.zarr", (*CHUNKED, "--pyramid=1"), clock=HASTE),
+        Job("nii.gz to nii.gz, hastened", "in.nii.gz", "out.nii.gz", clock=HASTE),
         Job("nii.gz to sharded zarr, 2 threads", "in.nii.gz", "out.zarr", SHARDED, threads=2),
         Job("zarr to nii.gz, 2 threads", "in.zarr", "out.nii.gz", ("--gzip", "bgzf"), threads=2),
     )

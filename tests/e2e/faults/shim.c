@@ -1,5 +1,7 @@
 // A library to preload: stands before the C library's file calls, counts them, and lets one of them go wrong. See inject.h.
 #include "inject.h"
+
+#include "clock.h"
 #include "lose.h"
 
 #include <sys/file.h>
