@@ -10,11 +10,12 @@ import subprocess
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
-from command import RESLICE, digest, leftovers
+from command import RESLICE, leftovers
 
 HERE = Path(__file__).resolve().parent
 # What can go wrong, by what must hold then. The names are those of inject.h.
@@ -118,19 +119,29 @@ class Harness:
             folder = self.prepared(job, f"clean-{len(self.clean)}")
             done, calls = self.run(job, folder)
             assert done.returncode == (2 if job.refuses else 0), f"{job.name}: {done.stderr}"
-            self.clean[job.name] = (calls, content(folder / job.target))
+            self.clean[job.name] = (calls, job.content(folder / job.target))
         return self.clean[job.name][0]
 
     def case(self, job, fault, number):
         """One run with one fault, and what became of it."""
+        with self.folder(job) as folder:
+            return self.judge(job, fault, number, folder)
+
+    @contextmanager
+    def folder(self, job):
+        """A folder that is as the job finds it, for one case."""
         folder = self.prepared(job, f"case-{next(self.numbers)}")
         try:
-            return self.judge(job, fault, number, folder)
+            yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def right(self, job):
+        self.calls_of(job)
+        return self.clean[job.name][1]
+
     def judge(self, job, fault, number, folder):
-        target, right = folder / job.target, self.clean[job.name][1]
+        target, right = folder / job.target, self.right(job)
         try:
             done, calls = self.run(job, folder, fault, number)
         except subprocess.TimeoutExpired:
@@ -142,12 +153,23 @@ class Harness:
             return Outcome(job.name, fault, number, bad=bad)
         call = f"{hit.name} {hit.path}"
         end, bad = judge_end(job, fault, done)
-        bad = bad or judge_target(job, target, right, content(self.sources / job.old) if job.old else (), done.returncode)
+        bad = bad or self.judge_target(job, target, done.returncode)
         if not bad and not job.refuses:
             if fault.startswith("cut"):
                 boot(target)
             bad = self.judge_again(job, folder, right)
         return Outcome(job.name, fault, number, call, end, bad and f"{bad}\n    exit {done.returncode}: {last_words(done)}")
+
+    def judge_target(self, job, target, code):
+        """Whether what stands under the final name is right, the old target, or nothing."""
+        now, right = job.content(target), self.right(job)
+        if code == 0 and not job.refuses:
+            return "" if now == right else "done, with other bytes" if now else "done, without a target"
+        if job.refuses:
+            return "" if now == right else "the old target is gone or changed"
+        if now == right or not target.exists() or (job.old and now == job.content(self.sources / job.old)):
+            return ""
+        return "something else under the final name"
 
     def judge_again(self, job, folder, right):
         """The same command without a fault, continuing where it can."""
@@ -156,14 +178,16 @@ class Harness:
             more = ()
         elif self.resumes:
             more = ("--resume",)
-        elif target.exists():
+        elif target.exists() and not job.old:
             return ""
         else:
             more = ()
+        if job.adds_levels and not self.resumes and job.content(target) == right:
+            return ""
         again, _ = self.run(job, folder, more=more)
         if again.returncode:
             return f"again: exit {again.returncode}: {last_words(again)}"
-        if content(target) != right:
+        if job.content(target) != right:
             return "again: other bytes"
         if left := strays(target):
             return f"again: {left} left"
@@ -201,12 +225,6 @@ def boot(target):
         os.utime(lease, (time.time() - 300,) * 2)
 
 
-def content(target):
-    """What stands under a name: the header and the volume of a pair; empty if there is nothing."""
-    files = [target, target.with_suffix(".img")] if target.suffix == ".hdr" else [target]
-    return tuple(digest(file) for file in files) if all(file.exists() for file in files) else ()
-
-
 def judge_end(job, fault, done):
     """How the run ended, and what is wrong with that."""
     code, text = done.returncode, done.stderr
@@ -229,18 +247,6 @@ def judge_end(job, fault, done):
     return "error", ""
 
 
-def judge_target(job, target, right, old, code):
-    """Whether what stands under the final name is complete: `right`, nothing, or the `old` target."""
-    now = content(target)
-    if code == 0 and not job.refuses:
-        return "" if now == right else "done, with other bytes" if now else "done, without a target"
-    if job.refuses:
-        return "" if now == right else "the old target is gone or changed"
-    if now == right or (now and now == old) or not target.exists():
-        return ""
-    return "something else under the final name"
-
-
 def last_words(done):
     return " / ".join(done.stderr.strip().splitlines()[-4:])
 
@@ -249,7 +255,7 @@ def table(outcomes):
     """Counts by fault: cases, calls it does not fit, and how the others ended."""
     ends = ("done", "error", "stopped", "killed")
     lines = ["| fault | cases | not for that call | " + " | ".join(ends) + " | bad |", "|---|" + "---:|" * (len(ends) + 3)]
-    faults = sorted({o.fault for o in outcomes}, key=FAULTS.index)
+    faults = [fault for fault in (*FAULTS, "several") if any(o.fault == fault for o in outcomes)]
     for fault in [*faults, "all"]:
         of = [o for o in outcomes if fault in (o.fault, "all")]
         hit = [o for o in of if o.call]

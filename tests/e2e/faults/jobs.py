@@ -1,10 +1,13 @@
 """Small jobs, each of some hundred file operations, and the volumes they start from."""
 
+import json
 from dataclasses import dataclass
 
 import nibabel as nib
 import numpy as np
 import zarr
+
+from command import digest, reslice
 
 
 @dataclass(frozen=True)
@@ -18,12 +21,26 @@ class Job:
     threads: int = 1
     old: str = ""  # a source that stands under the target's name before the run
     refuses: bool = False  # because of it
+    adds_levels: bool = False  # `reslice pyramid TARGET OPTIONS`, to what stands there
     clock: int = 1  # how fast time goes by: what is done every ten seconds is done many times in a run
 
     def argv(self, sources, folder):
         grid = ("--scale", "0.9,0.8,0.7") if "--scale" not in self.options else ()
         run = ("--threads", str(self.threads), "--progress", "none")
+        if self.adds_levels:
+            return ["pyramid", folder / self.target, *self.options, *run]
         return ["resample", sources / self.source, folder / self.target, *grid, *self.options, *run]
+
+    def content(self, target):
+        """What a reader finds under a name: both files of a pair, the levels that a group tells of; empty if nothing."""
+        files = [target]
+        if target.suffix == ".hdr":
+            files += [target.with_suffix(".img")]
+        if self.adds_levels:
+            files = [target / "zarr.json"]
+            (image,) = json.loads(files[0].read_text())["attributes"]["ome"]["multiscales"]
+            files += [target / level["path"] for level in image["datasets"]]
+        return tuple(digest(file) for file in files) if all(file.exists() for file in files) else ()
 
 
 HASTE = 20_000
@@ -45,6 +62,7 @@ JOBS = {
         Job("nii over nii", "in.nii", "out.nii", ("--overwrite",), old="old.nii"),
         Job("zarr over zarr", "in.zarr", "out.zarr", (*CHUNKED, "--overwrite"), old="old.zarr"),
         Job("nii beside nii", "in.nii", "out.nii", old="old.nii", refuses=True),
+        Job("levels into zarr", "", "out.zarr", ("--levels", "1"), old="finest.zarr", adds_levels=True),
         Job("nii to nii, hastened", "in.nii", "out.nii", clock=HASTE),
         Job("zarr to sharded zarr, hastened", "in.zarr", "out.zarr", SHARDED, clock=HASTE),
         Job("zarr to zarr with levels, hastened", "in.zarr", "out.zarr", (*CHUNKED, "--pyramid=1"), clock=HASTE),
@@ -56,7 +74,7 @@ JOBS = {
 
 
 def make_sources(folder):
-    """20 x 23 x 29 voxels of noise in three formats, and two old targets."""
+    """20 x 23 x 29 voxels of noise in three formats, and three old targets."""
     folder.mkdir(parents=True, exist_ok=True)
     samples = np.random.default_rng(20).integers(0, 1000, (29, 23, 20)).astype(np.int16)
     image = nib.Nifti1Image(samples, np.diag([1.0, 1.5, 2.0, 1.0]))
@@ -69,4 +87,6 @@ def make_sources(folder):
     nib.save(nib.Nifti1Image(samples[:5] + 1, np.eye(4)), folder / "old.nii")
     old = zarr.create_array(folder / "old.zarr", shape=(5, 6, 7), chunks=(5, 6, 7), dtype="i2")
     old[...] = 7
+    finest = [folder / "in.nii", folder / "finest.zarr", "--chunk", "8", "--shard", "16"]
+    reslice("resample", *finest)
     return folder

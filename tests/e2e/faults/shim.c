@@ -126,7 +126,7 @@ ssize_t sendfile64(int to, int from, off64_t *at, size_t len) {
 
 #define SYNCING(name, fd, all, args) \
   if (!is_watched(fd)) return NEXT(name) args; \
-  if (arrive(#name, fd, NULL, INTR, 0) == FAIL) return -1; \
+  if (arrive(#name, fd, NULL, all ? 0 : INTR, 0) == FAIL) return -1; \
   int done = NEXT(name) args; \
   if (!done) settled(fd, all); \
   return done
