@@ -149,7 +149,11 @@ pub fn run_kept<T: Voxel>(
             }
         }
     });
-    let result = shared.halt.result();
+    let result = shared.halt.result().map_err(|error| match error {
+        // Blocks that were in hand when the stop came are done as well.
+        Error::Stopped { blocks, .. } => Error::Stopped { blocks_done: shared.tally.progress().blocks_done, blocks },
+        other => other,
+    });
     // Also after an error: what was stored before it is good. The first error is the one to be told.
     let kept = keep.map_or(Ok(()), |keep| keep());
     result?;

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 mod lease;
 mod remote;
 
+use lease::is_lease;
 pub use lease::{Lease, RENEW_EVERY, ShareOf};
 use remote::LocalFolder;
 
@@ -36,12 +37,13 @@ pub struct Claim {
     pub resume: bool,
     /// Replace what stands under the final name.
     pub overwrite: bool,
+    pub notes: Notes,
 }
 
 impl Claim {
     /// All of the target, from the beginning.
     pub fn fresh(overwrite: bool) -> Claim {
-        Claim { share: ShareOf { index: 0, of: 1 }, resume: false, overwrite }
+        Claim { share: ShareOf { index: 0, of: 1 }, resume: false, overwrite, notes: TARGET_NOTES }
     }
 }
 
@@ -65,9 +67,19 @@ enum Place {
     Remote { store: Arc<dyn Store>, local: LocalFolder },
 }
 
-/// Small files of the state: the job, and that it is done.
-pub const JOB: &str = "job.json";
-pub const FINISHED: &str = "finished.json";
+/// Names of the small files that tell of a job, and of one that is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Notes {
+    pub job: &'static str,
+    pub finished: &'static str,
+}
+
+/// Of a target that is made.
+pub const TARGET_NOTES: Notes = Notes { job: "job.json", finished: "finished.json" };
+/// Of levels that are added to one.
+pub const LEVEL_NOTES: Notes = Notes { job: "levels-job.json", finished: "levels-finished.json" };
+/// What outlives the jobs.
+const NOTES: [&str; 2] = [TARGET_NOTES.finished, LEVEL_NOTES.finished];
 /// Below the store's root, for targets behind URLs.
 pub const REMOTE_STATE: &str = ".reslice";
 
@@ -93,7 +105,7 @@ impl Staging {
         }
         let state: Arc<dyn Store> = Arc::new(DirStore::new(&folder));
         let lease = Lease::acquire(state.clone(), target, claim.share)?;
-        let cleared = !claim.resume && clear(&folder)?;
+        let cleared = !claim.resume && clear(&folder, claim.notes)?;
         let lease = Arc::new(lease);
         Ok(Staging { target: target.to_path_buf(), claim, lease, state, cleared, place: Place::Beside(folder) })
     }
@@ -144,6 +156,24 @@ impl Staging {
         self.lease.clone()
     }
 
+    /// The lease of completing the target; `None` where another run has it.
+    pub fn completing(&self) -> Result<Option<Lease>> {
+        match Lease::completing(self.state.clone(), &self.target, self.claim.share.of) {
+            Ok(lease) => Ok(Some(lease)),
+            Err(Error::TargetBusy { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes everything but the notes of finished jobs, and leases of runs that are at work.
+    pub fn sweep(&self) -> Result<()> {
+        self.lease.clear_void()?;
+        match &self.place {
+            Place::Beside(folder) => clear_but(folder, |name| NOTES.contains(&name) || is_lease(name)).map(drop),
+            Place::Remote { store, .. } => remote::end(store.as_ref(), &self.state, true),
+        }
+    }
+
     /// Whether unfinished files outlive this run.
     pub fn keeps_files(&self) -> bool {
         matches!(self.place, Place::Beside(_))
@@ -170,7 +200,8 @@ impl Staging {
     /// Whether a run was about to rename what it had built, all of which is there under one name or the other; `None` where no run
     /// came as far.
     pub fn is_built(&self, built: &[(PathBuf, PathBuf)]) -> Result<Option<bool>> {
-        if !self.state.exists(FINISHED).map_err(|e| e.at("look at", self.state.describe(FINISHED)))? {
+        let finished = self.claim.notes.finished;
+        if !self.state.exists(finished).map_err(|e| e.at("look at", self.state.describe(finished)))? {
             return Ok(None);
         }
         let is_there = |path: &Path| path.symlink_metadata().is_ok();
@@ -180,7 +211,7 @@ impl Staging {
     /// Empties the place, for a run that begins anew.
     pub fn clear(&mut self) -> Result<()> {
         self.cleared |= match &self.place {
-            Place::Beside(folder) => clear(folder)?,
+            Place::Beside(folder) => clear(folder, self.claim.notes)?,
             Place::Remote { store, .. } => remote::clear(store.as_ref(), &self.lease)?,
         };
         Ok(())
@@ -192,8 +223,10 @@ impl Staging {
     /// What stands under a final name is replaced only if overwriting was asked for. Behind a URL everything has its place. Whoever
     /// comes second finds the renames done, and accepts them.
     pub fn commit(self, built: &[(PathBuf, PathBuf)], note: &[u8], keeps_note: bool) -> Result<()> {
-        let failed = |error: StoreError| error.at("write", self.state.describe(FINISHED));
-        let put = self.state.put(FINISHED, note.to_vec()).and_then(|()| self.state.sync());
+        let finished = self.claim.notes.finished;
+        let failed = |error: StoreError| error.at("write", self.state.describe(finished));
+        // What is new is on the disk before it has its name.
+        let put = self.state.delete(finished).and_then(|()| self.state.put_new(finished, note.to_vec()));
         put.map_err(failed)?;
         if let Place::Remote { store, .. } = &self.place {
             return remote::end(store.as_ref(), &self.state, keeps_note);
@@ -204,9 +237,15 @@ impl Staging {
         sync_folder(self.target.parent())?;
         let Place::Beside(folder) = &self.place else { return Ok(()) };
         if keeps_note {
-            return clear_but(folder, |name| name == FINISHED || name.starts_with("lease-")).map(drop);
+            return self.sweep();
         }
-        steady::uninterrupted(|| fs::remove_dir_all(folder)).map_err(Error::io("remove", folder))
+        // The note of another kind of job on the same target may have to stay.
+        let notes = self.claim.notes;
+        clear_but(folder, |name| NOTES.contains(&name) && name != notes.finished)?;
+        match fs::remove_dir(folder) {
+            Err(e) if e.kind() != io::ErrorKind::DirectoryNotEmpty => Err(Error::io("remove", folder)(e)),
+            _ => Ok(()),
+        }
     }
 
     fn rename(&self, n: usize, from: &Path, to: &Path) -> Result<()> {
@@ -236,9 +275,10 @@ pub fn suffixed(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Removes what earlier runs left, except leases; whether there was anything.
-fn clear(folder: &Path) -> Result<bool> {
-    clear_but(folder, |name| name.starts_with("lease-"))
+/// Removes what earlier runs left, except leases, and except what levels are added to; whether there was anything.
+fn clear(folder: &Path, notes: Notes) -> Result<bool> {
+    let is_beneath = |name: &str| notes == LEVEL_NOTES && name == TARGET_NOTES.finished;
+    clear_but(folder, |name| is_lease(name) || is_beneath(name))
 }
 
 /// Removes everything but the names that are to be kept. Links are removed, not followed.
@@ -349,7 +389,8 @@ mod tests {
     fn two_runs_that_complete_at_once_agree() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out.nii");
-        let claim = |index| Claim { share: ShareOf { index, of: 2 }, resume: true, overwrite: false };
+        let share = |index| ShareOf { index, of: 2 };
+        let claim = |index| Claim { share: share(index), resume: true, ..Claim::fresh(false) };
         let [one, two] = [0, 1].map(|index| Staging::create(&target, claim(index)).unwrap());
         let built = one.path("target");
         fs::write(&built, b"voxels").unwrap();
@@ -358,6 +399,6 @@ mod tests {
         assert_eq!(fs::read(&target).unwrap(), b"voxels");
         let left: Vec<_> =
             fs::read_dir(suffixed(&target, ".reslice")).unwrap().map(|e| e.unwrap().file_name()).collect();
-        assert_eq!(left, [FINISHED]);
+        assert_eq!(left, [TARGET_NOTES.finished]);
     }
 }

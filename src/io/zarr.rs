@@ -37,6 +37,7 @@ pub use open::{OpenOptions, ZarrFile, open, open_in};
 pub use shard::Yard;
 pub use sink::{ZarrSink, adopt};
 pub use source::ZarrSource;
+pub use store::tidy;
 pub use target::{Levels, ZarrTarget};
 
 /// Whether `path` is a folder that holds a Zarr array or group, by its content.

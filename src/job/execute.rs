@@ -186,7 +186,7 @@ impl Job {
         self.output.check_folder()?;
         let (stop, on_event) = (sys::stop_flag(), &mut |_: Event<'_>| {});
         dispatch!(self.values.pipeline, T => {
-            self.open::<T>()?.look_through(None, stop, on_event)?.prepare().map(Prepared::with_offers)
+            self.open::<T>()?.look_through(None, stop, on_event)?.prepare()?.of_share().map(Prepared::with_offers)
         })
     }
 
@@ -237,10 +237,18 @@ impl Job {
         Err(Error::TargetExists { path: self.output.path.clone() })
     }
 
+    /// Removes what a run has left that was ended after it gave the target its name, unless somebody is at work there.
+    pub(super) fn sweep(&self) {
+        // Only small files, and only for tidiness: what cannot be removed stays.
+        if let Ok(staging) = self.output.stage(self.claim(), self.request.scratch.as_deref()) {
+            let _ = staging.sweep();
+        }
+    }
+
     pub(super) fn claim(&self) -> Claim {
         let Rank { index, of } = self.request.rank.unwrap_or(Rank::WHOLE);
         let (resume, overwrite) = (self.request.resume, self.output.overwrites());
-        Claim { share: ShareOf { index, of }, resume, overwrite }
+        Claim { share: ShareOf { index, of }, resume, ..Claim::fresh(overwrite) }
     }
 
     fn budget(&self) -> Budget {

@@ -7,11 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{GridChoice, Job};
+use super::{GridChoice, GridSummary, Job};
 use crate::{
     checkpoint::Identity,
     error::{Error, Result},
-    geometry::Mapping,
+    geometry::{Grid, Mapping},
     io::zarr::store::{self, Location},
 };
 
@@ -54,11 +54,18 @@ impl Job {
         identity.add("sample type", format!("{:?}", self.values.target));
         identity.add("raw samples", request.raw);
         identity.add("vectors turned", self.turn.is_some());
-        identity.add("source grid", format!("{:?} {:?}", self.source_grid, op.bounds));
+        identity.add("target grid", words(&self.output.layout.grid));
+        identity.add("source voxels", format!("{} of {}", op.bounds, words(&self.source_grid)));
         identity.add("mapping", mapping);
         self.output.identify(&mut identity);
         Ok(identity)
     }
+}
+
+/// A grid in the order of the file's axes; its numbers come back as they are.
+fn words(grid: &Grid) -> String {
+    let GridSummary { shape: [nx, ny, nz], spacing: [x, y, z], .. } = GridSummary::new(grid);
+    format!("{nx}x{ny}x{nz} voxels of {x}x{y}x{z}, index to world {:?}", grid.index_to_world.m)
 }
 
 /// A file by size, time and beginning; a store by its documents.
@@ -67,9 +74,14 @@ fn file(path: &Path) -> Result<String> {
     if let Location::Folder(folder) = &location {
         let meta = fs::metadata(folder).map_err(Error::io("look at", folder))?;
         if meta.is_file() {
-            let head = head(folder)?;
-            let (seconds, nanos) = (meta.mtime(), meta.mtime_nsec());
-            return Ok(format!("{} bytes of {seconds}.{nanos:09}, beginning {}", meta.len(), digest(&head)));
+            let own = one_file(folder)?;
+            // The other half of a header and its voxels.
+            let endings = folder.extension().filter(|ending| *ending == "hdr" || *ending == "img");
+            let other = endings.map(|ending| folder.with_extension(if ending == "hdr" { "img" } else { "hdr" }));
+            return match other.filter(|other| other.is_file()) {
+                Some(other) => Ok(format!("{own}; {}", one_file(&other)?)),
+                None => Ok(own),
+            };
         }
     }
     let store = store::connect(&location)?;
@@ -83,6 +95,12 @@ fn file(path: &Path) -> Result<String> {
         }
     }
     Ok(format!("documents {}", digest(&documents)))
+}
+
+fn one_file(path: &Path) -> Result<String> {
+    let meta = fs::metadata(path).map_err(Error::io("look at", path))?;
+    let (seconds, nanos) = (meta.mtime(), meta.mtime_nsec());
+    Ok(format!("{} bytes of {seconds}.{nanos:09}, beginning {}", meta.len(), digest(&head(path)?)))
 }
 
 fn head(path: &Path) -> Result<Vec<u8>> {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     Event, PassKind, PassSummary,
     levels::{Descent, LevelPass, LevelsTo},
-    work::{Work, is_finished},
+    work::{Work, is_noted},
 };
 use crate::{
     checkpoint::Identity,
@@ -24,7 +24,7 @@ use crate::{
         convert::Conversion,
         ledger::Restored,
         ome::{Carried, OmeVersion},
-        staging::{Claim, RENEW_EVERY, Staging, suffixed},
+        staging::{Claim, LEVEL_NOTES, RENEW_EVERY, Staging, suffixed},
         zarr::{
             self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget,
             store::{DirStore, Location},
@@ -129,8 +129,11 @@ impl InPlace {
         let identity = identity(&finest, &descent, &paths);
         let state = DirStore::new(suffixed(&request.store, ".reslice"));
         let has_levels = !finest.coarser_paths()?.is_empty();
-        let is_finished = request.resume && has_levels && is_finished(&state, &request.store, &identity)?;
-        if !is_finished {
+        let may_go_on = request.resume && has_levels;
+        let is_finished = may_go_on && is_noted(&state, LEVEL_NOTES.finished, &request.store, &identity)?;
+        // A run that was ended when the image had its levels has left its job behind.
+        let is_named = may_go_on && is_noted(&state, LEVEL_NOTES.job, &request.store, &identity)?;
+        if !is_finished && !is_named {
             check_former(&request, &finest)?;
         }
         if !request.resume {
@@ -157,7 +160,8 @@ impl InPlace {
             return Ok(self.summary);
         }
         let store = self.request.store.clone();
-        let staging = Staging::create(&store, Claim { resume: self.request.resume, ..Claim::fresh(true) })?;
+        let staging =
+            Staging::create(&store, Claim { resume: self.request.resume, notes: LEVEL_NOTES, ..Claim::fresh(true) })?;
         if staging.cleared {
             on_event(Event::Cleared(&staging.cleared_path()));
         }
@@ -197,7 +201,14 @@ impl InPlace {
 
     fn finish(mut self, work: Work) -> Result<InPlaceSummary> {
         let staging = work.staging;
-        self.commit(&staging, &staging.path(LEVELS))?;
+        let built = staging.path(LEVELS);
+        zarr::tidy(staging.yard(LEVELS).store.as_ref()).map_err(|e| e.at("tidy", &built))?;
+        // Else a run before this one came as far.
+        if self.finest.coarser_paths()? != self.paths
+            || (1..=self.paths.len()).any(|n| built.join(n.to_string()).exists())
+        {
+            self.commit(&staging, &built)?;
+        }
         staging.commit(&[], &self.identity.note(), self.request.resume)?;
         self.summary.peak_bytes = sys::resident().peak_bytes;
         Ok(self.summary)

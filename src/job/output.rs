@@ -160,7 +160,6 @@ impl Output {
 
     /// What of the target decides its bytes.
     pub fn identify(&self, identity: &mut Identity) {
-        identity.add("target grid", format!("{:?}", self.layout.grid));
         identity.add("format", format!("{:?}", self.format));
         match &self.recipe {
             Recipe::Nifti { prefix, packed } => {

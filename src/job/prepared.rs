@@ -12,9 +12,10 @@ use super::{
 };
 use crate::{
     checkpoint::{self, Identity},
-    error::Result,
+    error::{Error, Result},
     io::{
         Access,
+        ledger::Restored,
         staging::{RENEW_EVERY, Staging},
     },
     pipeline,
@@ -30,30 +31,21 @@ impl<T: Voxel> Runnable for Prepared<T> {
         &self.summary
     }
 
-    fn run(self: Box<Self>, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
-        let job = &self.job;
-        job.output.check_folder()?;
-        let identity = job.identity()?;
-        if job.is_finished(&identity)? {
-            return Ok(Summary { target_state: TargetState::FinishedBefore, passes: Vec::new(), ..self.summary });
+    fn run(mut self: Box<Self>, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
+        self.job.output.check_folder()?;
+        let identity = self.job.identity()?;
+        if self.job.is_finished(&identity)? {
+            self.job.sweep();
+            return Ok(self.finished_before(&identity));
         }
-        let cut = self.cut();
-        let staging = job.output.stage(job.claim(), job.request.scratch.as_deref())?;
-        let mut staging = staging;
-        match job.output.lacks_name(&staging)?.filter(|_| job.request.resume) {
-            Some(true) if is_finished(staging.state().as_ref(), &job.output.path, &identity)? => {
-                return self.named(staging, &identity);
+        let made = self.make_target(&identity, stop, on_event);
+        // Other ranks may have completed the target meanwhile, and cleared what this one was about to read.
+        match made {
+            Err(error) if self.is_completed_by_others(&error, &identity) => {
+                Ok(Summary { target_state: TargetState::Complete, ..self.summary })
             }
-            // Its target was removed after that.
-            Some(_) => staging.clear()?,
-            None => {}
+            other => other,
         }
-        if staging.cleared {
-            on_event(Event::Cleared(&staging.cleared_path()));
-        }
-        let work = Work::begin(staging, &identity)?;
-        let renewing = work.staging.lease();
-        pipeline::heartbeat(RENEW_EVERY, &|| renewing.renew(), || self.go_on(work, &identity, cut, stop, on_event))
     }
 }
 
@@ -67,23 +59,62 @@ impl<T: Voxel> Prepared<T> {
         Some(Cut::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
     }
 
+    /// All of the target, or this run's share of it.
+    fn todo(&self, cut: Option<&Cut>) -> Todo {
+        let whole = Todo::everything(Region::of_shape(self.job.output.layout.grid.shape));
+        match (cut, self.job.request.rank) {
+            (Some(cut), Some(rank)) => whole.within(cut.share(rank.index)),
+            _ => whole,
+        }
+    }
+
+    /// With the plan of this run's share, where it has one; for dry runs, which do not look at what is stored.
+    pub fn of_share(mut self) -> Result<Self> {
+        let Some(cut) = self.cut() else { return Ok(self) };
+        self.plan_again(&Restored::default(), Arc::new(self.todo(Some(&cut))))?;
+        Ok(self)
+    }
+
+    /// Comes to the place of the target and goes on with what is there.
+    fn make_target(
+        &mut self,
+        identity: &Identity,
+        stop: &AtomicBool,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Summary> {
+        let (job, cut) = (&self.job, self.cut());
+        let mut staging = job.output.stage(job.claim(), job.request.scratch.as_deref())?;
+        // Others may have completed it since it was looked for.
+        if job.is_finished(identity)? {
+            return Ok(self.finished_before(identity));
+        }
+        match job.output.lacks_name(&staging)?.filter(|_| job.request.resume) {
+            Some(true) if is_finished(staging.state().as_ref(), &job.output.path, identity)? => {
+                return self.named(staging, identity);
+            }
+            // Its target was removed after that.
+            Some(_) => staging.clear()?,
+            None => {}
+        }
+        if staging.cleared {
+            on_event(Event::Cleared(&staging.cleared_path()));
+        }
+        let work = Work::begin(staging, identity)?;
+        let lease = work.staging.lease();
+        pipeline::heartbeat(RENEW_EVERY, &|| lease.renew(), || self.go_on(work, identity, cut, stop, on_event))
+    }
+
     /// Plans what is not stored yet, makes it, and completes the target if nothing of it is left to others.
     fn go_on(
-        mut self: Box<Self>,
+        &mut self,
         mut work: Work,
         identity: &Identity,
         cut: Option<Cut>,
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Summary> {
-        let whole = Todo::everything(Region::of_shape(self.job.output.layout.grid.shape));
-        let todo = match (&cut, self.job.request.rank) {
-            (Some(cut), Some(rank)) => {
-                work.agree_on(cut)?;
-                whole.within(cut.share(rank.index))
-            }
-            _ => whole,
-        };
+        cut.as_ref().map_or(Ok(()), |cut| work.agree_on(cut))?;
+        let todo = self.todo(cut.as_ref());
         let outer = self.source.layout().outer.clone();
         let is_stream = self.job.output.layout.access == Access::Ascending;
         let is_ours = |volume: u64, region: Region| {
@@ -93,20 +124,28 @@ impl<T: Voxel> Prepared<T> {
         self.job.output.adopt(&mut work, &is_ours)?;
         let todo = todo.without(vec![done(&work.stored, 0, [1; 3])]);
         if !todo.is_everything() {
-            self.plan_again(&work, Arc::new(todo))?;
+            self.plan_again(&work.stored, Arc::new(todo))?;
             on_event(Event::Resumed(&self.summary));
         }
-        if !self.job.output.is_built(&work.staging) {
+        // Nothing is written where nothing is left to do: others may be completing the target at this moment.
+        let is_idle = cut.is_some() && self.summary.passes.iter().all(|pass| pass.plan.blocks == 0);
+        if !is_idle && !self.job.output.is_built(&work.staging) {
             self.make(&work, stop, on_event)?;
         }
-        self.complete(work, identity, cut.is_some())
+        self.summary.complete(self.source.missing_chunks(), sys::resident().peak_bytes);
+        self.summary.fingerprint = identity.fingerprint();
+        self.summary.target_state = match cut {
+            Some(_) => self.complete_shares(work, identity)?,
+            None => self.commit(work.staging, identity)?,
+        };
+        Ok(self.summary.clone())
     }
 
-    fn plan_again(&mut self, work: &Work, todo: Arc<Todo>) -> Result<()> {
+    fn plan_again(&mut self, stored: &Restored, todo: Arc<Todo>) -> Result<()> {
         let source = self.source.layout();
-        let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, &work.stored)?;
+        let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, stored)?;
         let mut summary = Summary::planned(&self.job, source, &passes.0, &passes.1);
-        summary.stored_before = work.stored.voxels(0);
+        summary.stored_before = stored.voxels(0);
         summary.inflated_again_bytes = inflated_again(&passes.0, source.access);
         (self.route, self.levels) = passes;
         self.summary = summary;
@@ -121,40 +160,57 @@ impl<T: Voxel> Prepared<T> {
         run.coarser(summary, on_event)
     }
 
-    /// Gives the target its name, if all of it is stored.
-    fn complete(self, mut work: Work, identity: &Identity, is_share: bool) -> Result<Summary> {
-        let Prepared { mut summary, job, source, .. } = self;
-        summary.complete(source.missing_chunks(), sys::resident().peak_bytes);
-        summary.fingerprint = identity.fingerprint();
-        if is_share {
-            work.stored = checkpoint::restore(work.staging.state().as_ref())?;
-            job.output.adopt(&mut work, &|_, _| false)?;
-            let layout = &job.output.layout;
-            let voxels = layout.grid.voxels().saturating_mul(layout.outer.volumes());
-            let stored = work.stored.voxels(0);
-            if stored < voxels {
-                summary.target_state = TargetState::LeftToOthers { voxels_left: voxels - stored };
-                return Ok(summary);
-            }
-            // Whoever comes first completes it; who comes second does the same again.
-            if !job.output.exists()? {
-                job.output.create::<T>(&work)?.finish()?;
-            }
+    /// Completes the target, if all shares of it are stored and nobody else is about to.
+    fn complete_shares(&self, mut work: Work, identity: &Identity) -> Result<TargetState> {
+        let output = &self.job.output;
+        work.stored = checkpoint::restore(work.staging.state().as_ref())?;
+        output.adopt(&mut work, &|_, _| false)?;
+        let voxels = output.layout.grid.voxels().saturating_mul(output.layout.outer.volumes());
+        let stored = work.stored.voxels(0);
+        if self.job.is_finished(identity)? {
+            return Ok(TargetState::Complete);
         }
-        if job.request.resume {
-            job.output.tidy(&work.staging)?;
+        if stored < voxels {
+            return Ok(TargetState::LeftToOthers { voxels_left: voxels - stored });
         }
-        job.output.commit(work.staging, &identity.note(), job.request.resume)?;
-        summary.target_state = TargetState::Complete;
-        Ok(summary)
+        let Some(lease) = work.staging.completing()? else {
+            return Ok(TargetState::LeftToOthers { voxels_left: 0 });
+        };
+        if self.job.is_finished(identity)? {
+            return Ok(TargetState::Complete);
+        }
+        pipeline::heartbeat(RENEW_EVERY, &|| lease.renew(), || {
+            if !output.is_built(&work.staging) {
+                output.create::<T>(&work)?.finish()?;
+            }
+            self.commit(work.staging, identity)
+        })
     }
-}
 
-impl<T: Voxel> Prepared<T> {
-    /// Gives a target its name that an earlier run has built.
-    fn named(self, staging: Staging, identity: &Identity) -> Result<Summary> {
+    fn commit(&self, staging: Staging, identity: &Identity) -> Result<TargetState> {
+        if self.job.request.resume {
+            self.job.output.tidy(&staging)?;
+        }
         self.job.output.commit(staging, &identity.note(), self.job.request.resume)?;
-        Ok(Summary { target_state: TargetState::FinishedBefore, passes: Vec::new(), ..self.summary })
+        Ok(TargetState::Complete)
+    }
+
+    /// Gives a target its name that an earlier run has built.
+    fn named(&self, staging: Staging, identity: &Identity) -> Result<Summary> {
+        if let Some(_lease) = staging.completing()? {
+            self.commit(staging, identity)?;
+        }
+        Ok(self.finished_before(identity))
+    }
+
+    fn is_completed_by_others(&self, error: &Error, identity: &Identity) -> bool {
+        let is_share = self.job.request.rank.is_some() && !matches!(error, Error::Stopped { .. });
+        is_share && self.job.is_finished(identity).unwrap_or(false)
+    }
+
+    fn finished_before(&self, identity: &Identity) -> Summary {
+        let (target_state, fingerprint) = (TargetState::FinishedBefore, identity.fingerprint());
+        Summary { target_state, fingerprint, passes: Vec::new(), ..self.summary.clone() }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
     io::{
         Sink,
         ledger::{Ledger, Restored},
-        staging::{FINISHED, JOB, Staging},
+        staging::{Staging, TARGET_NOTES},
         zarr::store::Store,
     },
     plan::{Cut, DoneLevel},
@@ -36,7 +36,7 @@ impl Work {
     /// [`Error::OtherJob`] where another job was begun here; those of the files.
     pub fn begin(staging: Staging, identity: &Identity) -> Result<Work> {
         let state = staging.state().clone();
-        agree(state.as_ref(), JOB, identity.note(), |text| difference(text, identity))?;
+        agree(state.as_ref(), staging.claim().notes.job, identity.note(), |text| difference(text, identity))?;
         let stored = if staging.claim().resume { restore(state.as_ref())? } else { Restored::default() };
         let journal = Arc::new(Journal::new(state, staging.writer()));
         Ok(Work { staging, journal, stored })
@@ -66,7 +66,7 @@ impl Work {
 
     pub fn set_mark(&self, mark: &str) -> Result<()> {
         let state = self.staging.state();
-        state.put(mark, Vec::new()).and_then(|()| state.sync()).map_err(|e| e.at("write", state.describe(mark)))
+        state.put_new(mark, Vec::new()).map(drop).map_err(|e| e.at("write", state.describe(mark)))
     }
 
     pub fn ledger(&self) -> Arc<dyn Ledger> {
@@ -97,7 +97,15 @@ pub fn done(stored: &Restored, level: usize, factors: [u64; 3]) -> DoneLevel {
 /// # Errors
 /// [`Error::OtherJob`] where the note is of another job.
 pub fn is_finished(state: &dyn Store, target: &Path, identity: &Identity) -> Result<bool> {
-    let Some(text) = read(state, FINISHED)? else { return Ok(false) };
+    is_noted(state, TARGET_NOTES.finished, target, identity)
+}
+
+/// Whether the small file `note` is there, and is of this very job.
+///
+/// # Errors
+/// [`Error::OtherJob`] where it is of another job.
+pub fn is_noted(state: &dyn Store, note: &str, target: &Path, identity: &Identity) -> Result<bool> {
+    let Some(text) = read(state, note)? else { return Ok(false) };
     match difference(&text, identity) {
         Some(difference) => Err(Error::OtherJob { path: target.to_path_buf(), difference }),
         None => Ok(true),

@@ -6,6 +6,7 @@
 //! wrong for it, since unfinished files have names that no two runs share.
 
 use std::{
+    ops::ControlFlow,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -28,6 +29,11 @@ const LEASE_BYTES: u64 = 4096;
 const PREFIX: &str = "lease-";
 /// Times that a void lease is taken over before it is given up.
 const TRIES: u32 = 3;
+
+/// Whether a small file of the state is a lease, and not one that is being written.
+pub fn is_lease(key: &str) -> bool {
+    key.starts_with(PREFIX) && !key.contains('.')
+}
 
 /// Which share of a target a run makes: number `index` of `of`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,8 +66,17 @@ impl Lease {
     /// # Errors
     /// [`Error::TargetBusy`] where another run holds it, or a share of another number of shares.
     pub fn acquire(state: Arc<dyn Store>, target: &Path, share: ShareOf) -> Result<Lease> {
-        let holder = Holder { process: Process::own().clone(), writer: sys::writer_name(), of: share.of };
-        let lease = Lease { state, key: format!("{PREFIX}{}-of-{}", share.index, share.of), holder };
+        Lease::take(state, target, format!("{PREFIX}{}-of-{}", share.index, share.of), share.of)
+    }
+
+    /// Takes the lease of completing the target, which is none of its shares.
+    pub fn completing(state: Arc<dyn Store>, target: &Path, of: u64) -> Result<Lease> {
+        Lease::take(state, target, format!("{PREFIX}of-completing"), of)
+    }
+
+    fn take(state: Arc<dyn Store>, target: &Path, key: String, of: u64) -> Result<Lease> {
+        let holder = Holder { process: Process::own().clone(), writer: sys::writer_name(), of };
+        let lease = Lease { state, key, holder };
         for _ in 0..TRIES {
             if lease.put_new()? {
                 // Whoever came with another number of shares at the same time finds this one, or is found.
@@ -91,6 +106,16 @@ impl Lease {
         self.state.put(&self.key, self.text()).map_err(self.at("renew"))
     }
 
+    /// Removes the leases that are void.
+    pub fn clear_void(&self) -> Result<()> {
+        for key in self.keys()? {
+            if key != self.key && self.alive(&key)?.is_none() {
+                self.state.delete(&key).map_err(self.at("remove"))?;
+            }
+        }
+        Ok(())
+    }
+
     fn put_new(&self) -> Result<bool> {
         if self.state.put_new(&self.key, self.text()).map_err(self.at("create"))? {
             return Ok(true);
@@ -101,13 +126,7 @@ impl Lease {
 
     /// Who holds a live lease of another number of shares.
     fn other_cut(&self) -> Result<Option<String>> {
-        let mut keys = Vec::new();
-        let listed = self.state.list("", &mut |key, _| {
-            keys.extend(key.strip_prefix(PREFIX).map(|_| key.to_string()));
-            std::ops::ControlFlow::Continue(())
-        });
-        listed.map_err(self.at("list"))?;
-        for key in keys.iter().filter(|key| **key != self.key) {
+        for key in self.keys()?.iter().filter(|key| **key != self.key) {
             if self.read(key)?.is_some_and(|holder| holder.of != self.holder.of)
                 && let Some(by) = self.alive(key)?
             {
@@ -115,6 +134,19 @@ impl Lease {
             }
         }
         Ok(None)
+    }
+
+    /// All leases on the target.
+    fn keys(&self) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        let listed = self.state.list("", &mut |key, _| {
+            if is_lease(key) {
+                keys.push(key.to_string());
+            }
+            ControlFlow::Continue(())
+        });
+        listed.map_err(self.at("list"))?;
+        Ok(keys)
     }
 
     fn read(&self, key: &str) -> Result<Option<Holder>> {

@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Claim, JOB, Lease, REMOTE_STATE, holds_anything};
+use super::{Claim, Lease, NOTES, REMOTE_STATE, holds_anything, is_lease};
 use crate::{
     error::{Error, Result},
     io::zarr::store::{Store, StoreError},
@@ -22,7 +22,7 @@ const ROOT_METADATA: [&str; 5] = ["zarr.json", ".zgroup", ".zattrs", ".zarray", 
 /// # Errors
 /// Something else is there, or a finished target, and the claim does not say what to do about it.
 pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<bool> {
-    let is_ours = state.exists(JOB).map_err(failed(store, "look into"))?;
+    let is_ours = state.exists(claim.notes.job).map_err(failed(store, "look into"))?;
     if claim.overwrite || claim.resume && is_ours {
         return Ok(is_ours);
     }
@@ -31,7 +31,7 @@ pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<bool>
         exists |= store.exists(name).map_err(failed(store, "look into"))?;
     }
     let is_strange = exists || !is_ours && holds_anything(store, in_state).map_err(failed(store, "list"))?;
-    if is_strange && !(claim.resume && state.exists(super::FINISHED).map_err(failed(store, "look into"))?) {
+    if is_strange && !(claim.resume && state.exists(claim.notes.finished).map_err(failed(store, "look into"))?) {
         return Err(Error::TargetExists { path: store.describe("") });
     }
     Ok(is_ours)
@@ -60,7 +60,7 @@ pub fn end(store: &dyn Store, state: &Arc<dyn Store>, keeps_note: bool) -> Resul
     }
     let mut keys = Vec::new();
     let listed = state.list("", &mut |key, _| {
-        if key != super::FINISHED && !key.starts_with("lease-") {
+        if !NOTES.contains(&key) && !is_lease(key) {
             keys.push(key.to_string());
         }
         std::ops::ControlFlow::Continue(())
@@ -118,7 +118,7 @@ mod tests {
 
         let staging = begin(false).unwrap();
         assert!(!staging.cleared && staging.path("x").parent().unwrap().is_dir());
-        staging.state().put(JOB, b"{}".to_vec()).unwrap();
+        staging.state().put(super::super::TARGET_NOTES.job, b"{}".to_vec()).unwrap();
         store.put("0/c/0", vec![1]).unwrap();
         // Killed here: the next run clears and says so.
         drop(staging);

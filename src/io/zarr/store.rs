@@ -207,6 +207,18 @@ pub fn connect(location: &Location) -> Result<Arc<dyn Store>> {
     }
 }
 
+/// Removes the unfinished files of runs that were killed; when nobody is at work there any more.
+pub fn tidy(store: &dyn Store) -> Result<(), StoreError> {
+    let mut left = Vec::new();
+    store.list("", &mut |key, _| {
+        if key.ends_with(".part") || key.ends_with(".side") {
+            left.push(key.to_string());
+        }
+        ControlFlow::Continue(())
+    })?;
+    left.iter().try_for_each(|key| store.delete(key))
+}
+
 /// Sum of the sizes of all keys below `prefix`.
 pub fn stored_size(store: &dyn Store, prefix: &str) -> Result<u64, StoreError> {
     let mut total = 0u64;

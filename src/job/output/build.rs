@@ -2,7 +2,6 @@
 
 use std::{
     fs::File,
-    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -108,16 +107,7 @@ impl Output {
     pub fn tidy(&self, staging: &Staging) -> Result<()> {
         let Recipe::Zarr(_) = &self.recipe else { return Ok(()) };
         let store = self.yard(staging).store;
-        let mut left = Vec::new();
-        let listed = store.list("", &mut |key, _| {
-            let name = key.rsplit('/').next().unwrap_or(key);
-            if !key.starts_with(REMOTE_STATE) && (name.ends_with(".part") || name.ends_with(".side")) {
-                left.push(key.to_string());
-            }
-            ControlFlow::Continue(())
-        });
-        let removed = listed.and_then(|()| left.iter().try_for_each(|key| store.delete(key)));
-        removed.map_err(|e| e.at("tidy", store.describe("")))
+        zarr::tidy(store.as_ref()).map_err(|e| e.at("tidy", store.describe("")))
     }
 
     /// Where a Zarr target is built.

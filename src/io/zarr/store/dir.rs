@@ -122,7 +122,11 @@ impl Store for DirStore {
             }
             other => other,
         };
-        steady::uninterrupted(|| fs::remove_file(&part))?;
+        match steady::uninterrupted(|| fs::remove_file(&part)) {
+            // Done already, and the answer was lost; or another run has tidied.
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
         match linked {
             Err(e) if e.kind() == ErrorKind::AlreadyExists => Ok(false),
             other => Ok(other.map(|()| true)?),

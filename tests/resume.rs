@@ -1,0 +1,361 @@
+//! Runs that end early and are gone on with, and runs that share a target: the same bytes as one run from end to end.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+#[path = "kit/kit.rs"]
+mod kit;
+
+use kit::{nifti::Said, rng::Rng, timeout::within, volumes::random_voxels};
+use reslice::{
+    error::{Error, Result},
+    geometry::{GridRequest, Sizing},
+    io::gzip::Framing,
+    job::{
+        Event, GridChoice, InPlace, InPlaceRequest, Job, PyramidRequest, Request, Summary, TargetOptions, TargetState,
+    },
+    plan::Rank,
+    resample::{KernelShape, Method},
+    voxel::Dtype,
+};
+
+const SHAPE: [u64; 3] = [41, 67, 59];
+
+/// Sources, and how they become targets.
+struct Set {
+    folder: tempfile::TempDir,
+}
+
+/// One kind of target of one kind of source.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    input: &'static str,
+    output: &'static str,
+    adapt: fn(&mut Request),
+}
+
+fn small_shards(request: &mut Request) {
+    request.target.chunk = Some([8, 8, 16]);
+    request.target.shard = Some(Some([16, 32, 32]));
+}
+
+fn chunks(request: &mut Request) {
+    request.target.chunk = Some([8, 16, 16]);
+    request.target.shard = Some(None);
+}
+
+fn plain(request: &mut Request) {
+    // Large samples: several blocks and units.
+    request.dtype = Some(Dtype::F64);
+}
+
+fn bgzf(request: &mut Request) {
+    plain(request);
+    request.target.framing = Framing::Bgzf { level: 1 };
+}
+
+fn cubic(request: &mut Request) {
+    plain(request);
+    request.method = Some(Method::Kernel(KernelShape::CatmullRom));
+}
+
+fn pyramid(request: &mut Request) {
+    small_shards(request);
+    request.pyramid = Some(PyramidRequest { levels: Some(2), method: None });
+}
+
+fn chunk_pyramid(request: &mut Request) {
+    chunks(request);
+    request.pyramid = Some(PyramidRequest { levels: Some(2), method: None });
+}
+
+const CASES: [Case; 10] = [
+    Case { input: "a.nii", output: "out.nii", adapt: plain },
+    Case { input: "a.nii.gz", output: "out.nii", adapt: cubic },
+    Case { input: "a.nii", output: "out.nii.gz", adapt: plain },
+    Case { input: "a.nii.gz", output: "out.nii.gz", adapt: bgzf },
+    Case { input: "a.zarr", output: "out.nii.gz", adapt: plain },
+    Case { input: "a.zarr", output: "out.hdr", adapt: plain },
+    Case { input: "a.nii.gz", output: "out.zarr", adapt: small_shards },
+    Case { input: "a.zarr", output: "out.zarr", adapt: small_shards },
+    Case { input: "series.nii", output: "out.zarr", adapt: chunks },
+    Case { input: "series.nii.gz", output: "out.nii.gz", adapt: plain },
+];
+const PYRAMIDS: [Case; 2] = [
+    Case { input: "a.nii", output: "out.zarr", adapt: pyramid },
+    Case { input: "a.zarr", output: "out.zarr", adapt: chunk_pyramid },
+];
+
+impl Set {
+    fn new() -> Set {
+        let folder = tempfile::tempdir().unwrap();
+        let (said, mut rng) = (Said::new(SHAPE), Rng::new("resume"));
+        let series = Said::new([17, 31, 29]).with_outer(&[("t", 3)]);
+        for (name, said) in [("a", &said), ("series", &series)] {
+            let mut voxels = random_voxels::<u16>(said.samples(), &mut rng);
+            // Some of it is fill, and left out of chunked targets.
+            let (from, to) = (voxels.len() / 3, voxels.len() / 2);
+            voxels[from..to].fill(0);
+            for ending in ["nii", "nii.gz"] {
+                said.write(&folder.path().join(format!("{name}.{ending}")), &voxels);
+            }
+        }
+        let set = Set { folder };
+        let mut request = set.request("a.nii", "a.zarr", 1 << 30, 2);
+        request.grid = GridChoice::Rules(GridRequest::default());
+        request.target = TargetOptions { chunk: Some([8, 16, 16]), shard: Some(None), ..TargetOptions::default() };
+        run(request, usize::MAX).unwrap();
+        set
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn request(&self, input: &str, output: &str, memory_bytes: u64, threads: usize) -> Request {
+        let mut request = Request::new(self.at(input), self.at(output), memory_bytes, threads);
+        let sizing = Sizing::Scale([1.3, 0.9, 1.1]);
+        request.grid = GridChoice::Rules(GridRequest { sizing, ..GridRequest::default() });
+        request
+    }
+
+    fn of(&self, case: Case, memory_bytes: u64, threads: usize) -> Request {
+        let mut request = self.request(case.input, case.output, memory_bytes, threads);
+        (case.adapt)(&mut request);
+        request.resume = true;
+        request
+    }
+
+    /// What one run from end to end makes.
+    fn expected(&self, case: Case) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut request = self.of(case, 1 << 30, 2);
+        request.resume = false;
+        run(request, usize::MAX).unwrap();
+        let made = self.take(case);
+        assert!(!self.state(case).exists(), "{case:?}");
+        made
+    }
+
+    fn state(&self, case: Case) -> PathBuf {
+        self.at(&format!("{}.reslice", case.output))
+    }
+
+    /// The target's files, which are removed, and the note of its job with them.
+    fn take(&self, case: Case) -> BTreeMap<PathBuf, Vec<u8>> {
+        let mut found = BTreeMap::new();
+        for entry in fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
+            let name = entry.file_name().unwrap().to_str().unwrap().to_string();
+            if !name.starts_with("out.") || name.ends_with(".reslice") {
+                continue;
+            }
+            if entry.is_dir() {
+                files(&entry, &entry, &mut found);
+                fs::remove_dir_all(&entry).unwrap();
+            } else {
+                found.insert(name.into(), fs::read(&entry).unwrap());
+                fs::remove_file(&entry).unwrap();
+            }
+        }
+        let left =
+            |path: &Path| fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        if self.state(case).exists() {
+            assert_eq!(left(&self.state(case)), ["finished.json"], "{case:?}");
+            fs::remove_dir_all(self.state(case)).unwrap();
+        }
+        found
+    }
+}
+
+fn files(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+    for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            files(root, &path, found);
+        } else {
+            found.insert(path.strip_prefix(root).unwrap().to_path_buf(), fs::read(&path).unwrap());
+        }
+    }
+}
+
+/// Runs a job until so many blocks of any pass are done; to its end where there are not as many.
+fn run(request: Request, most_blocks: usize) -> Result<Summary> {
+    let (stop, mut blocks) = (AtomicBool::new(false), 0);
+    let mut last = 0;
+    Job::resolve(request)?.run(&stop, |event| {
+        if let Event::Progress { progress, .. } = event {
+            blocks += progress.blocks_done.saturating_sub(last);
+            last = progress.blocks_done;
+            stop.store(blocks as usize >= most_blocks, Ordering::SeqCst);
+        }
+    })
+}
+
+/// The same, ended by a panic: nothing is put on record any more.
+fn killed(request: Request, most_blocks: u64) {
+    let stop = AtomicBool::new(false);
+    let job = Job::resolve(request).unwrap();
+    let run = || {
+        job.run(&stop, |event| {
+            if let Event::Progress { progress, .. } = event {
+                assert!(progress.blocks_done < most_blocks, "killed");
+            }
+        })
+    };
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run));
+}
+
+/// Memory that jobs of this size find narrow, or not, beside what the tests hold.
+fn memory(rng: &mut Rng) -> u64 {
+    reslice::sys::resident().now_bytes + ((24 + rng.below(200)) << 20)
+}
+
+#[test]
+fn stopped_and_killed_runs_are_gone_on_with_to_the_same_bytes() {
+    within(300, || {
+        let (set, mut rng) = (Set::new(), Rng::new("stops"));
+        for case in CASES.into_iter().chain(PYRAMIDS) {
+            let expected = set.expected(case);
+            for _ in 0..4 {
+                let mut stops = 0;
+                for _ in 0..rng.within(1, 4) {
+                    let most = rng.within(1, 12);
+                    let request = set.of(case, memory(&mut rng), rng.within(1, 3) as usize);
+                    if rng.below(4) == 0 {
+                        killed(request, most);
+                    } else {
+                        match run(request, most as usize) {
+                            Err(Error::Stopped { .. }) => stops += 1,
+                            Ok(_) => break,
+                            Err(error) => panic!("{case:?}: {error}"),
+                        }
+                    }
+                }
+                let summary = run(set.of(case, memory(&mut rng), 2), usize::MAX).unwrap();
+                assert!(stops == 0 || summary.stored_before <= summary.voxels);
+                let again = run(set.of(case, 1 << 30, 1), usize::MAX).unwrap();
+                assert_eq!(again.target_state, TargetState::FinishedBefore, "{case:?}");
+                assert!(set.take(case) == expected, "{case:?}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_is_stored_is_not_made_again() {
+    let set = Set::new();
+    for case in CASES {
+        let whole = run(set.of(case, 1 << 30, 1), usize::MAX).unwrap();
+        set.take(case);
+        let Err(Error::Stopped { .. }) = run(set.of(case, 1 << 30, 1), 1) else { continue };
+        let rest = run(set.of(case, 1 << 30, 1), usize::MAX).unwrap();
+        let voxels = |summary: &Summary| {
+            summary.passes.iter().filter_map(|pass| pass.done).map(|done| done.voxels_done).sum::<u64>()
+        };
+        assert!(rest.stored_before > 0, "{case:?}");
+        assert_eq!(voxels(&rest) + rest.stored_before, voxels(&whole), "{case:?}");
+        set.take(case);
+    }
+}
+
+#[test]
+fn ranks_make_the_same_bytes_in_any_order() {
+    within(300, || {
+        let (set, mut rng) = (Set::new(), Rng::new("ranks"));
+        for case in CASES {
+            let expected = set.expected(case);
+            for of in [1, 2, 5, 16] {
+                let mut order: Vec<u64> = (0..of).collect();
+                for n in (1..order.len()).rev() {
+                    order.swap(n, rng.below(n as u64 + 1) as usize);
+                }
+                let mut last = None;
+                for &index in &order {
+                    let mut request = set.of(case, memory(&mut rng), rng.within(1, 3) as usize);
+                    request.rank = Some(Rank { index, of });
+                    if rng.below(3) == 0 {
+                        let _ = run(request.clone(), rng.within(1, 3) as usize);
+                    }
+                    last = Some(run(request.clone(), usize::MAX).unwrap());
+                    if rng.below(4) == 0 {
+                        run(request, usize::MAX).unwrap();
+                    }
+                }
+                let last = last.unwrap().target_state;
+                assert!([TargetState::Complete, TargetState::FinishedBefore].contains(&last), "{case:?} {last:?}");
+                assert!(set.take(case) == expected, "{case:?} by {of}");
+            }
+        }
+    });
+}
+
+#[test]
+fn another_number_of_ranks_goes_on_with_what_is_there() {
+    let (set, mut rng) = (Set::new(), Rng::new("other ranks"));
+    for case in CASES {
+        let expected = set.expected(case);
+        for (index, of) in [(1, 3), (0, 2)] {
+            let mut request = set.of(case, memory(&mut rng), 2);
+            request.rank = Some(Rank { index, of });
+            run(request, usize::MAX).unwrap();
+        }
+        run(set.of(case, memory(&mut rng), 2), usize::MAX).unwrap();
+        assert!(set.take(case) == expected, "{case:?}");
+    }
+}
+
+#[test]
+fn another_job_is_refused_with_what_differs() {
+    let set = Set::new();
+    let case = CASES[0];
+    let Err(Error::Stopped { .. }) = run(set.of(case, 1 << 30, 1), 1) else { panic!("no block to stop after") };
+    let mut other = set.of(case, 1 << 30, 1);
+    other.method = Some(Method::Nearest);
+    let refused = run(other.clone(), usize::MAX).unwrap_err();
+    assert_eq!(refused.exit_code(), 2);
+    assert!(refused.to_string().contains("interpolation: linear, and now nearest"), "{refused}");
+    run(set.of(case, 1 << 30, 1), usize::MAX).unwrap();
+    assert!(matches!(run(other, usize::MAX), Err(Error::OtherJob { .. })));
+    // Made by nobody who left a note.
+    fs::remove_dir_all(set.state(case)).unwrap();
+    assert!(matches!(run(set.of(case, 1 << 30, 1), usize::MAX), Err(Error::TargetExists { .. })));
+}
+
+#[test]
+fn levels_in_place_are_gone_on_with() {
+    let (set, mut rng) = (Set::new(), Rng::new("levels"));
+    let case = Case { input: "a.nii", output: "out.zarr", adapt: small_shards };
+    let request = |overwrite, resume| InPlaceRequest {
+        store: set.at("out.zarr"),
+        levels: Some(2),
+        method: None,
+        overwrite,
+        resume,
+        memory_bytes: 1 << 30,
+        threads: 2,
+    };
+    let make = || run(Request { resume: false, ..set.of(case, 1 << 30, 2) }, usize::MAX).unwrap();
+    make();
+    InPlace::resolve(request(false, false)).unwrap().run(&AtomicBool::new(false), |_| {}).unwrap();
+    let expected = set.take(case);
+    for _ in 0..6 {
+        make();
+        for _ in 0..3 {
+            let (stop, most) = (AtomicBool::new(false), rng.within(1, 20));
+            let mut blocks = 0;
+            let result = InPlace::resolve(request(false, true)).unwrap().run(&stop, |event| {
+                if let Event::Progress { progress, .. } = event {
+                    blocks = progress.blocks_done.max(blocks);
+                    stop.store(blocks >= most, Ordering::SeqCst);
+                }
+            });
+            assert!(matches!(result, Ok(_) | Err(Error::Stopped { .. })), "{result:?}");
+        }
+        InPlace::resolve(request(false, true)).unwrap().run(&AtomicBool::new(false), |_| {}).unwrap();
+        let again = InPlace::resolve(request(false, true)).unwrap().run(&AtomicBool::new(false), |_| {}).unwrap();
+        assert!(again.finished_before);
+        assert!(set.take(case) == expected);
+    }
+}
