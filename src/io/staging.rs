@@ -8,7 +8,6 @@
 
 use std::{
     fs, io,
-    ops::ControlFlow,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -301,19 +300,6 @@ fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
             _ => {}
         }
     }
-    Ok(found)
-}
-
-/// Whether `store` holds any key but those that `skip` names.
-fn holds_anything(store: &dyn Store, skip: impl Fn(&str) -> bool) -> Result<bool, StoreError> {
-    let mut found = false;
-    store.list("", &mut |key, _| {
-        if skip(key) {
-            return ControlFlow::Continue(());
-        }
-        found = true;
-        ControlFlow::Break(())
-    })?;
     Ok(found)
 }
 

@@ -2,12 +2,13 @@
 
 use std::{
     fs,
+    ops::ControlFlow,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use super::{Claim, Lease, NOTES, REMOTE_STATE, holds_anything, is_lease};
+use super::{Claim, Lease, NOTES, REMOTE_STATE, is_lease};
 use crate::{
     error::{Error, Result},
     io::zarr::store::{Store, StoreError},
@@ -63,10 +64,23 @@ pub fn end(store: &dyn Store, state: &Arc<dyn Store>, keeps_note: bool) -> Resul
         if !NOTES.contains(&key) && !is_lease(key) {
             keys.push(key.to_string());
         }
-        std::ops::ControlFlow::Continue(())
+        ControlFlow::Continue(())
     });
     listed.map_err(failed(store, "list"))?;
     keys.iter().try_for_each(|key| state.delete(key)).map_err(failed(store, "write into"))
+}
+
+/// Whether `store` holds any key but those that `skip` names.
+fn holds_anything(store: &dyn Store, skip: impl Fn(&str) -> bool) -> Result<bool, StoreError> {
+    let mut found = false;
+    store.list("", &mut |key, _| {
+        if skip(key) {
+            return ControlFlow::Continue(());
+        }
+        found = true;
+        ControlFlow::Break(())
+    })?;
+    Ok(found)
 }
 
 fn failed(store: &dyn Store, action: &'static str) -> impl Fn(StoreError) -> Error + use<> {
