@@ -143,9 +143,11 @@ pub fn run_kept<T: Voxel>(
         let outcomes = outcomes;
         while let Ok(()) | Err(RecvTimeoutError::Timeout) = outcomes.recv_timeout(POLL) {
             on_progress(&shared.tally.progress());
-            if stop.load(Ordering::Relaxed) {
+            if stop.load(Ordering::Relaxed) && !shared.halt.is_halted() {
                 let progress = shared.tally.progress();
                 shared.fail(Error::Stopped { blocks_done: progress.blocks_done, blocks: progress.blocks });
+                // At once: workers that wait for storage may take longer than whoever stops the run is willing to.
+                shared.guard(|| keep.map_or(Ok(()), |keep| keep()));
             }
         }
     });

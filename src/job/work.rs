@@ -1,6 +1,9 @@
 //! A run's hold on its target: the place where it is built, what is stored of it, and the journal of what the run adds.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     checkpoint::{Identity, Journal, restore},
@@ -27,6 +30,8 @@ pub struct Work {
     pub journal: Arc<Journal>,
     /// What is stored already, by this run's account when it began.
     pub stored: Restored,
+    /// One checkpoint at a time.
+    keeping: Mutex<()>,
 }
 
 impl Work {
@@ -39,7 +44,7 @@ impl Work {
         agree(state.as_ref(), staging.claim().notes.job, identity.note(), |text| difference(text, identity))?;
         let stored = if staging.claim().resume { restore(state.as_ref())? } else { Restored::default() };
         let journal = Arc::new(Journal::new(state, staging.writer()));
-        Ok(Work { staging, journal, stored })
+        Ok(Work { staging, journal, stored, keeping: Mutex::default() })
     }
 
     /// Notes how the target is cut into shares, or finds that others have cut it in the same way. A cut that nobody works by any
@@ -75,6 +80,7 @@ impl Work {
 
     /// Puts on record what sinks have stored: the data first, then the entries that speak of them.
     pub fn keep<T: Voxel>(&self, sinks: &[&dyn Sink<T>]) -> Result<()> {
+        let _alone = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         sinks.iter().try_for_each(|sink| sink.flush())?;
         let entries = self.journal.take();
         if entries.is_empty() {
