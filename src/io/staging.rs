@@ -99,7 +99,8 @@ impl Staging {
             _ => {}
         }
         // A link would have whatever it leads to emptied.
-        if !folder.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        let meta = steady::uninterrupted(|| folder.symlink_metadata()).map_err(Error::io("look at", &folder))?;
+        if !meta.is_dir() {
             return Err(Error::malformed(&folder, "file type", "not a folder", "a folder, or nothing"));
         }
         let state: Arc<dyn Store> = Arc::new(DirStore::new(&folder));

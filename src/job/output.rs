@@ -152,10 +152,12 @@ impl Output {
     /// An error where the folder of a local target is not there.
     pub fn check_folder(&self) -> Result<()> {
         let folder = self.folder();
-        if self.store.is_none() && !folder.is_dir() {
-            return Err(Error::io("write into", folder)(std::io::ErrorKind::NotFound.into()));
+        if self.store.is_some() {
+            return Ok(());
         }
-        Ok(())
+        let meta = std::fs::metadata(folder).map_err(Error::io("write into", folder))?;
+        let is_folder = if meta.is_dir() { Ok(()) } else { Err(std::io::ErrorKind::NotADirectory.into()) };
+        is_folder.map_err(Error::io("write into", folder))
     }
 
     /// What of the target decides its bytes.

@@ -98,7 +98,7 @@ impl<T: Voxel> ZarrSink<T> {
     fn write_document(&self, key: &str, document: &Value) -> Result<()> {
         let path = self.yard.store.describe(key);
         let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", &path)(e.into()))?;
-        self.set(key, text, 0)
+        self.yard.store.put_durable(key, text).map_err(|e| e.at("write", path))
     }
 
     fn set(&self, key: &str, bytes: Vec<u8>, stored_bytes: u64) -> Result<()> {

@@ -44,6 +44,12 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Sets `key`: whoever reads it finds the old bytes or the new ones.
     fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError>;
 
+    /// The same for what must not be cut short when power fails after it has its name: documents, which are read again by a run that
+    /// goes on. Chunks need not be: nothing counts on them before [`Store::sync`].
+    fn put_durable(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.put(key, bytes)
+    }
+
     /// Sets `key` if it is not there; whether it was not. Of several that try at once, one is told so.
     fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<bool, StoreError>;
 

@@ -95,7 +95,9 @@ impl Output {
                 }
                 Format::Pair => {
                     let state = work.staging.state();
-                    state.put(BUILT_HEADER, prefix.clone()).map_err(|e| e.at("write", state.describe(BUILT_HEADER)))?;
+                    state
+                        .put_durable(BUILT_HEADER, prefix.clone())
+                        .map_err(|e| e.at("write", state.describe(BUILT_HEADER)))?;
                     Ok(Box::new(RawSink::join(&built, layout, *packed, &[], ledger)?))
                 }
                 _ => Ok(Box::new(RawSink::join(&built, layout, *packed, prefix, ledger)?)),

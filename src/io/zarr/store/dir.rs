@@ -53,6 +53,21 @@ impl DirStore {
         }
     }
 
+    /// Writes under a name that nobody else uses, does what is to be done before the file has its own, and renames it.
+    fn replace(&self, key: &str, bytes: &[u8], before: impl FnOnce(&File) -> io::Result<()>) -> Result<(), StoreError> {
+        let path = self.path_of(key)?;
+        let part = temporary(&path);
+        let put = || {
+            let mut file = DirStore::create(&part)?;
+            file.write_all(bytes)?;
+            before(&file)?;
+            steady::rename_open(&file, &part, &path)?;
+            behind::closed(file, bytes.len() as u64);
+            Ok(())
+        };
+        Ok(put().map_err(|error| without(&part, error))?)
+    }
+
     fn open(&self, key: &str) -> Result<Option<(File, u64)>, StoreError> {
         // Without waiting, since a pipe under the name of a chunk would let nobody go on.
         let open = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(self.path_of(key)?);
@@ -98,16 +113,11 @@ impl Store for DirStore {
     }
 
     fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
-        let path = self.path_of(key)?;
-        let part = temporary(&path);
-        let put = || {
-            let mut file = DirStore::create(&part)?;
-            file.write_all(&bytes)?;
-            steady::rename_open(&file, &part, &path)?;
-            behind::closed(file, bytes.len() as u64);
-            Ok(())
-        };
-        Ok(put().map_err(|error| without(&part, error))?)
+        self.replace(key, &bytes, |_| Ok(()))
+    }
+
+    fn put_durable(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
+        self.replace(key, &bytes, File::sync_all)
     }
 
     /// Waits for the disk. By a link, which fails where the name is taken; where there are no links by creating the file under its name.
@@ -229,6 +239,13 @@ fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError
     move |source| StoreError::Walk { action, path: path.to_path_buf(), source }
 }
 
+fn still_there<R>(result: io::Result<R>, action: &'static str, path: &Path) -> Result<Option<R>, StoreError> {
+    match result {
+        Err(e) if is_absent(&e) => Ok(None),
+        other => other.map(Some).map_err(at(action, path)),
+    }
+}
+
 fn read_dir(path: &Path) -> io::Result<fs::ReadDir> {
     steady::uninterrupted(|| fs::read_dir(path))
 }
@@ -252,10 +269,12 @@ fn walk(root: &Path, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         };
         let entry = entry.map_err(at("list", folder))?;
         let path = entry.path();
-        let meta = entry.metadata().map_err(at("inspect", &path))?;
+        // What has gone meanwhile was not to be seen: another run has renamed or removed it.
+        let Some(meta) = still_there(entry.metadata(), "inspect", &path)? else { continue };
         if meta.is_dir() {
-            let entries = read_dir(&path).map_err(at("list", &path))?;
-            open.push((path, meta, entries));
+            if let Some(entries) = still_there(read_dir(&path), "list", &path)? {
+                open.push((path, meta, entries));
+            }
         } else if meta.is_file() && visit(&path, &meta)?.is_break() {
             return Ok(());
         }
