@@ -82,17 +82,22 @@ pub fn settle() {
 
 /// Bytes of a large file that stay in the cache after they were read, for whoever reads them again as a neighbour's halo.
 const KEPT_BYTES: u64 = 16 << 20;
-/// Shorter reads share pages with others that are still to come.
+/// Shorter reads share pages with others that are still to come: all of them are dropped together, and seldom.
 const LONG_BYTES: u64 = 64 << 10;
+/// Bytes in pages between two such drops: the part of the memory there is, and the least.
+const SELDOM: (u64, u64) = (16, 256 << 20);
+const PAGE_BYTES: u64 = 4096;
 
 /// Drops what was read of one file, a while later. Any thread may read, anywhere.
 ///
 /// A file that is larger than half of the memory there is would push everything else out of the cache and be gone from it
 /// before its end. Fresh pages for all of it also cost more than used ones: 8 GiB of holes, read in parts of 1 MiB, 2.4 s against
 /// 0.7 s, and 19.7 s in a virtual machine that had to ask its host for each page.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PassingThrough {
     recent: Mutex<Recent>,
+    seldom_bytes: u64,
+    short_bytes: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -104,12 +109,20 @@ struct Recent {
 impl PassingThrough {
     /// For a file of so many bytes; none for one that may stay.
     pub fn of(file_bytes: u64) -> Option<PassingThrough> {
-        (file_bytes > limits::cache_bytes() / 2).then(PassingThrough::default)
+        let cache_bytes = limits::cache_bytes();
+        let seldom_bytes = (cache_bytes / SELDOM.0).max(SELDOM.1);
+        let passing = PassingThrough { recent: Mutex::default(), seldom_bytes, short_bytes: AtomicU64::new(0) };
+        (file_bytes > cache_bytes / 2).then_some(passing)
     }
 
     /// To be told of each read, after it.
     pub fn read(&self, file: &File, offset: u64, bytes: u64) {
         if bytes < LONG_BYTES {
+            let pages_bytes = bytes.next_multiple_of(PAGE_BYTES);
+            let before = self.short_bytes.fetch_add(pages_bytes, Ordering::Relaxed);
+            if before / self.seldom_bytes != (before + pages_bytes) / self.seldom_bytes {
+                advise::drop_range(file, 0, 0);
+            }
             return;
         }
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,7 +152,7 @@ mod advise {
     }
 
     pub fn drop_range(file: &File, offset: u64, bytes: u64) {
-        // SAFETY: as above.
+        // SAFETY: as above. No bytes are all from there on.
         unsafe {
             libc::posix_fadvise(file.as_raw_fd(), offset as i64, bytes as i64, libc::POSIX_FADV_DONTNEED);
         }
@@ -176,7 +189,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, [7]).unwrap();
-        let (file, passing) = (File::open(&path).unwrap(), PassingThrough::default());
+        let (file, passing) = (File::open(&path).unwrap(), PassingThrough::of(u64::MAX).unwrap());
         for n in 0..100 {
             passing.read(&file, n << 20, 1 << 20);
             passing.read(&file, n << 20, 1 << 10);
@@ -184,7 +197,8 @@ mod tests {
         let recent = passing.recent.lock().unwrap();
         assert_eq!((recent.bytes, recent.ranges.len()), (KEPT_BYTES, 16));
         assert_eq!(recent.ranges.back(), Some(&(99 << 20, 1 << 20)));
-        assert!(PassingThrough::of(1 << 20).is_none() && PassingThrough::of(u64::MAX).is_some());
+        assert_eq!(passing.short_bytes.load(Ordering::Relaxed), 100 * PAGE_BYTES);
+        assert!(PassingThrough::of(1 << 20).is_none());
     }
 
     #[test]
