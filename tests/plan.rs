@@ -4,136 +4,25 @@
 mod kit;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
 use kit::{
-    cases::{self, Case},
+    cases,
+    plans::{Setting, left, simulate},
     rng::Rng,
-    runs::{AMPLE, budget, smallest_budget, target_layout},
+    runs::{AMPLE, smallest_budget, target_layout},
     timeout::within,
     volumes,
 };
 use proptest::{prelude::*, test_runner::RngSeed};
 use reslice::{
-    io::{Access, Layout},
-    plan::{Chunk, Plan, PlanError, Request, Touch},
-    region::Region,
-    resample::{BlockOp, KernelShape, Method, block_op},
+    io::Access,
+    plan::{Budget, Chunk, Plan, PlanError, Request},
+    resample::{KernelShape, Method},
     voxel::Dtype,
 };
-
-/// Everything a plan is made from, owned.
-struct Setting {
-    case: Case,
-    op: Box<dyn BlockOp<u16>>,
-    source: Layout,
-    target: Layout,
-}
-
-impl Setting {
-    fn new(case: Case, source: Layout, target: Layout) -> Setting {
-        let op = block_op::<u16>(&case.request);
-        Setting { case, op, source, target }
-    }
-
-    fn random(rng: &mut Rng) -> Setting {
-        let kernel = *rng.one_of(&cases::kernels());
-        let case = cases::random(kernel, rng);
-        let chunk = |shape: [u64; 3], access, rng: &mut Rng| match access {
-            Access::Chunked => shape.map(|n| rng.within(n.div_ceil(5), n)),
-            _ if rng.below(2) == 0 => [1, rng.within(1, shape[1]), shape[2]],
-            _ => [rng.within(1, shape[0]), shape[1], shape[2]],
-        };
-        let accesses = [Access::Random, Access::Chunked, Access::Chunked, Access::Ascending];
-        let (from, to) = (*rng.one_of(&accesses), *rng.one_of(&accesses));
-        let source_chunk = chunk(case.source_shape, from, rng);
-        let mut source = volumes::layout(Dtype::U16, case.source_shape, from, source_chunk);
-        if rng.below(3) == 0 {
-            let together = if from == Access::Chunked { rng.within(1, 2) } else { 1 };
-            source.outer = volumes::outer(&[rng.within(1, 3), rng.within(1, 3)], &[together, together]);
-        }
-        let target_chunk = chunk(case.request.target_shape, to, rng);
-        let mut target = target_layout::<u16>(&case, &source, to, target_chunk);
-        if to == Access::Chunked && rng.below(2) == 0 {
-            target.shard = Some(target.chunk.map(|n| n * rng.within(1, 3)));
-        }
-        Setting::new(case, source, target)
-    }
-
-    fn request(&self, memory_bytes: u64, threads: usize) -> Request<'_> {
-        Request {
-            footprint: self.op.as_ref(),
-            source: &self.source,
-            target: &self.target,
-            sample_bytes: 2,
-            budget: budget(memory_bytes, threads),
-            todo: None,
-        }
-    }
-
-    fn describe(&self) -> String {
-        format!("{:?} to {:?}, {:?}", self.source, self.target, self.case)
-    }
-}
-
-/// What walking a plan to its end showed.
-struct Walked {
-    /// Chunks of each block, in order.
-    uses: Vec<Vec<Chunk>>,
-    decodes: u64,
-}
-
-/// Walks a plan as the pipeline would and checks every promise of its steps.
-fn simulate(setting: &Setting, plan: &Plan, touch: &Touch) -> Walked {
-    let mut walk = plan.walk(touch);
-    let mut held: HashMap<Chunk, u64> = HashMap::new();
-    let mut seen: HashSet<(u64, Region)> = HashSet::new();
-    let mut walked = Walked { uses: Vec::new(), decodes: 0 };
-    let (mut voxels, mut last) = (0, None);
-    let capacity = plan.window_bytes / touch.chunk_bytes;
-    let what = setting.describe();
-    while let Some(step) = walk.step().unwrap_or_else(|_| panic!("left the plan: {what}")) {
-        assert_eq!(step.number, walked.uses.len() as u64);
-        assert!(seen.insert((step.volume, step.region)), "{} twice: {what}", step.region);
-        assert!(!step.region.is_empty() && touch.target.contains(&step.region), "{}: {what}", step.region);
-        for a in 0..3 {
-            let unit = setting.target.chunk[a] as i64;
-            let ends = step.region.hi[a] % unit == 0 || step.region.hi[a] == touch.target.hi[a];
-            assert!(step.region.lo[a] % unit == 0 && ends, "{} cuts a write unit: {what}", step.region);
-        }
-        voxels += step.region.voxels();
-        assert_eq!(setting.source.outer.locate(step.volume), (step.group, step.member as usize));
-        for chunk in &step.frees {
-            let last_use = held.remove(chunk).unwrap_or_else(|| panic!("{chunk:?} freed, not held: {what}"));
-            assert!(last_use + plan.workers.gate <= step.number, "{chunk:?} freed while pinned: {what}");
-        }
-        for &chunk in &step.loads {
-            assert!(held.insert(chunk, step.number).is_none(), "{chunk:?} loaded, but held: {what}");
-            if setting.source.access == Access::Ascending {
-                assert!(last < Some(chunk), "{chunk:?} after {last:?}: {what}");
-                last = Some(chunk);
-            }
-        }
-        assert!(held.len() as u64 <= capacity, "{} chunks held, not {capacity}: {what}", held.len());
-        let uses: Vec<Chunk> = step.chunks.iter().map(|at| Chunk { group: step.group, at }).collect();
-        for chunk in &uses {
-            *held.get_mut(chunk).unwrap_or_else(|| panic!("{chunk:?} is needed, not held: {what}")) = step.number;
-        }
-        if setting.source.access != Access::Random {
-            let needed = setting.op.source_region(step.region);
-            let hull = uses.iter().fold(Region::EMPTY, |hull, c| hull.hull(&setting.source.chunk_region(c.at)));
-            assert!(hull.contains(&needed), "{needed} is not in the chunks of {}: {what}", step.region);
-        }
-        walked.decodes += step.loads.len() as u64;
-        walked.uses.push(uses);
-    }
-    assert_eq!(voxels, touch.target.voxels() * setting.target.outer.volumes(), "{what}");
-    assert_eq!((seen.len() as u64, walked.decodes), (plan.blocks, plan.totals.decodes), "{what}");
-    assert_eq!(touch.needed_chunks(), plan.totals.distinct, "{what}");
-    walked
-}
 
 /// Decodes of the same schedule with a window of the same size that lets the least recently used chunk go.
 fn lru_decodes(uses: &[Vec<Chunk>], capacity: u64, gate: u64) -> Option<u64> {
@@ -156,11 +45,18 @@ fn lru_decodes(uses: &[Vec<Chunk>], capacity: u64, gate: u64) -> Option<u64> {
 }
 
 fn check_plan(setting: &Setting, memory: u64, threads: usize) -> Plan {
-    let request = setting.request(memory, threads);
-    let plan = Plan::new(&request).unwrap_or_else(|e| panic!("{e:?}: {}", setting.describe()));
+    check_request(setting, &setting.request(memory, threads))
+}
+
+fn check_request(setting: &Setting, request: &Request<'_>) -> Plan {
+    let Budget { memory_bytes: memory, threads, .. } = request.budget;
+    let plan = Plan::new(request).unwrap_or_else(|e| panic!("{e:?}: {}", setting.describe()));
     assert!(plan.projected_bytes() <= memory, "{plan:?}: {}", setting.describe());
     assert!(plan.exact && (1..=threads).contains(&plan.workers.count), "{plan:?}");
-    let touch = plan.touch(&request);
+    let touch = plan.touch(request);
+    if touch.todo.is_everything() {
+        assert_eq!(touch.needed_chunks(), plan.totals.distinct, "{}", setting.describe());
+    }
     let walked = simulate(setting, &plan, &touch);
     if setting.source.access == Access::Chunked
         && let Some(lru) = lru_decodes(&walked.uses, plan.window_bytes / touch.chunk_bytes, plan.workers.gate)
@@ -199,6 +95,23 @@ proptest! {
         check_plan(&setting, smallest + (more * 50_000.0) as u64, threads);
         let ample = check_plan(&setting, AMPLE, threads);
         prop_assert_eq!(ample.totals.amplification(), 1.0);
+    }
+
+    #[test]
+    fn ranks_make_everything_once_and_nothing_that_is_done(
+        seed in any::<u64>(), of in 1u64..7, threads in 1usize..4, more in 0u64..50_000,
+    ) {
+        let rng = &mut Rng::of(seed);
+        let setting = Setting::random(rng);
+        for share in setting.shares(of) {
+            let todo = left(&setting, Some(&share), setting.random_done(rng));
+            let ample = check_request(&setting, &Request { todo: Some(&todo), ..setting.request(AMPLE, threads) });
+            prop_assert_eq!(ample.totals.amplification(), 1.0);
+            let smallest = smallest_budget(&Request { todo: Some(&todo), ..setting.request(0, threads) });
+            for memory in [smallest, smallest + more] {
+                check_request(&setting, &Request { todo: Some(&todo), ..setting.request(memory, threads) });
+            }
+        }
     }
 
     #[test]

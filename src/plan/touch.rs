@@ -220,11 +220,15 @@ impl Touch {
 
     /// Whether block `at`, one of [`Touch::users`], needs this chunk.
     pub fn needs(&self, at: [u64; 3], chunk: [u64; 3]) -> bool {
-        self.free.is_none() || self.chunks(at).contains(chunk)
+        if self.free.is_some() {
+            return self.chunks(at).contains(chunk);
+        }
+        let reaches = |t: usize| (0..3).all(|s| self.reach[t][s][at[t] as usize].contains(&chunk[s]));
+        (0..3).all(reaches)
     }
 
-    /// A box of blocks that holds all blocks that need this chunk: lower and upper corner, half-open. Where regions are products,
-    /// all of them do.
+    /// A box of blocks that holds all blocks that need this chunk: lower and upper corner, half-open. Not all of them do: a voxel
+    /// that stands on a source voxel may look at that one alone, and its neighbours farther to both sides.
     pub fn users(&self, chunk: [u64; 3]) -> ([u64; 3], [u64; 3]) {
         if let Some(reach) = &self.free {
             let lo: [i64; 3] = std::array::from_fn(|a| (chunk[a] * self.chunk[a]) as i64);

@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod folder;
 pub mod nifti;
 pub mod oblique;
+pub mod plans;
 pub mod reference;
 pub mod rng;
 pub mod runs;
