@@ -111,7 +111,9 @@ impl Setting {
             for volume in (0..outer.volumes()).filter(|_| per_unit > 0) {
                 let tiles = all.tiles(self.target.chunk.map(|n| n as usize)).filter(|_| rng.below(5) < per_unit);
                 let tiles: Vec<Region> = tiles.collect();
-                tiles.into_iter().for_each(|tile| drop(level.volumes.entry(volume).or_default().insert(tile)));
+                for tile in tiles {
+                    level.volumes.entry(volume).or_default().insert(tile);
+                }
             }
             level
         };
