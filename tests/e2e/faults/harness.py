@@ -80,8 +80,12 @@ class Harness:
         self.clean = {}
         self.numbers = itertools.count()
 
-    def run(self, job, folder, fault="", at=0, more=()):
-        """The process as it ended, and the calls that it noted."""
+    def resume(self, job):
+        """The option, where the job takes it."""
+        return ("--resume",) if self.resumes and not job.refuses and "--overwrite" not in job.options else ()
+
+    def run(self, job, folder, fault="", at=0, more=None):
+        """The process as it ended, and the calls that it noted. Goes on where it can, unless `more` are its options."""
         log = folder.with_name(f"{folder.name}.log")
         env = {
             **os.environ,
@@ -93,6 +97,7 @@ class Harness:
             "RESLICE_FAULT_LOG": str(log),
             "RESLICE_FAULT_CLOCK": str(job.clock),
         }
+        more = self.resume(job) if more is None else more
         argv = [RESLICE, *map(str, job.argv(self.sources, folder)), *more]
         done = subprocess.run(
             argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SECONDS, check=False
@@ -174,17 +179,11 @@ class Harness:
     def judge_again(self, job, folder, right):
         """The same command without a fault, continuing where it can."""
         target = folder / job.target
-        if "--overwrite" in job.options:
-            more = ()
-        elif self.resumes:
-            more = ("--resume",)
-        elif target.exists() and not job.old:
+        if not self.resumes and target.exists() and not job.old:
             return ""
-        else:
-            more = ()
         if job.adds_levels and not self.resumes and job.content(target) == right:
             return ""
-        again, _ = self.run(job, folder, more=more)
+        again, _ = self.run(job, folder)
         if again.returncode:
             return f"again: exit {again.returncode}: {last_words(again)}"
         if job.content(target) != right:
