@@ -12,7 +12,7 @@ import pytest
 
 import kill_rounds
 from command import RESLICE, digest, summary_of
-from faults.harness import NoCompiler, build, knows_resume, strays
+from faults.harness import NoCompiler, build, strays
 
 ROUNDS = int(os.environ.get("RESLICE_KILL_ROUNDS", "6"))
 SEED = int(os.environ.get("RESLICE_SEED", random.SystemRandom().randrange(10**6)))
@@ -23,8 +23,6 @@ HASTE = 20
 
 @pytest.fixture(scope="module")
 def rounds():
-    if not knows_resume():
-        pytest.skip("this binary has no --resume")
     with tempfile.TemporaryDirectory() as folder:
         yield kill_rounds.Rounds(Path(folder), MIB, SEED)
 

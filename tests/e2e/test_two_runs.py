@@ -12,16 +12,10 @@ import numpy as np
 import pytest
 
 from command import RESLICE, digest, refused
-from faults.harness import NoCompiler, build, knows_resume, strays
+from faults.harness import NoCompiler, build, strays
 
 OLD = 70  # seconds after which a lease of another host is void, and a few more
 LONG = ("--scale", "0.93", "--interp", "lanczos3", "--threads", "1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def needs_resume():
-    if not knows_resume():
-        pytest.skip("this binary has no leases")
 
 
 @pytest.fixture(scope="module")

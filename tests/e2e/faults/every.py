@@ -38,7 +38,7 @@ def main():
         for name in args.jobs:
             job = JOBS[name]
             found = harness.every(job, args.faults, args.thinned)
-            if harness.resumes and not job.refuses and not job.old:
+            if harness.resume(job):
                 found += rounds(harness, job, args.rounds, args.seed)
             bad = [o for o in found if o.bad]
             print(f"{name}: {len(harness.calls_of(job))} calls, {len(found)} cases, {len(bad)} bad", flush=True)
