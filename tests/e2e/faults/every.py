@@ -2,7 +2,8 @@
 
     target/e2e-venv/bin/python tests/e2e/faults/every.py [--jobs NAME ...] [--faults NAME ...] [--thinned] [--rounds N]
 
-With `--rounds`, also N rounds of each job in which several runs have a fault at random, one after another. RESLICE is the binary (default: target/release/reslice).
+With `--rounds`, also N rounds of each job in which several runs have a fault at random, one after another. RESLICE is the binary
+(default: target/release/reslice).
 """
 
 import argparse

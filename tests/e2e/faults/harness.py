@@ -23,6 +23,8 @@ HARMLESS = ("EINTR", "short", "slow", "done")
 FAILING = ("ENOSPC", "EIO", "EDQUOT", "ESTALE", "full")
 ENDING = ("kill", "torn", "cut", "cut but journal")
 FAULTS = (*HARMLESS, *FAILING, "term", *ENDING)
+# What an error must tell of its cause.
+SAYS = {"ENOSPC": "space", "full": "space", "EDQUOT": "quota", "EIO": "nput/output", "ESTALE": "tale"}
 SECONDS = 60
 
 
@@ -233,6 +235,8 @@ def judge_end(job, fault, done):
         return "error", f"exit {code}"
     if fault in HARMLESS and not job.refuses:
         return "error", "a harmless fault ended the run"
+    if code == 1 and SAYS.get(fault, "") not in text:
+        return "error", "an error that does not tell the cause"
     return "error", ""
 
 
