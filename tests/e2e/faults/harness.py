@@ -207,7 +207,7 @@ def strays(target):
     if left != [f"{target.name}.reslice"]:
         return left
     folder = target.with_name(left[0])
-    return sorted(name for name in os.listdir(folder) if name != "finished.json")
+    return sorted(name for name in os.listdir(folder) if name not in ("finished.json", "levels-finished.json"))
 
 
 def boot(target):
