@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from command import RESLICE, digest, refused
+from command import RESLICE, digest, refused, reslice
 from faults.harness import NoCompiler, build, strays
 
 OLD = 70  # seconds after which a lease of another host is void, and a few more
@@ -98,8 +98,10 @@ def test_a_killed_run_is_followed_at_once(first, source, resample, tmp_path):
     run.send_signal(signal.SIGKILL)
     run.wait()
     assert leases(target)
-    done = subprocess.run(elsewhere(RESLICE, "resample", source, target, *LONG, "--resume"), capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"the same boot, and the process is gone: {done.stderr}"
+    resume = [RESLICE, "resample", source, target, *LONG, "--resume"]
+    there = subprocess.run(elsewhere(*resume), capture_output=True, text=True, check=False)
+    assert there.returncode == 1 and is_busy(there.stderr), f"another host cannot see that it is gone: {there.stderr}"
+    reslice(*resume[1:])
     resample(source, tmp_path / "right.nii.gz", *LONG)
     assert digest(target) == digest(tmp_path / "right.nii.gz")
 
