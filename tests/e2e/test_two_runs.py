@@ -58,7 +58,8 @@ def under_way(source, target, env):
 
 
 def leases(target):
-    return sorted(target.parent.glob(f"{target.name}.reslice/lease-*"))
+    """The leases on a target, but for those that are being written."""
+    return sorted(path for path in target.parent.glob(f"{target.name}.reslice/lease-*") if path.suffix != ".part")
 
 
 def elsewhere(*argv):
