@@ -27,7 +27,7 @@ import numpy as np  # noqa: E402
 import zarr  # noqa: E402
 
 from command import RESLICE, digest  # noqa: E402
-from faults.harness import knows_resume, strays  # noqa: E402
+from faults.harness import strays  # noqa: E402
 
 SLOW = ("--scale", "0.93", "--interp", "lanczos3")
 SHARDS = (*SLOW, "--chunk", "32", "--shard", "128", "--codec", "gzip:6")
@@ -74,7 +74,6 @@ def make_sources(folder, mib):
 class Rounds:
     def __init__(self, folder, mib, seed):
         self.folder, self.seed = folder, seed
-        self.resumes = knows_resume()
         self.rights, self.longest_stop = {}, 0.0
         self.count = {"killed": 0, "stopped": 0, "done before": 0, "ranks": 0}
         make_sources(folder, mib)
@@ -125,8 +124,7 @@ class Rounds:
 
     def step(self, rng, kind, target, right):
         """One disturbed run; what happened, in a word."""
-        more = ["--memory", rng.choice(MEMORY), "--threads", str(rng.choice((1, 1, 2)))]
-        more += ["--resume"] if self.resumes else []
+        more = ["--resume", "--memory", rng.choice(MEMORY), "--threads", str(rng.choice((1, 1, 2)))]
         kill = rng.choice((signal.SIGKILL, signal.SIGTERM))
         after = rng.uniform(0, 0.9 * right.seconds)
         code, said = self.watched(self.argv(kind, target, *more), target, right, kill, after)
@@ -136,7 +134,7 @@ class Rounds:
         if code != (-9 if kill == signal.SIGKILL else 75):
             raise Wrong(f"exit {code} after {kill.name}: {said}")
         self.count["killed" if code == -9 else "stopped"] += 1
-        return f"{kill.name[3:].lower()} {after:.1f}s {'/'.join(more[1:4:2])}"
+        return f"{kill.name[3:].lower()} {after:.1f}s {more[2]}/{more[4]}"
 
     def some_ranks(self, rng, kind, target, right):
         """Some ranks of a number of ranks, in any order, each to its end."""
@@ -159,11 +157,9 @@ class Rounds:
         target.parent.mkdir()
         try:
             for _ in range(rng.randint(1, 3)):
-                if self.resumes and rng.random() < 0.2:
+                if rng.random() < 0.2:
                     steps.append(self.some_ranks(rng, kind, target, right))
                 steps.append(self.step(rng, kind, target, right))
-                if steps[-1] == "done" and not self.resumes:
-                    break
             self.finish(rng, kind, target, right)
         except Wrong as wrong:
             raise Wrong(f"round {number} of seed {self.seed}: {'; '.join(steps)}: {wrong}") from None
@@ -172,12 +168,10 @@ class Rounds:
         return " ".join([steps[0], "; ".join(steps[1:])])
 
     def finish(self, rng, kind, target, right):
-        if self.resumes or not target.exists():
-            more = ["--resume"] if self.resumes else []
-            more += ["--memory", rng.choice(MEMORY), "--threads", str(rng.choice((1, 2)))]
-            code, said = self.watched(self.argv(kind, target, *more), target, right)
-            if code:
-                raise Wrong(f"resumed: exit {code}: {said}")
+        more = ["--resume", "--memory", rng.choice(MEMORY), "--threads", str(rng.choice((1, 2)))]
+        code, said = self.watched(self.argv(kind, target, *more), target, right)
+        if code:
+            raise Wrong(f"resumed: exit {code}: {said}")
         if digest(target) != right.digest:
             raise Wrong("other bytes")
         if left := strays(target):

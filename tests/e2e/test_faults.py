@@ -43,8 +43,6 @@ def test_every_operation(harness, job):
 
 @pytest.mark.parametrize("job", ["zarr to sharded zarr, hastened", "nii.gz to nii.gz, hastened", "nii to nii, hastened"])
 def test_rounds_of_several_faults(harness, job):
-    if not harness.resumes:
-        pytest.skip("this binary has no --resume")
     outcomes = rounds(harness, JOBS[job], 1000 if WHOLE else 100, SEED)
     bad = [str(outcome) for outcome in outcomes if outcome.bad]
     assert not bad, "\n".join([f"{len(bad)} of {len(outcomes)} rounds", *bad[:20]])

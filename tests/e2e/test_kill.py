@@ -12,17 +12,17 @@ import pytest
 
 import kill_rounds
 from command import RESLICE, digest, summary_of
-from faults.harness import knows_resume, strays
+from faults.harness import NoCompiler, build, strays
 
 ROUNDS = int(os.environ.get("RESLICE_KILL_ROUNDS", "6"))
 SEED = int(os.environ.get("RESLICE_SEED", random.SystemRandom().randrange(10**6)))
-MIB = 100
+MIB = 64
+# With it what is done every ten seconds is done every half second.
+HASTE = 20
 
 
 @pytest.fixture(scope="module")
 def rounds():
-    if not knows_resume():
-        pytest.skip("this binary has no --resume")
     with tempfile.TemporaryDirectory() as folder:
         yield kill_rounds.Rounds(Path(folder), MIB, SEED)
 
@@ -32,29 +32,44 @@ def test_round(rounds, number):
     print(f"seed {SEED}: {rounds.round(number)}")
 
 
+@pytest.fixture(scope="module")
+def hastened(tmp_path_factory):
+    try:
+        return {"LD_PRELOAD": str(build(tmp_path_factory.mktemp("faults"))), "RESLICE_FAULT_CLOCK": str(HASTE)}
+    except NoCompiler as why:
+        pytest.skip(str(why))
+
+
+@pytest.fixture(scope="module", params=[("in.zarr", "out.zarr"), ("in.zarr", "out.nii"), ("in.nii.gz", "out.zarr")], ids=" to ".join)
+def whole(rounds, request, tmp_path_factory):
+    """An undisturbed run: source, target and what it says."""
+    source, target = request.param
+    out = tmp_path_factory.mktemp("whole") / target
+    return source, out, run_to_end(rounds, out, source)
+
+
 @pytest.mark.parametrize("kill", [signal.SIGTERM, signal.SIGKILL], ids=lambda kill: kill.name)
-@pytest.mark.parametrize("source, target", [("in.zarr", "out.zarr"), ("in.zarr", "out.nii"), ("in.nii.gz", "out.zarr")])
-def test_decodes_of_a_run_that_goes_on(rounds, tmp_path, source, target, kill):
+def test_decodes_of_a_run_that_goes_on(rounds, whole, hastened, tmp_path, kill):
     """It decodes what is left, at most one window more, plus 5 %."""
-    whole = run_to_end(rounds, tmp_path / f"whole-{target}", source)
-    out = tmp_path / target
+    source, right, all_of_it = whole
+    out = tmp_path / right.name
+    env = {**os.environ, **(hastened if kill == signal.SIGKILL else {})}
     argv = arguments(rounds, source, out, tmp_path / "killed.json")
-    run = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    time.sleep(0.6 * whole["seconds"])
+    run = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    time.sleep(0.6 * all_of_it["seconds"])
     run.send_signal(kill)
     _, said = run.communicate(timeout=20)
     assert run.returncode == (75 if kill == signal.SIGTERM else -9), said
     resumed = run_to_end(rounds, out, source)
-    assert digest(out) == digest(tmp_path / f"whole-{target}")
+    assert digest(out) == digest(right)
     assert not strays(out)
-    left = resumed["voxels"] / whole["voxels"]
-    print(f"{kill.name} {source} to {target}: whole {whole['decodes']} decodes, then {left:.0%} of the voxels are left, for "
+    left = resumed["voxels"] / all_of_it["voxels"]
+    print(f"{kill.name} {source} to {out.name}: whole {all_of_it['decodes']} decodes; {left:.0%} of the voxels were left, for "
           f"which {resumed['decodes']} chunks are decoded; the window holds {resumed['window']}")
-    if kill == signal.SIGTERM:
-        assert left < 0.9, "nothing was kept"
+    assert left < 0.9, "nothing was kept"
     # A stream is read from its beginning: the units before are passed over.
     if source != "in.nii.gz":
-        assert resumed["decodes"] <= left * whole["decodes"] * 1.05 + resumed["window"]
+        assert resumed["decodes"] <= left * all_of_it["decodes"] * 1.05 + resumed["window"]
 
 
 def arguments(rounds, source, out, summary):

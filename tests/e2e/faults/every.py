@@ -2,7 +2,8 @@
 
     target/e2e-venv/bin/python tests/e2e/faults/every.py [--jobs NAME ...] [--faults NAME ...] [--thinned] [--rounds N]
 
-With `--rounds`, also N rounds of each job in which several runs have a fault at random, one after another. RESLICE is the binary (default: target/release/reslice).
+With `--rounds`, also N rounds of each job in which several runs have a fault at random, one after another. RESLICE is the binary
+(default: target/release/reslice).
 """
 
 import argparse
@@ -38,7 +39,7 @@ def main():
         for name in args.jobs:
             job = JOBS[name]
             found = harness.every(job, args.faults, args.thinned)
-            if harness.resumes and not job.refuses and not job.old:
+            if harness.resume(job):
                 found += rounds(harness, job, args.rounds, args.seed)
             bad = [o for o in found if o.bad]
             print(f"{name}: {len(harness.calls_of(job))} calls, {len(found)} cases, {len(bad)} bad", flush=True)

@@ -27,7 +27,7 @@ def one(harness, job, seed):
             if bad:
                 break
         bad = bad or harness.judge_again(job, folder, harness.right(job))
-        return Outcome(job.name, "several", 0, "; ".join(steps), "done", bad and f"seed {seed}: {bad}")
+        return Outcome(job.name, "several", 0, "; ".join(steps), "done", bad and f"{bad} (seed {seed})")
 
 
 def step(harness, job, folder, rng):
