@@ -243,7 +243,9 @@ impl Staging {
         let notes = self.claim.notes;
         clear_but(folder, |name| NOTES.contains(&name) && name != notes.finished)?;
         match fs::remove_dir(folder) {
-            Err(e) if e.kind() != io::ErrorKind::DirectoryNotEmpty => Err(Error::io("remove", folder)(e)),
+            Err(e) if ![io::ErrorKind::DirectoryNotEmpty, io::ErrorKind::NotFound].contains(&e.kind()) => {
+                Err(Error::io("remove", folder)(e))
+            }
             _ => Ok(()),
         }
     }
@@ -258,7 +260,7 @@ impl Staging {
             if to.is_dir() || from.is_dir() {
                 // A folder cannot be renamed over another: the old one goes into the staging folder first.
                 let aside = self.path(&format!("replaced-{n}"));
-                steady::uninterrupted(|| fs::rename(to, &aside)).map_err(Error::io("replace", to))?;
+                steady::rename(to, &aside).map_err(Error::io("replace", to))?;
             }
         }
         match steady::uninterrupted(|| fs::rename(from, to)) {

@@ -25,6 +25,7 @@ use crate::{
         ledger::Restored,
         ome::{Carried, OmeVersion},
         staging::{Claim, LEVEL_NOTES, RENEW_EVERY, Staging, suffixed},
+        steady,
         zarr::{
             self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget,
             store::{DirStore, Location},
@@ -156,12 +157,14 @@ impl InPlace {
 
     /// Makes the levels and moves them into the store.
     pub fn run(mut self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<InPlaceSummary> {
+        let store = self.request.store.clone();
+        let claim = Claim { resume: self.request.resume, notes: LEVEL_NOTES, ..Claim::fresh(true) };
         if self.is_finished {
+            // What a run has left that was ended after it had named the levels; only for tidiness.
+            let _ = Staging::create(&store, claim).and_then(|staging| staging.sweep());
             return Ok(self.summary);
         }
-        let store = self.request.store.clone();
-        let staging =
-            Staging::create(&store, Claim { resume: self.request.resume, notes: LEVEL_NOTES, ..Claim::fresh(true) })?;
+        let staging = Staging::create(&store, claim)?;
         if staging.cleared {
             on_event(Event::Cleared(&staging.cleared_path()));
         }
@@ -294,7 +297,7 @@ fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Result<
     let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", path)(e.into()))?;
     fs::write(&built, text).map_err(Error::io("write", &built))?;
     fs::File::open(&built).and_then(|file| file.sync_all()).map_err(Error::io("write back", &built))?;
-    fs::rename(&built, path).map_err(Error::io("rename to", path))
+    steady::rename(&built, path).map_err(Error::io("rename to", path))
 }
 
 fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
