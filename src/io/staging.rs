@@ -91,6 +91,9 @@ impl Staging {
         if !folder.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
             return Err(Error::malformed(&folder, "file type", "not a folder", "a folder, or nothing"));
         }
+        if claim.resume {
+            refuse_links(&folder)?;
+        }
         let state: Arc<dyn Store> = Arc::new(DirStore::new(&folder));
         let lease = Lease::acquire(state.clone(), target, claim.share)?;
         let cleared = !claim.resume && clear(&folder)?;
@@ -262,6 +265,30 @@ fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
         }
     }
     Ok(found)
+}
+
+/// Refuses links in a folder that is to be gone on with: no run of ours leaves one, and what is written would lie elsewhere.
+fn refuse_links(folder: &Path) -> Result<()> {
+    let mut open = vec![folder.to_path_buf()];
+    while let Some(folder) = open.pop() {
+        let entries = match steady::uninterrupted(|| fs::read_dir(&folder)) {
+            // Another run moves things too.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            other => other.map_err(Error::io("list", &folder))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(Error::io("list", &folder))?;
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_symlink() => {
+                    return Err(Error::malformed(path, "file type", "a link", "a file or folder that reslice made"));
+                }
+                Ok(kind) if kind.is_dir() => open.push(path),
+                _ => {}
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether `store` holds any key but those that `skip` names.
