@@ -11,6 +11,16 @@ mod runner;
 
 use runner::fuzz;
 
+/// Seeds that are refused at once would find nothing.
+#[test]
+fn seeds_are_valid() {
+    for target in [bodies::NIFTI, bodies::GZIP, bodies::ZARR_METADATA, bodies::ZARR_CHUNKS] {
+        let (seeds, before) = ((target.seeds)(), bodies::reading::files_read());
+        seeds.iter().for_each(|bytes| (target.body)(bytes));
+        assert_eq!(bodies::reading::files_read() - before, seeds.len() as u64, "{}", target.name);
+    }
+}
+
 #[test]
 fn nifti() {
     fuzz(&bodies::NIFTI);

@@ -11,7 +11,7 @@ mod gzip;
 mod journal;
 mod nifti;
 mod plan;
-mod reading;
+pub mod reading;
 mod state;
 mod transforms;
 mod zarr;

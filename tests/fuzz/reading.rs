@@ -1,6 +1,11 @@
 //! Reading whatever could be opened: metadata, and some voxels where chunks are small.
 
-use std::{cell::RefCell, fs, path::Path, sync::atomic::AtomicBool};
+use std::{
+    cell::{Cell, RefCell},
+    fs,
+    path::Path,
+    sync::atomic::AtomicBool,
+};
 
 use reslice::{
     block::BlockMut,
@@ -18,6 +23,7 @@ const MOST_SAMPLES: u64 = 1 << 18;
 const MOST_CHUNKS: usize = 24;
 
 thread_local! {
+    static READ: Cell<u64> = const { Cell::new(0) };
     static FOLDER: RefCell<Option<TempDir>> = const { RefCell::new(None) };
 }
 
@@ -28,6 +34,11 @@ pub fn in_folder<R>(work: impl FnOnce(&Path) -> R) -> R {
         if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
     };
     FOLDER.with(|folder| work(folder.borrow_mut().get_or_insert_with(|| make().unwrap()).path()))
+}
+
+/// Files of this thread's whose first region could be read.
+pub fn files_read() -> u64 {
+    READ.get()
 }
 
 /// Writes a file anew.
@@ -55,12 +66,14 @@ pub fn read_all(path: &Path) {
         return;
     }
     let mut reader = RegionReader::new(source.as_ref());
+    let mut is_read = false;
     for volume in 0..layout.outer.volumes().min(2) {
         for region in first_regions(layout.grid.shape, unit) {
             let mut samples = vec![0.0; region.voxels() as usize * layout.components];
-            let _ = reader.read(volume, BlockMut::new(region, layout.components, &mut samples));
+            is_read |= reader.read(volume, BlockMut::new(region, layout.components, &mut samples)).is_ok();
         }
     }
+    READ.set(READ.get() + u64::from(is_read));
     let request = Request { file: path.to_path_buf(), memory_bytes: 64 << 20, threads: 1, most_problems: 3 };
     let _ = verify(&request, &AtomicBool::new(false), |_| {});
 }

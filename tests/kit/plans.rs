@@ -111,7 +111,13 @@ impl Setting {
             for volume in (0..outer.volumes()).filter(|_| per_unit > 0) {
                 let tiles = all.tiles(self.target.chunk.map(|n| n as usize)).filter(|_| rng.below(5) < per_unit);
                 let tiles: Vec<Region> = tiles.collect();
-                tiles.into_iter().for_each(|tile| drop(level.volumes.entry(volume).or_default().insert(tile)));
+                if tiles.is_empty() {
+                    continue;
+                }
+                let boxes = level.volumes.entry(volume).or_default();
+                for tile in tiles {
+                    boxes.insert(tile);
+                }
             }
             level
         };
