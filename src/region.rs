@@ -72,10 +72,11 @@ impl Region {
 
     /// The coarser region whose voxels span `factors` of this one's: corners divided, the upper one rounded up.
     pub fn divided(&self, factors: [u64; 3]) -> Region {
-        let factor = |a: usize| factors[a].max(1) as i64;
+        let factor = |a: usize| i64::try_from(factors[a].max(1)).unwrap_or(i64::MAX);
+        let up = |n: i64, factor: i64| n.div_euclid(factor) + i64::from(n.rem_euclid(factor) > 0);
         Region {
             lo: std::array::from_fn(|a| self.lo[a].div_euclid(factor(a))),
-            hi: std::array::from_fn(|a| (self.hi[a] + factor(a) - 1).div_euclid(factor(a))),
+            hi: std::array::from_fn(|a| up(self.hi[a], factor(a))),
         }
     }
 
@@ -134,6 +135,13 @@ mod tests {
             }
         }
         assert_eq!(Region::EMPTY.tiles([1, 1, 1]).count(), 0);
+    }
+
+    #[test]
+    fn regression_the_largest_corner_is_divided() {
+        let region = Region::new([-5, 0, i64::MIN], [-1, 7, i64::MAX]);
+        assert_eq!(region.divided([4, 7, 2]), Region::new([-2, 0, i64::MIN / 2], [0, 1, i64::MAX / 2 + 1]));
+        assert_eq!(region.divided([1; 3]), region);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{File, OpenOptions},
+    fs::File,
     io::Write,
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
@@ -16,6 +16,7 @@ use crate::{
     error::{Error, Result},
     io::{
         ledger::{Entry, Ledger, Restored},
+        steady,
         zarr::store::{Part, Store, StoreError},
     },
 };
@@ -64,7 +65,7 @@ impl Journal {
         if self.state.folder().is_some() {
             let path = self.state.describe(&key);
             if record.file.is_none() {
-                let opened = OpenOptions::new().append(true).create(true).open(&path);
+                let opened = steady::unlinked().append(true).create(true).open(&path);
                 record.file = Some(opened.map_err(Error::io("create", &path))?);
             }
             let Some(file) = &mut record.file else { return Ok(()) };
@@ -97,7 +98,7 @@ impl Ledger for Journal {
 pub fn restore(state: &dyn Store) -> Result<Restored> {
     let mut writers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let listed = state.list("", &mut |key, _| {
-        if let Some(name) = key.strip_prefix(PREFIX).filter(|name| !name.ends_with(".part")) {
+        if let Some(name) = key.strip_prefix(PREFIX).filter(|name| is_writer(name)) {
             let writer = if state.folder().is_some() { name } else { name.rsplit_once('-').map_or(name, |(w, _)| w) };
             writers.entry(writer.to_string()).or_default().push(key.to_string());
         }
@@ -118,6 +119,11 @@ pub fn restore(state: &dyn Store) -> Result<Restored> {
     }
     restored.drop_finished_shards();
     Ok(restored)
+}
+
+/// Names of writers become parts of names of files.
+fn is_writer(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && !name.ends_with(".part")
 }
 
 /// Calls `each` with every line, a piece of the file at a time.

@@ -122,6 +122,21 @@ pub struct StreamRun {
     pub raw_bytes: u64,
 }
 
+impl RestoredLevel {
+    /// Forgets what no run of ours can have stored: outside `whole`, of a volume beyond the last, or a shard that is not where the
+    /// key (of volume, region) would have it. Journals lie where others may write, and their names of files become paths.
+    pub fn keep_within(&mut self, whole: Region, volumes: u64, key: impl Fn(u64, Region) -> String) {
+        let is_in = |volume: u64, region: &Region| volume < volumes && whole.contains(region);
+        self.volumes.retain(|&volume, boxes| boxes.regions().iter().all(|region| is_in(volume, region)));
+        self.shards.retain(|name, writers| {
+            writers.retain(|Unfinished { volume, chunks, .. }| {
+                chunks.values().all(|(region, _)| is_in(*volume, region) && key(*volume, *region) == *name)
+            });
+            !writers.is_empty()
+        });
+    }
+}
+
 impl Restored {
     /// Takes in an entry of `writer`'s. What is known already changes nothing.
     pub fn add(&mut self, writer: &str, entry: Entry) {
@@ -129,7 +144,7 @@ impl Restored {
             Entry::Region { level, volume, region, empty_chunks } => {
                 let level = self.levels.entry(level).or_default();
                 if level.volumes.entry(volume).or_default().insert(region) {
-                    level.empty_chunks += empty_chunks;
+                    level.empty_chunks = level.empty_chunks.saturating_add(empty_chunks);
                 }
             }
             Entry::Chunk { level, volume, region, shard, turn, place } => {
@@ -148,16 +163,17 @@ impl Restored {
     /// Joins a unit to the run before it, or begins a run.
     pub fn add_unit(&mut self, writer: &str, unit: StreamUnit) {
         if let Some((&first, run)) = self.runs.range_mut(..=unit.number).next_back() {
-            let (next, end) = (first + run.units, run.extent.offset + run.extent.len);
+            let (next, end) = (first.saturating_add(run.units), run.extent.offset + run.extent.len);
             if unit.number < next {
                 return;
             }
-            let follows = unit.number == next && unit.extent.offset == end;
+            let raw_bytes = run.raw_bytes.checked_add(unit.raw_bytes);
+            let follows = unit.number == next && unit.extent.offset == end && raw_bytes.is_some();
             if follows && unit.segment == run.segment && run.writer == writer {
                 let mut crc = crc32fast::Hasher::new_with_initial_len(run.crc32, run.raw_bytes);
                 crc.combine(&crc32fast::Hasher::new_with_initial_len(unit.crc32, unit.raw_bytes));
                 run.crc32 = crc.finalize();
-                run.raw_bytes += unit.raw_bytes;
+                run.raw_bytes = run.raw_bytes.saturating_add(unit.raw_bytes);
                 run.extent.len += unit.extent.len;
                 run.units += 1;
                 return;
@@ -183,7 +199,8 @@ impl Restored {
 
     /// Voxels that are stored of a level, all volumes.
     pub fn voxels(&self, level: u32) -> u64 {
-        self.levels.get(&level).map_or(0, |level| level.volumes.values().map(Boxes::voxels).sum())
+        let volumes = |level: &RestoredLevel| level.volumes.values().map(Boxes::voxels).fold(0, u64::saturating_add);
+        self.levels.get(&level).map_or(0, volumes)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -218,6 +235,41 @@ mod tests {
         assert_eq!(runs, [(0, 2, "a"), (4, 2, "b")]);
         assert_eq!(restored.runs[&0].crc32, crc32fast::hash(&[0, 1]));
         assert_eq!(restored.runs[&4].extent, Extent { offset: 0, len: 20 });
+    }
+
+    #[test]
+    fn what_cannot_have_been_stored_is_forgotten() {
+        let mut restored = Restored::default();
+        let (inside, outside) = (Region::new([0; 3], [2; 3]), Region::new([0; 3], [2, 2, 9]));
+        for (volume, region) in [(0, inside), (1, outside), (2, inside)] {
+            restored.add("a", Entry::Region { level: 0, volume, region, empty_chunks: u64::MAX });
+        }
+        for (shard, region) in [("c/0", inside), ("../c/0", inside), ("/c/0", inside), ("c/1", outside)] {
+            let (shard, place) = (shard.to_string(), Place::Empty);
+            restored.add("a", Entry::Chunk { level: 0, volume: 0, region, shard, turn: 0, place });
+        }
+        let level = restored.levels.get_mut(&0).unwrap();
+        level.keep_within(Region::new([0; 3], [4; 3]), 2, |_, region| format!("c/{}", region.lo[0]));
+        assert_eq!((level.volumes.len(), level.shards.len()), (1, 1));
+        assert!(level.volumes.contains_key(&0) && level.shards.contains_key("c/0"));
+    }
+
+    #[test]
+    fn regression_units_of_more_bytes_than_there_are() {
+        let mut restored = Restored::default();
+        for (number, offset) in [(0, 0), (1, 10)] {
+            let Entry::Unit(unit) = unit(number, 0, offset) else { unreachable!() };
+            restored.add_unit("a", StreamUnit { raw_bytes: u64::MAX - 3, ..unit });
+        }
+        assert_eq!(restored.runs.len(), 2);
+    }
+
+    #[test]
+    fn regression_the_last_unit_of_all() {
+        let mut restored = Restored::default();
+        restored.add("a", unit(u64::MAX, 0, 0));
+        restored.add("a", unit(u64::MAX, 0, 10));
+        assert_eq!(restored.runs.len(), 1);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::{
     Access, Encoded, Layout, Sink, Source,
     ledger::{Entry, Ledger},
     packed::Packed,
-    steady::SteadyFile,
+    steady::{self, SteadyFile},
 };
 use crate::{
     block::{BlockMut, BlockRef},
@@ -259,7 +259,7 @@ impl<T: Voxel> RawSink<T> {
         prefix: &[u8],
         ledger: Arc<dyn Ledger>,
     ) -> Result<RawSink<T>> {
-        let opened = File::options().write(true).create(true).truncate(false).open(path);
+        let opened = steady::unlinked().write(true).create(true).truncate(false).open(path);
         let file = opened.map_err(Error::io("create", path))?;
         Ok(RawSink { ledger: Some(ledger), ..RawSink::extended(path, file, layout, packed, prefix)? })
     }

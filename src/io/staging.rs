@@ -22,6 +22,7 @@ use super::{
 use crate::error::{Error, Result};
 
 mod lease;
+mod links;
 mod remote;
 
 use lease::is_lease;
@@ -102,6 +103,9 @@ impl Staging {
         let meta = steady::uninterrupted(|| folder.symlink_metadata()).map_err(Error::io("look at", &folder))?;
         if !meta.is_dir() {
             return Err(Error::malformed(&folder, "file type", "not a folder", "a folder, or nothing"));
+        }
+        if claim.resume {
+            links::refuse(&folder, claim.share.of == 1)?;
         }
         let state: Arc<dyn Store> = Arc::new(DirStore::new(&folder));
         let lease = Lease::acquire(state.clone(), target, claim.share)?;

@@ -2,9 +2,9 @@
 //! what the second one met.
 
 use std::{
-    fs::{self, File, Metadata},
+    fs::{self, File, Metadata, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
     thread,
@@ -92,6 +92,24 @@ impl SteadyFile {
         }
         *self.file.write().unwrap_or_else(PoisonError::into_inner) = file;
         Ok(())
+    }
+}
+
+/// Options by which no link is opened: what lies where others may write is a file of ours, or refused.
+pub fn unlinked() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.custom_flags(libc::O_NOFOLLOW);
+    options
+}
+
+/// Creates a file that is not there yet; whatever bears its name, which is nobody else's, is removed and not followed.
+pub fn create_anew(path: &Path) -> io::Result<File> {
+    match uninterrupted(|| File::create_new(path)) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            uninterrupted(|| fs::remove_file(path))?;
+            uninterrupted(|| File::create_new(path))
+        }
+        other => other,
     }
 }
 

@@ -4,7 +4,8 @@
 //! last and in one step.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
@@ -36,6 +37,8 @@ use crate::{
     resample::Reduction,
     sys,
 };
+
+mod paths;
 
 /// Where the levels are built, within the staging folder.
 const LEVELS: &str = "levels";
@@ -135,11 +138,12 @@ impl InPlace {
         // A run that was ended when the image had its levels has left its job behind.
         let is_named = may_go_on && is_noted(&state, LEVEL_NOTES.job, &request.store, &identity)?;
         if !is_finished && !is_named {
-            check_former(&request, &finest)?;
+            paths::check_former(&request, &finest)?;
         }
         if !request.resume {
-            check_free(&request, &finest, &paths)?;
+            paths::check_free(&request, &finest, &paths)?;
         }
+        paths::check_places(&request.store, &finest, &paths)?;
         let summary = InPlaceSummary {
             version: env!("CARGO_PKG_VERSION"),
             store: request.store.display().to_string(),
@@ -295,8 +299,8 @@ fn read_document(path: &Path) -> Result<Option<Value>> {
 fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Result<()> {
     let built = staging.path("group.json");
     let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", path)(e.into()))?;
-    fs::write(&built, text).map_err(Error::io("write", &built))?;
-    fs::File::open(&built).and_then(|file| file.sync_all()).map_err(Error::io("write back", &built))?;
+    let write = |mut file: fs::File| file.write_all(&text).and_then(|()| file.sync_all());
+    DirStore::create(&built).and_then(write).map_err(Error::io("write", &built))?;
     steady::rename(&built, path).map_err(Error::io("rename to", path))
 }
 
@@ -315,16 +319,6 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
     Ok(())
 }
 
-/// Refuses to replace levels that are there, unless that is asked for.
-fn check_former(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
-    let (store, former) = (request.store.display(), finest.coarser_paths()?.len());
-    if former > 0 && !request.overwrite {
-        let hint = "--overwrite replaces those below the finest";
-        return Err(Error::usage_hint(format!("{store} has {former} levels below its finest already"), hint));
-    }
-    Ok(())
-}
-
 /// What another run must have in common with this one to go on with its work.
 fn identity(finest: &ZarrFile, descent: &Descent, paths: &[String]) -> Identity {
     let mut identity = Identity::default();
@@ -334,18 +328,6 @@ fn identity(finest: &ZarrFile, descent: &Descent, paths: &[String]) -> Identity 
     identity.add("levels", format!("{paths:?} {:?} {}", descent.factors, descent.method.name()));
     identity.add("image", format!("{:?}", descent.target));
     identity
-}
-
-/// Refuses to write over something that the image does not name.
-fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String]) -> Result<()> {
-    let former = finest.coarser_paths()?;
-    for path in paths {
-        let to = request.store.join(path);
-        if to.symlink_metadata().is_ok() && !former.contains(path) {
-            return Err(Error::TargetExists { path: to });
-        }
-    }
-    Ok(())
 }
 
 /// The finest level as what its coarser levels are written like.

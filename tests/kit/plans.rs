@@ -111,8 +111,12 @@ impl Setting {
             for volume in (0..outer.volumes()).filter(|_| per_unit > 0) {
                 let tiles = all.tiles(self.target.chunk.map(|n| n as usize)).filter(|_| rng.below(5) < per_unit);
                 let tiles: Vec<Region> = tiles.collect();
+                if tiles.is_empty() {
+                    continue;
+                }
+                let boxes = level.volumes.entry(volume).or_default();
                 for tile in tiles {
-                    level.volumes.entry(volume).or_default().insert(tile);
+                    boxes.insert(tile);
                 }
             }
             level

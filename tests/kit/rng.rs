@@ -1,24 +1,40 @@
 //! Random numbers from a seed that is printed and can be set.
 
+use std::collections::VecDeque;
+
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and the same on every machine.
 #[derive(Clone, Debug)]
-pub struct Rng(u64);
+pub struct Rng {
+    state: u64,
+    /// What decides before the state does, two bytes a number.
+    bytes: VecDeque<u8>,
+}
 
 impl Rng {
     /// Seeded by `RESLICE_SEED`, or by a fixed number; the seed is shown when the test fails.
     pub fn new(test: &str) -> Rng {
         let seed = seed();
         eprintln!("{test}: RESLICE_SEED={seed}");
-        Rng(test.bytes().fold(seed, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)))
+        Rng::of(test.bytes().fold(seed, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)))
     }
 
     pub fn of(seed: u64) -> Rng {
-        Rng(seed)
+        Rng { state: seed, bytes: VecDeque::new() }
+    }
+
+    /// Numbers that `bytes` decide, each by two of them: a changed byte changes one number.
+    pub fn of_bytes(bytes: &[u8]) -> Rng {
+        Rng { state: 0, bytes: bytes.iter().copied().collect() }
     }
 
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        if let Some(low) = self.bytes.pop_front() {
+            let high = self.bytes.pop_front().unwrap_or(0);
+            // Spread, for those who take the upper bits.
+            return u64::from(u16::from_le_bytes([low, high])).wrapping_mul(0x0001_0001_0001_0001);
+        }
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

@@ -111,9 +111,16 @@ pub fn stored_regions(path: &Path, layout: &Layout, stored: &mut Restored) -> Ve
     });
     let counts = layout.chunk_counts();
     let per_volume = counts.iter().product::<u64>().max(1);
+    let units = per_volume.saturating_mul(layout.outer.volumes());
+    let unit_bytes =
+        layout.chunk.iter().product::<u64>().saturating_mul((layout.components * layout.stored.bytes()) as u64);
+    // More than a stream has: no run of ours wrote that, and sums would overflow.
+    stored.runs.retain(|&first, run| {
+        first.saturating_add(run.units) <= units && run.raw_bytes <= run.units.saturating_mul(unit_bytes)
+    });
     let mut volumes: Vec<(u64, Boxes)> = Vec::new();
     for (&first, run) in &stored.runs {
-        for number in first..first.saturating_add(run.units).min(per_volume.saturating_mul(layout.outer.volumes())) {
+        for number in first..first + run.units {
             let (volume, n) = (number / per_volume, number % per_volume);
             let at = [n / (counts[1] * counts[2]), n / counts[2] % counts[1], n % counts[2]];
             if volumes.last().is_none_or(|(last, _)| *last != volume) {
@@ -205,7 +212,7 @@ impl<T: Voxel> GzipSink<T> {
     /// Puts the end behind the only run. Whoever does it again writes the same bytes to the same place.
     fn finish_in_place(&self, run: &StreamRun, end: &[u8]) -> Result<()> {
         let path = segment_path(&self.path, &run.writer, run.segment);
-        let file = match File::options().write(true).open(&path) {
+        let file = match steady::unlinked().write(true).open(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.path.exists() => return Ok(()),
             other => other.map_err(Error::io("open", &path))?,
         };
@@ -221,11 +228,11 @@ impl<T: Voxel> GzipSink<T> {
         let mut name = self.path.as_os_str().to_os_string();
         name.push(format!(".{}.joined", self.ledger.writer()));
         let joined = PathBuf::from(name);
-        let mut file = File::create(&joined).map_err(Error::io("create", &joined))?;
+        let mut file = steady::create_anew(&joined).map_err(Error::io("create", &joined))?;
         file.write_all(&self.head.bytes).map_err(Error::io("write", &joined))?;
         for run in stored.runs.values() {
             let path = segment_path(&self.path, &run.writer, run.segment);
-            let mut segment = File::open(&path).map_err(Error::io("open", &path))?;
+            let mut segment = steady::unlinked().read(true).open(&path).map_err(Error::io("open", &path))?;
             segment.seek(SeekFrom::Start(run.extent.offset)).map_err(Error::io("read", &path))?;
             let copied = io::copy(&mut segment.take(run.extent.len), &mut file).map_err(Error::io("write", &joined))?;
             if copied != run.extent.len {

@@ -7,7 +7,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::ErrorKind,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -273,7 +273,7 @@ impl Assembler {
                 Early::Side(Extent { offset, len }) => {
                     let side = self.side(yard, key);
                     let mut bytes = vec![0; len as usize];
-                    let file = File::open(&side).map_err(Error::io("open", &side))?;
+                    let file = DirStore::reopen(&side).map_err(Error::io("open", &side))?;
                     file.read_exact_at(&mut bytes, offset).map_err(Error::io("read", &side))?;
                     self.append(yard, key, shard, &bytes)?;
                 }
@@ -370,7 +370,7 @@ fn remove(path: &Path) -> Result<()> {
 fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     let file = match offset {
         0 => DirStore::create(path),
-        _ => OpenOptions::new().write(true).open(path),
+        _ => DirStore::reopen(path),
     };
     let file = file.map_err(Error::io("write", path))?;
     file.write_all_at(bytes, offset).map_err(Error::io("write", path))?;

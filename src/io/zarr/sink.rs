@@ -48,7 +48,15 @@ pub fn adopt(
     restored: &mut RestoredLevel,
     is_ours: impl Fn(u64, Region) -> bool,
 ) -> Result<()> {
-    let target = target.normalised(&yard.store.describe(""))?;
+    let path = yard.store.describe("");
+    if !target.has_level() {
+        *restored = RestoredLevel::default();
+        return Ok(());
+    }
+    let layout = target.layout(&path)?;
+    let target = target.normalised(&path)?;
+    let whole = Region::of_shape(layout.grid.shape);
+    restored.keep_within(whole, layout.outer.volumes(), |volume, unit| target.place_of(volume, unit).1);
     target.assembler(ledger).map_or(Ok(()), |assembler| assembler.adopt(yard, restored, is_ours))
 }
 
@@ -114,24 +122,6 @@ impl<T: Voxel> ZarrSink<T> {
         Error::Chunk { action: "write", path, chunk, stored_bytes, what: what.to_string() }
     }
 
-    /// The chunk's coordinates, and the key of the chunk or of the shard that holds it.
-    fn locate(&self, outer: u64, unit: Region) -> ([u64; 3], String) {
-        let at: [u64; 3] = std::array::from_fn(|a| unit.lo[a].max(0) as u64 / self.target.chunk[a]);
-        let per_object = self.target.shard.map_or([1; 3], |s| std::array::from_fn(|a| s[a] / self.target.chunk[a]));
-        let mut indices = vec![0; self.target.outer.len()];
-        let mut rest = outer;
-        for (n, axis) in self.target.outer.iter().enumerate().rev() {
-            indices[n] = rest % axis.len;
-            rest /= axis.len;
-        }
-        let mut key = self.target.chunk_prefix();
-        let outer_parts = self.target.outer_order().into_iter().map(|n| indices[n]);
-        for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
-            key = format!("{key}/{part}");
-        }
-        (at, key)
-    }
-
     /// The unit's samples in storage order, padded with the fill value to a whole chunk; and the NaNs that became 0.
     fn padded(&self, unit: Region, block: BlockRef<'_, T>) -> (Vec<u8>, u64) {
         let size = self.target.conversion.stored.bytes();
@@ -159,7 +149,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
     }
 
     fn encode(&self, outer: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
-        let (at, key) = self.locate(outer, unit);
+        let (at, key) = self.target.place_of(outer, unit);
         let expected = self.layout.chunk_region(at);
         if unit != expected || block.volumes != 1 || !block.region.contains(&unit) {
             let what = format!("region {unit} of block {} x {} is not one chunk", block.region, block.volumes);
@@ -177,7 +167,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
     }
 
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {
-        let (at, key) = self.locate(outer, unit);
+        let (at, key) = self.target.place_of(outer, unit);
         let stored_bytes = encoded.bytes.len() as u64;
         if let Some(assembler) = &self.assembler {
             return assembler.put(&self.yard, &key, outer, at, encoded.bytes);

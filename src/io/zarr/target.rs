@@ -25,6 +25,7 @@ use crate::{
             Transformation,
         },
     },
+    region::Region,
 };
 
 mod axes;
@@ -89,6 +90,11 @@ impl ZarrTarget {
             0 => &self.grid,
             n => &self.levels.coarser[n - 1],
         }
+    }
+
+    /// Whether the image has the level that is named.
+    pub(super) fn has_level(&self) -> bool {
+        self.levels.current <= self.levels.coarser.len()
     }
 
     /// The path of the array that is written.
@@ -233,6 +239,24 @@ impl ZarrTarget {
             OmeVersion::V04 => self.level_path(),
             OmeVersion::V05 => format!("{}/c", self.level_path()),
         }
+    }
+
+    /// The chunk's coordinates, and the key of the chunk or of the shard that holds it.
+    pub(super) fn place_of(&self, outer: u64, unit: Region) -> ([u64; 3], String) {
+        let at: [u64; 3] = std::array::from_fn(|a| unit.lo[a].max(0) as u64 / self.chunk[a]);
+        let per_object = self.shard.map_or([1; 3], |s| std::array::from_fn(|a| s[a] / self.chunk[a]));
+        let mut indices = vec![0; self.outer.len()];
+        let mut rest = outer;
+        for (n, axis) in self.outer.iter().enumerate().rev() {
+            indices[n] = rest % axis.len;
+            rest /= axis.len;
+        }
+        let mut key = self.chunk_prefix();
+        let outer_parts = self.outer_order().into_iter().map(|n| indices[n]);
+        for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
+            key = format!("{key}/{part}");
+        }
+        (at, key)
     }
 
     /// One chunk's samples, compressed; the same bytes for the same input, always.

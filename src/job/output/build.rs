@@ -70,7 +70,11 @@ impl Output {
                 let volumes = gzip::stored_regions(&work.staging.path(BUILT), &self.layout, &mut work.stored);
                 work.stored.levels.entry(0).or_default().volumes.extend(volumes);
             }
-            Recipe::Nifti { .. } => {}
+            Recipe::Nifti { .. } => {
+                let (whole, volumes) = (Region::of_shape(self.layout.grid.shape), self.layout.outer.volumes());
+                let levels = work.stored.levels.values_mut();
+                levels.for_each(|level| level.keep_within(whole, volumes, |_, _| String::new()));
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -16,7 +16,7 @@ use crate::{
     io::{
         ledger::{Extent, Place, RestoredLevel, Unfinished},
         steady,
-        zarr::store::unfinished,
+        zarr::store::{DirStore, unfinished},
     },
     region::Region,
 };
@@ -149,7 +149,7 @@ impl Assembler {
         let part = self.part(yard, key);
         rename(beginning, &part)?;
         // An index may stand behind the chunks already.
-        let file = File::options().write(true).open(&part).map_err(Error::io("open", &part))?;
+        let file = DirStore::reopen(&part).map_err(Error::io("open", &part))?;
         file.set_len(shard.part_bytes).map_err(Error::io("shorten", &part))
     }
 }

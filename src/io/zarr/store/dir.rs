@@ -42,12 +42,12 @@ impl DirStore {
         Ok(self.root.join(key))
     }
 
-    /// Creates the file at `path`, with its folders, truncating what is there.
+    /// Creates the file at `path`, with its folders, in place of whatever bears that name.
     pub fn create(path: &Path) -> io::Result<File> {
-        match File::create(path) {
+        match steady::create_anew(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
                 steady::uninterrupted(|| fs::create_dir_all(path.parent().unwrap_or(Path::new("."))))?;
-                File::create(path)
+                steady::create_anew(path)
             }
             other => other,
         }
@@ -66,6 +66,11 @@ impl DirStore {
             Ok(())
         };
         Ok(put().map_err(|error| without(&part, error))?)
+    }
+
+    /// Opens an unfinished file to go on with it; a link is refused.
+    pub fn reopen(path: &Path) -> io::Result<File> {
+        steady::unlinked().read(true).write(true).open(path)
     }
 
     fn open(&self, key: &str) -> Result<Option<(File, u64)>, StoreError> {

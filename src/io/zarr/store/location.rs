@@ -114,7 +114,7 @@ fn split_scheme(text: &str) -> Option<(&str, &str)> {
 fn local(rest: &str) -> Result<Location> {
     let path = rest.strip_prefix("localhost").unwrap_or(rest);
     if !path.starts_with('/') {
-        return Err(Error::usage_hint(format!("'file://{rest}' names another host"), "write file:///path"));
+        return Err(Error::usage_hint("a file:// URL that names another host", "write file:///path"));
     }
     Ok(Location::Folder(percent_decoded(path).into()))
 }

@@ -1,0 +1,43 @@
+//! What is fuzzed: functions of bytes, which must neither panic nor hang nor take much memory, whatever the bytes are.
+//!
+//! `tests/fuzz.rs` runs them on stable over changed seeds, `fuzz/` under libFuzzer. Each body keeps one folder for as long as its
+//! thread lives. The seeds are valid minimal cases, made by code.
+#![allow(dead_code)]
+
+#[path = "../kit/fuzzed.rs"]
+pub mod kit;
+
+mod gzip;
+mod journal;
+mod nifti;
+mod plan;
+pub mod reading;
+mod state;
+mod transforms;
+mod zarr;
+
+/// One body with the cases that it begins from.
+pub struct Target {
+    pub name: &'static str,
+    pub body: fn(&[u8]),
+    pub seeds: fn() -> Vec<Vec<u8>>,
+}
+
+pub const NIFTI: Target = Target { name: "nifti", body: nifti::body, seeds: nifti::seeds };
+pub const GZIP: Target = Target { name: "gzip", body: gzip::body, seeds: gzip::seeds };
+pub const ZARR_METADATA: Target = Target { name: "zarr_metadata", body: zarr::body, seeds: zarr::documents };
+pub const ZARR_CHUNKS: Target = Target { name: "zarr_chunks", body: zarr::body, seeds: zarr::chunks };
+pub const TRANSFORMS: Target = Target { name: "transforms", body: transforms::body, seeds: transforms::seeds };
+pub const JOURNAL: Target = Target { name: "journal", body: journal::body, seeds: journal::seeds };
+pub const STATE: Target = Target { name: "state", body: state::body, seeds: state::seeds };
+pub const PLAN: Target = Target { name: "plan", body: plan::body, seeds: plan::seeds };
+
+/// The first byte chooses, the others are what is looked at.
+fn chosen(bytes: &[u8], of: usize) -> (usize, &[u8]) {
+    bytes.split_first().map_or((0, &[]), |(&first, rest)| (usize::from(first) % of.max(1), rest))
+}
+
+/// A seed that chooses `n`.
+fn choosing(n: usize, bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    [&[n as u8][..], bytes.as_ref()].concat()
+}

@@ -1,0 +1,10 @@
+//! The part of the kit that needs neither the command nor a test runner, for bodies that are fuzzed.
+#![allow(dead_code)]
+
+pub mod cases;
+pub mod nifti;
+pub mod plans;
+pub mod rng;
+pub mod runs;
+pub mod stores;
+pub mod volumes;
