@@ -13,9 +13,12 @@ use super::{
     reading::{in_folder, read_all},
 };
 
+/// Paths within a store, and what they hold.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
 thread_local! {
     /// The files of each store that stands in this thread's folder, documents first, as they were written.
-    static STORES: RefCell<HashMap<usize, Vec<(PathBuf, Vec<u8>)>>> = RefCell::default();
+    static STORES: RefCell<HashMap<usize, Files>> = RefCell::default();
     /// The file that was changed last.
     static CHANGED: RefCell<Option<(PathBuf, Vec<u8>)>> = const { RefCell::new(None) };
 }

@@ -175,8 +175,11 @@ impl Assembler {
 
     /// Brings early chunks that wait in memory to their files.
     pub fn flush(&self, yard: &Yard) -> Result<()> {
-        let [new, old] = &mut *lock(&self.spent);
-        old.append(new);
+        {
+            // Not to be held on: whoever finishes a shard has its lock, and takes this one.
+            let [new, old] = &mut *lock(&self.spent);
+            old.append(new);
+        }
         if !yard.is_kept() {
             return Ok(());
         }
