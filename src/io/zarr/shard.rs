@@ -175,11 +175,7 @@ impl Assembler {
 
     /// Brings early chunks that wait in memory to their files.
     pub fn flush(&self, yard: &Yard) -> Result<()> {
-        {
-            // Not to be held on: whoever finishes a shard has its lock, and takes this one.
-            let [new, old] = &mut *lock(&self.spent);
-            old.append(new);
-        }
+        self.age_spent();
         if !yard.is_kept() {
             return Ok(());
         }

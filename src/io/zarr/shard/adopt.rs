@@ -74,6 +74,13 @@ impl Assembler {
         Ok(())
     }
 
+    /// What was spent before this flush is the older half from now on. A lock of its own, held for no longer: whoever finishes a
+    /// shard has that one's, and takes this one.
+    pub(super) fn age_spent(&self) {
+        let [new, old] = &mut *lock(&self.spent);
+        old.append(new);
+    }
+
     /// The shard as far as its files hold what the record says; `None` where that is nothing.
     fn look<'a>(&self, yard: &Yard, key: &'a str, left: &'a Unfinished) -> Option<Left<'a>> {
         let path = yard.path(key);
