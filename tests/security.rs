@@ -114,7 +114,8 @@ fn a_run_that_goes_on_follows_no_link() {
     for (target, name) in LINKS {
         for to in ["precious", "precious/file"] {
             let folder = Folder::new();
-            (folder.scan(), folder.precious());
+            folder.scan();
+            folder.precious();
             link(&folder, target, name, &folder.path(to));
             let answer = folder.run(&["resample", "scan.nii", target, "--resume"]).expect(1);
             assert!(answer.stderr.contains("a link"), "{target} {name}: {}", answer.stderr);
@@ -127,7 +128,8 @@ fn a_run_that_goes_on_follows_no_link() {
 fn a_run_that_begins_removes_links_and_not_what_they_lead_to() {
     for (target, name) in LINKS {
         let folder = Folder::new();
-        (folder.scan(), folder.precious());
+        folder.scan();
+        folder.precious();
         link(&folder, target, name, &folder.path("precious"));
         folder.run(&["resample", "scan.nii", target]).expect(0);
         assert!(folder.is_whole() && folder.path(target).exists(), "{target} {name}");
@@ -139,7 +141,8 @@ fn a_run_that_begins_removes_links_and_not_what_they_lead_to() {
 fn overwriting_replaces_links_and_not_what_they_lead_to() {
     for target in ["out.zarr", "out.nii"] {
         let folder = Folder::new();
-        (folder.scan(), folder.precious());
+        folder.scan();
+        folder.precious();
         // The target itself is a link: to a folder, to a file, to nothing.
         for to in ["precious", "precious/file", "nothing"] {
             let _ = fs::remove_file(folder.path(target)).or_else(|_| fs::remove_dir_all(folder.path(target)));
@@ -152,7 +155,8 @@ fn overwriting_replaces_links_and_not_what_they_lead_to() {
     }
     // A store with links in it.
     let folder = Folder::new();
-    (folder.scan(), folder.precious());
+    folder.scan();
+    folder.precious();
     folder.run(&["resample", "scan.nii", "out.zarr"]).expect(0);
     symlink(folder.path("precious"), folder.path("out.zarr/0/d")).unwrap();
     symlink(folder.path("precious/file"), folder.path("out.zarr/.zattrs")).unwrap();

@@ -13,9 +13,12 @@ use super::{
     reading::{in_folder, read_all},
 };
 
+/// Files with their bytes.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
 thread_local! {
     /// The files of each store that stands in this thread's folder, documents first, as they were written.
-    static STORES: RefCell<HashMap<usize, Vec<(PathBuf, Vec<u8>)>>> = RefCell::default();
+    static STORES: RefCell<HashMap<usize, Files>> = RefCell::default();
     /// The file that was changed last.
     static CHANGED: RefCell<Option<(PathBuf, Vec<u8>)>> = const { RefCell::new(None) };
 }
@@ -38,7 +41,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-fn write(store: &Path, form: Form) -> Vec<(PathBuf, Vec<u8>)> {
+fn write(store: &Path, form: Form) -> Files {
     stores::write(store, form);
     let all = [files(store, true), files(store, false)].concat();
     all.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
