@@ -154,6 +154,19 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn links_are_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [precious, link] = ["precious", "link"].map(|name| dir.path().join(name));
+        fs::write(&precious, b"abc").unwrap();
+        std::os::unix::fs::symlink(&precious, &link).unwrap();
+        assert!(unlinked().write(true).create(true).truncate(true).open(&link).is_err());
+        assert!(unlinked().append(true).create(true).open(&link).is_err());
+        create_anew(&link).unwrap();
+        assert!(!link.is_symlink() && link.is_file());
+        assert_eq!(fs::read(&precious).unwrap(), b"abc");
+    }
+
     fn stale() -> io::Error {
         io::Error::from_raw_os_error(libc::ESTALE)
     }

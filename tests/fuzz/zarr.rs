@@ -13,7 +13,7 @@ use super::{
     reading::{in_folder, read_all},
 };
 
-/// Paths within a store, and what they hold.
+/// Files with their bytes.
 type Files = Vec<(PathBuf, Vec<u8>)>;
 
 thread_local! {
@@ -41,7 +41,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-fn write(store: &Path, form: Form) -> Vec<(PathBuf, Vec<u8>)> {
+fn write(store: &Path, form: Form) -> Files {
     stores::write(store, form);
     let all = [files(store, true), files(store, false)].concat();
     all.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
