@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 BENCHMARKS = [
     "seed_job", "interpolators", "methods", "atlas", "displacement", "microscopy", "pyramid", "fixed_memory", "same_bytes",
-    "cgroup",
+    "cgroup", "ranks",
 ]
 REPEATED = ["seed_job", "interpolators", "atlas"]
 

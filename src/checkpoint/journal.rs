@@ -97,7 +97,7 @@ impl Ledger for Journal {
 /// What all journals in the folder or store say.
 pub fn restore(state: &dyn Store) -> Result<Restored> {
     let mut writers: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let listed = state.list("", &mut |key, _| {
+    let listed = state.list_top(&mut |key, _| {
         if let Some(name) = key.strip_prefix(PREFIX).filter(|name| is_writer(name)) {
             let writer = if state.folder().is_some() { name } else { name.rsplit_once('-').map_or(name, |(w, _)| w) };
             writers.entry(writer.to_string()).or_default().push(key.to_string());

@@ -139,7 +139,7 @@ impl Lease {
     /// All leases on the target.
     fn keys(&self) -> Result<Vec<String>> {
         let mut keys = Vec::new();
-        let listed = self.state.list("", &mut |key, _| {
+        let listed = self.state.list_top(&mut |key, _| {
             if is_lease(key) {
                 keys.push(key.to_string());
             }

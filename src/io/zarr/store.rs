@@ -66,6 +66,11 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// Keys are not collected.
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(&str, u64) -> ControlFlow<()>) -> Result<(), StoreError>;
 
+    /// The same for keys of one part alone: the files of a folder, not those of the folders in it.
+    fn list_top(&self, visit: &mut dyn FnMut(&str, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
+        self.list("", &mut |key, size| if key.contains('/') { ControlFlow::Continue(()) } else { visit(key, size) })
+    }
+
     /// Removes every key below `prefix` (all of them for an empty one).
     fn clear(&self, prefix: &str) -> Result<(), StoreError>;
 

@@ -180,6 +180,18 @@ impl Store for DirStore {
         })
     }
 
+    fn list_top(&self, visit: &mut dyn FnMut(&str, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
+        let Some(entries) = still_there(read_dir(&self.root), "list", &self.root)? else { return Ok(()) };
+        for entry in entries {
+            let entry = entry.map_err(at("list", &self.root))?;
+            let Some(meta) = still_there(entry.metadata(), "inspect", &entry.path())? else { continue };
+            if meta.is_file() && visit(&entry.file_name().to_string_lossy(), meta.len()).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn clear(&self, prefix: &str) -> Result<(), StoreError> {
         let top = if prefix.is_empty() { self.root.clone() } else { self.path_of(prefix)? };
         match fs::remove_dir_all(top) {

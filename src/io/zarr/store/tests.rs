@@ -36,6 +36,13 @@ pub fn conforms(store: &dyn Store, scratch: &Path) {
     store.put("01/c", Vec::new()).unwrap();
     assert_eq!(store.get("01/c", 0).unwrap().unwrap(), b"");
     lists(store);
+    let mut top = Vec::new();
+    let all = &mut |key: &str, _| {
+        top.push(key.to_string());
+        ControlFlow::Continue(())
+    };
+    store.list_top(all).unwrap();
+    assert_eq!(top, ["zarr.json"]);
 
     let below = store.below("0/c");
     assert_eq!(below.get("1", 6).unwrap().unwrap(), b"abcdef");
