@@ -56,7 +56,7 @@ fn step(file: &File) {
 /// Whole files on their way to the disk, oldest first.
 static CLOSED: Mutex<VecDeque<(File, u64)>> = Mutex::new(VecDeque::new());
 
-/// Of a file that is complete; all but the last [`STEP_BYTES`] of a larger one are on the disk.
+/// Of a file that is complete; all but the last 8 MiB of a larger one are on the disk.
 pub fn closed(file: File, bytes: u64) {
     if !is_tight() {
         return;
