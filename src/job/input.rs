@@ -41,8 +41,7 @@ impl Input {
             refuse_single_file(path)?;
             return Ok(Input::Zarr(Box::new(zarr::open(path, options)?)));
         };
-        path.metadata().map_err(Error::io("open", path))?;
-        if path.is_dir() {
+        if path.metadata().map_err(Error::io("open", path))?.is_dir() {
             return Ok(Input::Zarr(Box::new(zarr::open(path, options)?)));
         }
         if options.level.is_some() {

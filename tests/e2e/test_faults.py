@@ -4,7 +4,6 @@ RESLICE_FAULTS=all runs every job with every fault; `faults/every.py` does the s
 """
 
 import os
-import random
 import tempfile
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from faults.several import rounds
 
 WHOLE = os.environ.get("RESLICE_FAULTS") == "all"
 FEW = ("EINTR", "short", "done", "EIO", "full", "term", "kill", "cut but journal")
-SEED = os.environ.get("RESLICE_SEED", str(random.SystemRandom().randrange(10**6)))
+SEED = os.environ.get("RESLICE_SEED", "5")
 SOME = (
     "nii to hdr", "nii.gz to nii.gz", "zarr to sharded zarr, hastened", "zarr to nii", "nii over nii", "nii beside nii",
 )

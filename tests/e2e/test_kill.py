@@ -1,7 +1,7 @@
 """Killed runs that go on: `kill_rounds.py` in small, and what a run that goes on decodes again."""
 
 import os
-import random
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -15,7 +15,7 @@ from command import RESLICE, digest, summary_of
 from faults.harness import NoCompiler, build, strays
 
 ROUNDS = int(os.environ.get("RESLICE_KILL_ROUNDS", "6"))
-SEED = int(os.environ.get("RESLICE_SEED", random.SystemRandom().randrange(10**6)))
+SEED = int(os.environ.get("RESLICE_SEED", 5))
 MIB = 64
 # With it what is done every ten seconds is done every half second.
 HASTE = 20
@@ -55,10 +55,16 @@ def test_decodes_of_a_run_that_goes_on(rounds, whole, hastened, tmp_path, kill):
     out = tmp_path / right.name
     env = {**os.environ, **(hastened if kill == signal.SIGKILL else {})}
     argv = arguments(rounds, source, out, tmp_path / "killed.json")
-    run = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    time.sleep(0.6 * all_of_it["seconds"])
-    run.send_signal(kill)
-    _, said = run.communicate(timeout=20)
+    # On a busy machine a run may end before its time, or have come nowhere by then.
+    for part in (0.6, 0.4, 0.8):
+        remove(out)
+        run = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        time.sleep(part * all_of_it["seconds"])
+        run.send_signal(kill)
+        _, said = run.communicate(timeout=20)
+        journals = list(out.with_name(out.name + ".reslice").glob("journal-*"))
+        if run.returncode != 0 and journals:
+            break
     assert run.returncode == (75 if kill == signal.SIGTERM else -9), said
     resumed = run_to_end(rounds, out, source)
     assert digest(out) == digest(right)
@@ -70,6 +76,11 @@ def test_decodes_of_a_run_that_goes_on(rounds, whole, hastened, tmp_path, kill):
     # A stream is read from its beginning: the units before are passed over.
     if source != "in.nii.gz":
         assert resumed["decodes"] <= left * all_of_it["decodes"] * 1.05 + resumed["window"]
+
+
+def remove(out):
+    for path in (out, out.with_name(out.name + ".reslice")):
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def arguments(rounds, source, out, summary):

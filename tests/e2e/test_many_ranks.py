@@ -14,7 +14,7 @@ import pytest
 from command import RESLICE, digest, resample
 from faults.harness import strays
 
-SEED = os.environ.get("RESLICE_SEED", str(random.SystemRandom().randrange(10**6)))
+SEED = os.environ.get("RESLICE_SEED", "5")
 TARGETS = {
     "out.zarr": ("--chunk", "16", "--shard", "64"),
     "chunked.zarr": ("--chunk", "16", "--shard", "none"),
