@@ -40,8 +40,8 @@ const WORKER_BYTES: u64 = 512 << 10;
 const FETCHER_BYTES: u64 = 128 << 10;
 /// The part of the budget that chunks fetched ahead may take.
 const AHEAD_SHARE: u64 = 8;
-/// Allocator slack and what the calling thread holds.
-const MARGIN_BYTES: u64 = 3 << 20;
+/// Allocator slack, what the calling thread and those that keep the lease and the journal hold, and code that is first run after the plan.
+const MARGIN_BYTES: u64 = 5 << 20;
 
 impl Memory {
     /// Everything but the window.
