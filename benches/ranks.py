@@ -7,6 +7,7 @@ import json
 import sys
 
 import numpy as np
+import SimpleITK as sitk
 
 from cgroup import digest
 from measure import measure
@@ -39,11 +40,11 @@ def main():
 
 
 def noise(args, folder):
-    import nibabel as nib
-
     path = folder / "noise.nii"
     voxels = np.random.default_rng(3).integers(0, 4000, SHAPE, np.uint16)
-    nib.save(nib.Nifti1Image(voxels, np.diag([1.0, 1.0, 1.5, 1.0])), path)
+    image = sitk.GetImageFromArray(voxels)
+    image.SetSpacing((1.0, 1.0, 1.5))
+    sitk.WriteImage(image, str(path))
     return path
 
 
