@@ -1,7 +1,9 @@
 //! What the operating system knows and takes: memory and CPU limits, resident memory, signals, allocator settings, advice on
 //! files, and who made which.
+//!
+//! Every system call that is `unsafe` is in this file, as a small safe function for the modules below.
 
-use std::{fs, io, path::Path};
+use std::{ffi::CString, fs, io, mem, os::unix::ffi::OsStrExt, path::Path, ptr};
 
 pub mod behind;
 mod limits;
@@ -69,11 +71,10 @@ pub fn resident() -> Resident {
 
 /// Bytes that may still be written to the file system of `folder`.
 pub fn free_bytes(folder: &Path) -> Option<u64> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
+    let path = CString::new(folder.as_os_str().as_bytes()).ok()?;
     // SAFETY: `path` ends with a zero byte and `stat` is written by the call before it is read.
     let stat = unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
+        let mut stat: libc::statvfs = mem::zeroed();
         if libc::statvfs(path.as_ptr(), &mut stat) != 0 {
             return None;
         }
@@ -100,11 +101,137 @@ pub fn sync_file_system(folder: &Path) -> io::Result<bool> {
 fn resource_limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
     // SAFETY: `limit` is written by the call before it is read.
     let limit = unsafe {
-        let mut limit: libc::rlimit = std::mem::zeroed();
+        let mut limit: libc::rlimit = mem::zeroed();
         if libc::getrlimit(resource, &mut limit) != 0 {
             return None;
         }
         limit.rlim_cur
     };
     (limit != libc::RLIM_INFINITY).then_some(limit)
+}
+
+/// The number of the type of the file system that holds `path` (statfs(2)).
+fn file_system_type(path: &Path) -> Option<u64> {
+    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
+    // SAFETY: `path` ends with a zero byte and `stat` is written by the call before it is read.
+    let stat = unsafe {
+        let mut stat: libc::statfs = mem::zeroed();
+        if libc::statfs(path.as_ptr(), &mut stat) != 0 {
+            return None;
+        }
+        stat
+    };
+    // Some systems have these numbers with a sign.
+    Some(stat.f_type as u64 & 0xffff_ffff)
+}
+
+/// Begins to write back what of `file` is dirty.
+#[cfg(target_os = "linux")]
+fn write_back(file: &fs::File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: a plain call on a descriptor that is open for as long as `file` is borrowed; 0, 0 is all of it.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+/// Waits for what [`write_back`] began, and drops `file` from the page cache but for what is dirty.
+#[cfg(target_os = "linux")]
+fn wait_and_drop(file: &fs::File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: as in `write_back`.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WAIT_BEFORE) };
+    drop_range(file, 0, 0);
+}
+
+/// Drops a range of `file` from the page cache; no bytes are all from `offset` on.
+#[cfg(target_os = "linux")]
+fn drop_range(file: &fs::File, offset: u64, bytes: u64) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: as in `write_back`.
+    unsafe { libc::posix_fadvise(file.as_raw_fd(), offset as i64, bytes as i64, libc::POSIX_FADV_DONTNEED) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn write_back(_: &fs::File) {}
+
+#[cfg(not(target_os = "linux"))]
+fn wait_and_drop(_: &fs::File) {}
+
+#[cfg(not(target_os = "linux"))]
+fn drop_range(_: &fs::File, _: u64, _: u64) {}
+
+/// What a process does at a signal: the address of a handler, and flags of sigaction(2).
+type Action = libc::sigaction;
+
+/// Makes `handler` run at `signal`; the action before it. The handler calls nothing but what signal-safety(7) allows.
+fn on_signal(signal: libc::c_int, handler: extern "C" fn(libc::c_int), flags: libc::c_int) -> Action {
+    set_action(signal, handler as libc::sighandler_t, flags)
+}
+
+/// Hands the address at which SIGBUS struck to [`maps::struck`]; the action before it.
+fn on_bus_error() -> Action {
+    extern "C" fn handler(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: the kernel hands over a siginfo_t, which has an address for SIGBUS.
+        maps::struck(unsafe { (*info).si_addr() } as usize);
+    }
+    let handler = handler as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
+    set_action(libc::SIGBUS, handler as libc::sighandler_t, libc::SA_SIGINFO | libc::SA_ONSTACK)
+}
+
+/// Called by [`on_signal`] and [`on_bus_error`] only, with a handler of the shape that the flags name.
+fn set_action(signal: libc::c_int, handler: libc::sighandler_t, flags: libc::c_int) -> Action {
+    // SAFETY: both actions are initialised, and the handlers in `signals` and `maps` are async-signal-safe.
+    unsafe {
+        let (mut action, mut before): (Action, Action) = (mem::zeroed(), mem::zeroed());
+        action.sa_sigaction = handler;
+        action.sa_flags = flags;
+        libc::sigaction(signal, &action, &mut before);
+        before
+    }
+}
+
+/// Back to an action that [`on_signal`] or [`on_bus_error`] gave; async-signal-safe.
+fn restore_action(signal: libc::c_int, before: &Action) {
+    // SAFETY: the kernel itself gave this action out.
+    unsafe { libc::sigaction(signal, before, ptr::null_mut()) };
+}
+
+/// Lets `signal` do nothing from now on, unless somebody handles or ignores it already.
+fn ignore_by_default(signal: libc::c_int) {
+    // SAFETY: `action` is written by the first call before it is read, and ignoring runs no code.
+    unsafe {
+        let mut action: Action = mem::zeroed();
+        if libc::sigaction(signal, ptr::null(), &mut action) == 0 && action.sa_sigaction == libc::SIG_DFL {
+            libc::signal(signal, libc::SIG_IGN);
+        }
+    }
+}
+
+/// Asks for SIGALRM after so many seconds; async-signal-safe.
+fn alarm(seconds: libc::c_uint) {
+    // SAFETY: takes a number.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// Waits for any signal; async-signal-safe.
+fn pause() {
+    // SAFETY: takes nothing.
+    unsafe { libc::pause() };
+}
+
+/// Bytes of the file open as `fd`; async-signal-safe.
+fn file_bytes(fd: libc::c_int) -> Option<u64> {
+    // SAFETY: `stat` is written by the call before it is read.
+    unsafe {
+        let mut stat: libc::stat = mem::zeroed();
+        (libc::fstat(fd, &mut stat) == 0).then_some(stat.st_size as u64)
+    }
+}
+
+/// Says `message` and ends the process; async-signal-safe.
+fn end(message: &[u8], code: libc::c_int) -> ! {
+    // SAFETY: the message is as long as it says.
+    unsafe {
+        let _ = libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
+        libc::_exit(code)
+    }
 }

@@ -8,14 +8,13 @@
 use std::{
     collections::VecDeque,
     fs::File,
-    os::fd::AsRawFd,
     sync::{
         Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use super::limits;
+use super::{drop_range, limits, wait_and_drop, write_back};
 
 /// Bytes of one file between two steps.
 const STEP_BYTES: u64 = 8 << 20;
@@ -48,9 +47,9 @@ pub fn appended(file: &File, offset: u64, bytes: u64) {
 /// Waits for what the step before began, where that is worth it, and begins to write back the rest.
 fn step(file: &File) {
     if is_tight() {
-        advise::wait_and_drop(file);
+        wait_and_drop(file);
     }
-    advise::write_back(file);
+    write_back(file);
 }
 
 /// Whole files on their way to the disk, oldest first.
@@ -61,7 +60,7 @@ pub fn closed(file: File, bytes: u64) {
     if !is_tight() {
         return;
     }
-    advise::write_back(&file);
+    write_back(&file);
     let mut queue = CLOSED.lock().unwrap_or_else(PoisonError::into_inner);
     queue.push_back((file, bytes.min(STEP_BYTES)));
     let mut waiting: u64 = queue.iter().map(|(_, bytes)| bytes).sum();
@@ -72,7 +71,7 @@ pub fn closed(file: File, bytes: u64) {
         done.push(file);
     }
     drop(queue);
-    done.iter().for_each(advise::wait_and_drop);
+    done.iter().for_each(wait_and_drop);
 }
 
 /// Closes the files that [`closed`] holds on to.
@@ -121,7 +120,7 @@ impl PassingThrough {
             let pages_bytes = bytes.next_multiple_of(PAGE_BYTES);
             let before = self.short_bytes.fetch_add(pages_bytes, Ordering::Relaxed);
             if before / self.seldom_bytes != (before + pages_bytes) / self.seldom_bytes {
-                advise::drop_range(file, 0, 0);
+                drop_range(file, 0, 0);
             }
             return;
         }
@@ -131,7 +130,7 @@ impl PassingThrough {
         while recent.bytes > KEPT_BYTES {
             let Some((offset, bytes)) = recent.ranges.pop_front() else { break };
             recent.bytes -= bytes;
-            advise::drop_range(file, offset, bytes);
+            drop_range(file, offset, bytes);
         }
     }
 }
@@ -140,42 +139,6 @@ impl PassingThrough {
 fn is_tight() -> bool {
     static TIGHT: OnceLock<bool> = OnceLock::new();
     *TIGHT.get_or_init(|| limits::own_cgroup_memory().is_some_and(|limit| limit.bytes < SMALL_BYTES))
-}
-
-#[cfg(target_os = "linux")]
-mod advise {
-    use super::{AsRawFd, File};
-
-    pub fn write_back(file: &File) {
-        // SAFETY: plain calls on a descriptor that is open for as long as `file` is borrowed; 0, 0 is all of it.
-        unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
-    }
-
-    pub fn drop_range(file: &File, offset: u64, bytes: u64) {
-        // SAFETY: as above. No bytes are all from there on.
-        unsafe {
-            libc::posix_fadvise(file.as_raw_fd(), offset as i64, bytes as i64, libc::POSIX_FADV_DONTNEED);
-        }
-    }
-
-    pub fn wait_and_drop(file: &File) {
-        // SAFETY: as above. Dirty pages are not dropped.
-        unsafe {
-            libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WAIT_BEFORE);
-            libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED);
-        }
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-mod advise {
-    use super::File;
-
-    pub fn write_back(_: &File) {}
-
-    pub fn drop_range(_: &File, _: u64, _: u64) {}
-
-    pub fn wait_and_drop(_: &File) {}
 }
 
 #[cfg(test)]
@@ -210,7 +173,7 @@ mod tests {
         for n in (0..7u64).rev() {
             file.write_all_at(&part, n * part.len() as u64).unwrap();
             behind.wrote(&file, part.len() as u64);
-            advise::wait_and_drop(&file);
+            wait_and_drop(&file);
         }
         let small = dir.path().join("small");
         for n in 0..100 {

@@ -1,17 +1,15 @@
 //! Mapped files that shrink, or cannot be read any more, while they are read: a message and exit code 1 for SIGBUS.
 
 use std::{
-    mem,
     os::fd::RawFd,
     path::Path,
-    ptr,
     sync::{
-        OnceLock,
-        atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicUsize, Ordering},
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering},
     },
 };
 
-use super::signals;
+use super::{Action, end, file_bytes, on_bus_error, pause, restore_action};
 
 /// Maps that can be watched at once.
 const MAPS: usize = 64;
@@ -23,10 +21,12 @@ struct Slot {
     start: AtomicUsize,
     len: AtomicUsize,
     fd: AtomicI32,
-    messages: AtomicPtr<Messages>,
+    /// Locked by others only while `start` is 0, so that the handler, which cannot wait, always gets it.
+    messages: Mutex<Messages>,
 }
 
 /// What is said of one file, made before it is needed: a handler allocates nothing.
+#[derive(Default)]
 struct Messages {
     shorter: Vec<u8>,
     unreadable: Vec<u8>,
@@ -38,12 +38,12 @@ static SLOTS: [Slot; MAPS] = [const {
         start: AtomicUsize::new(0),
         len: AtomicUsize::new(0),
         fd: AtomicI32::new(-1),
-        messages: AtomicPtr::new(ptr::null_mut()),
+        messages: Mutex::new(Messages { shorter: Vec::new(), unreadable: Vec::new() }),
     }
 }; MAPS];
 
 /// What SIGBUS did before.
-static BEFORE: OnceLock<libc::sigaction> = OnceLock::new();
+static BEFORE: OnceLock<Action> = OnceLock::new();
 static ENDING: AtomicBool = AtomicBool::new(false);
 
 /// Watches a map for as long as it lives; to be dropped before the map and its file.
@@ -57,18 +57,15 @@ impl WatchedMap {
     /// watched already.
     pub fn new(path: &Path, fd: RawFd, start: usize, len: usize) -> Option<WatchedMap> {
         let slot = SLOTS.iter().position(|slot| !slot.taken.swap(true, Ordering::SeqCst))?;
-        BEFORE.get_or_init(|| {
-            let handler = on_bus_error as extern "C" fn(libc::c_int, *mut libc::siginfo_t, *mut libc::c_void);
-            signals::handle(libc::SIGBUS, handler as libc::sighandler_t, libc::SA_SIGINFO | libc::SA_ONSTACK)
-        });
+        BEFORE.get_or_init(on_bus_error);
         let hint = "hint: --io pread reads without a map";
-        let messages = Box::new(Messages {
+        let messages = Messages {
             shorter: format!("error: {} became shorter while it was read\n", path.display()).into_bytes(),
             unreadable: format!("error: cannot read {} through its map\n{hint}\n", path.display()).into_bytes(),
-        });
+        };
+        SLOTS[slot].set(messages);
         SLOTS[slot].len.store(len, Ordering::SeqCst);
         SLOTS[slot].fd.store(fd, Ordering::SeqCst);
-        SLOTS[slot].messages.store(Box::into_raw(messages), Ordering::SeqCst);
         SLOTS[slot].start.store(start, Ordering::SeqCst);
         Some(WatchedMap { slot })
     }
@@ -78,38 +75,30 @@ impl Drop for WatchedMap {
     fn drop(&mut self) {
         let slot = &SLOTS[self.slot];
         slot.start.store(0, Ordering::SeqCst);
-        let messages = slot.messages.swap(ptr::null_mut(), Ordering::SeqCst);
-        if !messages.is_null() {
-            // SAFETY: from Box::into_raw, taken out once. The handler looks at the messages of a map that is being read only,
-            // and nobody reads one that is dropped.
-            drop(unsafe { Box::from_raw(messages) });
-        }
+        slot.set(Messages::default());
         slot.taken.store(false, Ordering::SeqCst);
     }
 }
 
-extern "C" fn on_bus_error(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
-    // SAFETY: the kernel hands over a siginfo_t, which has an address for SIGBUS.
-    let address = unsafe { (*info).si_addr() } as usize;
+/// Says what became of the file mapped at `address`, and ends the process; async-signal-safe. Returns where it is no map of ours.
+pub(super) fn struck(address: usize) {
     let Some(slot) = SLOTS.iter().find(|slot| slot.holds(address)) else {
-        // Not of ours: back to what it did before, and once more.
-        if let Some(before) = BEFORE.get() {
-            // SAFETY: an action that sigaction gave out.
-            unsafe { libc::sigaction(libc::SIGBUS, before, ptr::null_mut()) };
-        }
-        return;
+        // Back to what SIGBUS did before, which is next: the read is done again.
+        return BEFORE.get().map_or((), |before| restore_action(libc::SIGBUS, before));
     };
     while ENDING.swap(true, Ordering::SeqCst) {
         // Another thread has said so, and ends the process.
-        // SAFETY: takes nothing.
-        unsafe { libc::pause() };
+        pause();
     }
-    // SAFETY: set before the map was watched, and not freed while it is read.
-    let Some(messages) = (unsafe { slot.messages.load(Ordering::SeqCst).as_ref() }) else { return };
-    signals::end(if slot.is_shorter() { &messages.shorter } else { &messages.unreadable }, 1);
+    let Ok(messages) = slot.messages.try_lock() else { return };
+    end(if slot.is_shorter() { &messages.shorter } else { &messages.unreadable }, 1);
 }
 
 impl Slot {
+    fn set(&self, messages: Messages) {
+        *self.messages.lock().unwrap_or_else(PoisonError::into_inner) = messages;
+    }
+
     fn holds(&self, address: usize) -> bool {
         let start = self.start.load(Ordering::SeqCst);
         start != 0 && address.wrapping_sub(start) < self.len.load(Ordering::SeqCst).next_multiple_of(1 << 16)
@@ -117,14 +106,6 @@ impl Slot {
 
     /// Whether the file has fewer bytes than are mapped.
     fn is_shorter(&self) -> bool {
-        // SAFETY: fstat is async-signal-safe; `stat` is written by the call before it is read.
-        let stat = unsafe {
-            let mut stat: libc::stat = mem::zeroed();
-            if libc::fstat(self.fd.load(Ordering::SeqCst), &mut stat) != 0 {
-                return false;
-            }
-            stat
-        };
-        (stat.st_size as usize) < self.len.load(Ordering::SeqCst)
+        file_bytes(self.fd.load(Ordering::SeqCst)).is_some_and(|bytes| bytes < self.len.load(Ordering::SeqCst) as u64)
     }
 }

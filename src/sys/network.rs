@@ -1,6 +1,8 @@
 //! Which file systems are reached over a network.
 
-use std::{ffi::CString, mem, os::unix::ffi::OsStrExt, path::Path};
+use std::path::Path;
+
+use super::file_system_type;
 
 /// File system types by the number that statfs(2) gives.
 const NETWORKS: [(u64, &str); 15] = [
@@ -23,17 +25,7 @@ const NETWORKS: [(u64, &str); 15] = [
 
 /// What the network file system that holds `path` is called; none for a local one, or where `path` is not there.
 pub fn network_file_system(path: &Path) -> Option<&'static str> {
-    let path = CString::new(path.as_os_str().as_bytes()).ok()?;
-    // SAFETY: `path` ends with a zero byte and `stat` is written by the call before it is read.
-    let stat = unsafe {
-        let mut stat: libc::statfs = mem::zeroed();
-        if libc::statfs(path.as_ptr(), &mut stat) != 0 {
-            return None;
-        }
-        stat
-    };
-    // Some systems have these numbers with a sign.
-    name(stat.f_type as u64 & 0xffff_ffff)
+    name(file_system_type(path)?)
 }
 
 fn name(kind: u64) -> Option<&'static str> {
