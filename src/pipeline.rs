@@ -14,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::RecvTimeoutError;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::{
     error::{Error, Result},
@@ -112,61 +112,13 @@ pub fn run_kept<T: Voxel>(
     stop: &AtomicBool,
     mut on_progress: impl FnMut(&Progress),
 ) -> Result<Progress> {
-    let shared = Shared {
-        pass,
-        halt: Halt::default(),
-        claims: Claims::new(pass.plan.walk(pass.touch), pass.plan.workers.gate),
-        window: Window::new(pass),
-        ahead: Ahead::new(pass),
-        turnstile: Turnstile::default(),
-        tally: Tally::new(pass.plan.blocks),
-    };
-    let (finished, outcomes) = crossbeam_channel::bounded::<()>(2 * pass.plan.workers.count);
-    thread::scope(|scope| {
-        tracing::debug!(blocks = pass.plan.blocks, workers = pass.plan.workers.count, "pass begins");
-        for _ in 0..pass.plan.workers.count {
-            let (shared, finished) = (&shared, finished.clone());
-            scope.spawn(move || shared.guard(|| worker::work(shared, &finished)));
-        }
-        for _ in 0..shared.ahead.as_ref().map_or(0, |_| pass.plan.ahead) {
-            scope.spawn(|| {
-                shared.guard(|| shared.ahead.iter().try_for_each(|ahead| ahead.fetch(pass.source, &shared.halt)))
-            });
-        }
-        let _ends = EndsRun(&shared.halt);
-        if let Some(keep) = keep {
-            let shared = &shared;
-            scope.spawn(move || shared.guard(|| shared.halt.every(KEEP_EVERY, keep)));
-        }
-        drop(finished);
-        // Owned in here: should `on_progress` panic, dropping it ends the workers before the scope waits for them.
-        let outcomes = outcomes;
-        while let Ok(()) | Err(RecvTimeoutError::Timeout) = outcomes.recv_timeout(POLL) {
-            on_progress(&shared.tally.progress());
-            if stop.load(Ordering::Relaxed) && !shared.halt.is_halted() {
-                let progress = shared.tally.progress();
-                shared.fail(Error::Stopped { blocks_done: progress.blocks_done, blocks: progress.blocks });
-                // At once: workers that wait for storage may take longer than whoever stops the run is willing to.
-                shared.guard(|| keep.map_or(Ok(()), |keep| keep()));
-            }
-        }
-    });
-    let result = shared.halt.result().map_err(|error| match error {
-        // Blocks that were in hand when the stop came are done as well.
-        Error::Stopped { blocks, .. } => Error::Stopped { blocks_done: shared.tally.progress().blocks_done, blocks },
-        other => other,
-    });
+    let shared = Shared::new(pass);
+    shared.work(keep, stop, &mut on_progress);
+    let result = shared.outcome();
     // Also after an error: what was stored before it is good. The first error is the one to be told.
     let kept = keep.map_or(Ok(()), |keep| keep());
     result?;
     kept?;
-    let done = shared.tally.progress().blocks_done;
-    if done != pass.plan.blocks {
-        // Never to be seen: but a target with holes must not get its final name.
-        return Err(Error::Panic {
-            message: format!("the schedule ended after {done} of {} blocks", pass.plan.blocks),
-        });
-    }
     if pass.touch.todo.is_whole() {
         pass.sink.finish()?;
         pass.coarser.iter().try_for_each(|coarser| coarser.sink.finish())?;
@@ -176,7 +128,79 @@ pub fn run_kept<T: Voxel>(
     Ok(progress)
 }
 
-impl<T: Voxel> Shared<'_, T> {
+impl<'a, T: Voxel> Shared<'a, T> {
+    fn new(pass: &'a Pass<'a, T>) -> Shared<'a, T> {
+        Shared {
+            pass,
+            halt: Halt::default(),
+            claims: Claims::new(pass.plan.walk(pass.touch), pass.plan.workers.gate),
+            window: Window::new(pass),
+            ahead: Ahead::new(pass),
+            turnstile: Turnstile::default(),
+            tally: Tally::new(pass.plan.blocks),
+        }
+    }
+
+    /// Spawns the threads, follows them until all have ended.
+    fn work(&self, keep: Option<&Keep<'_>>, stop: &AtomicBool, on_progress: &mut impl FnMut(&Progress)) {
+        let plan = self.pass.plan;
+        let (finished, outcomes) = crossbeam_channel::bounded::<()>(2 * plan.workers.count);
+        thread::scope(|scope| {
+            tracing::debug!(blocks = plan.blocks, workers = plan.workers.count, "pass begins");
+            for _ in 0..plan.workers.count {
+                let finished = finished.clone();
+                scope.spawn(move || self.guard(|| worker::work(self, &finished)));
+            }
+            for _ in 0..self.ahead.as_ref().map_or(0, |_| plan.ahead) {
+                scope.spawn(|| {
+                    self.guard(|| self.ahead.iter().try_for_each(|ahead| ahead.fetch(self.pass.source, &self.halt)))
+                });
+            }
+            let _ends = EndsRun(&self.halt);
+            if let Some(keep) = keep {
+                scope.spawn(move || self.guard(|| self.halt.every(KEEP_EVERY, keep)));
+            }
+            drop(finished);
+            // Moved in here: should `on_progress` panic, dropping it ends the workers before the scope waits for them.
+            self.follow(outcomes, keep, stop, on_progress);
+        });
+    }
+
+    /// Tells of progress until the last worker has hung up, and halts them once `stop` is set.
+    fn follow(
+        &self,
+        outcomes: Receiver<()>,
+        keep: Option<&Keep<'_>>,
+        stop: &AtomicBool,
+        on_progress: &mut impl FnMut(&Progress),
+    ) {
+        while let Ok(()) | Err(RecvTimeoutError::Timeout) = outcomes.recv_timeout(POLL) {
+            on_progress(&self.tally.progress());
+            if stop.load(Ordering::Relaxed) && !self.halt.is_halted() {
+                let progress = self.tally.progress();
+                self.fail(Error::Stopped { blocks_done: progress.blocks_done, blocks: progress.blocks });
+                // At once: workers that wait for storage may take longer than whoever stops the run is willing to.
+                self.guard(|| keep.map_or(Ok(()), |keep| keep()));
+            }
+        }
+    }
+
+    /// The first error, if there was one, once all threads have ended.
+    fn outcome(&self) -> Result<()> {
+        let Progress { blocks_done, .. } = self.tally.progress();
+        self.halt.result().map_err(|error| match error {
+            // Blocks that were in hand when the stop came are done as well.
+            Error::Stopped { blocks, .. } => Error::Stopped { blocks_done, blocks },
+            other => other,
+        })?;
+        let blocks = self.pass.plan.blocks;
+        if blocks_done != blocks {
+            // Never to be seen: but a target with holes must not get its final name.
+            return Err(Error::Panic { message: format!("the schedule ended after {blocks_done} of {blocks} blocks") });
+        }
+        Ok(())
+    }
+
     /// Does `work`; an error or a panic ends the run.
     fn guard(&self, work: impl FnOnce() -> Result<()>) {
         if let Err(error) = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
