@@ -7,6 +7,6 @@ mod identity;
 mod journal;
 mod record;
 
-pub use identity::Identity;
+pub use identity::{Identity, digest};
 pub use journal::{Journal, restore};
 pub use record::parse as parse_record;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::{
     geometry::GridRequest,
     io::zarr::OpenOptions,
-    plan::Rank,
+    rank::Rank,
     resample::{KernelShape, Method, Reduction},
     transform::TransformRequest,
     voxel::{Dtype, Rounding},

@@ -45,6 +45,7 @@ pub mod phantom;
 pub mod pipeline;
 pub mod plan;
 pub mod points;
+pub mod rank;
 pub mod region;
 pub mod resample;
 pub mod sys;

@@ -31,7 +31,7 @@ pub use memory::{Memory, Workers};
 pub use offers::Offer;
 pub use order::{Level, Order};
 pub use pieces::Pieces;
-pub use shares::{Cut, Rank};
+pub use shares::Cut;
 pub use todo::{DoneLevel, Share, Todo};
 pub use touch::{ChunkBox, Touch};
 pub use walk::{Chunk, Step, Walk, WalkTotals, WindowTooSmall};

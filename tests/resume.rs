@@ -18,7 +18,7 @@ use reslice::{
     job::{
         Event, GridChoice, InPlace, InPlaceRequest, Job, PyramidRequest, Request, Summary, TargetOptions, TargetState,
     },
-    plan::Rank,
+    rank::Rank,
     resample::{KernelShape, Method},
     voxel::Dtype,
 };

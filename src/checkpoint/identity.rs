@@ -19,10 +19,10 @@ impl Identity {
         serde_json::to_vec_pretty(self).unwrap_or_default()
     }
 
-    /// Sixteen hexadecimal digits that differ where the values do. To tell jobs apart, not to keep anybody from forging one.
+    /// The [`digest`] of the values.
     pub fn fingerprint(&self) -> String {
         let text = self.values.iter().fold(String::new(), |text, (name, value)| text + name + "\0" + value + "\0");
-        format!("{:08x}{:08x}", crc32fast::hash(text.as_bytes()), crc32c::crc32c(text.as_bytes()))
+        digest(text.as_bytes())
     }
 
     /// What differs in `other`, by name, with this value and the other one; `None` where nothing does.
@@ -40,6 +40,11 @@ impl Identity {
         }
         None
     }
+}
+
+/// Sixteen hexadecimal digits: to tell things apart, not to keep anybody from forging one.
+pub fn digest(bytes: &[u8]) -> String {
+    format!("{:08x}{:08x}", crc32fast::hash(bytes), crc32c::crc32c(bytes))
 }
 
 /// Long values by their beginning.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use crate::{
     error::{Error, Result},
-    plan::Rank,
+    rank::Rank,
 };
 
 /// More ranks than this are taken for a mistake.

@@ -18,7 +18,7 @@ use crate::{
     geometry::{Align, GridRequest, Sizing},
     io::zarr::OpenOptions,
     job::{Event, GridChoice, Job, PyramidRequest, Request, Summary, TargetOptions, TargetState},
-    plan::Rank,
+    rank::Rank,
     sys,
 };
 

@@ -19,7 +19,7 @@ use memmap2::{Mmap, UncheckedAdvice};
 
 use super::{
     Access, Encoded, Layout, Sink, Source,
-    ledger::{Entry, Ledger},
+    ledger::{Entry, Ledger, NoLedger},
     packed::Packed,
     steady::{self, SteadyFile},
 };
@@ -217,7 +217,7 @@ pub struct RawSink<T> {
     layout: Layout,
     packed: Packed,
     file: File,
-    ledger: Option<Arc<dyn Ledger>>,
+    ledger: Arc<dyn Ledger>,
     behind: Behind,
     voxel: PhantomData<T>,
 }
@@ -248,7 +248,7 @@ impl<T: Voxel> RawSink<T> {
     /// The same, for whom `mode` allows and the umask leaves it to.
     pub fn create_for(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], mode: u32) -> Result<RawSink<T>> {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-        RawSink::extended(path, file.map_err(Error::io("create", path))?, layout, packed, prefix)
+        RawSink::extended(path, file.map_err(Error::io("create", path))?, layout, packed, prefix, NoLedger::shared())
     }
 
     /// The same for a file that others may have created, and have written to: each writes the same header.
@@ -260,16 +260,22 @@ impl<T: Voxel> RawSink<T> {
         ledger: Arc<dyn Ledger>,
     ) -> Result<RawSink<T>> {
         let opened = steady::unlinked().write(true).create(true).truncate(false).open(path);
-        let file = opened.map_err(Error::io("create", path))?;
-        Ok(RawSink { ledger: Some(ledger), ..RawSink::extended(path, file, layout, packed, prefix)? })
+        RawSink::extended(path, opened.map_err(Error::io("create", path))?, layout, packed, prefix, ledger)
     }
 
-    fn extended(path: &Path, file: File, layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
+    fn extended(
+        path: &Path,
+        file: File,
+        layout: Layout,
+        packed: Packed,
+        prefix: &[u8],
+        ledger: Arc<dyn Ledger>,
+    ) -> Result<RawSink<T>> {
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         file.write_all_at(prefix, 0).map_err(Error::io("write", path))?;
         file.set_len(end).map_err(Error::io("extend", path))?;
         let (path, behind) = (path.to_path_buf(), Behind::default());
-        Ok(RawSink { path, layout, packed, file, behind, ledger: None, voxel: PhantomData })
+        Ok(RawSink { path, layout, packed, file, behind, ledger, voxel: PhantomData })
     }
 }
 
@@ -295,9 +301,7 @@ impl<T: Voxel> Sink<T> for RawSink<T> {
             }
             first += len;
         }
-        if let Some(ledger) = &self.ledger {
-            ledger.note(Entry::Region { level: 0, volume: outer, region: unit, empty_chunks: 0 });
-        }
+        self.ledger.note(Entry::Region { level: 0, volume: outer, region: unit, empty_chunks: 0 });
         Ok(encoded.bytes.len() as u64)
     }
 

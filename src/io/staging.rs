@@ -19,20 +19,23 @@ use super::{
         store::{DirStore, Store, StoreError},
     },
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    rank::Rank,
+};
 
 mod lease;
 mod links;
 mod remote;
 
 use lease::is_lease;
-pub use lease::{Lease, RENEW_EVERY, ShareOf};
+pub use lease::{Lease, RENEW_EVERY};
 use remote::LocalFolder;
 
 /// How a run comes to a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    pub share: ShareOf,
+    pub rank: Rank,
     /// Go on with what an earlier run has left, and leave a note of the job when it is done.
     pub resume: bool,
     /// Replace what stands under the final name.
@@ -43,7 +46,7 @@ pub struct Claim {
 impl Claim {
     /// All of the target, from the beginning.
     pub fn fresh(overwrite: bool) -> Claim {
-        Claim { share: ShareOf { index: 0, of: 1 }, resume: false, overwrite, notes: TARGET_NOTES }
+        Claim { rank: Rank::WHOLE, resume: false, overwrite, notes: TARGET_NOTES }
     }
 }
 
@@ -92,7 +95,7 @@ impl Staging {
         if !claim.overwrite && !claim.resume && target.symlink_metadata().is_ok() {
             return Err(Error::TargetExists { path: target.to_path_buf() });
         }
-        let folder = suffixed(target, ".reslice");
+        let folder = state_folder(target);
         match steady::uninterrupted(|| fs::create_dir(&folder)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(Error::Io { action: "create", path: folder, source: error });
@@ -105,10 +108,10 @@ impl Staging {
             return Err(Error::malformed(&folder, "file type", "not a folder", "a folder, or nothing"));
         }
         if claim.resume {
-            links::refuse(&folder, claim.share.of == 1)?;
+            links::refuse(&folder, claim.rank.of == 1)?;
         }
         let state: Arc<dyn Store> = Arc::new(DirStore::new(&folder));
-        let lease = Lease::acquire(state.clone(), target, claim.share)?;
+        let lease = Lease::acquire(state.clone(), target, claim.rank)?;
         let cleared = !claim.resume && clear(&folder, claim.notes)?;
         let lease = Arc::new(lease);
         Ok(Staging { target: target.to_path_buf(), claim, lease, state, cleared, place: Place::Beside(folder) })
@@ -125,7 +128,7 @@ impl Staging {
         let state = store.below(REMOTE_STATE);
         let is_ours = remote::check(store.as_ref(), state.as_ref(), claim)?;
         let local = LocalFolder::create(scratch.unwrap_or(&std::env::temp_dir()))?;
-        let lease = Lease::acquire(state.clone(), &target, claim.share)?;
+        let lease = Lease::acquire(state.clone(), &target, claim.rank)?;
         if !claim.resume {
             remote::clear(store.as_ref(), &lease)?;
         }
@@ -162,7 +165,7 @@ impl Staging {
 
     /// The lease of completing the target; `None` where another run has it.
     pub fn completing(&self) -> Result<Option<Lease>> {
-        match Lease::completing(self.state.clone(), &self.target, self.claim.share.of) {
+        match Lease::completing(self.state.clone(), &self.target, self.claim.rank.of) {
             Ok(lease) => Ok(Some(lease)),
             Err(Error::TargetBusy { .. }) => Ok(None),
             Err(error) => Err(error),
@@ -274,10 +277,10 @@ impl Staging {
     }
 }
 
-/// `path` with `suffix` behind its last component.
-pub fn suffixed(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_os_string();
-    name.push(suffix);
+/// The folder beside `target` that it is built in.
+pub fn state_folder(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_os_string();
+    name.push(".reslice");
     PathBuf::from(name)
 }
 
@@ -334,7 +337,7 @@ mod tests {
         let built = staging.path("out.nii");
         staging.commit(&[(built, target.clone())], b"{}", false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"voxels");
-        assert!(!suffixed(&target, ".reslice").exists());
+        assert!(!state_folder(&target).exists());
     }
 
     #[test]
@@ -373,7 +376,7 @@ mod tests {
         let (target, elsewhere) = (dir.path().join("out.nii"), dir.path().join("letters"));
         fs::create_dir(&elsewhere).unwrap();
         fs::write(elsewhere.join("one"), b"dear").unwrap();
-        std::os::unix::fs::symlink(&elsewhere, suffixed(&target, ".reslice")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, state_folder(&target)).unwrap();
         assert!(Staging::create(&target, Claim::fresh(true)).is_err());
         assert!(elsewhere.join("one").exists());
     }
@@ -382,16 +385,14 @@ mod tests {
     fn two_runs_that_complete_at_once_agree() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out.nii");
-        let share = |index| ShareOf { index, of: 2 };
-        let claim = |index| Claim { share: share(index), resume: true, ..Claim::fresh(false) };
+        let claim = |index| Claim { rank: Rank { index, of: 2 }, resume: true, ..Claim::fresh(false) };
         let [one, two] = [0, 1].map(|index| Staging::create(&target, claim(index)).unwrap());
         let built = one.path("target");
         fs::write(&built, b"voxels").unwrap();
         one.commit(&[(built.clone(), target.clone())], b"{}", true).unwrap();
         two.commit(&[(built, target.clone())], b"{}", true).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"voxels");
-        let left: Vec<_> =
-            fs::read_dir(suffixed(&target, ".reslice")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(state_folder(&target)).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(left, [TARGET_NOTES.finished]);
     }
 }

@@ -19,15 +19,12 @@ use crate::{
     dispatch,
     error::{Error, Result},
     geometry::Mapping,
-    io::{
-        Access, Layout, Source,
-        ledger::Restored,
-        raw::READ_TRANSFER_BYTES,
-        staging::{Claim, ShareOf},
-    },
+    io::{Access, Layout, Source, ledger::Restored, raw::READ_TRANSFER_BYTES, staging::Claim},
     pipeline::Progress,
-    plan::{Budget, Rank, Todo},
+    plan::{self, Budget, Cut, Todo},
+    rank::Rank,
     region::Region,
+    resample::block_op,
     sys,
     voxel::Voxel,
 };
@@ -51,6 +48,8 @@ pub(super) struct Prepared<T: Voxel> {
     pub job: Job,
     pub source: Box<dyn Source<T>>,
     pub vectors: Option<Vectors>,
+    /// How the target is cut, where this run has a share of it.
+    pub cut: Option<Cut>,
     pub route: Route<T>,
     pub levels: Vec<LevelPass>,
     pub budget: Budget,
@@ -81,23 +80,32 @@ struct Opened<T: Voxel> {
 }
 
 impl<T: Voxel> Opened<T> {
-    /// The passes within `budget`, to all of the target.
-    fn passes(&self, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
-        let everything = passes::everything(&self.job.output.layout);
-        planned_passes::<T>(&self.job, self.source.layout(), budget, &everything, &Restored::default())
+    /// How the target is cut, where this run has a share of it.
+    fn cut(&self) -> Option<Cut> {
+        let rank = self.job.request.rank?;
+        let op = block_op::<T>(&self.job.op);
+        let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
+        let (sample_bytes, budget) = (size_of::<T>(), self.job.budget());
+        Some(Cut::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
     }
 
-    fn with(self, (route, levels): (Route<T>, Vec<LevelPass>), budget: Budget) -> Prepared<T> {
+    /// The passes within `budget`, to all of the target or to this run's share of it.
+    fn passes(&self, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+        let todo = Arc::new(self.job.todo(cut));
+        planned_passes::<T>(&self.job, self.source.layout(), budget, &todo, &Restored::default())
+    }
+
+    fn with(self, (route, levels): (Route<T>, Vec<LevelPass>), cut: Option<Cut>, budget: Budget) -> Prepared<T> {
         let Opened { job, source, vectors } = self;
         let summary = Summary::planned(&job, source.layout(), &route, &levels);
         tracing::debug!(passes = summary.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
-        Prepared { summary, job, source, vectors, route, levels, budget }
+        Prepared { summary, job, source, vectors, cut, route, levels, budget }
     }
 
     fn prepare(self) -> Result<Prepared<T>> {
-        let budget = self.job.budget();
-        let passes = self.passes(budget)?;
-        Ok(self.with(passes, budget))
+        let (cut, budget) = (self.cut(), self.job.budget());
+        let passes = self.passes(cut.as_ref(), budget)?;
+        Ok(self.with(passes, cut, budget))
     }
 
     /// Reads the displacement field, where there is one; with a `folder`, so that the job can be run.
@@ -120,10 +128,11 @@ impl<T: Voxel> Opened<T> {
 
     /// With the first budget whose plan decodes next to nothing twice and needs no scratch file.
     fn within_one_of(self, budgets: &[Budget]) -> Result<Beside> {
+        let cut = self.cut();
         for &budget in budgets {
-            match self.passes(budget) {
+            match self.passes(cut.as_ref(), budget) {
                 Ok(passes) if passes.0.is_single_and_decodes_once() => {
-                    return Ok(Beside::Planned(Box::new(self.with(passes, budget))));
+                    return Ok(Beside::Planned(Box::new(self.with(passes, cut, budget))));
                 }
                 Ok(_) | Err(Error::Plan(_)) => {}
                 Err(error) => return Err(error),
@@ -186,7 +195,7 @@ impl Job {
         self.output.check_folder()?;
         let (stop, on_event) = (sys::stop_flag(), &mut |_: Event<'_>| {});
         dispatch!(self.values.pipeline, T => {
-            self.open::<T>()?.look_through(None, stop, on_event)?.prepare()?.of_share().map(Prepared::with_offers)
+            self.open::<T>()?.look_through(None, stop, on_event)?.prepare().map(Prepared::with_offers)
         })
     }
 
@@ -245,10 +254,18 @@ impl Job {
         }
     }
 
+    /// All of the target, or this run's share of it.
+    pub(super) fn todo(&self, cut: Option<&Cut>) -> Todo {
+        let whole = Todo::everything(Region::of_shape(self.output.layout.grid.shape));
+        match (cut, self.request.rank) {
+            (Some(cut), Some(rank)) => whole.within(cut.share(rank.index)),
+            _ => whole,
+        }
+    }
+
     pub(super) fn claim(&self) -> Claim {
-        let Rank { index, of } = self.request.rank.unwrap_or(Rank::WHOLE);
         let (resume, overwrite) = (self.request.resume, self.output.overwrites());
-        Claim { share: ShareOf { index, of }, resume, ..Claim::fresh(overwrite) }
+        Claim { rank: self.request.rank.unwrap_or(Rank::WHOLE), resume, ..Claim::fresh(overwrite) }
     }
 
     fn budget(&self) -> Budget {

@@ -9,7 +9,7 @@ use std::{
 
 use super::{GridChoice, GridSummary, Job};
 use crate::{
-    checkpoint::Identity,
+    checkpoint::{Identity, digest},
     error::{Error, Result},
     geometry::{Grid, Mapping},
     io::zarr::store::{self, Location},
@@ -126,10 +126,6 @@ fn listed(list: &Path) -> Result<String> {
         all.extend(head(path)?);
     }
     Ok(format!("{} files, {}", paths.len(), digest(&all)))
-}
-
-fn digest(bytes: &[u8]) -> String {
-    format!("{:08x}{:08x}", crc32fast::hash(bytes), crc32c::crc32c(bytes))
 }
 
 /// As this program was built with.

@@ -25,7 +25,7 @@ use crate::{
         convert::Conversion,
         ledger::Restored,
         ome::{Carried, OmeVersion},
-        staging::{Claim, LEVEL_NOTES, RENEW_EVERY, Staging, suffixed},
+        staging::{Claim, LEVEL_NOTES, RENEW_EVERY, Staging, state_folder},
         steady,
         zarr::{
             self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget,
@@ -131,7 +131,7 @@ impl InPlace {
         let passes = descent.plan(&request.store, &finest.layout, budget, &Restored::default())?;
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
         let identity = identity(&finest, &descent, &paths);
-        let state = DirStore::new(suffixed(&request.store, ".reslice"));
+        let state = DirStore::new(state_folder(&request.store));
         let has_levels = !finest.coarser_paths()?.is_empty();
         let may_go_on = request.resume && has_levels;
         let is_finished = may_go_on && is_noted(&state, LEVEL_NOTES.finished, &request.store, &identity)?;

@@ -15,13 +15,11 @@ use crate::{
     error::{Error, Result},
     io::{
         Access,
-        ledger::Restored,
         staging::{RENEW_EVERY, Staging},
     },
     pipeline,
-    plan::{self, Chunk, Cut, Todo},
+    plan::Chunk,
     region::Region,
-    resample::block_op,
     sys,
     voxel::Voxel,
 };
@@ -50,31 +48,6 @@ impl<T: Voxel> Runnable for Prepared<T> {
 }
 
 impl<T: Voxel> Prepared<T> {
-    /// How the target is cut, where this run has a share of it.
-    fn cut(&self) -> Option<Cut> {
-        let rank = self.job.request.rank?;
-        let op = block_op::<T>(&self.job.op);
-        let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
-        let (sample_bytes, budget) = (size_of::<T>(), self.budget);
-        Some(Cut::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
-    }
-
-    /// All of the target, or this run's share of it.
-    fn todo(&self, cut: Option<&Cut>) -> Todo {
-        let whole = Todo::everything(Region::of_shape(self.job.output.layout.grid.shape));
-        match (cut, self.job.request.rank) {
-            (Some(cut), Some(rank)) => whole.within(cut.share(rank.index)),
-            _ => whole,
-        }
-    }
-
-    /// With the plan of this run's share, where it has one; for dry runs, which do not look at what is stored.
-    pub fn of_share(mut self) -> Result<Self> {
-        let Some(cut) = self.cut() else { return Ok(self) };
-        self.plan_again(&Restored::default(), Arc::new(self.todo(Some(&cut))))?;
-        Ok(self)
-    }
-
     /// Comes to the place of the target and goes on with what is there.
     fn make_target(
         &mut self,
@@ -82,7 +55,7 @@ impl<T: Voxel> Prepared<T> {
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Summary> {
-        let (job, cut) = (&self.job, self.cut());
+        let job = &self.job;
         let mut staging = job.output.stage(job.claim(), job.request.scratch.as_deref())?;
         // Others may have completed it since it was looked for.
         if job.is_finished(identity)? {
@@ -101,7 +74,7 @@ impl<T: Voxel> Prepared<T> {
         }
         let work = Work::begin(staging, identity)?;
         let lease = work.staging.lease();
-        pipeline::heartbeat(RENEW_EVERY, &|| lease.renew(), || self.go_on(work, identity, cut, stop, on_event))
+        pipeline::heartbeat(RENEW_EVERY, &|| lease.renew(), || self.go_on(work, identity, stop, on_event))
     }
 
     /// Plans what is not stored yet, makes it, and completes the target if nothing of it is left to others.
@@ -109,51 +82,52 @@ impl<T: Voxel> Prepared<T> {
         &mut self,
         mut work: Work,
         identity: &Identity,
-        cut: Option<Cut>,
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Summary> {
-        cut.as_ref().map_or(Ok(()), |cut| work.agree_on(cut))?;
-        let todo = self.todo(cut.as_ref());
-        let outer = self.source.layout().outer.clone();
-        let is_stream = self.job.output.layout.access == Access::Ascending;
-        let is_ours = |volume: u64, region: Region| {
-            let key = if is_stream { volume } else { outer.locate(volume).0 };
-            todo.regions(key).iter().any(|own| !own.intersect(&region).is_empty())
-        };
-        self.job.output.adopt(&mut work, &is_ours)?;
-        let todo = todo.without(vec![done(&work.stored, 0, [1; 3])]);
-        if !todo.is_everything() {
-            self.plan_again(&work.stored, Arc::new(todo))?;
+        self.cut.as_ref().map_or(Ok(()), |cut| work.agree_on(cut))?;
+        self.plan_rest(&mut work)?;
+        if self.cut.is_some() || self.summary.stored_before > 0 {
+            self.summary.inflated_again_bytes = inflated_again(&self.route, self.source.layout().access);
             on_event(Event::Resumed(&self.summary));
         }
         // Nothing is written where nothing is left to do: others may be completing the target at this moment.
-        let is_idle = cut.is_some() && self.summary.passes.iter().all(|pass| pass.plan.blocks == 0);
+        let is_idle = self.cut.is_some() && self.summary.passes.iter().all(|pass| pass.plan.blocks == 0);
         if !is_idle && !self.job.output.is_built(&work.staging) {
             self.make(&work, stop, on_event)?;
         }
         self.summary.complete(self.source.missing_chunks(), sys::resident().peak_bytes);
         self.summary.fingerprint = identity.fingerprint();
-        self.summary.target_state = match cut {
+        self.summary.target_state = match self.cut {
             Some(_) => self.complete_shares(work, identity)?,
             None => self.commit(work.staging, identity)?,
         };
         Ok(self.summary.clone())
     }
 
-    fn plan_again(&mut self, stored: &Restored, todo: Arc<Todo>) -> Result<()> {
-        let source = self.source.layout();
-        let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, stored)?;
-        let mut summary = Summary::planned(&self.job, source, &passes.0, &passes.1);
-        summary.stored_before = stored.voxels(0);
-        summary.inflated_again_bytes = inflated_again(&passes.0, source.access);
-        (self.route, self.levels) = passes;
-        self.summary = summary;
+    /// Takes over what is stored, and plans again where some of what this run is to make is among it.
+    fn plan_rest(&mut self, work: &mut Work) -> Result<()> {
+        let (todo, source) = (self.job.todo(self.cut.as_ref()), self.source.layout());
+        let is_stream = self.job.output.layout.access == Access::Ascending;
+        let is_ours = |volume: u64, region: Region| {
+            let key = if is_stream { volume } else { source.outer.locate(volume).0 };
+            todo.regions(key).iter().any(|own| !own.intersect(&region).is_empty())
+        };
+        self.job.output.adopt(work, &is_ours)?;
+        let mut done = done(&work.stored, 0, [1; 3]);
+        done.keep(is_ours);
+        let todo = Arc::new(todo.clone().without(vec![done]));
+        if !todo.is_fresh() {
+            let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, &work.stored)?;
+            self.summary = Summary::planned(&self.job, source, &passes.0, &passes.1);
+            (self.route, self.levels) = passes;
+        }
+        self.summary.stored_before = work.stored.voxels(0);
         Ok(())
     }
 
     fn make(&mut self, work: &Work, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let Prepared { summary, job, source, vectors, route, levels, budget } = self;
+        let Prepared { summary, job, source, vectors, route, levels, budget, .. } = self;
         let (source, vectors) = (source.as_ref(), vectors.as_ref());
         let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
         run.finest(summary, on_event)?;

@@ -7,7 +7,7 @@ use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     io::Layout,
     pipeline::Progress,
-    plan::Rank,
+    rank::Rank,
     voxel::{Dtype, Voxel},
 };
 

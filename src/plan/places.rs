@@ -91,6 +91,9 @@ impl Places<'_> {
             let (from, to) = (std::array::from_fn(|a| from[a].max(lo[a])), std::array::from_fn(|a| to[a].min(hi[a])));
             self.order.next(after, from, to)
         };
+        if self.touch.todo.is_whole() {
+            return self.order.next(after, lo, std::array::from_fn(|a| hi[a].min(self.touch.counts[a])));
+        }
         let regions = self.touch.todo.regions(key);
         match regions {
             [only] => within(only),
@@ -104,6 +107,9 @@ impl Places<'_> {
     /// The first region of `key` from number `from` on that the block has voxels in.
     fn next_part(&self, key: u64, at: [u64; 3], from: usize) -> Option<usize> {
         let regions = self.touch.todo.regions(key);
+        if from >= regions.len() {
+            return None;
+        }
         let block = self.touch.region(at);
         (from..regions.len()).find(|&part| !regions[part].intersect(&block).is_empty())
     }
@@ -116,7 +122,7 @@ impl Places<'_> {
 
     /// Whether the place is to be made.
     fn is_open(&self, place: &Place) -> bool {
-        !self.touch.todo.is_done(place.volume, self.region(place))
+        self.touch.todo.is_fresh() || !self.touch.todo.is_done(place.volume, self.region(place))
     }
 
     fn enter(&self, key: u64, member: u64, at: [u64; 3], part: usize) -> Place {
@@ -161,19 +167,16 @@ impl Places<'_> {
 
     /// A later place of the same block that needs `chunk`.
     fn later_here(&self, chunk: Chunk, place: Place) -> Option<Place> {
+        let mut later = self.following_here(place)?;
         let (lo, hi) = self.touch.users(chunk.at);
         let is_user = (0..3).all(|a| lo[a] <= place.at[a] && place.at[a] < hi[a]);
         if !is_user || !self.touch.needs(place.at, chunk.at) {
             return None;
         }
-        let mut later = place;
-        loop {
-            let following = self.following_here(later)?;
-            if self.is_open(&following) {
-                return Some(following);
-            }
-            later = following;
+        while !self.is_open(&later) {
+            later = self.following_here(later)?;
         }
+        Some(later)
     }
 
     /// The next place of the same block, to be made or not: other volumes of the group, then other parts of the block.
@@ -190,11 +193,26 @@ impl Places<'_> {
         let users = self.touch.users(chunk.at);
         loop {
             let at = self.next_block(key, after, users)?;
-            if self.touch.needs(at, chunk.at) && self.first_here(key, at).is_some() {
+            if self.touch.needs(at, chunk.at) && self.is_any_open(key, at) {
                 return Some(at);
             }
             after = Some(at);
         }
+    }
+
+    /// Whether any place of a block, one that has voxels in the regions of `key`, is to be made.
+    fn is_any_open(&self, key: u64, at: [u64; 3]) -> bool {
+        self.touch.todo.is_fresh() || self.first_here(key, at).is_some()
+    }
+
+    /// Whether `place` is the first of its block that is to be made.
+    fn is_first_here(&self, place: Place) -> bool {
+        let key = self.key(&place);
+        if self.touch.todo.is_fresh() {
+            let is_first_volume = self.touch.volumes_outermost || place.member == 0;
+            return is_first_volume && self.next_part(key, place.at, 0) == Some(place.part);
+        }
+        self.first_here(key, place.at) == Some(place)
     }
 
     /// The first place of a block that is to be made.
@@ -212,9 +230,8 @@ impl Places<'_> {
 
     /// Whether nothing that is made before `place` needs `chunk`.
     pub fn is_first_use(&self, chunk: Chunk, place: Place) -> bool {
-        let key = self.key(&place);
-        let is_first = |at: [u64; 3]| at == place.at && self.first_here(key, at) == Some(place);
-        if !self.next_user(key, None, chunk).is_some_and(is_first) {
+        let first_user = self.next_user(self.key(&place), None, chunk);
+        if first_user != Some(place.at) || !self.is_first_here(place) {
             return false;
         }
         let before = self.touch.outer.members(chunk.group).into_iter().filter(|&volume| volume < place.volume);

@@ -6,24 +6,11 @@
 
 use std::ops::Range;
 
-use super::{Level, Order, Request, Share};
+use super::{ChunkBox, Level, Order, Request, Share};
 use crate::{
     io::{Access, Layout},
     region::Region,
 };
-
-/// Which share of how many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Rank {
-    /// From 0.
-    pub index: u64,
-    pub of: u64,
-}
-
-impl Rank {
-    /// The only one.
-    pub const WHOLE: Rank = Rank { index: 0, of: 1 };
-}
 
 /// Bytes of a cell of a raw file, about.
 const RAW_CELL_BYTES: u64 = 1 << 20;
@@ -58,7 +45,7 @@ impl Cut {
         let mut cut = Cut { shape, cell, counts, keys, order: Order::raster(), of: of.max(1) };
         if target.access == Access::Chunked && request.source.access == Access::Chunked && cut.of > 1 {
             let chunk = request.source.chunk;
-            let needed = |region: Region| chunks_met(request.footprint.source_region(region), chunk);
+            let needed = |region: Region| ChunkBox::of(request.footprint.source_region(region), chunk).len();
             let orders = orders(counts, cut.of);
             let costs = orders.into_iter().map(|order| (cut.cost(&order, needed), order));
             // The first of equals: the raster.
@@ -143,11 +130,6 @@ fn cell(target: &Layout, shape: [u64; 3]) -> [u64; 3] {
             [planes, rows, shape[2]]
         }
     }
-}
-
-fn chunks_met(region: Region, chunk: [u64; 3]) -> u64 {
-    let met = |a: usize| (region.hi[a] as u64).div_ceil(chunk[a]) - region.lo[a] as u64 / chunk[a];
-    if region.is_empty() { 0 } else { (0..3).map(met).fold(1, u64::saturating_mul) }
 }
 
 /// Rasters with each axis slowest, and columns of several widths down each axis.

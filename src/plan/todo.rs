@@ -54,6 +54,11 @@ impl DoneLevel {
     pub fn is_empty(&self) -> bool {
         self.volumes.values().all(Boxes::is_empty)
     }
+
+    /// Forgets stored regions but those that hold (volume, region).
+    pub fn keep(&mut self, holds: impl Fn(u64, Region) -> bool) {
+        self.volumes.iter_mut().for_each(|(&volume, boxes)| boxes.retain(|&region| holds(volume, region)));
+    }
 }
 
 impl Todo {
@@ -78,9 +83,14 @@ impl Todo {
         self.share.is_none()
     }
 
+    /// Whether nothing of it is there yet.
+    pub fn is_fresh(&self) -> bool {
+        self.done.is_empty()
+    }
+
     /// Whether all of the target is made, and nothing of it is there yet.
     pub fn is_everything(&self) -> bool {
-        self.is_whole() && self.done.is_empty()
+        self.is_whole() && self.is_fresh()
     }
 
     /// The regions of one group, or of one volume of a stream; disjoint.

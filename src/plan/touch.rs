@@ -17,8 +17,20 @@ pub struct ChunkBox {
 }
 
 impl ChunkBox {
+    /// The chunks of this shape that a region meets.
+    pub fn of(region: Region, chunk: [u64; 3]) -> ChunkBox {
+        if region.is_empty() {
+            return ChunkBox::default();
+        }
+        ChunkBox {
+            lo: std::array::from_fn(|a| region.lo[a] as u64 / chunk[a]),
+            hi: std::array::from_fn(|a| (region.hi[a] as u64).div_ceil(chunk[a])),
+        }
+    }
+
+    /// Number of chunks, saturating.
     pub fn len(&self) -> u64 {
-        (0..3).map(|a| self.hi[a].saturating_sub(self.lo[a])).product()
+        (0..3).map(|a| self.hi[a].saturating_sub(self.lo[a])).fold(1, u64::saturating_mul)
     }
 
     pub fn is_empty(&self) -> bool {
@@ -106,7 +118,7 @@ impl Touch {
         for t in 0..3 {
             for b in 0..self.counts[t] {
                 let source = slabs.source(t, b * self.block[t], (b + 1) * self.block[t]);
-                let reached = chunks_of(source, chunk);
+                let reached = ChunkBox::of(source, chunk);
                 for s in 0..3 {
                     self.reach[t][s].push(reached.lo[s]..reached.hi[s]);
                 }
@@ -126,7 +138,7 @@ impl Touch {
 
     /// The blocks that have voxels in `region`: lower and upper corner, half-open.
     pub fn blocks_of(&self, region: Region) -> ([u64; 3], [u64; 3]) {
-        let blocks = chunks_of(region, self.block);
+        let blocks = ChunkBox::of(region, self.block);
         (blocks.lo, blocks.hi)
     }
 
@@ -164,7 +176,7 @@ impl Touch {
             return ChunkBox::default();
         }
         if let Some(reach) = &self.free {
-            return chunks_of(reach.source_region(self.region(at)), self.chunk);
+            return ChunkBox::of(reach.source_region(self.region(at)), self.chunk);
         }
         for (t, &b) in at.iter().enumerate() {
             for s in 0..3 {
@@ -210,7 +222,7 @@ impl Touch {
             return 0;
         }
         if let Some(reach) = &self.free {
-            let all = chunks_of(reach.source_region(self.target), self.chunk);
+            let all = ChunkBox::of(reach.source_region(self.target), self.chunk);
             return all.len().saturating_mul(self.outer.groups());
         }
         let is_used = |s: usize, c: usize| (0..3).all(|t| !self.used_by[t][s][c].is_empty());
@@ -233,7 +245,7 @@ impl Touch {
         if let Some(reach) = &self.free {
             let lo: [i64; 3] = std::array::from_fn(|a| (chunk[a] * self.chunk[a]) as i64);
             let voxels = Region { lo, hi: std::array::from_fn(|a| lo[a] + self.chunk[a] as i64) };
-            let users = chunks_of(reach.target_region(voxels, self.block), self.block);
+            let users = ChunkBox::of(reach.target_region(voxels, self.block), self.block);
             return (users.lo, users.hi);
         }
         let (mut lo, mut hi) = ([0; 3], self.counts);
@@ -245,17 +257,6 @@ impl Touch {
             }
         }
         (lo, hi)
-    }
-}
-
-/// The chunks that a source region meets.
-fn chunks_of(region: Region, chunk: [u64; 3]) -> ChunkBox {
-    if region.is_empty() {
-        return ChunkBox::default();
-    }
-    ChunkBox {
-        lo: std::array::from_fn(|a| region.lo[a] as u64 / chunk[a]),
-        hi: std::array::from_fn(|a| (region.hi[a] as u64).div_ceil(chunk[a])),
     }
 }
 

@@ -18,6 +18,11 @@ impl Boxes {
         self.regions.is_empty()
     }
 
+    /// Forgets the regions but those that hold.
+    pub fn retain(&mut self, holds: impl FnMut(&Region) -> bool) {
+        self.regions.retain(holds);
+    }
+
     /// Number of voxels, saturating.
     pub fn voxels(&self) -> u64 {
         self.regions.iter().fold(0, |n, region| n.saturating_add(region.voxels()))

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use reslice::{Error, Job, Request, Summary, job::TargetOptions, plan::Rank};
+use reslice::{Error, Job, Request, Summary, job::TargetOptions, rank::Rank};
 
 use super::{
     choosing, chosen,

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     io::zarr::store::{Store, StoreError},
+    rank::Rank,
     sys::{self, Process},
 };
 
@@ -33,13 +34,6 @@ const TRIES: u32 = 3;
 /// Whether a small file of the state is a lease, and not one that is being written.
 pub fn is_lease(key: &str) -> bool {
     key.starts_with(PREFIX) && !key.contains('.')
-}
-
-/// Which share of a target a run makes: number `index` of `of`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShareOf {
-    pub index: u64,
-    pub of: u64,
 }
 
 /// What stands in the file.
@@ -65,8 +59,8 @@ impl Lease {
     ///
     /// # Errors
     /// [`Error::TargetBusy`] where another run holds it, or a share of another number of shares.
-    pub fn acquire(state: Arc<dyn Store>, target: &Path, share: ShareOf) -> Result<Lease> {
-        Lease::take(state, target, format!("{PREFIX}{}-of-{}", share.index, share.of), share.of)
+    pub fn acquire(state: Arc<dyn Store>, target: &Path, rank: Rank) -> Result<Lease> {
+        Lease::take(state, target, format!("{PREFIX}{}-of-{}", rank.index, rank.of), rank.of)
     }
 
     /// Takes the lease of completing the target, which is none of its shares.
@@ -209,7 +203,7 @@ mod tests {
     use crate::io::zarr::store::DirStore;
 
     fn acquire(folder: &Path, index: u64, of: u64) -> Result<Lease> {
-        Lease::acquire(Arc::new(DirStore::new(folder)), Path::new("out.nii"), ShareOf { index, of })
+        Lease::acquire(Arc::new(DirStore::new(folder)), Path::new("out.nii"), Rank { index, of })
     }
 
     fn is_busy(result: Result<Lease>) -> bool {

@@ -60,7 +60,7 @@ pub fn end(store: &dyn Store, state: &Arc<dyn Store>, keeps_note: bool) -> Resul
         return store.clear(REMOTE_STATE).map_err(failed(store, "write into"));
     }
     let mut keys = Vec::new();
-    let listed = state.list("", &mut |key, _| {
+    let listed = state.list_top(&mut |key, _| {
         if !NOTES.contains(&key) && !is_lease(key) {
             keys.push(key.to_string());
         }

@@ -13,7 +13,7 @@ use crate::{
         Sink,
         gzip::{self, GzipSink},
         raw::RawSink,
-        staging::{Claim, REMOTE_STATE, Staging, suffixed},
+        staging::{Claim, REMOTE_STATE, Staging, state_folder},
         zarr::{
             self, Yard, ZarrSink,
             store::{DirStore, Store},
@@ -41,7 +41,7 @@ impl Output {
     pub fn state(&self) -> Arc<dyn Store> {
         match &self.store {
             Some(store) => store.below(REMOTE_STATE),
-            None => Arc::new(DirStore::new(suffixed(&self.path, ".reslice"))),
+            None => Arc::new(DirStore::new(state_folder(&self.path))),
         }
     }
 
