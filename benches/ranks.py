@@ -1,9 +1,11 @@
 """One target by many ranks: their CPU time beside one run's, and, from chunks, their decodes.
 
-Each rank is a process of its own, one after the other; the target must have the bytes of one run.
+Each rank is a process of its own, one after the other; the target must have the bytes of one run. All numbers of ranks are run in
+turn, `--repeats` times; CPU times are medians.
 """
 
 import json
+import statistics
 import sys
 
 import numpy as np
@@ -13,18 +15,19 @@ from cgroup import digest
 from measure import measure
 from tables import Workspace, arguments, markdown, parse, remove, report
 
-SHAPE = (500, 600, 640)
+SHAPE = (750, 800, 900)
 RANKS = (1, 2, 5, 16)
 JOBS = [
-    ("nii", ".nii", ["--scale", "1.3"]),
-    ("nii", ".nii.gz", ["--scale", "1.1"]),
-    ("zarr", ".zarr", ["--scale", "0.8", "--chunk", "64", "--shard", "128"]),
+    ("nii", ".nii", ["--scale", "0.9"]),
+    ("nii", ".nii.gz", ["--scale", "1.6"]),
+    ("zarr", ".zarr", ["--scale", "1.1", "--chunk", "64", "--shard", "128"]),
 ]
 
 
 def main():
     parser = arguments(__doc__)
     parser.add_argument("--memory", default="512MiB")
+    parser.add_argument("--repeats", type=int, default=3)
     args = parse(parser)
     figures = []
     with Workspace(args.work) as folder:
@@ -32,9 +35,12 @@ def main():
         converted = [args.reslice, "resample", sources["nii"], sources["zarr"], "--chunk", "64", "--shard", "none", "-q"]
         assert measure(converted).code == 0
         for source, suffix, options in JOBS:
-            for ranks in RANKS:
-                figures.append(row(args, folder, sources[source], suffix, options, ranks, figures))
-                print(figures[-1], file=sys.stderr)
+            runs = {ranks: [] for ranks in RANKS}
+            for _ in range(args.repeats):
+                for ranks in RANKS:
+                    runs[ranks].append(run_all(args, folder, sources[source], suffix, options, ranks))
+                    print(sources[source].suffix, suffix, ranks, runs[ranks][-1], file=sys.stderr)
+            figures += rows(sources[source].suffix, suffix, runs)
     report(args, table(figures), figures)
     sys.exit(0 if all(f["same"] for f in figures) else 1)
 
@@ -48,7 +54,8 @@ def noise(args, folder):
     return path
 
 
-def row(args, folder, source, suffix, options, ranks, before):
+def run_all(args, folder, source, suffix, options, ranks):
+    """CPU seconds, decodes, planned decodes and digest of all ranks together."""
     out, summary = folder / f"out{suffix}", folder / "summary.json"
     argv = [args.reslice, "resample", source, out, *options, "--memory", args.memory, "--threads", "1", "--summary", summary]
     seconds, decodes, planned = 0.0, 0, 0
@@ -62,12 +69,19 @@ def row(args, folder, source, suffix, options, ranks, before):
     found = digest(out)
     remove(out)
     remove(folder / f"out{suffix}.reslice")
-    one = next((f for f in before if f["source"] == source.suffix and f["target"] == suffix), None)
-    return {
-        "source": source.suffix, "target": suffix, "ranks": ranks, "cpu_seconds": seconds, "decodes": decodes,
-        "planned": planned, "digest": found, "same": one is None or one["digest"] == found,
-        "ratio": seconds / one["cpu_seconds"] if one else 1.0,
-    }
+    return seconds, decodes, planned, found
+
+
+def rows(source, suffix, runs):
+    one = statistics.median(seconds for seconds, *_ in runs[1])
+    digests = {found for of_ranks in runs.values() for *_, found in of_ranks}
+    for ranks, of_ranks in runs.items():
+        seconds = statistics.median(seconds for seconds, *_ in of_ranks)
+        _, decodes, planned, _ = of_ranks[0]
+        yield {
+            "source": source, "target": suffix, "ranks": ranks, "cpu_seconds": seconds, "decodes": decodes, "planned": planned,
+            "same": len(digests) == 1, "ratio": seconds / one,
+        }
 
 
 def table(figures):
