@@ -54,7 +54,7 @@ impl Affine {
         a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
     }
 
-    /// The inverse, or `None` when an entry is not finite or the columns do not span space.
+    /// The inverse, or `None` when an entry of either is not finite or the columns do not span space.
     pub fn inverse(&self) -> Option<Affine> {
         let norms = self.column_norm(0) * self.column_norm(1) * self.column_norm(2);
         let det = self.determinant();
@@ -73,7 +73,7 @@ impl Affine {
             }
             row[3] = -(0..3).map(|c| row[c] * self.m[c][3]).sum::<f64>();
         }
-        Some(Affine { m })
+        Some(Affine { m }).filter(Affine::is_finite)
     }
 
     /// The map `x` for which `self.after(x)` is `rhs`, or `None` where there is no inverse.
@@ -141,6 +141,12 @@ mod tests {
                 assert!((back.m[r][c] - Affine::identity().m[r][c]).abs() < 1e-12);
             }
         }
+    }
+
+    #[test]
+    fn regression_an_inverse_beyond_the_largest_number_is_none() {
+        let tiny = Affine::from_columns([[1e-200, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [1e150, 0.0, 0.0]);
+        assert!(tiny.is_finite() && tiny.inverse().is_none());
     }
 
     #[test]
