@@ -24,10 +24,13 @@ use crate::{
     rank::Rank,
 };
 
+mod folder;
 mod lease;
 mod links;
 mod remote;
 
+pub use folder::state_folder;
+use folder::{clear, clear_but, sync};
 use lease::is_lease;
 pub use lease::{Lease, RENEW_EVERY};
 use remote::LocalFolder;
@@ -92,7 +95,7 @@ impl Staging {
     /// # Errors
     /// The target exists and neither `overwrite` nor `resume` is set, another run holds the share, or the folder cannot be made.
     pub fn create(target: &Path, claim: Claim) -> Result<Staging> {
-        if !claim.overwrite && !claim.resume && target.symlink_metadata().is_ok() {
+        if !claim.overwrite && !claim.resume && steady::look_at(target)?.is_some() {
             return Err(Error::TargetExists { path: target.to_path_buf() });
         }
         let folder = state_folder(target);
@@ -211,8 +214,12 @@ impl Staging {
         if !self.state.exists(finished).map_err(|e| e.at("look at", self.state.describe(finished)))? {
             return Ok(None);
         }
-        let is_there = |path: &Path| path.symlink_metadata().is_ok();
-        Ok(Some(self.keeps_files() && built.iter().all(|(from, to)| is_there(from) || is_there(to))))
+        for (from, to) in built {
+            if steady::look_at(from)?.is_none() && steady::look_at(to)?.is_none() {
+                return Ok(Some(false));
+            }
+        }
+        Ok(Some(self.keeps_files()))
     }
 
     /// Empties the place, for a run that begins anew.
@@ -241,7 +248,7 @@ impl Staging {
         for (n, (from, to)) in built.iter().enumerate() {
             self.rename(n, from, to)?;
         }
-        sync_folder(self.target.parent())?;
+        sync(self.target.parent())?;
         let Place::Beside(folder) = &self.place else { return Ok(()) };
         if keeps_note {
             return self.sweep();
@@ -258,69 +265,24 @@ impl Staging {
     }
 
     fn rename(&self, n: usize, from: &Path, to: &Path) -> Result<()> {
-        if to.symlink_metadata().is_ok() {
+        if let Some(old) = steady::look_at(to)? {
+            let new = steady::look_at(from)?;
             if !self.claim.overwrite {
                 // By another run on the same target, or by this one before an answer was lost.
-                let is_done = self.claim.resume && from.symlink_metadata().is_err();
+                let is_done = self.claim.resume && new.is_none();
                 return if is_done { Ok(()) } else { Err(Error::TargetExists { path: to.to_path_buf() }) };
             }
-            if to.is_dir() || from.is_dir() {
+            if old.is_dir() || new.is_some_and(|new| new.is_dir()) {
                 // A folder cannot be renamed over another: the old one goes into the staging folder first.
                 let aside = self.path(&format!("replaced-{n}"));
                 steady::rename(to, &aside).map_err(Error::io("replace", to))?;
             }
         }
         match steady::uninterrupted(|| fs::rename(from, to)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound && to.symlink_metadata().is_ok() => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && steady::look_at(to)?.is_some() => Ok(()),
             other => other.map_err(Error::io("rename to", to)),
         }
     }
-}
-
-/// The folder beside `target` that it is built in.
-pub fn state_folder(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_os_string();
-    name.push(".reslice");
-    PathBuf::from(name)
-}
-
-/// Removes what earlier runs left, except leases, and except what levels are added to; whether there was anything.
-fn clear(folder: &Path, notes: Notes) -> Result<bool> {
-    let is_beneath = |name: &str| notes == LEVEL_NOTES && name == TARGET_NOTES.finished;
-    clear_but(folder, |name| is_lease(name) || is_beneath(name))
-}
-
-/// Removes everything but the names that are to be kept. Links are removed, not followed.
-fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
-    let mut found = false;
-    let entries = steady::uninterrupted(|| fs::read_dir(folder)).map_err(Error::io("list", folder))?;
-    for entry in entries {
-        let entry = entry.map_err(Error::io("list", folder))?;
-        if is_kept(&entry.file_name().to_string_lossy()) {
-            continue;
-        }
-        found = true;
-        let path = entry.path();
-        let kind = entry.file_type().map_err(Error::io("look at", &path))?;
-        let remove = || if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        let removed = steady::uninterrupted(remove);
-        match removed {
-            // Another run clears too.
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(e)),
-            _ => {}
-        }
-    }
-    Ok(found)
-}
-
-/// Makes the renames durable.
-fn sync_folder(folder: Option<&Path>) -> Result<()> {
-    let folder = match folder {
-        Some(path) if !path.as_os_str().is_empty() => path,
-        _ => Path::new("."),
-    };
-    let opened = fs::File::open(folder).map_err(Error::io("open", folder))?;
-    opened.sync_all().map_err(Error::io("write back", folder))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use crate::error::Error;
+
 /// Tries of what a server has no handle for.
 const TRIES: u32 = 5;
 /// Before the second try; twice as long before each that follows.
@@ -29,6 +31,14 @@ pub fn again<R, E>(mut attempt: impl FnMut() -> Result<R, E>, is_stale: impl Fn(
 
 pub fn is_stale(error: &io::Error) -> bool {
     error.kind() == ErrorKind::StaleNetworkFileHandle
+}
+
+/// What is under a name, a link that leads nowhere too; `None` where nothing is.
+pub fn look_at(path: &Path) -> Result<Option<Metadata>, Error> {
+    match uninterrupted(|| path.symlink_metadata()) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some).map_err(Error::io("look at", path)),
+    }
 }
 
 /// A file that is read by position, and opened anew where its handle became stale.

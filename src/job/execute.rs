@@ -19,7 +19,7 @@ use crate::{
     dispatch,
     error::{Error, Result},
     geometry::Mapping,
-    io::{Access, Layout, Source, ledger::Restored, raw::READ_TRANSFER_BYTES, staging::Claim},
+    io::{Access, Layout, Source, ledger::Restored, raw::READ_TRANSFER_BYTES, staging::Claim, steady},
     pipeline::Progress,
     plan::{self, Budget, Cut, Todo},
     rank::Rank,
@@ -226,7 +226,7 @@ impl Job {
         if self.request.resume && !self.output.overwrites() {
             return self.identity().and_then(|identity| self.is_finished(&identity)).map(drop);
         }
-        if !self.output.overwrites() && self.output.path.symlink_metadata().is_ok() {
+        if !self.output.overwrites() && steady::look_at(&self.output.path)?.is_some() {
             return Err(Error::TargetExists { path: self.output.path.clone() });
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::InPlaceRequest;
 use crate::{
     error::{Error, Result},
-    io::zarr::ZarrFile,
+    io::{steady, zarr::ZarrFile},
 };
 
 /// Refuses to replace levels that are there, unless that is asked for.
@@ -23,7 +23,7 @@ pub fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String])
     let former = finest.coarser_paths()?;
     for path in paths {
         let to = request.store.join(path);
-        if to.symlink_metadata().is_ok() && !former.contains(path) {
+        if !former.contains(path) && steady::look_at(&to)?.is_some() {
             return Err(Error::TargetExists { path: to });
         }
     }

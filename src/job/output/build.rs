@@ -14,6 +14,7 @@ use crate::{
         gzip::{self, GzipSink},
         raw::RawSink,
         staging::{Claim, REMOTE_STATE, Staging, state_folder},
+        steady,
         zarr::{
             self, Yard, ZarrSink,
             store::{DirStore, Store},
@@ -52,7 +53,7 @@ impl Output {
                 .exists("zarr.json")
                 .and_then(|v3| Ok(v3 || store.exists(".zgroup")?))
                 .map_err(|e| e.at("look into", &self.path)),
-            None => Ok(self.path.symlink_metadata().is_ok()),
+            None => Ok(steady::look_at(&self.path)?.is_some()),
         }
     }
 

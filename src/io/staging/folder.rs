@@ -1,0 +1,58 @@
+//! What is done to the folder that a target is built in, and to names in it.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use super::{LEVEL_NOTES, Notes, TARGET_NOTES, is_lease};
+use crate::{
+    error::{Error, Result},
+    io::steady,
+};
+
+/// The folder beside `target` that it is built in.
+pub fn state_folder(target: &Path) -> PathBuf {
+    let mut name = target.as_os_str().to_os_string();
+    name.push(".reslice");
+    PathBuf::from(name)
+}
+
+/// Removes what earlier runs left, except leases, and except what levels are added to; whether there was anything.
+pub fn clear(folder: &Path, notes: Notes) -> Result<bool> {
+    let is_beneath = |name: &str| notes == LEVEL_NOTES && name == TARGET_NOTES.finished;
+    clear_but(folder, |name| is_lease(name) || is_beneath(name))
+}
+
+/// Removes everything but the names that are to be kept. Links are removed, not followed.
+pub fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
+    let mut found = false;
+    let entries = steady::uninterrupted(|| fs::read_dir(folder)).map_err(Error::io("list", folder))?;
+    for entry in entries {
+        let entry = entry.map_err(Error::io("list", folder))?;
+        if is_kept(&entry.file_name().to_string_lossy()) {
+            continue;
+        }
+        found = true;
+        let path = entry.path();
+        let kind = entry.file_type().map_err(Error::io("look at", &path))?;
+        let remove = || if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        let removed = steady::uninterrupted(remove);
+        match removed {
+            // Another run clears too.
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(e)),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the renames durable.
+pub fn sync(folder: Option<&Path>) -> Result<()> {
+    let folder = match folder {
+        Some(path) if !path.as_os_str().is_empty() => path,
+        _ => Path::new("."),
+    };
+    let opened = fs::File::open(folder).map_err(Error::io("open", folder))?;
+    opened.sync_all().map_err(Error::io("write back", folder))
+}
