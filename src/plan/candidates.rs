@@ -8,8 +8,10 @@ use super::{
 };
 use crate::io::Access;
 
-/// Target blocks are not made larger than this by joining write units.
-const BLOCK_BYTES: u64 = 16 << 20;
+/// Target blocks are not made larger than this by joining write units,
+pub(super) const BLOCK_BYTES: u64 = 16 << 20;
+/// nor than this where an op looks so far around each voxel that smaller ones fetch much of the source again.
+pub(super) const WIDE_BLOCK_BYTES: u64 = 64 << 20;
 /// Blocks of raw targets, which could be of any size, are not made smaller than this.
 const SMALL_BLOCK_BYTES: u64 = 128 << 10;
 /// Shards that an order may leave open at once.
@@ -19,7 +21,7 @@ const MOST_OPEN_BYTES: u64 = 8 << 30;
 
 /// Block shapes worth a trial, largest first: they make good plans where they fit, and most of what follows then loses
 /// without a walk.
-pub(super) fn blocks(request: &Request<'_>) -> Vec<[u64; 3]> {
+pub(super) fn blocks(request: &Request<'_>, most_bytes: u64) -> Vec<[u64; 3]> {
     let shape = request.footprint.target_shape();
     let unit = request.target.chunk;
     let sample = request.sample_bytes as u64 * request.target.components as u64;
@@ -32,7 +34,7 @@ pub(super) fn blocks(request: &Request<'_>) -> Vec<[u64; 3]> {
         let repeated = blocks.contains(&block);
         // Along rows blocks may be as long as the budget allows: raw sources are read by rows.
         let is_row = factors[..2] == [1, 1] && request.target.access == Access::Chunked;
-        let most = if is_row { request.budget.memory_bytes } else { BLOCK_BYTES };
+        let most = if is_row { request.budget.memory_bytes } else { most_bytes };
         let least = if request.target.access == Access::Random { SMALL_BLOCK_BYTES.min(whole) } else { 0 };
         if repeated || (factors != [1; 3] && bytes > most) || bytes < least {
             continue;

@@ -24,15 +24,26 @@ const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 
 /// The largest piece where regions are products of intervals, unless it would fetch each voxel more than [`GOOD_FETCH`] times:
 /// kernels may look so far that no small piece is good.
 const PRODUCT_PIECE_BYTES: u64 = 4 << 20;
-const GOOD_FETCH: f64 = 6.0;
+/// Times that a voxel may be fetched before larger blocks and pieces are tried.
+const GOOD_FETCH: f64 = 1.5;
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
-    let mut search =
-        Search { request, ruler: Ruler::new(request.footprint), looks_left: SEARCH_LOOKS, found: Vec::new() };
-    for (_, block) in search.ranked() {
+    let plan = cheapest_within(request, candidates::BLOCK_BYTES).ok_or_else(|| refusal(request))?;
+    if plan.fetch_ratio <= GOOD_FETCH {
+        return Ok(plan);
+    }
+    let larger = cheapest_within(request, candidates::WIDE_BLOCK_BYTES);
+    Ok(larger.filter(|larger| larger.cost < plan.cost).unwrap_or(plan))
+}
+
+/// The cheapest with blocks of so many bytes at most.
+fn cheapest_within(request: &Request<'_>, block_bytes: u64) -> Option<Plan> {
+    let ruler = Ruler::new(request.footprint);
+    let mut search = Search { request, ruler, looks_left: SEARCH_LOOKS, found: Vec::new() };
+    for (_, block) in search.ranked(block_bytes) {
         search.try_block(block);
     }
-    search.confirmed().ok_or_else(|| refusal(request))
+    search.confirmed()
 }
 
 /// A plan that was found, with what a longer dry run of it needs.
@@ -59,9 +70,9 @@ struct Group<'a> {
 
 impl<'a> Search<'a> {
     /// Block shapes that fit at all, by the cost that is to be expected of the best of their orders.
-    fn ranked(&mut self) -> Vec<(f64, [u64; 3])> {
+    fn ranked(&mut self, block_bytes: u64) -> Vec<(f64, [u64; 3])> {
         let mut ranked = Vec::new();
-        for block in candidates::blocks(self.request) {
+        for block in candidates::blocks(self.request, block_bytes) {
             let ground = Ground::new(self.request, block);
             let sweeps = candidates::orders(self.request, &ground.touch);
             let best = self.groups(&ground, &sweeps).iter().map(|group| group.estimate).fold(f64::INFINITY, f64::min);
@@ -202,7 +213,7 @@ fn refusal(request: &Request<'_>) -> PlanError {
     let mut smallest = (u64::MAX, [0; 3], 0);
     let mut looks_left = SEARCH_LOOKS;
     let mut ruler = Ruler::new(request.footprint);
-    for block in candidates::blocks(request) {
+    for block in candidates::blocks(request, candidates::BLOCK_BYTES) {
         let ground = Ground::new(request, block);
         let workers = Workers { count: 1, gate: 1 };
         for piece_bytes in PIECE_BYTES {
