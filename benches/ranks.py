@@ -18,9 +18,9 @@ from tables import Workspace, arguments, markdown, parse, remove, report
 SHAPE = (750, 800, 900)
 RANKS = (1, 2, 5, 16)
 JOBS = [
-    ("nii", ".nii", ["--scale", "0.9"]),
-    ("nii", ".nii.gz", ["--scale", "1.6"]),
-    ("zarr", ".zarr", ["--scale", "1.1", "--chunk", "64", "--shard", "128"]),
+    ("nii", ".nii", ["--scale", "1.4", "--interp", "cubic"]),
+    ("nii", ".nii.gz", ["--scale", "0.6"]),
+    ("zarr", ".zarr", ["--scale", "0.8", "--chunk", "64", "--shard", "128"]),
 ]
 
 
