@@ -18,8 +18,8 @@ from tables import Workspace, arguments, markdown, parse, remove, report
 SHAPE = (750, 800, 900)
 RANKS = (1, 2, 5, 16)
 JOBS = [
-    ("nii", ".nii", ["--scale", "1.4", "--interp", "cubic"]),
-    ("nii", ".nii.gz", ["--scale", "0.6"]),
+    ("nii", ".nii", ["--scale", "1.4"]),
+    ("nii", ".nii.gz", ["--scale", "0.8"]),
     ("zarr", ".zarr", ["--scale", "0.8", "--chunk", "64", "--shard", "128"]),
 ]
 

@@ -3,9 +3,9 @@
 //! A piece is small enough for the caches and the budget; the block it belongs to is as large as the target's storage
 //! asks for. Source voxels shared by two pieces are copied twice, never decoded twice.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, ops::Range, sync::Arc};
 
-use super::slabs::Slabs;
+use super::{Request, slabs::Slabs};
 use crate::{
     region::Region,
     resample::{Footprint, Reach},
@@ -28,6 +28,8 @@ pub struct Ruler<'a> {
     footprint: &'a dyn Footprint,
     slabs: Slabs<'a>,
     reach: Option<Arc<dyn Reach>>,
+    /// What is made, about: blocks are cut where it ends.
+    made: Region,
     /// By axis, block and piece.
     extents: HashMap<(usize, u64, u64), Extents>,
 }
@@ -41,8 +43,13 @@ struct Extents {
 }
 
 impl<'a> Ruler<'a> {
-    pub fn new(footprint: &'a dyn Footprint) -> Ruler<'a> {
-        Ruler { footprint, slabs: Slabs::new(footprint), reach: footprint.reach(), extents: HashMap::new() }
+    /// For what is to be made by `request`.
+    pub fn new(request: &Request<'a>) -> Ruler<'a> {
+        let footprint = request.footprint;
+        let all = Region::of_shape(footprint.target_shape());
+        let made = request.todo.map_or(all, |todo| todo.hull()).intersect(&all);
+        let made = if made.is_empty() { all } else { made };
+        Ruler { footprint, slabs: Slabs::new(footprint), reach: footprint.reach(), made, extents: HashMap::new() }
     }
 
     /// Cuts blocks of `block` voxels until a piece takes at most `limit_bytes`, or is a single voxel.
@@ -81,9 +88,10 @@ impl<'a> Ruler<'a> {
         // Extents along source axes may differ by a voxel or two between the sampled pieces: a margin of a 16th.
         let bytes = source_bytes.saturating_add(scratch + scratch / 16);
         let is_row = |t: usize| self.footprint.source_axis(t) == Some(2);
-        let fetched_rows = (0..3).map(|t| if is_row(t) { extents[t].pieces } else { extents[t].summed }).product();
-        let fetched_voxels = extents.iter().map(|along| along.summed).product();
-        Pieces { shape: piece, bytes, fetched_voxels, fetched_rows }
+        let rows: f64 = (0..3).map(|t| if is_row(t) { extents[t].pieces } else { extents[t].summed }).product();
+        let voxels: f64 = extents.iter().map(|along| along.summed).product();
+        let whole = Region::of_shape(target).voxels() as f64 / self.made.voxels() as f64;
+        Pieces { shape: piece, bytes, fetched_voxels: voxels * whole, fetched_rows: rows * whole }
     }
 
     /// The same for regions that are no products: by what none of them exceeds, wherever it lies.
@@ -93,7 +101,7 @@ impl<'a> Ruler<'a> {
         let source_voxels = extents.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));
         let largest = Region::of_shape(piece.map(|n| n as u64));
         let bytes = source_voxels.saturating_mul(voxel_bytes).saturating_add(self.footprint.scratch_bytes(largest));
-        let count: f64 = (0..3).map(|a| starts(target[a], block[a], piece[a] as u64).count() as f64).product();
+        let count: f64 = (0..3).map(|a| starts(0..target[a], block[a], piece[a] as u64).count() as f64).product();
         let fetched_rows = count * (extents[0] * extents[1]) as f64;
         Pieces { shape: piece, bytes, fetched_voxels: count * source_voxels as f64, fetched_rows }
     }
@@ -103,9 +111,9 @@ impl<'a> Ruler<'a> {
         if let Some(&known) = self.extents.get(&(t, block, piece)) {
             return known;
         }
-        let target = self.footprint.target_shape();
-        let measured = starts(target[t], block, piece).fold(Extents::default(), |sum, lo| {
-            let hi = (lo + piece).min(block_end(lo, block, target[t]));
+        let (len, made) = (self.footprint.target_shape()[t], self.made.lo[t] as u64..self.made.hi[t] as u64);
+        let mut measured = starts(made.clone(), block, piece).fold(Extents::default(), |sum, lo| {
+            let hi = (lo + piece).min(block_end(lo, block, made.end));
             let source = self.slabs.source(t, lo, hi);
             let extent = match self.footprint.source_axis(t) {
                 _ if source.is_empty() => 0,
@@ -114,14 +122,19 @@ impl<'a> Ruler<'a> {
             };
             Extents { largest: extent.max(sum.largest), summed: sum.summed + extent as f64, pieces: sum.pieces + 1.0 }
         });
+        if made != (0..len) {
+            // Parts of blocks may begin elsewhere, and meet a voxel more.
+            measured.largest += 1;
+        }
         self.extents.insert((t, block, piece), measured);
         measured
     }
 }
 
-/// Where pieces start along an axis of `len` voxels cut into blocks, and those into pieces.
-fn starts(len: u64, block: u64, piece: u64) -> impl Iterator<Item = u64> {
-    (0..len).step_by(block as usize).flat_map(move |lo| (lo..(lo + block).min(len)).step_by(piece as usize))
+/// Where pieces start within `made` voxels of an axis that is cut into blocks, and those into pieces.
+fn starts(made: Range<u64>, block: u64, piece: u64) -> impl Iterator<Item = u64> {
+    let blocks = (made.start / block * block..made.end).step_by(block as usize);
+    blocks.flat_map(move |lo| (lo.max(made.start)..(lo + block).min(made.end)).step_by(piece as usize))
 }
 
 fn block_end(at: u64, block: u64, len: u64) -> u64 {

@@ -38,7 +38,7 @@ pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
 
 /// The cheapest with blocks of so many bytes at most.
 fn cheapest_within(request: &Request<'_>, block_bytes: u64) -> Option<Plan> {
-    let ruler = Ruler::new(request.footprint);
+    let ruler = Ruler::new(request);
     let mut search = Search { request, ruler, looks_left: SEARCH_LOOKS, found: Vec::new() };
     for (_, block) in search.ranked(block_bytes) {
         search.try_block(block);
@@ -212,7 +212,7 @@ fn workers(request: &Request<'_>) -> Vec<Workers> {
 fn refusal(request: &Request<'_>) -> PlanError {
     let mut smallest = (u64::MAX, [0; 3], 0);
     let mut looks_left = SEARCH_LOOKS;
-    let mut ruler = Ruler::new(request.footprint);
+    let mut ruler = Ruler::new(request);
     for block in candidates::blocks(request, candidates::BLOCK_BYTES) {
         let ground = Ground::new(request, block);
         let workers = Workers { count: 1, gate: 1 };

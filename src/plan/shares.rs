@@ -12,8 +12,10 @@ use crate::{
     region::Region,
 };
 
-/// Bytes of a cell of a raw file, about.
+/// Bytes of a cell of a raw file, about, where whole planes would be too few.
 const RAW_CELL_BYTES: u64 = 1 << 20;
+/// Planes per rank from which on planes are not cut: each part of one needs all the planes around it.
+const PLANES: u64 = 16;
 /// Ranks that an order is judged by at most.
 const JUDGED_RANKS: u64 = 128;
 /// Parts that an axis is cut into by the orders that are tried.
@@ -38,7 +40,7 @@ impl Cut {
     pub fn new(request: &Request<'_>, of: u64) -> Cut {
         let target = request.target;
         let shape = request.footprint.target_shape();
-        let cell = cell(target, shape);
+        let cell = cell(target, shape, of);
         let outer = &request.source.outer;
         let keys = if target.access == Access::Ascending { outer.volumes() } else { outer.groups() };
         let counts = std::array::from_fn(|a| shape[a].div_ceil(cell[a]));
@@ -118,9 +120,11 @@ impl Cut {
 type Cells = ([u64; 3], [u64; 3]);
 
 /// What ranks get whole.
-fn cell(target: &Layout, shape: [u64; 3]) -> [u64; 3] {
+fn cell(target: &Layout, shape: [u64; 3], of: u64) -> [u64; 3] {
+    let has_many_planes = shape[0] / PLANES >= of;
     match target.access {
         Access::Chunked => target.shard.unwrap_or(target.chunk),
+        _ if has_many_planes && target.chunk[0] == 1 => [1, shape[1], shape[2]],
         Access::Ascending => target.chunk,
         Access::Random => {
             let voxel = (target.components * target.stored.bytes()) as u64;

@@ -98,6 +98,13 @@ impl Todo {
         self.share.as_ref().map_or(&self.whole, |share| share.regions(key))
     }
 
+    /// A region that holds all that is to be made of any volume.
+    pub fn hull(&self) -> Region {
+        let Some(share) = &self.share else { return self.whole[0] };
+        let regions = share.runs.iter().flat_map(|(_, regions)| regions);
+        regions.copied().reduce(|hull, region| hull.hull(&region)).unwrap_or(Region::EMPTY)
+    }
+
     /// The most regions that a group has.
     pub fn most_regions(&self) -> u64 {
         let most = |share: &Share| share.runs.iter().map(|(_, regions)| regions.len() as u64).max();

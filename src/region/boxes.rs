@@ -30,7 +30,12 @@ impl Boxes {
 
     /// Whether every voxel of `region` is in the set.
     pub fn cover(&self, region: Region) -> bool {
-        self.missing(region).is_empty()
+        if region.voxels() == u64::MAX {
+            return self.missing(region).is_empty();
+        }
+        // No voxel is counted twice: the regions are disjoint.
+        let covered = self.regions.iter().map(|known| known.intersect(&region).voxels());
+        covered.sum::<u64>() == region.voxels()
     }
 
     /// What of `region` is not in the set, as disjoint regions.
@@ -40,7 +45,9 @@ impl Boxes {
             if rest.is_empty() {
                 break;
             }
-            rest = rest.into_iter().flat_map(|part| minus(part, *known)).collect();
+            if rest.iter().any(|part| !part.intersect(known).is_empty()) {
+                rest = rest.into_iter().flat_map(|part| minus(part, *known)).collect();
+            }
         }
         rest
     }
