@@ -29,7 +29,8 @@ const GOOD_FETCH: f64 = 1.5;
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
     let plan = cheapest_within(request, candidates::BLOCK_BYTES).ok_or_else(|| refusal(request))?;
-    if plan.fetch_ratio <= GOOD_FETCH {
+    // Boxes around oblique blocks hold much that is not needed whatever their size: larger ones only cost memory there.
+    if plan.fetch_ratio <= GOOD_FETCH || request.footprint.reach().is_some() {
         return Ok(plan);
     }
     let larger = cheapest_within(request, candidates::WIDE_BLOCK_BYTES);

@@ -63,9 +63,84 @@ pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
     rounding: Rounding,
     out: &mut [T],
 ) {
+    let [_, ny, nx] = samples.region.shape();
+    if is_within(strip, bounds) {
+        let points = inner(strip, samples.region.lo.map(|n| n as f64), [(ny * nx) as f64, nx as f64]);
+        let rows = collect_rows(samples.voxels, &points.offsets[..strip.len], [ny * nx, nx]);
+        return weigh_rows(&rows, &points, rounding, out);
+    }
     let pairs = pairs::<S, S::Acc>(&samples, bounds, strip);
     let corners = collect(samples.voxels, &pairs, strip.len);
     weigh(&corners, &pairs, rounding, out);
+}
+
+/// Points with all eight voxels around them within the source: one offset each, of the lowest corner.
+struct Inner<A> {
+    offsets: [u32; STRIP],
+    /// Along each axis, the weight of the second voxel and that of the first.
+    part: [[A; STRIP]; 3],
+    rest: [[A; STRIP]; 3],
+}
+
+/// Whether no point of the strip looks at a voxel beyond the source's border.
+#[multiversion(targets("x86_64+avx2"))]
+fn is_within(strip: &Strip, bounds: Region) -> bool {
+    let mut within = true;
+    for a in 0..3 {
+        let (low, last) = (bounds.lo[a] as f64, (bounds.hi[a] - 1) as f64);
+        for &c in &strip.at[a][..strip.len] {
+            within &= low <= c && c < last;
+        }
+    }
+    within
+}
+
+/// As [`place`], for all axes at once.
+#[multiversion(targets("x86_64+avx2"))]
+fn inner<A: Real>(strip: &Strip, [z0, y0, x0]: [f64; 3], [plane, row]: [f64; 2]) -> Inner<A> {
+    let mut points = Inner { offsets: [0; STRIP], part: [[A::ZERO; STRIP]; 3], rest: [[A::ZERO; STRIP]; 3] };
+    for n in 0..STRIP {
+        let whole = [strip.at[0][n].floor(), strip.at[1][n].floor(), strip.at[2][n].floor()];
+        for (a, whole) in whole.iter().enumerate() {
+            let part = strip.at[a][n] - whole;
+            points.part[a][n] = A::of_f64(part);
+            points.rest[a][n] = A::of_f64(1.0 - part);
+        }
+        let offset = (whole[0] - z0) * plane + (whole[1] - y0) * row + (whole[2] - x0);
+        points.offsets[n] = (offset + WHOLE).to_bits() as u32;
+    }
+    points
+}
+
+/// The eight voxels around each point as pairs along x: near and far plane, in each the first and the second row.
+fn collect_rows<S: Voxel>(voxels: &[S], offsets: &[u32], [plane, row]: [usize; 2]) -> [[[S; 2]; STRIP]; 4] {
+    let mut rows = [[[S::default(); 2]; STRIP]; 4];
+    let [near, near_next, far, far_next] = &mut rows;
+    for (n, &offset) in offsets.iter().enumerate() {
+        let pair = |at: usize| [voxels[at], voxels[at + 1]];
+        let at = offset as usize;
+        (near[n], near_next[n]) = (pair(at), pair(at + row));
+        (far[n], far_next[n]) = (pair(at + plane), pair(at + plane + row));
+    }
+    rows
+}
+
+/// As [`weigh`], to the same bits.
+#[multiversion(targets("x86_64+avx2"))]
+fn weigh_rows<S: Voxel, T: Voxel<Acc = S::Acc>>(
+    rows: &[[[S; 2]; STRIP]; 4],
+    Inner { part: [z, y, x], rest: [rest_z, rest_y, rest_x], .. }: &Inner<S::Acc>,
+    rounding: Rounding,
+    out: &mut [T],
+) {
+    let mut sums = [S::Acc::ZERO; STRIP];
+    for n in 0..STRIP {
+        let along = |k: usize| blend::<S>(rest_x[n], x[n], rows[k][n][0].to_acc(), rows[k][n][1].to_acc());
+        let near = blend::<S>(rest_y[n], y[n], along(0), along(1));
+        let far = blend::<S>(rest_y[n], y[n], along(2), along(3));
+        sums[n] = blend::<S>(rest_z[n], z[n], near, far);
+    }
+    crate::resample::rows::store(&sums[..out.len()], out, rounding);
 }
 
 /// The eight voxels around each point, corner by corner: z slowest, x fastest.
