@@ -10,6 +10,7 @@
 
 use std::{path::Path, sync::Arc};
 
+mod blosc;
 pub mod check;
 mod chunking;
 mod codec;

@@ -4,7 +4,7 @@ use std::{io::Read, ops::RangeInclusive};
 
 use zarrs::array::codec::{BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes};
 
-use super::codec::reserve;
+use super::{blosc, codec::reserve};
 
 /// Level of zstd where none is given: the fastest.
 pub const DEFAULT_ZSTD_LEVEL: i32 = 1;
@@ -106,6 +106,8 @@ impl Codec {
         match self {
             Codec::Zstd(level) => encode_zstd(&raw, level),
             Codec::Gzip(level) => encode_gzip(&raw, level),
+            // c-blosc splits no single bytes, and they are shuffled by bits.
+            Codec::BloscZstd(level) if sample_bytes > 1 => blosc::encode(&raw, sample_bytes, level),
             Codec::BloscZstd(level) => encode_blosc(&raw, BloscCompressor::Zstd, level, sample_bytes),
             Codec::BloscLz4(level) => encode_blosc(&raw, BloscCompressor::LZ4, level, sample_bytes),
             Codec::None => Ok(raw),
@@ -116,9 +118,10 @@ impl Codec {
     pub fn encode_memory(self, raw_bytes: u64) -> u64 {
         let tables = match self {
             Codec::Zstd(level) => zstd_tables(level, raw_bytes),
-            // Blocks of at most 1 MiB; the level as c-blosc maps it.
-            Codec::BloscZstd(9) => zstd_tables(22, raw_bytes.min(1 << 20)) + (2 << 20),
-            Codec::BloscZstd(level) => zstd_tables(i32::from(level) * 2 - 1, raw_bytes.min(1 << 20)) + (2 << 20),
+            // Blocks of at most 1 MiB.
+            Codec::BloscZstd(level) => {
+                zstd_tables(blosc::zstd_level(level), raw_bytes.min(1 << 20)) + blosc::SCRATCH_BYTES
+            }
             Codec::BloscLz4(_) => (2 << 20) + (512 << 10),
             Codec::Gzip(_) => 512 << 10,
             Codec::None => 0,
