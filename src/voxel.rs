@@ -113,16 +113,25 @@ impl Real for f64 {}
 
 /// The arithmetic the resampling loops use, and no more.
 pub mod num {
-    use std::ops::{Add, AddAssign, Mul};
+    use std::ops::{Add, AddAssign, Mul, Sub};
 
-    pub trait Arithmetic: Copy + Add<Output = Self> + AddAssign + Mul<Output = Self> + PartialOrd {
+    pub trait Arithmetic:
+        Copy + Add<Output = Self> + AddAssign + Mul<Output = Self> + Sub<Output = Self> + PartialOrd
+    {
         const ZERO: Self;
+        const ONE: Self;
+        fn of_i32(x: i32) -> Self;
         fn of_f64(x: f64) -> Self;
         fn is_nan(self) -> bool;
     }
 
     impl Arithmetic for f32 {
         const ZERO: f32 = 0.0;
+        const ONE: f32 = 1.0;
+        #[inline(always)]
+        fn of_i32(x: i32) -> f32 {
+            x as f32
+        }
         fn of_f64(x: f64) -> f32 {
             x as f32
         }
@@ -133,6 +142,11 @@ pub mod num {
 
     impl Arithmetic for f64 {
         const ZERO: f64 = 0.0;
+        const ONE: f64 = 1.0;
+        #[inline(always)]
+        fn of_i32(x: i32) -> f64 {
+            x as f64
+        }
         fn of_f64(x: f64) -> f64 {
             x
         }
@@ -159,8 +173,13 @@ pub trait Voxel: bytemuck::Pod + Default + PartialOrd + fmt::Debug + Send + Sync
     fn range() -> (f64, f64);
 }
 
+/// `x + WHOLE` has the whole number `x`, of up to 22 or 51 bits and a sign, in its lowest bits: unlike a saturating cast to a
+/// small type, whole vectors at once.
+const WHOLE_F32: f32 = 1.5 * (1u32 << 23) as f32;
+const WHOLE_F64: f64 = 1.5 * (1u64 << 52) as f64;
+
 macro_rules! integer_voxel {
-    ($t:ty, $acc:ty, $dtype:ident) => {
+    ($t:ty, $acc:ty, $dtype:ident, $cast:expr) => {
         impl Voxel for $t {
             type Acc = $acc;
             const DTYPE: Dtype = Dtype::$dtype;
@@ -172,12 +191,13 @@ macro_rules! integer_voxel {
 
             #[inline(always)]
             fn from_acc(value: $acc, rounding: Rounding) -> $t {
-                // `as` saturates and sends NaN to 0; the explicit clamp keeps `+ 0.5` inside the range first.
+                // The explicit clamp keeps `+ 0.5` inside the range first.
                 let clamped = value.clamp(<$t>::MIN as $acc, <$t>::MAX as $acc);
-                match rounding {
-                    Rounding::Nearest => (clamped + 0.5).floor() as $t,
-                    Rounding::Truncate => clamped as $t,
-                }
+                let whole = match rounding {
+                    Rounding::Nearest => (clamped + 0.5).floor(),
+                    Rounding::Truncate => clamped.trunc(),
+                };
+                $cast(if whole.is_nan() { 0.0 } else { whole })
             }
 
             #[inline(always)]
@@ -206,14 +226,14 @@ macro_rules! integer_voxel {
     };
 }
 
-integer_voxel!(u8, f32, U8);
-integer_voxel!(i8, f32, I8);
-integer_voxel!(u16, f32, U16);
-integer_voxel!(i16, f32, I16);
-integer_voxel!(u32, f64, U32);
-integer_voxel!(i32, f64, I32);
-integer_voxel!(u64, f64, U64);
-integer_voxel!(i64, f64, I64);
+integer_voxel!(u8, f32, U8, |whole: f32| (whole + WHOLE_F32).to_bits() as u8);
+integer_voxel!(i8, f32, I8, |whole: f32| (whole + WHOLE_F32).to_bits() as i8);
+integer_voxel!(u16, f32, U16, |whole: f32| (whole + WHOLE_F32).to_bits() as u16);
+integer_voxel!(i16, f32, I16, |whole: f32| (whole + WHOLE_F32).to_bits() as i16);
+integer_voxel!(u32, f64, U32, |whole: f64| (whole + WHOLE_F64).to_bits() as u32);
+integer_voxel!(i32, f64, I32, |whole: f64| (whole + WHOLE_F64).to_bits() as i32);
+integer_voxel!(u64, f64, U64, |whole: f64| whole as u64);
+integer_voxel!(i64, f64, I64, |whole: f64| whole as i64);
 
 macro_rules! float_voxel {
     ($t:ty, $dtype:ident) => {
