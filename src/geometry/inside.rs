@@ -9,20 +9,24 @@ use crate::region::Region;
 pub const TIE_VOXELS: f64 = 1e-6;
 
 /// `c`, or the half-integer k + 1/2 that it is within 1e-6 of. Monotone; NaN stays NaN.
+#[inline]
 pub fn settle(c: f64) -> f64 {
     let half = c.floor() + 0.5;
     if (c - half).abs() <= TIE_VOXELS { half } else { c }
 }
 
 /// Whether the continuous source index `c` lies in the voxels `lo..hi` of its axis: lo - 1/2 <= c < hi - 1/2, settled.
+#[inline]
 pub fn inside(c: f64, lo: i64, hi: i64) -> bool {
     !below(c, lo) && !beyond(c, hi) && !c.is_nan()
 }
 
+#[inline]
 fn below(c: f64, lo: i64) -> bool {
     settle(c) < lo as f64 - 0.5
 }
 
+#[inline]
 fn beyond(c: f64, hi: i64) -> bool {
     settle(c) >= hi as f64 - 0.5
 }

@@ -31,7 +31,8 @@ pub use label::LABEL_CUT;
 
 use covered::Spread;
 use filter::Filter;
-use look::{STRIP, Strip};
+use linear::Corners;
+use look::{Line, STRIP, Strip};
 use reach::{Oblique, Span};
 use stencil::Stencil;
 
@@ -102,15 +103,20 @@ impl<T: Voxel> Gather<T> {
         piece: Region,
         volume: usize,
     ) {
-        let mut strip = Strip::new();
+        let (mut strip, mut corners) = (Strip::new(), Corners::new());
         for z in piece.lo[0]..piece.hi[0] {
             for y in piece.lo[1]..piece.hi[1] {
                 let run = self.run([z, y], piece.lo[2]..piece.hi[2]);
                 for x in run.clone().step_by(STRIP) {
                     strip.len = (run.end - x).min(STRIP as i64) as usize;
-                    look::fill(&self.reach.mapping, [z, y, x], &mut strip);
-                    let out = target.row(volume, z, y, x..x + strip.len as i64);
-                    self.strip(samples, convert, &strip, out);
+                    let (mapping, out) = (&self.reach.mapping, target.row(volume, z, y, x..x + strip.len as i64));
+                    if let Point::Linear = self.point {
+                        let line = Line::new(mapping, [z, y, x]);
+                        linear::strip(samples, self.reach.bounds, &line, &mut corners, self.rounding, out);
+                    } else {
+                        look::fill(mapping, [z, y, x], &mut strip);
+                        self.strip(samples, convert, &strip, &mut corners, out);
+                    }
                 }
             }
         }
@@ -126,12 +132,13 @@ impl<T: Voxel> Gather<T> {
         samples: BlockRef<'_, S>,
         convert: impl Fn(S) -> T,
         strip: &Strip,
+        corners: &mut Corners<S, S::Acc>,
         out: &mut [T],
     ) {
         let (bounds, rounding) = (self.reach.bounds, self.rounding);
         match &self.point {
             Point::Nearest => nearest::strip(samples, bounds, strip, convert, out),
-            Point::Linear => linear::strip(samples, bounds, strip, rounding, out),
+            Point::Linear => linear::strip(samples, bounds, strip, corners, rounding, out),
             Point::Weighted(stencil) => sums::strip(samples, bounds, stencil, strip, rounding, out),
             Point::Label => label::linear(samples, bounds, strip, convert, out),
             Point::LabelGaussian(stencil) => label::gaussian(samples, bounds, stencil, strip, convert, out),

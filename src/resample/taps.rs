@@ -158,6 +158,7 @@ fn join(a: Range<i64>, b: Range<i64>) -> Range<i64> {
 }
 
 /// First index of `range` for which `holds` is false; `holds` is true, then false.
+#[inline(always)]
 pub(super) fn bisect(range: Range<i64>, holds: impl Fn(i64) -> bool) -> i64 {
     let (mut lo, mut hi) = (range.start, range.end);
     while lo < hi {

@@ -3,8 +3,8 @@
 use multiversion::multiversion;
 
 use super::{
-    linear::{collect, pairs},
-    look::{STRIP, Strip},
+    linear::Corners,
+    look::Strip,
     stencil::{Stencil, Taps},
 };
 use crate::{block::BlockRef, region::Region, resample::cover::heaviest, voxel::Voxel};
@@ -23,14 +23,11 @@ pub fn linear<S: Voxel, T: Voxel, F: Fn(S) -> T>(
     convert: F,
     out: &mut [T],
 ) {
-    let pairs = pairs::<S, f64>(&samples, bounds, strip);
-    let corners = collect(samples.voxels, &pairs, strip.len);
-    let [z, y, x] = &pairs;
-    for (n, voxel) in out.iter_mut().enumerate().take(STRIP) {
-        let labels: [S; 8] = std::array::from_fn(|k| corners[k][n]);
-        let zs = [z.rest[n], z.part[n]];
-        let ys = [y.rest[n], y.part[n]];
-        let xs = [x.rest[n], x.part[n]];
+    let mut corners = Corners::<S, f64>::new();
+    corners.look(samples, bounds, strip, strip.len);
+    for (n, voxel) in out.iter_mut().enumerate() {
+        let labels = corners.around(n);
+        let [zs, ys, xs] = corners.part.each_ref().map(|part| [1.0 - part[n], part[n]]);
         let weights: [f64; 8] = std::array::from_fn(|k| zs[k >> 2] * ys[k >> 1 & 1] * xs[k & 1]);
         *voxel = convert(heaviest_of_eight(&labels, &weights));
     }

@@ -1,5 +1,7 @@
 //! Where target voxels look: continuous source indices, a strip of a row at a time.
 
+use std::ops::Range;
+
 use multiversion::multiversion;
 
 use crate::{
@@ -10,9 +12,43 @@ use crate::{
 };
 
 /// Voxels of a row that are computed together.
-pub const STRIP: usize = 64;
+pub const STRIP: usize = 128;
 
-/// The continuous source indices of a strip of target voxels, axis by axis in storage order.
+/// Points in the source, by number.
+pub trait Points {
+    /// Whether the index along each axis changes in one direction only.
+    const STRAIGHT: bool;
+
+    /// The continuous source index of point `n` along axis `a`.
+    fn at(&self, a: usize, n: usize) -> f64;
+}
+
+/// The points of a row of target voxels, worked out where they are looked at.
+pub struct Line {
+    step: [f64; 3],
+    base: [f64; 3],
+    first: f64,
+}
+
+impl Line {
+    /// The voxels of row `y` of plane `z` from `x` on.
+    #[inline(always)]
+    pub fn new(mapping: &Affine, [z, y, x]: [i64; 3]) -> Line {
+        Line { step: mapping.m.map(|row| row[2]), base: mapping.m.map(|row| base(&row, z, y)), first: x as f64 }
+    }
+}
+
+impl Points for Line {
+    const STRAIGHT: bool = true;
+
+    /// The bits of [`source_index`]: whole numbers add exactly. From 32 bits, since AVX2 converts no others.
+    #[inline(always)]
+    fn at(&self, a: usize, n: usize) -> f64 {
+        self.step[a].mul_add(self.first + f64::from(n as i32), self.base[a])
+    }
+}
+
+/// Points that stand in memory, axis by axis in storage order: displaced ones, or those of ops that look at each by itself.
 pub struct Strip {
     pub len: usize,
     pub at: [[f64; STRIP]; 3],
@@ -29,7 +65,17 @@ impl Strip {
     }
 }
 
+impl Points for Strip {
+    const STRAIGHT: bool = false;
+
+    #[inline(always)]
+    fn at(&self, a: usize, n: usize) -> f64 {
+        self.at[a][n]
+    }
+}
+
 /// `m[0] z + m[1] y + m[3]`: what the indices of a row have in common, from global indices.
+#[inline(always)]
 fn base(row: &[f64; 4], z: i64, y: i64) -> f64 {
     row[1].mul_add(y as f64, row[0].mul_add(z as f64, row[3]))
 }
@@ -40,16 +86,13 @@ pub fn source_index(mapping: &Affine, at: [i64; 3]) -> [f64; 3] {
 }
 
 /// Fills `strip` with the indices of row `y` of plane `z` from `x` on.
-pub fn fill(mapping: &Affine, [z, y, x]: [i64; 3], strip: &mut Strip) {
-    for (row, at) in mapping.m.iter().zip(&mut strip.at) {
-        along(row[2], base(row, z, y), x, &mut at[..strip.len]);
-    }
-}
-
 #[multiversion(targets("x86_64+avx2+fma"))]
-fn along(step: f64, base: f64, x: i64, out: &mut [f64]) {
-    for (n, out) in out.iter_mut().enumerate() {
-        *out = step.mul_add((x + n as i64) as f64, base);
+pub fn fill(mapping: &Affine, row: [i64; 3], strip: &mut Strip) {
+    let line = Line::new(mapping, row);
+    for (a, at) in strip.at.iter_mut().enumerate() {
+        for (n, c) in at[..strip.len].iter_mut().enumerate() {
+            *c = line.at(a, n);
+        }
     }
 }
 
@@ -141,22 +184,37 @@ pub fn hull(mapping: &Affine, target: Region) -> [[f64; 2]; 3] {
 }
 
 /// The voxels `x` of a row that look inside `bounds`: a run, since indices are monotone along a row.
-pub fn inside_run(mapping: &Affine, [z, y]: [i64; 2], x: std::ops::Range<i64>, bounds: Region) -> std::ops::Range<i64> {
-    let bases = mapping.m.map(|row| base(&row, z, y));
+#[multiversion(targets("x86_64+avx2+fma"))]
+pub fn inside_run(mapping: &Affine, [z, y]: [i64; 2], x: Range<i64>, bounds: Region) -> Range<i64> {
     let (mut start, mut end) = (x.start, x.end);
-    for (a, base) in bases.into_iter().enumerate() {
-        let step = mapping.m[a][2];
+    for a in 0..3 {
+        let (step, base) = (mapping.m[a][2], base(&mapping.m[a], z, y));
         let is_in = |x: i64| inside(step.mul_add(x as f64, base), bounds.lo[a], bounds.hi[a]);
         if start < end && is_in(start) && is_in(end - 1) {
             continue;
         }
-        let low = |x: i64| step.mul_add(x as f64, base) < (bounds.lo[a] as f64 + bounds.hi[a] as f64 - 1.0) / 2.0;
+        let faces = [bounds.lo[a] as f64 - 0.5, bounds.hi[a] as f64 - 0.5];
+        let low = |x: i64| step.mul_add(x as f64, base) < (faces[0] + faces[1]) / 2.0;
         // Not inside, and on the side that the row comes from.
         let enters = |x: i64| !is_in(x) && low(x) == (step >= 0.0);
-        start = bisect(start..end, enters);
-        end = bisect(start..end, is_in);
+        let [from, to] = if step >= 0.0 { faces } else { [faces[1], faces[0]] };
+        start = bisect_near((from - base) / step, start..end, enters);
+        end = bisect_near((to - base) / step, start..end, is_in);
     }
     start..end.max(start)
+}
+
+/// As [`bisect`], in a few steps where the answer is within a voxel of `guess`, which may be anything.
+#[inline(always)]
+fn bisect_near(guess: f64, range: Range<i64>, holds: impl Fn(i64) -> bool) -> i64 {
+    let (mut lo, mut hi) = (range.start, range.end.max(range.start));
+    let guess = (guess as i64).clamp(lo, hi);
+    for probe in [guess.saturating_sub(2), guess.saturating_add(2)] {
+        if (lo..hi).contains(&probe) {
+            if holds(probe) { lo = probe + 1 } else { hi = probe }
+        }
+    }
+    bisect(lo..hi, holds)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Gathering through a displacement field: points wander, so that each is looked at by itself.
 
-use super::{Gather, fill, look, look::STRIP, look::Strip};
+use super::{Gather, fill, linear::Corners, look, look::STRIP, look::Strip};
 use crate::{
     block::{BlockMut, BlockRef},
     geometry::{Warp, inside},
@@ -55,14 +55,15 @@ impl<T: Voxel> Gather<T> {
         piece: Region,
         volume: usize,
     ) -> u64 {
-        let (mut strip, mut found, mut outside) = (Strip::new(), [T::default(); STRIP], 0);
+        let (mut strip, mut corners) = (Strip::new(), Corners::new());
+        let (mut found, mut outside) = ([T::default(); STRIP], 0);
         for run in piece.tiles([1, 1, STRIP]) {
             strip.len = run.shape()[2];
             look::fill(&self.reach.mapping, run.lo, &mut strip);
             look::displace(warp, vectors, run.lo, &mut strip);
             let kept = self.keep_inside(&mut strip);
             outside += run.voxels() - kept.len as u64;
-            self.strip(samples, convert, &strip, &mut found[..kept.len]);
+            self.strip(samples, convert, &strip, &mut corners, &mut found[..kept.len]);
             let row = target.row(volume, run.lo[0], run.lo[1], run.lo[2]..run.hi[2]);
             kept.places[..kept.len].iter().zip(&found).for_each(|(&place, &voxel)| row[usize::from(place)] = voxel);
         }
