@@ -38,6 +38,8 @@ use crate::{
 const MAPPED_BYTES: u64 = 2 << 20;
 /// Bytes that one positioned read asks for at most.
 const READ_BYTES: usize = 1 << 20;
+/// Bytes between two runs that are read along with them: another call to the kernel costs as much.
+const GAP_BYTES: u64 = 4 << 10;
 /// What one positioned read takes.
 pub const READ_TRANSFER_BYTES: u64 = READ_BYTES as u64;
 /// The kernel's fault-around window.
@@ -128,27 +130,51 @@ impl<T: Voxel> RawSource<T> {
     }
 
     fn read_positioned(&self, volume: u64, into: &mut BlockMut<'_, T>) -> io::Result<()> {
-        let most = (READ_BYTES / self.packed.voxel_bytes() as usize).max(1);
-        let mut bytes = Vec::new();
-        let mut first = 0;
-        for (position, voxels) in self.packed.runs(volume, into.region) {
-            for part in (0..voxels).step_by(most) {
-                let n = most.min(voxels - part);
-                bytes.resize(n * self.packed.voxel_bytes() as usize, 0);
-                let start = position + part as u64 * self.packed.voxel_bytes();
-                self.file.read_exact_at(&mut bytes, start)?;
-                if let Some(passing) = &self.passing {
-                    self.file.with(|file| {
-                        passing.read(file, start, bytes.len() as u64);
-                        Ok(())
-                    })?;
-                }
-                self.packed.unpack(&bytes, into, first);
-                first += n;
+        let voxel_bytes = self.packed.voxel_bytes();
+        let (mut bytes, mut first) = (Vec::new(), 0);
+        for span in spans(self.packed.runs(volume, into.region), voxel_bytes) {
+            let (start, end) = (span[0].0, span.last().map_or(0, |(at, voxels)| at + *voxels as u64 * voxel_bytes));
+            let len = (end - start) as usize;
+            bytes.resize(len.max(bytes.len()), 0);
+            self.file.read_exact_at(&mut bytes[..len], start)?;
+            if let Some(passing) = &self.passing {
+                self.file.with(|file| {
+                    passing.read(file, start, len as u64);
+                    Ok(())
+                })?;
+            }
+            for (position, voxels) in span {
+                let run = &bytes[(position - start) as usize..][..voxels * voxel_bytes as usize];
+                self.packed.unpack(run, into, first);
+                first += voxels;
             }
         }
         Ok(())
     }
+}
+
+/// Runs of voxels (position, voxels), put together to what one positioned read takes: neighbours with little between them.
+fn spans(runs: impl Iterator<Item = (u64, usize)>, voxel_bytes: u64) -> impl Iterator<Item = Vec<(u64, usize)>> {
+    let most = (READ_BYTES / voxel_bytes as usize).max(1);
+    let part = move |position: u64, voxels: usize, first: usize| {
+        (position + first as u64 * voxel_bytes, most.min(voxels - first))
+    };
+    let parts = runs.flat_map(move |(at, voxels)| (0..voxels).step_by(most).map(move |first| part(at, voxels, first)));
+    let mut parts = parts.peekable();
+    std::iter::from_fn(move || {
+        let (start, voxels) = parts.next()?;
+        let mut end = start + voxels as u64 * voxel_bytes;
+        let mut span = vec![(start, voxels)];
+        let follows = |end: u64, position: u64, voxels: usize| {
+            let close = position >= end && position - end <= GAP_BYTES;
+            close && position + voxels as u64 * voxel_bytes - start <= READ_BYTES as u64
+        };
+        while let Some((position, voxels)) = parts.next_if(|&(position, voxels)| follows(end, position, voxels)) {
+            end = position + voxels as u64 * voxel_bytes;
+            span.push((position, voxels));
+        }
+        Some(span)
+    })
 }
 
 impl<T: Voxel> Source<T> for RawSource<T> {
@@ -311,5 +337,30 @@ impl<T: Voxel> Sink<T> for RawSink<T> {
 
     fn finish(&self) -> Result<()> {
         Sink::<T>::sync(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_with_little_between_them_are_read_at_once() {
+        let spans = |runs: &[(u64, usize)]| spans(runs.iter().copied(), 2).collect::<Vec<_>>();
+        let gap = GAP_BYTES;
+        assert_eq!(spans(&[(0, 10), (20 + gap, 10)]), [vec![(0, 10), (20 + gap, 10)]]);
+        assert_eq!(spans(&[(0, 10), (21 + gap, 10)]), [vec![(0, 10)], vec![(21 + gap, 10)]]);
+        assert_eq!(spans(&[(100, 10), (0, 10)]), [vec![(100, 10)], vec![(0, 10)]]);
+        // A long run is cut, and what follows joins its last part.
+        let most = READ_BYTES / 2;
+        let long = [vec![(0, most)], vec![(2 * most as u64, 7), (2 * most as u64 + 14, 3)]];
+        assert_eq!(spans(&[(0, most + 7), (2 * most as u64 + 14, 3)]), long);
+        // No span is longer than a read.
+        let rows: Vec<(u64, usize)> = (0..5000).map(|row| (row * 1000, 400)).collect();
+        for span in spans(&rows) {
+            let (start, (last, voxels)) = (span[0].0, span[span.len() - 1]);
+            assert!(last + 2 * voxels as u64 - start <= READ_BYTES as u64);
+        }
+        assert_eq!(spans(&rows).concat(), rows);
     }
 }
