@@ -140,6 +140,60 @@ fn piecewise<T: Voxel>(request: &OpRequest, of: [u64; 3], rng: &mut Rng) {
     assert!(inner <= expected.len(), "guard cells were touched in {request:?}");
 }
 
+/// Linear, almost along the rows of a source of `of` voxels, onto rows of several strips.
+fn along_rows(of: [u64; 3], rounding: Rounding, rng: &mut Rng) -> OpRequest {
+    let m = std::array::from_fn(|r| {
+        let slope = |c: usize| if c == r { rng.between(0.6, 1.3) } else { rng.between(-0.03, 0.03) };
+        let [z, y, x] = [0, 1, 2].map(slope);
+        [z, y, x, rng.between(-2.0, 2.0)]
+    });
+    OpRequest {
+        mapping: Mapping::Affine(Affine { m }),
+        target_shape: [3, 5, 397],
+        rounding,
+        outside: Outside::Edge,
+        ..request(Method::Kernel(KernelShape::Linear), of, rng)
+    }
+}
+
+#[test]
+fn long_rows_equal_their_definition_in_pieces_of_any_length() {
+    within(120, || {
+        let mut rng = Rng::new("oblique rows");
+        for of in [[5, 7, 331], [2, 2, 2], [1, 1, 331], [1, 7, 64], [5, 1, 331]] {
+            let request = along_rows(of, Rounding::Nearest, &mut rng);
+            let source = random_voxels::<f32>(count(of), &mut rng);
+            for (got, voxel) in
+                whole(&request, &source, of).iter().zip(Region::of_shape(request.target_shape).tiles([1; 3]))
+            {
+                let exact = reference(&request, KernelShape::Linear, &source, of, voxel.lo);
+                assert!((f64::from(*got) - exact).abs() < 1e-2, "{got}, not {exact}, at {voxel} of {request:?}");
+            }
+            piecewise::<u8>(&request, of, &mut rng);
+            piecewise::<u16>(&request, of, &mut rng);
+            piecewise::<i16>(&request, of, &mut rng);
+            piecewise::<i32>(&request, of, &mut rng);
+            piecewise::<i64>(&request, of, &mut rng);
+            piecewise::<f32>(&request, of, &mut rng);
+            piecewise::<f64>(&request, of, &mut rng);
+        }
+    });
+}
+
+/// Regression: the two weights of a pair, each rounded to f32, did not add to 1, and truncation told.
+#[test]
+fn a_truncated_constant_stays_what_it_is() {
+    let mut rng = Rng::new("oblique constants");
+    let of = [5, 7, 331];
+    for rounding in [Rounding::Nearest, Rounding::Truncate] {
+        for constant in [1u16, 777, 40_000, 65_535] {
+            let request = along_rows(of, rounding, &mut rng);
+            let source = vec![constant; count(of)];
+            assert!(whole(&request, &source, of).iter().all(|&voxel| voxel == constant), "{constant}, {rounding:?}");
+        }
+    }
+}
+
 #[test]
 fn footprints_hold_what_points_look_at_and_their_bounds_hold_them() {
     let mut rng = Rng::new("oblique footprints");
