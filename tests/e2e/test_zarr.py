@@ -6,6 +6,7 @@ import pytest
 import zarr
 
 import grids
+from peers import by_tensorstore, by_zarr_python
 from scans import check_nibabel, check_store, open_level, samples, save, straight, tilted
 
 ZARR = {
@@ -42,6 +43,21 @@ def test_zarr_codecs(resample, tmp_path, codec, shard):
     source, out = save(tmp_path / "in.nii", array, straight()), tmp_path / "out.zarr"
     resample(source, out, "--chunk", "16", "--shard", shard, "--codec", codec)
     check_store(out, array, straight())
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+@pytest.mark.parametrize("shape", [(64, 64, 64), (61, 67, 71)], ids=["even", "leftover"])
+@pytest.mark.parametrize("dtype", ["u2", "f4", "f8"])
+def test_blosc_frames_of_several_blocks(resample, tmp_path, dtype, shape, version):
+    """Chunks of two blocks, and of a number of voxels that no even part divides: a third block is left over."""
+    array = samples(dtype, shape)
+    source, out = save(tmp_path / "in.nii", array, straight()), tmp_path / "out.zarr"
+    chunk = ",".join(map(str, shape))
+    resample(source, out, "--chunk", chunk, "--shard", "none", "--codec", "blosc-zstd:4", "--ome", version)
+    for level in (by_zarr_python(out)[0], by_tensorstore(out)[0]):
+        np.testing.assert_array_equal(level.voxels, array.T)
+    resample(out, tmp_path / "back.nii")
+    np.testing.assert_array_equal(grids.raw(nib.load(tmp_path / "back.nii")), array)
 
 
 def test_zarr_four_dimensions(resample, tmp_path):
