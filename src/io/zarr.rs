@@ -6,7 +6,8 @@
 //!
 //! Metadata and stored bytes are read as if somebody meant harm: sizes are checked before anything is allocated by them,
 //! keys stay below the root, and every error names the array, the chunk and its stored bytes. zarrs is used
-//! for Blosc; whole chunks are read by ourselves, because its partial reads skip checksums and sizes.
+//! for Blosc, but for frames with zstd that are written; whole chunks are read by ourselves, because its partial reads skip
+//! checksums and sizes.
 
 use std::{path::Path, sync::Arc};
 

@@ -22,6 +22,8 @@ JOBS = {
     "zarr to nii.gz": ("zarr", ".nii.gz", []),
     "zarr to zarr": ("zarr", ".zarr", []),
     "zarr to hdr": ("zarr", ".hdr", []),
+    "zarr to blosc": ("zarr", ".zarr", ["--codec", "blosc-zstd:5", "--shard", "none"]),
+    "nii to f64 blosc": ("nii", ".zarr", ["--codec", "blosc-zstd:9", "--dtype", "f64"]),
 }
 KERNELS = [
     "nearest", "linear", "cubic", "lanczos3", "linear --antialias", "cubic --antialias", "lanczos3 --antialias",

@@ -89,10 +89,11 @@ impl Encoder {
         let room = HEADER_BYTES + raw.len();
         let block_bytes = samples * self.sample_bytes;
         let table = frame.len();
-        if table + raw.len().div_ceil(block_bytes) * size_of::<u32>() > room {
+        let first = table + raw.len().div_ceil(block_bytes) * size_of::<u32>();
+        if first > room {
             return Ok(false);
         }
-        frame.resize(table + raw.len().div_ceil(block_bytes) * size_of::<u32>(), 0);
+        frame.resize(first, 0);
         for (n, block) in raw.chunks(block_bytes).enumerate() {
             let start = word(frame.len());
             frame[table + n * start.len()..][..start.len()].copy_from_slice(&start);
