@@ -69,6 +69,8 @@ fn block_samples(samples: usize) -> usize {
     even.map_or(STREAM_BYTES, |blocks| samples / blocks).max(1)
 }
 
+/// Compressors of one chunk. They must not outlive it: zstd salts its tables by what a context has compressed before, so that the
+/// bytes would depend on the order of chunks.
 struct Encoder {
     sample_bytes: usize,
     quick: Compressor<'static>,
