@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 mod carried;
 mod nifti;
 mod place;
+mod tolerant;
 
 pub use carried::{Carried, CarriedTo, ome_member};
 pub use nifti::NiftiAttribute;
@@ -38,7 +39,7 @@ pub const OWN_ATTRIBUTE: &str = "reslice";
 /// What a group says of its images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct OmeMetadata {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "tolerant::text", skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     pub multiscales: Vec<Multiscale>,
     /// `omero` and whatever else stands beside `multiscales` (0.5) or among the attributes (0.4).
@@ -49,12 +50,17 @@ pub struct OmeMetadata {
 /// One image at several resolutions, finest first.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Multiscale {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "tolerant::text", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "tolerant::list")]
     pub axes: Vec<OmeAxis>,
     pub datasets: Vec<Dataset>,
-    #[serde(default, rename = "coordinateTransformations", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        rename = "coordinateTransformations",
+        deserialize_with = "tolerant::list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub transformations: Vec<Transformation>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -79,9 +85,9 @@ enum AxisForm {
     Name(String),
     Full {
         name: String,
-        #[serde(default, rename = "type")]
+        #[serde(default, rename = "type", deserialize_with = "tolerant::text")]
         kind: Option<String>,
-        #[serde(default)]
+        #[serde(default, deserialize_with = "tolerant::text")]
         unit: Option<String>,
         #[serde(flatten)]
         other: Map<String, Value>,
@@ -107,8 +113,14 @@ impl From<AxisForm> for OmeAxis {
 /// One level of an image: an array and where its voxels are.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dataset {
+    #[serde(deserialize_with = "tolerant::word")]
     pub path: String,
-    #[serde(default, rename = "coordinateTransformations", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        rename = "coordinateTransformations",
+        deserialize_with = "tolerant::list",
+        skip_serializing_if = "Vec::is_empty"
+    )]
     pub transformations: Vec<Transformation>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -145,10 +157,13 @@ impl OmeMetadata {
     ///
     /// The message of the JSON reader, where `multiscales` are there but not of the right form.
     pub fn from_attributes(attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>, String> {
-        let within = attributes.get("ome").and_then(Value::as_object).filter(|ome| ome.contains_key("multiscales"));
+        let within = attributes
+            .get("ome")
+            .and_then(Value::as_object)
+            .filter(|ome| ome.get("multiscales").is_some_and(|member| !member.is_null()));
         let members = match within {
             Some(ome) => ome.clone(),
-            None if attributes.contains_key("multiscales") => {
+            None if attributes.get("multiscales").is_some_and(|member| !member.is_null()) => {
                 // At the top the members are mixed with other people's attributes; only OME's own are taken.
                 let own = |key: &str| matches!(key, "multiscales" | "omero");
                 attributes.iter().filter(|(key, _)| own(key)).map(|(k, v)| (k.clone(), v.clone())).collect()
@@ -194,6 +209,23 @@ mod tests {
         let ome = parse(json!({"multiscales": [{"axes": ["t", "y", "x"], "datasets": [{"path": "0"}]}]}));
         let kinds: Vec<_> = ome.multiscales[0].axes.iter().map(|a| a.kind.as_deref().unwrap()).collect();
         assert_eq!(kinds, ["time", "space", "space"]);
+    }
+
+    #[test]
+    fn null_members_are_absent_and_numbers_are_names() {
+        let ome = parse(json!({"ome": {"version": 0.5, "omero": null, "multiscales": [{
+            "name": 0, "type": null, "metadata": null, "version": 0.5, "coordinateTransformations": null,
+            "axes": [{"name": "c", "type": "channel", "unit": null}, {"name": "x", "type": null}],
+            "datasets": [{"path": 0, "coordinateTransformations": null}, {"path": "1"}]}]}}));
+        let image = &ome.multiscales[0];
+        assert_eq!((ome.version.as_deref(), image.name.as_deref()), (Some("0.5"), Some("0")));
+        assert_eq!((&image.axes[0].unit, &image.axes[1].kind), (&None, &None));
+        assert_eq!((image.datasets[0].path.as_str(), image.datasets[0].transformations.len()), ("0", 0));
+        assert!(image.transformations.is_empty());
+        let none = json!({"multiscales": null, "ome": {"multiscales": null}});
+        assert_eq!(OmeMetadata::from_attributes(none.as_object().unwrap()), Ok(None));
+        let bare = parse(json!({"multiscales": [{"axes": null, "name": true, "datasets": [{"path": "0"}]}]}));
+        assert_eq!((bare.multiscales[0].axes.len(), bare.multiscales[0].name.as_deref()), (0, Some("true")));
     }
 
     #[test]

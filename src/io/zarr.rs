@@ -16,6 +16,7 @@ pub mod check;
 mod chunking;
 mod codec;
 mod copy;
+mod document;
 mod encode;
 mod filter;
 mod groups;
@@ -33,6 +34,7 @@ pub mod store;
 mod target;
 
 pub use chunking::{MANY_FILES, chunk_of_shard, default_chunking, default_file_chunk, file_count};
+pub use document::parse as parse_document;
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
 pub use open::{OpenOptions, ZarrFile, open, open_in};

@@ -292,7 +292,7 @@ fn read_document(path: &Path) -> Result<Option<Value>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
     };
-    let document = serde_json::from_slice(&text);
+    let document = zarr::parse_document(&text);
     document.map(Some).map_err(|e| Error::malformed(path, "document", e, "JSON"))
 }
 

@@ -61,9 +61,10 @@ impl OmeMetadata {
     }
 }
 
-/// A member of OME's metadata: below `ome` (0.5) or at the top (0.4).
+/// A member of OME's metadata: below `ome` (0.5) or at the top (0.4). One that is null is absent.
 pub fn ome_member<'a>(attributes: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
-    attributes.get("ome").and_then(|ome| ome.get(key)).or(attributes.get(key))
+    let member = attributes.get("ome").and_then(|ome| ome.get(key)).or(attributes.get(key));
+    member.filter(|member| !member.is_null())
 }
 
 impl Carried {

@@ -11,7 +11,7 @@ use std::{
 use super::{
     index,
     meta::ArrayMeta,
-    open::{OpenOptions, ZarrFile, open_in},
+    open::{OpenOptions, ZarrFile, open_in, open_level},
     source::ZarrSource,
 };
 use crate::{
@@ -62,10 +62,13 @@ pub struct ArrayCheck {
 }
 
 impl ArrayCheck {
-    /// Opens the array at `path` below `root` and reads its metadata, and those of the image it belongs to.
+    /// Opens the array at `path` below `root` and reads its metadata, and those of the image it belongs to. The root itself is
+    /// opened as an array alone where the image around it makes no sense.
     pub fn open(root: &Arc<dyn Store>, path: &str) -> Result<ArrayCheck> {
-        let store = if path.is_empty() { root.clone() } else { root.below(path) };
-        let file = open_in(store, &OpenOptions::default())?;
+        let file = match path {
+            "" => open_in(root.clone(), &OpenOptions::default())?,
+            _ => open_level(root, path)?,
+        };
         Ok(ArrayCheck { source: ZarrSource::new(file), unreadable: Mutex::default() })
     }
 

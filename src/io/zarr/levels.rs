@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::Codec;
+use super::{Codec, meta::whole};
 use crate::{
     error::{Error, Result},
     io::ome::{Multiscale, Placed, Transformation, level_placement},
@@ -88,22 +88,24 @@ pub fn level_path(finest: &str, n: usize) -> String {
 
 /// How the chunks of an array are compressed, out of its metadata; `None` where we do not write with that compressor.
 pub fn codec_of(document: &Map<String, Value>) -> Option<Codec> {
-    if document.get("zarr_format").and_then(Value::as_u64) == Some(2) {
+    if document.get("zarr_format").and_then(whole) == Some(2) {
         let compressor = document.get("compressor")?;
         return if compressor.is_null() { Some(Codec::None) } else { codec(compressor.get("id")?, compressor) };
     }
     let codecs = document.get("codecs")?.as_array()?;
-    let sharding = codecs.iter().find(|codec| codec.get("name") == Some(&json!("sharding_indexed")));
+    let name = |codec: &Value| codec.as_str().or_else(|| codec.get("name")?.as_str()).unwrap_or_default().to_string();
+    let sharding = codecs.iter().find(|codec| name(codec) == "sharding_indexed");
     let codecs = match sharding {
         Some(sharding) => sharding.get("configuration")?.get("codecs")?.as_array()?,
         None => codecs,
     };
-    let structural = ["bytes", "transpose", "crc32c"].map(Value::from);
+    // What makes samples coarser needs not be done to the means of coarser levels.
+    let structural = ["bytes", "transpose", "crc32c", "bitround", "quantize"];
     let mut compressors =
-        codecs.iter().filter(|codec| codec.get("name").is_some_and(|name| !structural.contains(name)));
+        codecs.iter().filter(|codec| !structural.contains(&name(codec).trim_start_matches("numcodecs.")));
     let Some(first) = compressors.next() else { return Some(Codec::None) };
     let none = Value::Null;
-    codec(first.get("name")?, first.get("configuration").unwrap_or(&none)).filter(|_| compressors.next().is_none())
+    codec(&json!(name(first)), first.get("configuration").unwrap_or(&none)).filter(|_| compressors.next().is_none())
 }
 
 fn codec(name: &Value, options: &Value) -> Option<Codec> {

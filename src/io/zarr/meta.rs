@@ -145,8 +145,14 @@ fn check_extents(path: &Path, field: &str, extents: &[u64], dims: usize, sample_
 /// A list of unsigned integers under `key`.
 fn extents(path: &Path, document: &Map<String, Value>, key: &str) -> Result<Vec<u64>> {
     let found = document.get(key).unwrap_or(&Value::Null);
-    let list = found.as_array().map(|list| list.iter().map(Value::as_u64).collect::<Option<Vec<u64>>>());
+    let list = found.as_array().map(|list| list.iter().map(whole).collect::<Option<Vec<u64>>>());
     list.flatten().ok_or_else(|| Error::malformed(path, key, brief(found), "a list of extents"))
+}
+
+/// An unsigned integer, also where it was written with a point (`2.0`).
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    let exact = |x: &f64| x.fract() == 0.0 && (0.0..=2f64.powi(53)).contains(x);
+    value.as_u64().or_else(|| value.as_f64().filter(exact).map(|x| x as u64))
 }
 
 /// A JSON value for a message: its first 80 characters.

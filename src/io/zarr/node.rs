@@ -5,6 +5,7 @@ use std::{collections::HashMap, io::ErrorKind, sync::Arc};
 use serde_json::{Map, Value};
 
 use super::{
+    document,
     meta::ArrayMeta,
     store::{Store, StoreError},
 };
@@ -149,17 +150,21 @@ fn read_document(store: &dyn Store, key: &str) -> Result<Option<Map<String, Valu
         }
         Err(e) => return Err(e.at("read", path())),
     };
-    match serde_json::from_slice(&text) {
+    if store.folder().is_none() && document::is_page(&text) {
+        // A server that answers with a page has no such document.
+        return Ok(None);
+    }
+    match document::parse(&text) {
         Ok(Value::Object(document)) => Ok(Some(document)),
         Ok(_) => Err(Error::malformed(path(), "document", "not an object", "a JSON object")),
         Err(e) => Err(Error::malformed(path(), "document", e, "a JSON object")),
     }
 }
 
-/// `below` without empty parts, refused where it would climb out of `store`.
+/// `below` without parts that are empty or `.`, refused where it would climb out of `store`.
 pub fn descend(store: &dyn Store, below: &str) -> Result<String> {
-    let parts: Vec<&str> = below.split('/').filter(|part| !part.is_empty()).collect();
-    if parts.iter().any(|part| matches!(*part, "." | "..") || part.contains(['\\', '\0'])) {
+    let parts: Vec<&str> = below.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    if parts.iter().any(|part| *part == ".." || part.contains(['\\', '\0'])) {
         let found = format!("{below:?}");
         return Err(Error::malformed(store.describe(""), "path of a level", found, "a path below the group"));
     }

@@ -8,9 +8,9 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    Codec, groups, index,
+    Codec, index,
     meta::ArrayMeta,
-    node::{self, ANCESTORS, Node},
+    node,
     place::{self, Dims},
     sample::Sample,
     store::{self, Location, Store},
@@ -20,11 +20,15 @@ use crate::{
     io::{
         Access, Ahead, Layout,
         convert::Conversion,
-        ome::{AxisRole, Carried, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
+        ome::{AxisRole, Carried, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
         ome::{axis_roles, level_placement},
     },
     voxel::{Dtype, Rounding},
 };
+
+mod locate;
+
+use locate::{Located, by_itself, locate};
 
 /// What the user says of the source beyond its path.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -116,27 +120,6 @@ impl ZarrFile {
     }
 }
 
-/// An array and the image around it.
-struct Located {
-    store: Arc<dyn Store>,
-    array_path: String,
-    meta: ArrayMeta,
-    array_attributes: Map<String, Value>,
-    image: Option<Image>,
-}
-
-struct Image {
-    attributes: Map<String, Value>,
-    ome: OmeMetadata,
-    level: usize,
-}
-
-impl Image {
-    fn multiscale(&self) -> &Multiscale {
-        &self.ome.multiscales[0]
-    }
-}
-
 /// Opens an array (`a.zarr`, `image.zarr/1`) or a level of an image (`image.zarr`), Zarr v2 or v3, in a folder or behind
 /// a URL (`s3://bucket/image.zarr/1`).
 ///
@@ -160,10 +143,34 @@ pub fn store_at(path: &Path) -> Result<Arc<dyn Store>> {
 }
 
 /// Opens the array or the image at the root of `store`; see [`open`].
+///
+/// An array that is named by its own path is opened by itself, with a warning, where the image around it cannot be.
 pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile> {
-    let located = locate(store, options)?;
+    let located = locate(store.clone(), options)?;
+    let is_named =
+        located.image.is_some() && options.level.is_none() && located.array_store().describe("") == store.describe("");
+    let alone = is_named.then(|| located.alone());
+    match (open_located(located, options), alone) {
+        (Err(error @ (Error::Malformed { .. } | Error::Unsupported { .. })), Some(mut alone)) => {
+            alone.warnings.push(by_itself(&store.describe(""), &error));
+            open_located(alone, options)
+        }
+        (opened, _) => opened,
+    }
+}
+
+/// Opens the array at `path` below `root`, a level of an image; trouble with the image's metadata is an error.
+pub fn open_level(root: &Arc<dyn Store>, path: &str) -> Result<ZarrFile> {
+    let located = locate(root.below(path), &OpenOptions::default())?;
+    match located.refused {
+        Some(error) => Err(error),
+        None => open_located(located, &OpenOptions::default()),
+    }
+}
+
+fn open_located(mut located: Located, options: &OpenOptions) -> Result<ZarrFile> {
     let path = located.store.describe(&node::descend(located.store.as_ref(), &located.array_path)?);
-    let mut warnings = Vec::new();
+    let mut warnings = std::mem::take(&mut located.warnings);
     let (axes, roles, placed) = axes_of(&path, &located)?;
     let dims = Dims::from_roles(&roles);
     let (unit, factors) = place::spatial_unit(&path, &axes, &dims, &mut warnings)?;
@@ -171,22 +178,22 @@ pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile>
         let own = dims.spatial(placed, Placed { scale: 1.0, translation: 0.0 });
         [0, 1, 2].map(|a| Placed { scale: own[a].scale * factors[a], translation: own[a].translation * factors[a] })
     };
-    let spatial = in_unit(&placed);
+    let mut spatial = in_unit(&placed);
+    if let Some(spacing) = options.spacing_in {
+        respace(&mut spatial, spacing)?;
+    }
     if spatial.iter().any(|p| p.scale == 0.0 || !p.scale.is_finite() || !p.translation.is_finite()) {
         return Err(Error::malformed(&path, "scale (z, y, x)", format!("{:?}", spatial.map(|p| p.scale)), "not 0"));
     }
     let shape = dims.spatial(&located.meta.shape, 1);
     let mut grid = place::grid(shape, spatial, unit);
-    let nifti = match own_attribute(&located, &in_unit, spatial, &grid) {
+    let nifti = match own_attribute(&located, &in_unit, spatial, &grid).filter(|_| options.spacing_in.is_none()) {
         Some((attribute, affine)) => {
             grid.index_to_world = affine;
             Some(attribute)
         }
         None => None,
     };
-    if let Some(spacing) = options.spacing_in {
-        grid = respaced(grid, spatial, spacing)?;
-    }
     warn_of_levels(&path, &located, &mut warnings);
     let mut layout = layout(&located.meta, grid, place::outer(&located.meta, &dims, &axes, &placed), &dims);
     let memory = located.store.memory();
@@ -195,7 +202,7 @@ pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile>
     let stored_bytes = located.meta.chain.encoded_limit(located.meta.chunk_bytes());
     let chunk_bytes = stored_bytes.saturating_add(memory.request_bytes);
     layout.ahead = Ahead { chunks: located.store.requests(), chunk_bytes };
-    Ok(assemble(located, path, layout, dims, nifti.filter(|_| options.spacing_in.is_none()), warnings))
+    Ok(assemble(located, path, layout, dims, nifti, warnings))
 }
 
 fn assemble(
@@ -206,7 +213,7 @@ fn assemble(
     nifti: Option<NiftiAttribute>,
     warnings: Vec<String>,
 ) -> ZarrFile {
-    let Located { store, array_path, meta, array_attributes, image } = located;
+    let Located { store, array_path, meta, array_attributes, image, .. } = located;
     let stored = meta.sample.dtype();
     let empty_chunks = array_attributes.get(OWN_ATTRIBUTE).and_then(|own| own.get("empty_chunks")?.as_u64());
     let attributes = image.as_ref().map_or(&array_attributes, |image| &image.attributes);
@@ -237,68 +244,6 @@ fn describe(meta: &ArrayMeta) -> String {
     let order = if meta.big_endian && meta.sample.bytes() > 1 { ", big-endian" } else { "" };
     let shards = if meta.shard.is_some() { format!(" in shards of {:?}", meta.object) } else { String::new() };
     format!("{}{order}{shards}", meta.chain.describe())
-}
-
-fn locate(store: Arc<dyn Store>, options: &OpenOptions) -> Result<Located> {
-    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no zarr array or group here");
-    let path = store.describe("");
-    match node::read(&store)?.ok_or_else(|| Error::io("open", &path)(missing()))? {
-        Node::Group { attributes } => locate_level(store, attributes, options.level.unwrap_or(0)),
-        Node::Array { meta, attributes } => {
-            if options.level.is_some() {
-                let hint = "name the group to choose a level, or the array alone";
-                return Err(Error::usage_hint(format!("{} is one array, without levels", path.display()), hint));
-            }
-            locate_parent(store, *meta, attributes)
-        }
-    }
-}
-
-fn read_ome(store: &dyn Store, attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>> {
-    let ome = OmeMetadata::from_attributes(attributes)
-        .map_err(|what| Error::malformed(store.describe(""), "multiscales", what, "NGFF 0.4 or 0.5 metadata"))?;
-    Ok(ome.filter(|ome| !ome.multiscales.is_empty()))
-}
-
-fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, level: usize) -> Result<Located> {
-    let path = store.describe("");
-    let Some(ome) = read_ome(store.as_ref(), &attributes)? else {
-        return Err(groups::not_an_image(&path, &attributes));
-    };
-    let levels = &ome.multiscales[0].datasets;
-    let Some(dataset) = levels.get(level) else {
-        return Err(Error::usage(format!("{} has {} levels, there is no level {level}", path.display(), levels.len())));
-    };
-    let array_path = node::descend(store.as_ref(), &dataset.path)?;
-    match node::read(&store.below(&array_path))? {
-        Some(Node::Array { meta, attributes: array_attributes }) => {
-            let image = Some(Image { attributes, ome, level });
-            Ok(Located { store, array_path, meta: *meta, array_attributes, image })
-        }
-        _ => Err(Error::malformed(path, format!("level {level}"), format!("{array_path:?}"), "the path of an array")),
-    }
-}
-
-/// The image that lists this array as a level, up to four folders above; else the array by itself.
-fn locate_parent(store: Arc<dyn Store>, meta: ArrayMeta, array_attributes: Map<String, Value>) -> Result<Located> {
-    let (mut ancestor, mut array_path) = (store.clone(), String::new());
-    for _ in 0..ANCESTORS {
-        let Some((above, name)) = ancestor.above() else { break };
-        array_path = if array_path.is_empty() { name } else { format!("{name}/{array_path}") };
-        ancestor = above;
-        let node = match node::read_as(meta.zarr_format, &ancestor) {
-            Err(error) if node::is_denied(&error) => continue,
-            other => other?,
-        };
-        let Some(Node::Group { attributes }) = node else { continue };
-        let Some(ome) = read_ome(ancestor.as_ref(), &attributes)? else { continue };
-        let is_this = |dataset: &super::super::ome::Dataset| dataset.path.trim_matches('/') == array_path;
-        if let Some(level) = ome.multiscales[0].datasets.iter().position(is_this) {
-            let image = Some(Image { attributes, ome, level });
-            return Ok(Located { store: ancestor, array_path, meta, array_attributes, image });
-        }
-    }
-    Ok(Located { store, array_path: String::new(), meta, array_attributes, image: None })
 }
 
 type Axes = (Vec<OmeAxis>, Vec<AxisRole>, Vec<Placed>);
@@ -347,14 +292,14 @@ fn own_attribute(
     Some((attribute, affine))
 }
 
-fn respaced(grid: crate::geometry::Grid, mut placed: [Placed; 3], spacing: [f64; 3]) -> Result<crate::geometry::Grid> {
+fn respace(placed: &mut [Placed; 3], spacing: [f64; 3]) -> Result<()> {
     if spacing.iter().any(|step| !step.is_finite() || *step <= 0.0) {
         return Err(Error::usage(format!("spacing of the source {spacing:?} is not positive")));
     }
     for (p, step) in placed.iter_mut().zip(spacing) {
         p.scale = step;
     }
-    Ok(place::grid(grid.shape, placed, grid.unit))
+    Ok(())
 }
 
 fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {

@@ -69,14 +69,15 @@ impl Sample {
 
     /// The stored bytes of a fill value, in this byte order; `None` where the value is not one of this type.
     ///
-    /// JSON null (v2: undefined) is 0. Floats know NaN, Infinity, -Infinity and, in v3, the bits in hexadecimal.
+    /// JSON null (v2: undefined) is 0. Floats know NaN, Infinity, -Infinity and, in v3, the bits in hexadecimal. A number may stand in
+    /// a string, as jzarr, n5-zarr and early bioformats2raw write it, and integers may have a point or an exponent.
     pub fn fill_bytes(self, fill: &Value, big_endian: bool) -> Option<Vec<u8>> {
         let mut bytes = match self {
-            Sample::Bool => vec![u8::from(match fill {
-                Value::Bool(b) => *b,
-                Value::Null => false,
-                other => other.as_u64().filter(|n| *n <= 1)? == 1,
-            })],
+            Sample::Bool => vec![match fill.as_str() {
+                Some("true" | "True") => 1,
+                Some("false" | "False") => 0,
+                _ => integer(fill, Dtype::U8).filter(|n| *n <= 1)? as u8,
+            }],
             Sample::Half => match hex_bits(fill, 2) {
                 Some(bits) => (bits as u16).to_le_bytes().to_vec(),
                 None => half::f16::from_f64(float(fill)?).to_le_bytes().to_vec(),
@@ -137,7 +138,7 @@ fn float(fill: &Value) -> Option<f64> {
             "NaN" => Some(f64::NAN),
             "Infinity" => Some(f64::INFINITY),
             "-Infinity" => Some(f64::NEG_INFINITY),
-            _ => None,
+            other => other.trim().parse().ok(),
         },
         other => other.as_f64(),
     }
@@ -158,14 +159,33 @@ fn integer(fill: &Value, dtype: Dtype) -> Option<i128> {
         Value::Number(n) => match (n.as_i64(), n.as_u64()) {
             (Some(i), _) => i128::from(i),
             (_, Some(u)) => i128::from(u),
-            _ => n.as_f64().filter(|x| x.fract() == 0.0 && x.abs() < 9e18)? as i128,
+            _ => whole(n.as_f64()?, dtype)?,
+        },
+        Value::String(text) => match text.trim().parse() {
+            Ok(value) => value,
+            Err(_) => whole(text.trim().parse().ok()?, dtype)?,
         },
         _ => return None,
     };
+    let (low, high) = range(dtype);
+    (low..high).contains(&value).then_some(value)
+}
+
+/// The first value of an integer type, and the one behind its last.
+fn range(dtype: Dtype) -> (i128, i128) {
     let bits = dtype.bytes() as u32 * 8;
     let signed = matches!(dtype, Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64);
-    let (low, high) = if signed { (-(1i128 << (bits - 1)), 1i128 << (bits - 1)) } else { (0, 1i128 << bits) };
-    (low..high).contains(&value).then_some(value)
+    if signed { (-(1i128 << (bits - 1)), 1i128 << (bits - 1)) } else { (0, 1i128 << bits) }
+}
+
+/// A float as an integer. The largest number of 64 bits is none of the floats: it comes rounded up to the next one, which the
+/// type does not have.
+fn whole(value: f64, dtype: Dtype) -> Option<i128> {
+    if value.fract() != 0.0 || value.abs() > 2f64.powi(64) {
+        return None;
+    }
+    let (value, (_, beyond)) = (value as i128, range(dtype));
+    Some(if dtype.bytes() == 8 && value == beyond { beyond - 1 } else { value })
 }
 
 /// Half-precision samples to voxels, with a slope where there is one.
@@ -212,6 +232,41 @@ mod tests {
         assert_eq!(Sample::Plain(Dtype::I32).fill_bytes(&json!(3.0), false).unwrap(), 3i32.to_le_bytes());
         assert_eq!(Sample::Plain(Dtype::U16).fill_bytes(&Value::Null, false).unwrap(), [0, 0]);
         assert_eq!(Sample::Bool.fill_bytes(&json!(true), false).unwrap(), [1]);
+        assert_eq!(Sample::Bool.fill_bytes(&json!(2), false), None);
         assert_eq!(Sample::Half.fill_bytes(&json!(1.0), true).unwrap(), [0x3c, 0]);
+    }
+
+    #[test]
+    fn fill_values_in_strings_and_with_exponents() {
+        let of = |dtype, fill: Value| Sample::Plain(dtype).fill_bytes(&fill, false);
+        for zero in ["0", "0.0", " 0 ", "-0"] {
+            for dtype in [Dtype::U8, Dtype::I8, Dtype::U16, Dtype::I64] {
+                assert_eq!(of(dtype, json!(zero)).unwrap(), vec![0; dtype.bytes()], "{zero} {dtype}");
+            }
+        }
+        assert_eq!(of(Dtype::F32, json!("1.5e0")).unwrap(), 1.5f32.to_le_bytes());
+        assert!(of(Dtype::F64, json!("nan")).unwrap() != [0; 8]);
+        assert_eq!(of(Dtype::U16, json!("65535")).unwrap(), [0xff; 2]);
+        assert_eq!(of(Dtype::U16, json!(65535.0)).unwrap(), [0xff; 2]);
+        assert_eq!(of(Dtype::U64, json!(18446744073709551616.0)).unwrap(), [0xff; 8]);
+        assert_eq!(of(Dtype::I64, json!(9223372036854775808.0)).unwrap(), i64::MAX.to_le_bytes());
+        assert_eq!(of(Dtype::I64, json!(-9223372036854775808.0)).unwrap(), i64::MIN.to_le_bytes());
+        assert_eq!(Sample::Half.fill_bytes(&json!("1"), true).unwrap(), [0x3c, 0]);
+        for (text, set) in [("true", 1), ("False", 0), ("1", 1), ("0.0", 0)] {
+            assert_eq!(Sample::Bool.fill_bytes(&json!(text), false).unwrap(), [set], "{text}");
+        }
+        for (dtype, fill) in [
+            (Dtype::U8, json!("256")),
+            (Dtype::U8, json!("NaN")),
+            (Dtype::U8, json!("")),
+            (Dtype::U32, json!(4294967296.0)),
+            (Dtype::U64, json!(1e20)),
+            (Dtype::U64, json!("1e20")),
+            (Dtype::I32, json!(0.5)),
+            (Dtype::F32, json!("zero")),
+            (Dtype::F32, json!([0])),
+        ] {
+            assert_eq!(of(dtype, fill.clone()), None, "{dtype} {fill}");
+        }
     }
 }

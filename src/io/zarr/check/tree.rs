@@ -14,7 +14,7 @@ use super::super::{
 };
 use crate::{
     error::{Error, Result},
-    io::ome::{Multiscale, OmeMetadata},
+    io::ome::{Multiscale, OmeMetadata, ome_member},
 };
 
 /// Images that a plate, or a series, may have at most.
@@ -68,16 +68,16 @@ impl Tree {
         let of_ome = |what: &str| format!("OME-Zarr {what}");
         if self.image(root, "", attributes, true)? {
             self.kind = of_ome("image");
-        } else if let Some(plate) = member(attributes, "plate") {
+        } else if let Some(plate) = ome_member(attributes, "plate") {
             self.kind = of_ome("plate");
             self.children(root, "", &paths(plate, "wells"), |tree, well, attributes| tree.well(root, well, attributes));
-        } else if member(attributes, "well").is_some() {
+        } else if ome_member(attributes, "well").is_some() {
             self.kind = of_ome("well");
             self.well(root, "", attributes);
-        } else if let Some(labels) = member(attributes, "labels") {
+        } else if let Some(labels) = ome_member(attributes, "labels") {
             self.kind = of_ome("labels");
             self.children(root, "", &names(labels), |tree, label, attributes| tree.label(root, label, attributes));
-        } else if member(attributes, "bioformats2raw.layout").is_some() {
+        } else if ome_member(attributes, "bioformats2raw.layout").is_some() {
             self.kind = of_ome("series of images");
             let series = self.series(root)?;
             self.children(root, "", &series, |tree, image, attributes| tree.listed_image(root, image, attributes));
@@ -121,7 +121,7 @@ impl Tree {
         let path = join(image, "labels");
         match group_at(root, &path) {
             Ok(Some(attributes)) => {
-                let list = member(&attributes, "labels").map(names).unwrap_or_default();
+                let list = ome_member(&attributes, "labels").map(names).unwrap_or_default();
                 self.groups.push(path.clone());
                 self.children(root, &path, &list, |tree, label, attributes| tree.label(root, label, attributes));
             }
@@ -152,7 +152,7 @@ impl Tree {
     }
 
     fn well(&mut self, root: &Arc<dyn Store>, path: &str, attributes: &Map<String, Value>) {
-        let list = member(attributes, "well").map(|well| paths(well, "images")).unwrap_or_default();
+        let list = ome_member(attributes, "well").map(|well| paths(well, "images")).unwrap_or_default();
         self.children(root, path, &list, |tree, image, attributes| tree.listed_image(root, image, attributes));
     }
 
@@ -188,7 +188,7 @@ impl Tree {
 
     /// The images of a bioformats2raw layout: those that `OME` lists, else 0, 1, 2 and on as long as there are.
     fn series(&mut self, root: &Arc<dyn Store>) -> Result<Vec<String>> {
-        let listed = group_at(root, "OME")?.and_then(|attributes| member(&attributes, "series").map(names));
+        let listed = group_at(root, "OME")?.and_then(|attributes| ome_member(&attributes, "series").map(names));
         if let Some(list) = listed {
             return Ok(list);
         }
@@ -208,11 +208,6 @@ fn group_at(root: &Arc<dyn Store>, path: &str) -> Result<Option<Map<String, Valu
     }
 }
 
-/// A member of OME's attributes: below `ome` (0.5), or at the top (0.4).
-fn member<'a>(attributes: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    attributes.get("ome").and_then(|ome| ome.get(name)).or_else(|| attributes.get(name))
-}
-
 /// The strings of a list.
 fn names(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_string).collect()
@@ -224,8 +219,8 @@ fn paths(of: &Value, list: &str) -> Vec<String> {
     list.filter_map(|entry| entry.get("path").and_then(Value::as_str)).map(str::to_string).collect()
 }
 
-/// `below` under `path`, without empty parts.
+/// `below` under `path`, without parts that are empty or `.`.
 fn join(path: &str, below: &str) -> String {
     let parts = path.split('/').chain(below.split('/'));
-    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/")
+    parts.filter(|part| !matches!(*part, "" | ".")).collect::<Vec<_>>().join("/")
 }

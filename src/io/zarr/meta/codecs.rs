@@ -4,7 +4,11 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{brief, filters, unsupported};
+use super::{
+    brief,
+    filters::{self, Undo},
+    unsupported,
+};
 use crate::{
     error::{Error, Result},
     io::zarr::{
@@ -37,11 +41,12 @@ impl Pipeline {
         while let Some(step) = steps.next_if(|step| is_of_arrays(step)) {
             let configuration = step.get("configuration").unwrap_or(&Value::Null);
             match filters::of_samples(path, name(step).unwrap_or_default(), configuration, samples)? {
-                Some((filter, encoded)) => {
+                Undo::Nothing => {}
+                Undo::Filter(filter, encoded) => {
                     samples = Some(encoded);
                     filtered.push(ByteCodec::Filter(filter));
                 }
-                None => {
+                Undo::Other => {
                     let order = transpose_order(path, step, dims)?;
                     stored_order = order.into_iter().map(|d| stored_order[d]).collect();
                 }
@@ -119,7 +124,7 @@ pub fn byte_codec(path: &Path, step: &Value, name_key: &str, configuration: &Val
         "shuffle" => return filters::shuffle(path, configuration),
         _ => {
             let hint = "supported are blosc, zstd, gzip, zlib, bz2, lz4, crc32c and the filters delta, \
-                        fixedscaleoffset and shuffle; store it anew with these";
+                        fixedscaleoffset, shuffle, bitround and quantize; store it anew with these";
             return Err(Error::Unsupported {
                 path: path.to_path_buf(),
                 what: format!("codec {} is not supported", brief(step)),
@@ -130,7 +135,7 @@ pub fn byte_codec(path: &Path, step: &Value, name_key: &str, configuration: &Val
 }
 
 fn endian(path: &Path, step: &Value) -> Result<bool> {
-    match step.get("configuration").and_then(|c| c.get("endian")).map(|e| e.as_str()) {
+    match step.get("configuration").and_then(|c| c.get("endian")).filter(|e| !e.is_null()).map(|e| e.as_str()) {
         None | Some(Some("little")) => Ok(false),
         Some(Some("big")) => Ok(true),
         Some(_) => Err(Error::malformed(path, "endian", brief(step), "\"little\" or \"big\"")),

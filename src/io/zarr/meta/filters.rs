@@ -24,39 +24,56 @@ pub fn parse_v2(path: &Path, list: &[Value], array: Option<Format>) -> Result<Ve
     let step = |step: &Value| {
         let name = step.get("id").and_then(Value::as_str).unwrap_or_default();
         match of_samples(path, name, step, samples)? {
-            Some((filter, encoded)) => {
+            Undo::Nothing => Ok(None),
+            Undo::Filter(filter, encoded) => {
                 samples = Some(encoded);
-                Ok(ByteCodec::Filter(filter))
+                Ok(Some(ByteCodec::Filter(filter)))
             }
-            None => {
+            Undo::Other => {
                 samples = None;
-                codecs::byte_codec(path, step, "id", step)
+                codecs::byte_codec(path, step, "id", step).map(Some)
             }
         }
     };
-    list.iter().map(step).collect()
+    list.iter().map(step).filter_map(Result::transpose).collect()
 }
 
 /// Whether `name` is a filter from samples to samples, in v3 with the prefix `numcodecs.`.
 pub fn is_of_samples(name: &str) -> bool {
-    matches!(name.strip_prefix("numcodecs.").unwrap_or(name), "delta" | "fixedscaleoffset")
+    matches!(bare(name), "delta" | "fixedscaleoffset" | "bitround" | "quantize")
 }
 
-/// A filter from samples to samples, and what its output is; `None` for codecs of bytes.
-pub fn of_samples(
-    path: &Path,
-    name: &str,
-    configuration: &Value,
-    samples: Option<Format>,
-) -> Result<Option<(Filter, Format)>> {
+/// A name of v2 or v3 without the prefix of the latter.
+fn bare(name: &str) -> &str {
+    name.strip_prefix("numcodecs.").unwrap_or(name)
+}
+
+/// What reading does about one step of a list of codecs.
+pub enum Undo {
+    /// Samples stay as they are: the step made them coarser, which is not undone.
+    Nothing,
+    /// A filter from samples to samples, and what its output is.
+    Filter(Filter, Format),
+    /// The step is no filter of samples.
+    Other,
+}
+
+/// What is to be undone of a step, by its name.
+pub fn of_samples(path: &Path, name: &str, configuration: &Value, samples: Option<Format>) -> Result<Undo> {
     if !is_of_samples(name) {
-        return Ok(None);
+        return Ok(Undo::Other);
+    }
+    if bare(name) == "bitround" {
+        return Ok(Undo::Nothing);
     }
     let decoded = format(configuration.get("dtype"));
     let encoded = match configuration.get("astype") {
         None | Some(Value::Null) => decoded,
         other => format(other),
     };
+    if bare(name) == "quantize" && same_type(configuration) {
+        return Ok(Undo::Nothing);
+    }
     let (Some(decoded), Some(encoded)) = (decoded, encoded) else { return Err(refused(path, configuration)) };
     if samples != Some(decoded) {
         let expected = samples.map_or("samples, not bytes".into(), |s| format!("the array's {}", s.dtype));
@@ -64,12 +81,22 @@ pub fn of_samples(
     }
     let number = |key: &str| configuration.get(key).and_then(Value::as_f64);
     let integers = !encoded.dtype.is_float() && !decoded.dtype.is_float();
-    let filter = match (name.strip_prefix("numcodecs.").unwrap_or(name), number("scale"), number("offset")) {
+    let filter = match (bare(name), number("scale"), number("offset")) {
+        // What is left is samples of another type.
+        ("quantize", ..) => Filter::FixedScaleOffset { scale: 1.0, offset: 0.0, encoded, decoded },
         ("delta", ..) if integers || encoded.dtype == decoded.dtype => Filter::Delta { encoded, decoded },
         ("fixedscaleoffset", Some(scale), Some(offset)) => Filter::FixedScaleOffset { scale, offset, encoded, decoded },
         _ => return Err(refused(path, configuration)),
     };
-    Ok(Some((filter, encoded)))
+    Ok(Undo::Filter(filter, encoded))
+}
+
+/// Whether a filter's output has the type of its input.
+fn same_type(configuration: &Value) -> bool {
+    match configuration.get("astype") {
+        None | Some(Value::Null) => true,
+        astype => astype == configuration.get("dtype"),
+    }
 }
 
 /// numcodecs' `shuffle`, from bytes to bytes.

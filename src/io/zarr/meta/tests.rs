@@ -110,3 +110,73 @@ fn lies_are_refused_before_anything_is_allocated() {
         assert!(v2(document).is_err(), "{key}: {value}");
     }
 }
+
+#[test]
+fn bitround_and_quantize_leave_nothing_to_undo() {
+    for filter in [
+        json!({"id": "bitround", "keepbits": 3}),
+        json!({"id": "quantize", "digits": 1, "dtype": "<f4"}),
+        json!({"id": "quantize", "digits": 1, "dtype": "<f4", "astype": "<f4"}),
+    ] {
+        let mut document = plain_v2();
+        document["dtype"] = json!("<f4");
+        document["filters"] = json!([filter, {"id": "delta", "dtype": "<f4"}]);
+        let meta = v2(document).unwrap();
+        assert_eq!(meta.chain.describe(), "delta+blosc-lz4", "{filter}");
+    }
+    let mut document = plain_v2();
+    document["dtype"] = json!("<f8");
+    document["filters"] = json!([{"id": "quantize", "digits": 1, "dtype": "<f8", "astype": "<f4"}]);
+    assert_eq!(v2(document.clone()).unwrap().chain.describe(), "fixedscaleoffset+blosc-lz4");
+    document["filters"] = json!([{"id": "quantize", "digits": 1, "dtype": "<f8", "astype": "<f2"}]);
+    assert!(matches!(v2(document), Err(Error::Unsupported { .. })));
+    for name in ["bitround", "numcodecs.bitround", "numcodecs.quantize"] {
+        let mut document = plain_v3();
+        let configuration = json!({"keepbits": 3, "digits": 2, "dtype": "<f4"});
+        document["data_type"] = json!("float32");
+        document["codecs"] = json!([{"name": name, "configuration": configuration}, "bytes", "gzip"]);
+        let meta = v3(document.clone()).unwrap();
+        assert_eq!(meta.chain.0, [ByteCodec::Gzip], "{name}");
+        // Beside transposes and within shards too, since nothing is undone.
+        document["codecs"] = json!([{"name": "sharding_indexed", "configuration": {"chunk_shape": [4, 8, 8],
+            "codecs": [{"name": name, "configuration": configuration}, "bytes"], "index_codecs": ["bytes", "crc32c"]}}]);
+        assert!(v3(document).unwrap().chain.0.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn members_that_were_dumped_unset_or_with_a_point() {
+    let mut document = plain_v3();
+    for (key, value) in [
+        ("zarr_format", json!(3.0)),
+        ("shape", json!([20.0, 23, 29.0])),
+        ("attributes", Value::Null),
+        ("dimension_names", json!(["z", null, "x"])),
+        ("storage_transformers", json!([])),
+        ("consolidated_metadata", Value::Null),
+        ("foreign", json!({"must_understand": false, "name": "x"})),
+        ("unset", Value::Null),
+        ("data_type", json!({"name": "int16", "configuration": null})),
+        ("chunk_key_encoding", json!({"name": "default", "configuration": {"separator": null}})),
+        ("codecs", json!([{"name": "bytes", "configuration": {"endian": null}}, "zstd"])),
+    ] {
+        document[key] = value;
+    }
+    let meta = v3(document).unwrap();
+    assert_eq!((meta.shape, meta.keys.separator), (vec![20, 23, 29], '/'));
+    assert_eq!(meta.dimension_names, [Some("z".into()), None, Some("x".into())]);
+    let mut document = plain_v2();
+    for (key, value) in [
+        ("zarr_format", json!(2.0)),
+        ("chunks", json!([8.0, 8.0, 16.0])),
+        ("dtype", json!("|b1")),
+        ("fill_value", json!("false")),
+        ("dimension_separator", Value::Null),
+    ] {
+        document[key] = value;
+    }
+    let meta = v2(document.clone()).unwrap();
+    assert_eq!((meta.chunk, meta.fill), (vec![8, 8, 16], vec![0]));
+    document["chunks"] = json!([8.5, 8.0, 16.0]);
+    assert!(v2(document).is_err());
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ArrayMeta, KeyEncoding, brief, codecs, extents, filters};
+use super::{ArrayMeta, KeyEncoding, brief, codecs, extents, filters, whole};
 use crate::{
     error::{Error, Result},
     io::zarr::{codec::Chain, filter::Format, sample::Sample},
@@ -12,7 +12,7 @@ use crate::{
 
 pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
     let get = |key: &str| document.get(key).unwrap_or(&Value::Null);
-    if get("zarr_format").as_u64() != Some(2) {
+    if whole(get("zarr_format")) != Some(2) {
         return Err(Error::malformed(path, "zarr_format", brief(get("zarr_format")), "2"));
     }
     let (shape, chunk) = (extents(path, document, "shape")?, extents(path, document, "chunks")?);

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ArrayMeta, KeyEncoding, ShardIndexMeta, brief, codecs, extents, unsupported};
+use super::{ArrayMeta, KeyEncoding, ShardIndexMeta, brief, codecs, extents, unsupported, whole};
 use crate::{
     error::{Error, Result},
     io::zarr::{codec::Chain, sample::Sample},
@@ -12,7 +12,7 @@ use crate::{
 
 pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
     let get = |key: &str| document.get(key).unwrap_or(&Value::Null);
-    if get("zarr_format").as_u64() != Some(3) {
+    if whole(get("zarr_format")) != Some(3) {
         return Err(Error::malformed(path, "zarr_format", brief(get("zarr_format")), "3"));
     }
     if get("node_type").as_str() != Some("array") {
@@ -69,7 +69,7 @@ fn refuse_foreign(path: &Path, document: &Map<String, Value>) -> Result<()> {
         "dimension_names",
         "consolidated_metadata",
     ];
-    let optional = |value: &Value| value.get("must_understand") == Some(&Value::Bool(false));
+    let optional = |value: &Value| value.is_null() || value.get("must_understand") == Some(&Value::Bool(false));
     match document.iter().find(|(key, value)| !KNOWN.contains(&key.as_str()) && !optional(value)) {
         Some((key, _)) => Err(unsupported(path, format!("metadata member '{key}' is not understood"))),
         None => Ok(()),
@@ -99,7 +99,7 @@ fn sharded(path: &Path, sharding: &Map<String, Value>, sample: Sample, outer_ord
         [crate::io::zarr::codec::ByteCodec::Crc32c] => true,
         _ => return Err(unsupported(path, "a compressed shard index is not supported")),
     };
-    let at_end = match sharding.get("index_location").map(Value::as_str) {
+    let at_end = match sharding.get("index_location").filter(|at| !at.is_null()).map(Value::as_str) {
         None | Some(Some("end")) => true,
         Some(Some("start")) => false,
         Some(_) => {
@@ -116,7 +116,8 @@ fn key_encoding(path: &Path, found: &Value) -> Result<KeyEncoding> {
         Some("v2") => (None, '.'),
         _ => return Err(unsupported(path, format!("chunk key encoding {} is not supported", brief(found)))),
     };
-    let separator = match found.get("configuration").and_then(|c| c.get("separator")).map(Value::as_str) {
+    let stated = found.get("configuration").and_then(|c| c.get("separator")).filter(|separator| !separator.is_null());
+    let separator = match stated.map(Value::as_str) {
         None => default_separator,
         Some(Some("/")) => '/',
         Some(Some(".")) => '.',

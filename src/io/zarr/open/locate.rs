@@ -1,0 +1,145 @@
+//! From a path to an array, and the image that it is a level of.
+
+use std::{path::Path, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::{
+        groups,
+        meta::ArrayMeta,
+        node::{self, ANCESTORS, Node},
+        store::Store,
+    },
+    OpenOptions,
+};
+use crate::{
+    error::{Error, Result},
+    io::ome::{Dataset, Multiscale, OmeMetadata},
+};
+
+/// An array and the image around it.
+pub struct Located {
+    pub store: Arc<dyn Store>,
+    pub array_path: String,
+    pub meta: ArrayMeta,
+    pub array_attributes: Map<String, Value>,
+    pub image: Option<Image>,
+    pub warnings: Vec<String>,
+    /// Why the image around the array is not known.
+    pub refused: Option<Error>,
+}
+
+impl Located {
+    /// The store of the array itself.
+    pub fn array_store(&self) -> Arc<dyn Store> {
+        if self.array_path.is_empty() { self.store.clone() } else { self.store.below(&self.array_path) }
+    }
+
+    /// The array without the image around it.
+    pub fn alone(&self) -> Located {
+        Located {
+            store: self.array_store(),
+            array_path: String::new(),
+            meta: self.meta.clone(),
+            array_attributes: self.array_attributes.clone(),
+            image: None,
+            warnings: Vec::new(),
+            refused: None,
+        }
+    }
+}
+
+pub struct Image {
+    pub attributes: Map<String, Value>,
+    pub ome: OmeMetadata,
+    pub level: usize,
+}
+
+impl Image {
+    pub fn multiscale(&self) -> &Multiscale {
+        &self.ome.multiscales[0]
+    }
+}
+
+/// The array that the root of `store` is, or stands for as an image.
+pub fn locate(store: Arc<dyn Store>, options: &OpenOptions) -> Result<Located> {
+    let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no zarr array or group here");
+    let path = store.describe("");
+    match node::read(&store)?.ok_or_else(|| Error::io("open", &path)(missing()))? {
+        Node::Group { attributes } => locate_level(store, attributes, options.level.unwrap_or(0)),
+        Node::Array { meta, attributes } => {
+            if options.level.is_some() {
+                let hint = "name the group to choose a level, or the array alone";
+                return Err(Error::usage_hint(format!("{} is one array, without levels", path.display()), hint));
+            }
+            locate_parent(store, *meta, attributes)
+        }
+    }
+}
+
+fn read_ome(store: &dyn Store, attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>> {
+    let ome = OmeMetadata::from_attributes(attributes)
+        .map_err(|what| Error::malformed(store.describe(""), "multiscales", what, "NGFF 0.4 or 0.5 metadata"))?;
+    Ok(ome.filter(|ome| !ome.multiscales.is_empty()))
+}
+
+fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, level: usize) -> Result<Located> {
+    let path = store.describe("");
+    let Some(ome) = read_ome(store.as_ref(), &attributes)? else {
+        return Err(groups::not_an_image(&path, &attributes));
+    };
+    let levels = &ome.multiscales[0].datasets;
+    let Some(dataset) = levels.get(level) else {
+        return Err(Error::usage(format!("{} has {} levels, there is no level {level}", path.display(), levels.len())));
+    };
+    let array_path = node::descend(store.as_ref(), &dataset.path)?;
+    match node::read(&store.below(&array_path))? {
+        Some(Node::Array { meta, attributes: array_attributes }) => {
+            let image = Some(Image { attributes, ome, level });
+            Ok(Located { store, array_path, meta: *meta, array_attributes, image, warnings: Vec::new(), refused: None })
+        }
+        _ => Err(Error::malformed(path, format!("level {level}"), format!("{array_path:?}"), "the path of an array")),
+    }
+}
+
+/// The image that lists this array as a level, up to four folders above; else the array by itself.
+fn locate_parent(store: Arc<dyn Store>, meta: ArrayMeta, array_attributes: Map<String, Value>) -> Result<Located> {
+    let (mut ancestor, mut array_path, mut refused) = (store.clone(), String::new(), None);
+    for _ in 0..ANCESTORS {
+        let Some((above, name)) = ancestor.above() else { break };
+        array_path = if array_path.is_empty() { name } else { format!("{name}/{array_path}") };
+        ancestor = above;
+        let node = match node::read_as(meta.zarr_format, &ancestor) {
+            Err(error) if node::is_denied(&error) => continue,
+            Err(error @ (Error::Malformed { .. } | Error::Unsupported { .. })) => {
+                refused.get_or_insert(error);
+                continue;
+            }
+            other => other?,
+        };
+        let Some(Node::Group { attributes }) = node else { continue };
+        let ome = match read_ome(ancestor.as_ref(), &attributes) {
+            Ok(Some(ome)) => ome,
+            Ok(None) => continue,
+            Err(error) => {
+                refused.get_or_insert(error);
+                continue;
+            }
+        };
+        let within = ancestor.as_ref();
+        let is_this = |dataset: &Dataset| node::descend(within, &dataset.path).is_ok_and(|path| path == array_path);
+        if let Some(level) = ome.multiscales[0].datasets.iter().position(is_this) {
+            let image = Some(Image { attributes, ome, level });
+            let (warnings, refused) = (Vec::new(), None);
+            return Ok(Located { store: ancestor, array_path, meta, array_attributes, image, warnings, refused });
+        }
+    }
+    let warnings = refused.iter().map(|error| by_itself(&store.describe(""), error)).collect();
+    Ok(Located { store, array_path: String::new(), meta, array_attributes, image: None, warnings, refused })
+}
+
+/// The warning of an array that is opened without the image around it.
+pub fn by_itself(path: &Path, error: &Error) -> String {
+    format!("{}: opened as an array without an image: {error}", path.display())
+}
