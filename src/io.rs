@@ -12,6 +12,7 @@ use crate::{
 };
 
 pub mod convert;
+pub mod foreign;
 pub mod gzip;
 pub mod ledger;
 pub mod memory;

@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    io::zarr::store::Location,
+    io::{foreign, zarr::store::Location},
     sys,
 };
 
@@ -65,8 +65,13 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
         report: Report::new(path.display().to_string(), request),
     };
     let outcome = match Location::of(path)?.local() {
-        Some(path) if !path.metadata().map_err(Error::io("open", path))?.is_dir() => nifti::verify(&mut run, path),
-        _ => zarr::verify(&mut run),
+        Some(path) => {
+            let kind = path.metadata().map_err(Error::io("open", path))?.file_type();
+            foreign::refuse_special(path, kind)?;
+            let outcome = if kind.is_dir() { zarr::verify(&mut run) } else { nifti::verify(&mut run, path) };
+            foreign::explained(path, outcome)
+        }
+        None => zarr::verify(&mut run),
     };
     if let Err(error) = outcome {
         run.opening_failed(error)?;

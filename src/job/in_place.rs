@@ -342,7 +342,8 @@ fn level_target(finest: &ZarrFile, warnings: &mut Vec<String>) -> ZarrTarget {
         outer: finest.layout.outer.axes.clone(),
         components: 1,
         conversion: Conversion::plain(finest.stored),
-        chunk: finest.layout.chunk,
+        // As they are stored: a shard is a multiple of its chunks, and not of what an axis leaves of them.
+        chunk: finest.stored_chunk(),
         shard: finest.shard(),
         codec,
         name: String::new(),

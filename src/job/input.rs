@@ -7,6 +7,7 @@ use crate::{
     io::{
         Access, Layout, Source,
         convert::Conversion,
+        foreign,
         gzip::{BgzfSource, GzipSource, is_bgzf},
         nifti::{self, NiftiFile},
         packed::Packed,
@@ -41,13 +42,15 @@ impl Input {
             refuse_single_file(path)?;
             return Ok(Input::Zarr(Box::new(zarr::open(path, options)?)));
         };
-        if path.metadata().map_err(Error::io("open", path))?.is_dir() {
-            return Ok(Input::Zarr(Box::new(zarr::open(path, options)?)));
+        let kind = path.metadata().map_err(Error::io("open", path))?.file_type();
+        foreign::refuse_special(path, kind)?;
+        if kind.is_dir() {
+            return Ok(Input::Zarr(Box::new(foreign::explained(path, zarr::open(path, options))?)));
         }
         if options.level.is_some() {
             return Err(Error::usage("--level is for multiscale images, and this is a single file"));
         }
-        let mut file = nifti::open(path)?;
+        let mut file = foreign::explained(path, nifti::open(path))?;
         if let Some(spacing) = options.spacing_in {
             respace(&mut file.layout, spacing);
         }

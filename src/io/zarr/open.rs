@@ -88,6 +88,11 @@ impl ZarrFile {
         store::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
     }
 
+    /// Extent of one chunk, or inner chunk, in voxels (z, y, x) as it is stored: also beyond an axis that is shorter.
+    pub fn stored_chunk(&self) -> [u64; 3] {
+        self.dims.spatial(&self.meta.chunk, 1)
+    }
+
     /// Extent of one shard in voxels (z, y, x), where chunks are gathered in shards.
     pub fn shard(&self) -> Option<[u64; 3]> {
         self.meta.shard.map(|_| self.dims.spatial(&self.meta.object, 1))

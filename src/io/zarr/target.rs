@@ -207,11 +207,14 @@ impl ZarrTarget {
             ));
         }
         if let Some(shard) = self.shard {
-            if (0..3).any(|a| shard[a] == 0 || !shard[a].is_multiple_of(self.chunk[a])) {
+            // Where one chunk holds the whole axis, so does any shard that does.
+            let covered = |a: usize| self.chunk[a] >= shape[a] && shard[a] >= shape[a];
+            if (0..3).any(|a| shard[a] == 0 || !(covered(a) || shard[a].is_multiple_of(self.chunk[a]))) {
                 return Err(Error::usage(format!("shard {shard:?} is not a multiple of chunk {:?}", self.chunk)));
             }
             let needed: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(target.chunk[a]));
-            target.shard = Some(std::array::from_fn(|a| target.chunk[a] * (shard[a] / self.chunk[a]).min(needed[a])));
+            let chunks = |a: usize| if covered(a) { 1 } else { (shard[a] / self.chunk[a]).min(needed[a]) };
+            target.shard = Some(std::array::from_fn(|a| target.chunk[a] * chunks(a)));
         }
         Ok(target)
     }

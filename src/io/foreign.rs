@@ -1,0 +1,127 @@
+//! Files of other formats, told by their first bytes: what they are, and what makes something of them that is read.
+//!
+//! Looked at only after a file was refused, so that nothing here can refuse a file that can be read.
+
+use std::{
+    fs::{File, FileType},
+    io::{ErrorKind, Read},
+    os::unix::fs::FileTypeExt,
+    path::Path,
+};
+
+use flate2::read::MultiGzDecoder;
+
+use crate::error::{Error, Result};
+
+mod folder;
+mod table;
+
+pub use folder::Folder;
+pub use table::{Known, of_start};
+
+/// Bytes of a file that are looked at, and of what they decompress to.
+const START_BYTES: u64 = 64 << 10;
+
+/// What was opened at `path`; where it could not be, and is something else, an error that says what.
+///
+/// # Errors
+///
+/// The error of opening, or [`Error::Unsupported`] with the way out.
+pub fn explained<T>(path: &Path, opened: Result<T>) -> Result<T> {
+    opened.map_err(|error| {
+        let named = match &error {
+            Error::Malformed { .. } | Error::Unsupported { .. } | Error::Stream { .. } if path.is_file() => file(path),
+            Error::Io { source, .. } if source.kind() == ErrorKind::NotFound && path.is_dir() => folder(path),
+            _ => None,
+        };
+        named.unwrap_or(error)
+    })
+}
+
+/// Refuses what is neither file nor folder, before anything waits for it.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`] for pipes, sockets and devices.
+pub fn refuse_special(path: &Path, kind: FileType) -> Result<()> {
+    let what = match kind {
+        _ if kind.is_file() || kind.is_dir() => return Ok(()),
+        _ if kind.is_fifo() => "a pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    let hint = "sources are read by position and more than once: store it in a file first, and name that";
+    Err(refusal(path, format!("is {what}, not a file"), hint.into()))
+}
+
+fn refusal(path: &Path, what: String, hint: String) -> Error {
+    Error::Unsupported { path: path.to_path_buf(), what, hint: (!hint.is_empty()).then_some(hint) }
+}
+
+/// What a folder without Zarr holds.
+fn folder(path: &Path) -> Option<Error> {
+    let (what, hint) = Folder::look(path)?.tell(path);
+    Some(refusal(path, what, hint))
+}
+
+/// What the file is, where that is known and is not what is read here.
+fn file(path: &Path) -> Option<Error> {
+    let name = path.file_name()?.to_string_lossy().to_lowercase();
+    let known = of_start(&name, &start(path)?)?;
+    Some(refusal(path, known.what.into(), known.hint_for(path)))
+}
+
+/// The first bytes of a file, decompressed where they are a gzip stream.
+fn start(path: &Path) -> Option<Vec<u8>> {
+    let mut stored = Vec::new();
+    File::open(path).ok()?.take(START_BYTES).read_to_end(&mut stored).ok()?;
+    if !stored.starts_with(&[0x1f, 0x8b]) {
+        return Some(stored);
+    }
+    let mut plain = Vec::new();
+    // What there is before the cut or the damage is enough.
+    let _ = MultiGzDecoder::new(&stored[..]).take(START_BYTES).read_to_end(&mut plain);
+    Some(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn told(path: &Path) -> String {
+        let refused: Result<()> = Err(Error::malformed(path, "sizeof_hdr", 1, "348"));
+        let error = explained(path, refused).unwrap_err();
+        format!("{error} / {}", error.hint().unwrap_or_default())
+    }
+
+    #[test]
+    fn compressed_files_are_looked_into_and_nifti_keeps_its_own_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8], gzip: bool| {
+            let path = dir.path().join(name);
+            let mut file = File::create(&path).unwrap();
+            if gzip {
+                let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+                encoder.write_all(bytes).unwrap();
+                encoder.finish().unwrap();
+            } else {
+                file.write_all(bytes).unwrap();
+            }
+            path
+        };
+        let mut mgh = vec![0; 284];
+        mgh[..8].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 9]);
+        assert!(told(&write("s.mgz", &mgh, true)).contains("FreeSurfer MGH"));
+        assert!(told(&write("empty.nii", &[], false)).contains("is empty"));
+        // Header bytes of NIfTI: whatever is wrong with them has been said.
+        let mut nifti = vec![0; 400];
+        nifti[..2].copy_from_slice(&[92, 1]);
+        nifti[344..348].copy_from_slice(b"n+1\0");
+        assert!(told(&write("x.nii.gz", &nifti, true)).contains("sizeof_hdr"));
+        assert!(told(&dir.path().join("absent")).contains("sizeof_hdr"));
+        let hint = told(&write("it's.nrrd", b"NRRD0004\n", false));
+        assert!(hint.contains(r"it'\''s.nrrd"), "{hint}");
+    }
+}

@@ -1,0 +1,74 @@
+use super::*;
+
+fn what(name: &str, start: &[u8]) -> &'static str {
+    of_start(name, start).map_or("", |known| known.what)
+}
+
+#[test]
+fn formats_are_told_by_their_first_bytes() {
+    let dicom = [&[0; 128][..], b"DICM\x02\0"].concat();
+    let tar = [&[b'x'; 257][..], b"ustar"].concat();
+    let mgh: Vec<u8> = [1i32, 9, 9, 9, 1, 3, 0].iter().flat_map(|n| n.to_be_bytes()).collect();
+    let analyze = [&348i32.to_le_bytes()[..], &[0; 344]].concat();
+    for (name, start, expected) in [
+        ("a.ozx", &b"PK\x03\x04.."[..], "OME-Zarr within a zip"),
+        ("a.zarr.zip", b"PK\x03\x04..", "Zarr within a zip"),
+        ("a.nii.gz", b"PK\x03\x04..", "is a zip archive"),
+        ("a.npz", b"PK\x03\x04..", "NumPy"),
+        ("a.nii", &dicom, "DICOM"),
+        ("a.tgz", &tar, "tar archive"),
+        ("a.mgz", &mgh, "FreeSurfer MGH"),
+        ("a.img", &analyze, "Analyze"),
+        ("a.nrrd", b"NRRD0005\n", "NRRD"),
+        ("a.mha", b"ObjectType = Image\nNDims = 3", "MetaImage"),
+        ("a.mhd", b"Comment = x\nNDims = 3\nElementDataFile = a.raw", "MetaImage"),
+        ("a.ome.tif", b"II*\0\x08", "OME-TIFF"),
+        ("a.tif", b"MM\0*", "is a TIFF"),
+        ("a.btf", b"II+\0", "BigTIFF"),
+        ("a.h5", b"\x89HDF\r\n\x1a\n", "HDF5"),
+        ("a.mnc", b"\x89HDF\r\n\x1a\n", "MINC 2"),
+        ("a.mnc", b"CDF\x01", "MINC 1"),
+        ("a.ims", b"\x89HDF\r\n\x1a\n", "Imaris"),
+        ("a.mat", b"\x89HDF\r\n\x1a\n", "MATLAB 7.3"),
+        ("a.png", b"\x89PNG\r\n\x1a\n", "PNG"),
+        ("a.jpg", b"\xff\xd8\xff\xe0", "JPEG"),
+        ("a.npy", b"\x93NUMPY\x01", "NumPy array"),
+        ("a.vtk", b"# vtk DataFile Version 3.0", "VTK"),
+        ("a.vti", b"<?xml version=\"1.0\"?>\n<VTKFile type=\"ImageData\">", "VTK"),
+        ("a.par", b"# === DATA DESCRIPTION FILE ===", "PAR/REC"),
+        ("a.mif", b"mrtrix image\ndim: 3", "MIF"),
+        ("a.czi", b"ZISRAWFILE\0", "CZI"),
+        ("a.nd2", b"\xda\xce\xbe\x0a", "ND2"),
+        ("a.lif", b"\x70\0\0\0\x10\0\0\0\x2a", "LIF"),
+        ("a.nii.gz", b"version https://git-lfs.github.com/spec/v1", "git-lfs"),
+        ("a.nii.gz", b"\r\n <!DOCTYPE HTML>", "HTML"),
+        (".zattrs", b"{\"a\": 1}", "Zarr store"),
+        ("a.json", b"{\"a\": 1}", "JSON"),
+        ("a.head", b"\ntype = string-attribute", "AFNI"),
+        ("a.nii", b"", "is empty"),
+    ] {
+        assert!(what(name, start).contains(expected), "{name} {expected}: {:?}", what(name, start));
+    }
+}
+
+#[test]
+fn nifti_and_unknown_bytes_are_not_named() {
+    let nifti = [&348i32.to_le_bytes()[..], &[0; 340], b"n+1\0"].concat();
+    let pair = [&348i32.to_be_bytes()[..], &[0; 340], b"ni1\0"].concat();
+    let two = [&540i32.to_le_bytes()[..], b"n+2\0\r\n\x1a\n"].concat();
+    for start in [&nifti[..], &pair, &two, b"nonsense", &[0; 600], b"II", b"\x89"] {
+        assert_eq!(what("a.nii", start), "");
+    }
+}
+
+#[test]
+fn hints_name_the_file_and_its_folder() {
+    let hint = |path: &str, start: &[u8]| of_start("a", start).unwrap().hint_for(Path::new(path));
+    assert_eq!(hint("d/s.mif", b"mrtrix image"), "convert it: mrconvert d/s.mif d/s.nii.gz");
+    assert_eq!(hint("s.mif", b"mrtrix image"), "convert it: mrconvert s.mif s.nii.gz");
+    assert_eq!(hint("my d/s.dcm", &[&[0; 128][..], b"DICM"].concat()), "convert its folder: dcm2niix -z y 'my d'");
+    let zip = "unpack it: unzip a.zarr.zip -d a; then name the folder that holds zarr.json or .zgroup";
+    assert_eq!(hint("a.zarr.zip", b"PK\x03\x04"), zip);
+    assert!(hint("a b.tif", b"II*\0").contains("bioformats2raw 'a b.tif' 'a b.zarr'; then"));
+    assert!(hint("x.nrrd", b"NRRD0004").ends_with("\" x.nrrd x.nii.gz"));
+}
