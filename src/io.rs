@@ -61,6 +61,11 @@ pub trait Source<T: Voxel>: Send + Sync {
     fn missing_chunks(&self) -> u64 {
         0
     }
+
+    /// Keys that a server refused as it refuses all that is absent, and that were taken for absent.
+    fn hidden_keys(&self) -> u64 {
+        0
+    }
 }
 
 /// A storage chunk that was brought from storage and not decoded yet.

@@ -219,6 +219,12 @@ pub fn remarks(summary: &Summary) -> Vec<String> {
             summary.missing_chunks
         ));
     }
+    if summary.hidden_keys > 0 {
+        remarks.push(format!(
+            "the server refuses {} of the source's chunks or shards (403), as it refuses all that is absent: taken for absent",
+            summary.hidden_keys
+        ));
+    }
     remarks
 }
 

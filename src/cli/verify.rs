@@ -113,6 +113,7 @@ fn text(report: &Report) -> String {
     }
     lines.extend(report.notes.iter().map(|note| format!("note      {}", printable(note))));
     let verdict = match (report.ok, report.problem_count) {
+        (true, _) if report.empty => "empty     no chunk is there: every voxel is read as the fill value".to_string(),
         (true, _) => "complete".to_string(),
         (false, 1) => "damaged   1 problem".into(),
         (false, count) => format!("damaged   {count} problems"),

@@ -111,6 +111,10 @@ impl<T: Voxel> Source<T> for EntrySource<'_, T> {
     fn missing_chunks(&self) -> u64 {
         self.inner.missing_chunks()
     }
+
+    fn hidden_keys(&self) -> u64 {
+        self.inner.hidden_keys()
+    }
 }
 
 /// One entry of a sink. The sink behind is finished with the last entry.

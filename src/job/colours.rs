@@ -44,4 +44,8 @@ impl<T: Voxel> Source<T> for Colours<T> {
     fn missing_chunks(&self) -> u64 {
         self.source.missing_chunks()
     }
+
+    fn hidden_keys(&self) -> u64 {
+        self.source.hidden_keys()
+    }
 }

@@ -87,7 +87,11 @@ fn file(path: &Path) -> Result<String> {
     let store = store::connect(&location)?;
     let mut documents = Vec::new();
     for key in DOCUMENTS {
-        let document = store.get(key, 64 << 20).map_err(|e| e.at("read", store.describe(key)))?;
+        let document = match store.get(key, 64 << 20) {
+            // Servers that hide their keys refuse what is absent; what is needed was read before.
+            Err(e) if e.is_denied() && store.folder().is_none() => None,
+            other => other.map_err(|e| e.at("read", store.describe(key)))?,
+        };
         documents.extend(document.unwrap_or_default());
         if let Some((above, _)) = store.above() {
             // Web servers and buckets may have nothing above, or refuse to say.

@@ -96,7 +96,8 @@ impl<T: Voxel> Prepared<T> {
         if !is_idle && !self.job.output.is_built(&work.staging) {
             self.make(&work, stop, on_event)?;
         }
-        self.summary.complete(self.source.missing_chunks(), sys::resident().peak_bytes);
+        let (missing, hidden) = (self.source.missing_chunks(), self.source.hidden_keys());
+        self.summary.complete(missing, hidden, sys::resident().peak_bytes);
         self.summary.fingerprint = identity.fingerprint();
         self.summary.target_state = match self.cut {
             Some(_) => self.complete_shares(work, identity)?,

@@ -72,6 +72,8 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// Absent storage chunks that stood for the fill value.
     pub missing_chunks: u64,
+    /// Keys that the server refused, as it refuses all that is absent, and that were taken for absent.
+    pub hidden_keys: u64,
     /// Highest resident memory of the process, as the kernel counts it; 0 in a dry run.
     pub peak_bytes: u64,
     /// The share of the target that this run makes, where it does not make all of it.
@@ -136,6 +138,7 @@ impl Summary {
             outside: job.outside,
             warnings: job.warnings.clone(),
             missing_chunks: 0,
+            hidden_keys: 0,
             peak_bytes: 0,
             rank: job.request.rank,
             voxels: job.output.layout.grid.voxels().saturating_mul(job.output.layout.outer.volumes()),
@@ -156,8 +159,8 @@ impl Summary {
         self.passes[n].complete(done);
     }
 
-    pub(super) fn complete(&mut self, missing_chunks: u64, peak_bytes: u64) {
-        self.missing_chunks = missing_chunks;
+    pub(super) fn complete(&mut self, missing_chunks: u64, hidden_keys: u64, peak_bytes: u64) {
+        (self.missing_chunks, self.hidden_keys) = (missing_chunks, hidden_keys);
         self.peak_bytes = peak_bytes;
     }
 

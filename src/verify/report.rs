@@ -25,6 +25,8 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Complete, and every chunk whole.
     pub ok: bool,
+    /// No chunk of any array is there, and no array says that its chunks were left out.
+    pub empty: bool,
     pub seconds: f64,
     pub memory_bytes: u64,
     /// Highest resident memory of the process so far, as the kernel counts it.
@@ -158,6 +160,10 @@ impl Report {
     /// With the verdict.
     pub fn concluded(mut self) -> Report {
         self.strays.sort_unstable();
+        let is_empty = |array: &ArrayReport| {
+            array.missing > 0 && array.missing == array.chunks && array.expected_missing.is_none()
+        };
+        self.empty = !self.arrays.is_empty() && self.arrays.iter().all(is_empty);
         self.ok = self.problem_count == 0 && self.arrays.iter().all(|array| array.bad == 0);
         self
     }

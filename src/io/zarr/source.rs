@@ -4,7 +4,7 @@ use std::{
     borrow::Cow,
     path::PathBuf,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -29,8 +29,17 @@ pub struct ZarrSource<T> {
     file: ZarrFile,
     indexes: IndexCache,
     missing: AtomicU64,
+    /// Keys of absent chunks that the server refused to show.
+    hidden: AtomicU64,
+    /// Whether the server refuses what is absent; empty until that was asked.
+    hides: OnceLock<bool>,
     fill: T,
 }
+
+/// A key that no array has: what a server says of it, it says of everything that is absent.
+const ABSENT: &str = "reslice-asks-for-what-is-absent";
+/// Documents are read again within this.
+const DOCUMENT_LIMIT: u64 = 1 << 20;
 
 /// One chunk: where it is, and what to call it in a message.
 pub(super) struct Place {
@@ -60,7 +69,9 @@ impl<T: Voxel> ZarrSource<T> {
     pub fn new(file: ZarrFile) -> ZarrSource<T> {
         let mut fill = [T::default()];
         decoded(&file, &[]).decode(&file.meta.fill, &mut fill);
-        ZarrSource { indexes: IndexCache::new(&file.meta), missing: AtomicU64::new(0), fill: fill[0], file }
+        let indexes = IndexCache::new(&file.meta);
+        let (missing, hidden, hides) = (AtomicU64::new(0), AtomicU64::new(0), OnceLock::new());
+        ZarrSource { indexes, missing, hidden, hides, fill: fill[0], file }
     }
 
     pub fn file(&self) -> &ZarrFile {
@@ -114,10 +125,11 @@ impl<T: Voxel> ZarrSource<T> {
         let refuse = |len: u64| place.error(len, format!("larger than any chunk of this array can be ({limit} bytes)"));
         let store = &self.file.store;
         let Some((slot, _)) = place.inner else {
-            return store.get(&place.key, limit).map_err(|e| match e {
-                StoreError::TooLarge { bytes, .. } => refuse(bytes),
-                e => place.error(0, e),
-            });
+            return match store.get(&place.key, limit) {
+                Err(StoreError::TooLarge { bytes, .. }) => Err(refuse(bytes)),
+                Err(e) if self.is_hidden(&e) => Ok(None),
+                other => other.map_err(|e| place.error(0, e)),
+            };
         };
         let index = self.index(place)?;
         let Some((offset, len)) = index.entry(slot).map_err(|what| place.error(index.file_bytes(), what))? else {
@@ -145,14 +157,42 @@ impl<T: Voxel> ZarrSource<T> {
     fn load_index(&self, place: &Place, shard: ShardIndexMeta) -> Result<ShardIndex> {
         let len = index::stored_bytes(&self.file.meta, shard);
         let part = if shard.at_end { Part::Suffix(len) } else { Part::Range { offset: 0, len } };
-        let stored = self.file.store.get_part(&place.key, part).map_err(|e| match e {
-            StoreError::Outside { total, .. } => {
-                place.error(total, format!("the shard is shorter than its index of {len} bytes"))
+        let stored = match self.file.store.get_part(&place.key, part) {
+            Err(StoreError::Outside { total, .. }) => {
+                return Err(place.error(total, format!("the shard is shorter than its index of {len} bytes")));
             }
-            e => place.error(0, e),
-        })?;
+            Err(e) if self.is_hidden(&e) => None,
+            other => other.map_err(|e| place.error(0, e))?,
+        };
         let Some(stored) = stored else { return Ok(ShardIndex::absent()) };
         ShardIndex::parse(&stored.bytes, shard, stored.total).map_err(|what| place.error(stored.total, what))
+    }
+
+    /// Whether a chunk that the server refuses to show is one that is absent, as buckets answer that may be read and not listed.
+    ///
+    /// The array's own document must still be readable (else the right to read has run out), and a key that cannot be there must be
+    /// refused as well.
+    fn is_hidden(&self, error: &StoreError) -> bool {
+        let store = &self.file.store;
+        if !error.is_denied() || store.folder().is_some() {
+            return false;
+        }
+        let key = |name: &str| match self.file.array_path.as_str() {
+            "" => name.to_string(),
+            path => format!("{path}/{name}"),
+        };
+        let document = if self.file.meta.zarr_format == 2 { ".zarray" } else { "zarr.json" };
+        if !matches!(store.get(&key(document), DOCUMENT_LIMIT), Ok(Some(_))) {
+            return false;
+        }
+        let hides = self.hides.get().copied().unwrap_or_else(|| {
+            let hides = store.get(&key(ABSENT), DOCUMENT_LIMIT).is_err_and(|error| error.is_denied());
+            *self.hides.get_or_init(|| hides)
+        });
+        if hides {
+            self.hidden.fetch_add(1, Ordering::Relaxed);
+        }
+        hides
     }
 
     /// The place of the chunk that `region` of `group` is.
@@ -249,5 +289,9 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
 
     fn missing_chunks(&self) -> u64 {
         self.missing.load(Ordering::Relaxed)
+    }
+
+    fn hidden_keys(&self) -> u64 {
+        self.hidden.load(Ordering::Relaxed)
     }
 }

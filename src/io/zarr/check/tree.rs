@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::super::{
+    groups,
     node::{self, Node},
     store::Store,
 };
@@ -82,9 +83,7 @@ impl Tree {
             let series = self.series(root)?;
             self.children(root, "", &series, |tree, image, attributes| tree.listed_image(root, image, attributes));
         } else {
-            let hint = format!("name one of the images or arrays in it, such as {}", root.describe("0").display());
-            let what = "a zarr group that names no images".to_string();
-            return Err(Error::Unsupported { path: root.describe(""), what, hint: Some(hint) });
+            return Err(groups::not_an_image(root, attributes));
         }
         Ok(())
     }
@@ -119,7 +118,7 @@ impl Tree {
 
     fn labels(&mut self, root: &Arc<dyn Store>, image: &str) {
         let path = join(image, "labels");
-        match group_at(root, &path) {
+        match unlisted_group_at(root, &path) {
             Ok(Some(attributes)) => {
                 let list = ome_member(&attributes, "labels").map(names).unwrap_or_default();
                 self.groups.push(path.clone());
@@ -188,12 +187,13 @@ impl Tree {
 
     /// The images of a bioformats2raw layout: those that `OME` lists, else 0, 1, 2 and on as long as there are.
     fn series(&mut self, root: &Arc<dyn Store>) -> Result<Vec<String>> {
-        let listed = group_at(root, "OME")?.and_then(|attributes| ome_member(&attributes, "series").map(names));
+        let listed =
+            unlisted_group_at(root, "OME")?.and_then(|attributes| ome_member(&attributes, "series").map(names));
         if let Some(list) = listed {
             return Ok(list);
         }
         let mut list = Vec::new();
-        while list.len() < MOST_IMAGES && group_at(root, &list.len().to_string())?.is_some() {
+        while list.len() < MOST_IMAGES && unlisted_group_at(root, &list.len().to_string())?.is_some() {
             list.push(list.len().to_string());
         }
         Ok(list)
@@ -205,6 +205,15 @@ fn group_at(root: &Arc<dyn Store>, path: &str) -> Result<Option<Map<String, Valu
     match node::read(&root.below(&node::descend(root.as_ref(), path)?))? {
         Some(Node::Group { attributes }) => Ok(Some(attributes)),
         Some(Node::Array { .. }) | None => Ok(None),
+    }
+}
+
+/// The same for a group that no metadata name: where it may not be read, it is taken not to be there. Servers that hide their
+/// keys refuse what is absent.
+fn unlisted_group_at(root: &Arc<dyn Store>, path: &str) -> Result<Option<Map<String, Value>>> {
+    match group_at(root, path) {
+        Err(error) if node::is_denied(&error) && root.folder().is_none() => Ok(None),
+        found => found,
     }
 }
 

@@ -87,7 +87,7 @@ fn read_ome(store: &dyn Store, attributes: &Map<String, Value>) -> Result<Option
 fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, level: usize) -> Result<Located> {
     let path = store.describe("");
     let Some(ome) = read_ome(store.as_ref(), &attributes)? else {
-        return Err(groups::not_an_image(&path, &attributes));
+        return Err(groups::not_an_image(&store, &attributes));
     };
     let levels = &ome.multiscales[0].datasets;
     let Some(dataset) = levels.get(level) else {

@@ -19,8 +19,10 @@ use object_store::{
 use tokio::{runtime::Runtime, sync::Semaphore};
 
 use super::{Part, Piece, Store, StoreError, StoreMemory, Url, check_key, reserve};
+use answer::Asked;
 use retry::{Failure, Patience};
 
+mod answer;
 mod aws;
 mod cause;
 mod connect;
@@ -40,6 +42,9 @@ const PARTS_IN_FLIGHT: usize = 2;
 const CLIENT_BYTES: u64 = 12 << 20;
 /// Bytes on their way between socket and buffer, for one request.
 const REQUEST_BYTES: u64 = 512 << 10;
+
+const PARTS_OF_GZIP: &str =
+    "the server compresses its files (Content-Encoding: gzip), and a part of such a file cannot be read";
 
 /// The keys below one URL.
 pub struct RemoteStore {
@@ -104,17 +109,20 @@ impl RemoteStore {
     }
 
     /// Gets all or a part; the bytes and the size of the whole. `accept` looks at what is offered (number of bytes, size of the
-    /// whole) before anything is allocated.
+    /// whole) before anything is allocated; at most `limit` bytes are.
     fn fetch(
         &self,
         key: &str,
         range: Option<GetRange>,
+        limit: u64,
         accept: &(dyn Fn(u64, u64) -> Result<(), StoreError> + Sync),
     ) -> Result<Option<Piece>, StoreError> {
         let path = self.path_of(key)?;
         let bucket = &self.bucket;
         let answer = bucket.ask(0, || async {
-            let options = GetOptions::new().with_range(range.clone());
+            let asked = Asked::new(limit);
+            let mut options = GetOptions::new().with_range(range.clone());
+            options.extensions.insert(asked.clone());
             let offered = bucket.patience.progress(bucket.objects.get_opts(&path, options)).await??;
             let (total, len) = (offered.meta.size, offered.range.end.saturating_sub(offered.range.start));
             accept(len, total)?;
@@ -123,14 +131,32 @@ impl RemoteStore {
             while let Some(piece) = bucket.patience.progress(stream.next()).await? {
                 let piece = piece?;
                 if bytes.len() as u64 + piece.len() as u64 > len {
+                    if range.is_none() && asked.is_unsized() {
+                        return Err(StoreError::TooLarge { bytes: limit.saturating_add(1), limit }.into());
+                    }
                     return Err(Failure::Again(format!("more than the {len} bytes announced")));
                 }
                 bytes.extend_from_slice(&piece);
             }
+            if range.is_some() {
+                if asked.is_compressed() {
+                    return Err(StoreError::Unsupported(PARTS_OF_GZIP.into()).into());
+                }
+            } else if asked.is_unsized() {
+                bytes.shrink_to_fit();
+                bytes = asked.plain(bytes)?;
+                let total = bytes.len() as u64;
+                return Ok(Piece { bytes, total });
+            }
             if bytes.len() as u64 != len {
                 return Err(Failure::Again(format!("cut after {} of {len} bytes", bytes.len())));
             }
-            Ok(Piece { bytes, total })
+            match range {
+                None => {
+                    asked.plain(bytes).map(|bytes| Piece { total: bytes.len() as u64, bytes }).map_err(Failure::from)
+                }
+                Some(_) => Ok(Piece { bytes, total }),
+            }
         });
         found(answer)
     }
@@ -147,7 +173,7 @@ impl RemoteStore {
 impl Store for RemoteStore {
     fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
         let accept = |bytes, _| if bytes > limit { Err(StoreError::TooLarge { bytes, limit }) } else { Ok(()) };
-        Ok(self.fetch(key, None, &accept)?.map(|piece| piece.bytes))
+        Ok(self.fetch(key, None, limit, &accept)?.map(|piece| piece.bytes))
     }
 
     fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError> {
@@ -164,7 +190,7 @@ impl Store for RemoteStore {
             Some(_) if offered == len => Ok(()),
             _ => Err(StoreError::Outside { part, total }),
         };
-        match self.fetch(key, Some(range), &accept) {
+        match self.fetch(key, Some(range), len, &accept) {
             // Azure has no ranges from the end.
             Err(StoreError::Unsupported(_)) if matches!(part, Part::Suffix(_)) => {
                 let Some(total) = self.size(key)? else { return Ok(None) };

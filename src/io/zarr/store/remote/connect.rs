@@ -13,7 +13,7 @@ use object_store::{
     multipart::MultipartStore,
 };
 
-use super::{Bucket, RemoteStore, aws, cause, retry::Patience};
+use super::{Bucket, RemoteStore, answer::Marking, aws, cause, retry::Patience};
 use crate::io::zarr::store::{StoreError, Url, location::percent_decoded};
 
 /// How long a connection may take to be made.
@@ -29,6 +29,7 @@ pub fn connect(url: &Url) -> Result<RemoteStore, StoreError> {
             let builder = GoogleCloudStorageBuilder::from_env()
                 .with_bucket_name(&url.authority)
                 .with_retry(once())
+                .with_http_connector(Marking::default())
                 .with_config(GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
                 .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), ANSWER_TIMEOUT);
             objects(url, builder.build().map_err(refused)?, None)
@@ -37,6 +38,7 @@ pub fn connect(url: &Url) -> Result<RemoteStore, StoreError> {
             let builder = MicrosoftAzureBuilder::from_env()
                 .with_container_name(&url.authority)
                 .with_retry(once())
+                .with_http_connector(Marking::default())
                 .with_config(AzureConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
                 .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), ANSWER_TIMEOUT);
             objects(url, builder.build().map_err(refused)?, None)
@@ -49,6 +51,7 @@ fn s3(url: &Url) -> Result<RemoteStore, StoreError> {
     let builder = AmazonS3Builder::from_env()
         .with_bucket_name(&url.authority)
         .with_retry(once())
+        .with_http_connector(Marking::default())
         .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
         .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), ANSWER_TIMEOUT);
     let builder = aws::with_profile(builder);
@@ -76,7 +79,8 @@ fn web(url: &Url) -> Result<RemoteStore, StoreError> {
         .with_connect_timeout(Duration::from_secs(5))
         .with_timeout_disabled();
     let root = format!("{}://{}", url.scheme, url.authority);
-    let client = HttpBuilder::new().with_url(root).with_retry(once()).with_client_options(options).build();
+    let builder = HttpBuilder::new().with_url(root).with_retry(once()).with_client_options(options);
+    let client = builder.with_http_connector(Marking::default()).build();
     let mut bucket = Bucket::new(Arc::new(client.map_err(refused)?), Patience::default())?;
     bucket.can_list = false;
     Ok(RemoteStore { bucket: Arc::new(bucket), url: url.clone(), prefix: percent_decoded(&url.path) })
