@@ -66,9 +66,8 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     };
     let outcome = match Location::of(path)?.local() {
         Some(path) => {
-            let kind = path.metadata().map_err(Error::io("open", path))?.file_type();
-            foreign::refuse_special(path, kind)?;
-            let outcome = if kind.is_dir() { zarr::verify(&mut run) } else { nifti::verify(&mut run, path) };
+            let is_folder = foreign::kind_of(path)?.is_dir();
+            let outcome = if is_folder { zarr::verify(&mut run) } else { nifti::verify(&mut run, path) };
             foreign::explained(path, outcome)
         }
         None => zarr::verify(&mut run),

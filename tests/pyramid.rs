@@ -276,3 +276,52 @@ fn what_is_there_is_not_lost() {
         assert!(matches!(add(in_place(&store.join("0"), Reduction::Mean)), Err(Error::Usage { .. })));
     });
 }
+
+#[test]
+fn shards_and_chunks_may_be_larger_than_an_axis() {
+    let dir = tempfile::tempdir().unwrap();
+    for (n, (shape, chunk, shard)) in [
+        ([30u64, 200, 200], [64u64, 64, 64], [128u64, 128, 128]),
+        ([1, 300, 300], [16, 64, 64], [16, 256, 256]),
+        ([40, 30, 200], [32, 32, 32], [64, 64, 64]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let store = dir.path().join(format!("{n}.zarr"));
+        fs::create_dir_all(store.join("0")).unwrap();
+        let bytes = serde_json::json!({"name": "bytes", "configuration": {"endian": "little"}});
+        let sharding = serde_json::json!({"name": "sharding_indexed", "configuration": {"chunk_shape": chunk,
+            "codecs": [bytes], "index_codecs": [bytes, {"name": "crc32c"}]}});
+        let array = serde_json::json!({"zarr_format": 3, "node_type": "array", "shape": shape, "data_type": "uint16",
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": shard}}, "fill_value": 7,
+            "chunk_key_encoding": {"name": "default"}, "codecs": [sharding]});
+        let scale = serde_json::json!([{"type": "scale", "scale": [1, 1, 1]}]);
+        let axes = ["z", "y", "x"].map(|name| serde_json::json!({"name": name, "type": "space"}));
+        let group = serde_json::json!({"zarr_format": 3, "node_type": "group", "attributes": {"ome": {"version": "0.5",
+            "multiscales": [{"axes": axes, "datasets": [{"path": "0", "coordinateTransformations": scale}]}]}}});
+        fs::write(store.join("0/zarr.json"), array.to_string()).unwrap();
+        fs::write(store.join("zarr.json"), group.to_string()).unwrap();
+        let added = add(InPlaceRequest { levels: Some(1), ..in_place(&store, Reduction::Mean) }).unwrap();
+        assert_eq!(added, 1);
+        let level = zarr::open(&store.join("1"), &OpenOptions::default()).unwrap();
+        let halved = shape.map(|extent| extent.div_ceil(2));
+        assert_eq!(level.layout.grid.shape, [if n == 1 { 1 } else { halved[0] }, halved[1], halved[2]], "{n}");
+    }
+}
+
+#[test]
+fn a_target_may_have_shards_and_chunks_beyond_a_short_axis() {
+    let setting = setting();
+    let target = setting.dir.path().join("t.zarr");
+    // 23 planes: both hold all of them, and one is no multiple of the other.
+    let options =
+        TargetOptions { chunk: Some([64, 16, 16]), shard: Some(Some([100, 64, 32])), ..TargetOptions::default() };
+    run(Request { target: options, ..request(&setting.scan, &target, None, 400 << 20, 2) });
+    let file = zarr::open(&target, &OpenOptions::default()).unwrap();
+    assert_eq!((file.layout.chunk, file.shard()), ([23, 16, 16], Some([23, 64, 32])));
+    let uneven =
+        TargetOptions { chunk: Some([64, 16, 16]), shard: Some(Some([100, 60, 32])), ..TargetOptions::default() };
+    let target = setting.dir.path().join("u.zarr");
+    assert!(Job::resolve(Request { target: uneven, ..request(&setting.scan, &target, None, 400 << 20, 2) }).is_err());
+}

@@ -351,3 +351,16 @@ fn the_command_answers_by_its_exit_code_as_text_and_as_json() {
         assert_eq!((code, stdout.as_str()), (Some(2), ""), "{bad:?} {stderr}");
     }
 }
+
+#[test]
+fn a_store_without_any_chunk_is_empty() {
+    let dir = folder(PLAIN);
+    stores::files(dir.path(), false).iter().for_each(|path| fs::remove_file(path).unwrap());
+    edit(&dir.path().join("0/zarr.json"), |array| array["attributes"] = json!({}));
+    let report = verified(dir.path());
+    assert!(report.ok && report.empty, "{report:?}");
+    assert!(report.notes.iter().any(|note| note.contains("missing")), "{report:?}");
+    let one = folder(PLAIN);
+    stores::files(one.path(), false).iter().skip(1).for_each(|path| fs::remove_file(path).unwrap());
+    assert!(!verified(one.path()).empty);
+}

@@ -17,6 +17,7 @@ mod folder;
 mod table;
 
 pub use folder::Folder;
+use table::quoted;
 pub use table::{Known, of_start};
 
 /// Bytes of a file that are looked at, and of what they decompress to.
@@ -38,20 +39,33 @@ pub fn explained<T>(path: &Path, opened: Result<T>) -> Result<T> {
     })
 }
 
-/// Refuses what is neither file nor folder, before anything waits for it.
+/// Whether there is a file or a folder at `path`, before anything waits for it.
 ///
 /// # Errors
 ///
-/// [`Error::Unsupported`] for pipes, sockets and devices.
-pub fn refuse_special(path: &Path, kind: FileType) -> Result<()> {
+/// [`Error::Io`] where there is nothing, [`Error::Unsupported`] for pipes, sockets, devices and links to nowhere.
+pub fn kind_of(path: &Path) -> Result<FileType> {
+    let kind = match path.metadata() {
+        Ok(meta) => meta.file_type(),
+        Err(error) => return Err(dangling(path).unwrap_or_else(|| Error::io("open", path)(error))),
+    };
     let what = match kind {
-        _ if kind.is_file() || kind.is_dir() => return Ok(()),
+        _ if kind.is_file() || kind.is_dir() => return Ok(kind),
         _ if kind.is_fifo() => "a pipe",
         _ if kind.is_socket() => "a socket",
         _ => "a device",
     };
     let hint = "sources are read by position and more than once: store it in a file first, and name that";
     Err(refusal(path, format!("is {what}, not a file"), hint.into()))
+}
+
+/// A link whose target is not there, as git-annex and DataLad keep files that were not fetched.
+fn dangling(path: &Path) -> Option<Error> {
+    let target = path.read_link().ok()?;
+    let annex = target.components().any(|part| part.as_os_str() == "annex");
+    let hint =
+        if annex { format!("fetch it: git annex get {}", quoted(&path.display().to_string())) } else { String::new() };
+    Some(refusal(path, format!("is a link to {}, which is not there", target.display()), hint))
 }
 
 fn refusal(path: &Path, what: String, hint: String) -> Error {
@@ -121,6 +135,13 @@ mod tests {
         nifti[344..348].copy_from_slice(b"n+1\0");
         assert!(told(&write("x.nii.gz", &nifti, true)).contains("sizeof_hdr"));
         assert!(told(&dir.path().join("absent")).contains("sizeof_hdr"));
+        let link = dir.path().join("sub.nii.gz");
+        std::os::unix::fs::symlink("../.git/annex/objects/x", &link).unwrap();
+        let error = kind_of(&link).unwrap_err();
+        assert!(error.to_string().contains("a link to ../.git/annex/objects/x, which is not there"), "{error}");
+        assert!(error.hint().unwrap().starts_with("fetch it: git annex get "));
+        assert!(matches!(kind_of(&dir.path().join("absent")), Err(Error::Io { .. })));
+        assert!(kind_of(Path::new("/dev/null")).unwrap_err().to_string().contains("is a device"));
         let hint = told(&write("it's.nrrd", b"NRRD0004\n", false));
         assert!(hint.contains(r"it'\''s.nrrd"), "{hint}");
     }

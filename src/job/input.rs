@@ -42,9 +42,7 @@ impl Input {
             refuse_single_file(path)?;
             return Ok(Input::Zarr(Box::new(zarr::open(path, options)?)));
         };
-        let kind = path.metadata().map_err(Error::io("open", path))?.file_type();
-        foreign::refuse_special(path, kind)?;
-        if kind.is_dir() {
+        if foreign::kind_of(path)?.is_dir() {
             return Ok(Input::Zarr(Box::new(foreign::explained(path, zarr::open(path, options))?)));
         }
         if options.level.is_some() {

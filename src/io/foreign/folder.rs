@@ -90,10 +90,7 @@ impl Folder {
         if let Some((folder, count)) = &self.dicom {
             let at_least = if self.cut { "at least " } else { "" };
             let what = format!("holds {at_least}{}, which are not read", several(*count, "DICOM file"));
-            return (
-                what,
-                format!("convert them: dcm2niix -z y {}", super::table::quoted(&folder.display().to_string())),
-            );
+            return (what, format!("convert them: dcm2niix -z y {}", super::quoted(&folder.display().to_string())));
         }
         if let Some(readable) = &self.readable {
             let what = "is a folder and no image itself".to_string();
