@@ -17,8 +17,8 @@ mod folder;
 mod table;
 
 pub use folder::Folder;
-use table::quoted;
 pub use table::{Known, of_start};
+use table::{is_nifti, quoted};
 
 /// Bytes of a file that are looked at, and of what they decompress to.
 const START_BYTES: u64 = 64 << 10;
@@ -31,11 +31,35 @@ const START_BYTES: u64 = 64 << 10;
 pub fn explained<T>(path: &Path, opened: Result<T>) -> Result<T> {
     opened.map_err(|error| {
         let named = match &error {
-            Error::Malformed { .. } | Error::Unsupported { .. } | Error::Stream { .. } if path.is_file() => file(path),
+            // Of a header and its image the error names the one that is wrong.
+            Error::Malformed { path, .. } | Error::Unsupported { path, .. } | Error::Stream { path, .. }
+                if path.is_file() =>
+            {
+                file(path)
+            }
             Error::Io { source, .. } if source.kind() == ErrorKind::NotFound && path.is_dir() => folder(path),
             _ => None,
         };
         named.unwrap_or(error)
+    })
+}
+
+/// What was opened behind a URL; where there is no Zarr and something else, an error that says what. `text` gets a document.
+///
+/// # Errors
+///
+/// The error of opening, or [`Error::Unsupported`] with the way out.
+pub fn explained_remote<T>(url: &Path, opened: Result<T>, text: impl Fn(&str, u64) -> Option<Vec<u8>>) -> Result<T> {
+    opened.map_err(|error| {
+        if !matches!(&error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound) {
+            return error;
+        }
+        let folder = Folder::of_documents(|name| text(name, folder::DOCUMENT_BYTES));
+        if !folder.n5 && !folder.precomputed {
+            return error;
+        }
+        let (what, hint) = folder.tell(url);
+        refusal(url, what, hint)
     })
 }
 

@@ -34,10 +34,10 @@ pub mod store;
 mod target;
 
 pub use chunking::{MANY_FILES, chunk_of_shard, default_chunking, default_file_chunk, file_count};
-pub use document::parse as parse_document;
+pub use document::{has_literals, parse as parse_document};
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
-pub use open::{OpenOptions, ZarrFile, open, open_in};
+pub use open::{OpenOptions, ZarrFile, open, open_in, store_at};
 pub use shard::Yard;
 pub use sink::{ZarrSink, adopt};
 pub use source::ZarrSource;

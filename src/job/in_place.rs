@@ -123,6 +123,7 @@ impl InPlace {
         let finest = zarr::open(&request.store, &OpenOptions { level: Some(0), ..OpenOptions::default() })?;
         check(&request, &finest)?;
         let mut warnings = finest.warnings.clone();
+        warnings.extend(rewritten_literals(&request.store));
         let method = request.method.unwrap_or(if finest.is_label { Reduction::Mode } else { Reduction::Mean });
         let target = level_target(&finest, &mut warnings);
         let descent = Descent::new(&request.store, &target, method, request.levels)?;
@@ -283,6 +284,13 @@ impl InPlace {
         zarr::reconsolidate(&mut document, &self.finest.coarser_paths()?, added);
         replace_document(staging, &path, &document)
     }
+}
+
+/// The warning where the group's document has numbers that JSON does not know: it is written anew.
+fn rewritten_literals(store: &Path) -> Option<String> {
+    let path = ["zarr.json", ".zattrs"].map(|name| store.join(name)).into_iter().find(|path| path.is_file())?;
+    let has_literals = fs::read(&path).is_ok_and(|text| zarr::has_literals(&text));
+    has_literals.then(|| format!("{}: NaN and Infinity become strings, since JSON does not know them", path.display()))
 }
 
 /// A JSON document; `None` where there is no such file.

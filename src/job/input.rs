@@ -40,7 +40,10 @@ impl Input {
         let location = Location::of(path)?;
         let Some(path) = location.local() else {
             refuse_single_file(path)?;
-            return Ok(Input::Zarr(Box::new(zarr::open(path, options)?)));
+            let store = zarr::store_at(path)?;
+            let opened = zarr::open_in(store.clone(), options);
+            let text = |name: &str, limit| store.get(name, limit).ok().flatten();
+            return Ok(Input::Zarr(Box::new(foreign::explained_remote(path, opened, text)?)));
         };
         if foreign::kind_of(path)?.is_dir() {
             return Ok(Input::Zarr(Box::new(foreign::explained(path, zarr::open(path, options))?)));

@@ -13,7 +13,7 @@ use serde_json::Value;
 const MOST_ENTRIES: usize = 2000;
 const MOST_DEPTH: usize = 2;
 /// Documents of other formats are smaller.
-const DOCUMENT_BYTES: u64 = 1 << 20;
+pub(super) const DOCUMENT_BYTES: u64 = 1 << 20;
 
 /// What a folder holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,9 +32,17 @@ pub struct Folder {
 impl Folder {
     /// Looks at the names in a folder and at the first bytes of its files, within bounds; `None` where it cannot be listed.
     pub fn look(path: &Path) -> Option<Folder> {
-        let mut folder = Folder { n5: is_n5(path), precomputed: is_precomputed(path), ..Folder::default() };
+        let mut folder = Folder::of_documents(|name| document(&path.join(name)));
         folder.visit(path, 0)?;
         Some(folder)
+    }
+
+    /// The same by documents alone, where nothing can be listed.
+    pub fn of_documents(text: impl Fn(&str) -> Option<Vec<u8>>) -> Folder {
+        let document = |name: &str| serde_json::from_slice::<Value>(&text(name)?).ok();
+        let n5 = document("attributes.json").is_some_and(|document| is_n5(&document));
+        let precomputed = !n5 && document("info").is_some_and(|document| is_precomputed(&document));
+        Folder { n5, precomputed, ..Folder::default() }
     }
 
     fn visit(&mut self, path: &Path, depth: usize) -> Option<()> {
@@ -61,9 +69,10 @@ impl Folder {
 
     fn note(&mut self, within: &Path, entry: &Path) {
         let name = entry.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let nifti = [".nii", ".nii.gz", ".hdr"].iter().any(|ending| name.ends_with(ending)) && entry.is_file();
+        let named = [".nii", ".nii.gz", ".hdr"].iter().any(|ending| name.ends_with(ending));
+        let nifti = || named && entry.is_file() && super::start(entry).is_some_and(|start| super::is_nifti(&start));
         let zarr = ["zarr.json", ".zgroup", ".zarray"].iter().any(|document| entry.join(document).is_file());
-        if (nifti || zarr) && self.readable.is_none() {
+        if self.readable.is_none() && (zarr || nifti()) {
             self.readable = Some(entry.to_path_buf());
         }
         if entry.is_file() && is_dicom(entry) {
@@ -112,26 +121,22 @@ impl Folder {
 }
 
 /// Containers say so; their groups and arrays have the same document without that.
-fn is_n5(path: &Path) -> bool {
-    document(&path.join("attributes.json")).is_some_and(|document| {
-        document.get("n5").is_some() || (document.get("dimensions").is_some() && document.get("blockSize").is_some())
-    })
+fn is_n5(document: &Value) -> bool {
+    document.get("n5").is_some() || (document.get("dimensions").is_some() && document.get("blockSize").is_some())
 }
 
-fn is_precomputed(path: &Path) -> bool {
-    document(&path.join("info")).is_some_and(|document| {
-        let kind = document.get("@type").and_then(Value::as_str).unwrap_or_default();
-        kind.starts_with("neuroglancer_") || (document.get("scales").is_some() && document.get("data_type").is_some())
-    })
+fn is_precomputed(document: &Value) -> bool {
+    let kind = document.get("@type").and_then(Value::as_str).unwrap_or_default();
+    kind.starts_with("neuroglancer_") || (document.get("scales").is_some() && document.get("data_type").is_some())
 }
 
-fn document(path: &Path) -> Option<Value> {
+fn document(path: &Path) -> Option<Vec<u8>> {
     if !path.is_file() {
         return None;
     }
     let mut text = Vec::new();
     File::open(path).ok()?.take(DOCUMENT_BYTES).read_to_end(&mut text).ok()?;
-    serde_json::from_slice(&text).ok()
+    Some(text)
 }
 
 fn is_dicom(path: &Path) -> bool {
@@ -163,6 +168,8 @@ mod tests {
         let array = b"{\"dataType\": \"uint8\", \"dimensions\": [8], \"blockSize\": [8]}";
         assert!(told(&[("attributes.json", array)]).0.contains("N5"));
         assert!(told(&[("info", b"{\"@type\": \"neuroglancer_multiscale_volume\"}")]).0.contains("precomputed"));
+        let info = |name: &str| (name == "info").then(|| b"{\"data_type\": \"uint8\", \"scales\": []}".to_vec());
+        assert!(Folder::of_documents(info).tell(Path::new("x")).0.contains("precomputed"));
         let (what, hint) = told(&[("1", &dicom), ("2", &dicom), ("readme", b"x")]);
         assert_eq!(
             (what.as_str(), hint.as_str()),
@@ -174,8 +181,9 @@ mod tests {
 
     #[test]
     fn folders_of_images_name_one_and_others_say_what_is_missing() {
-        let (what, hint) = told(&[("b.nii.gz", b""), ("a.nii", b""), ("0.txt", b"")]);
-        assert!(what.contains("no image itself") && hint.ends_with("/f/a.nii"), "{what} {hint}");
+        let nifti = [&[92, 1][..], &[0; 342], b"n+1\0"].concat();
+        let (what, hint) = told(&[("b.nii", &nifti), ("a.nii", b""), ("analyze.hdr", &[0; 348]), ("0.txt", b"")]);
+        assert!(what.contains("no image itself") && hint.ends_with("/f/b.nii"), "{what} {hint}");
         assert!(told(&[("sub/x.zarr/zarr.json", b"{}")]).1.ends_with("/f/sub/x.zarr"));
         assert!(told(&[("a.txt", b"")]).0.contains("no NIfTI or Zarr in it (1 entry)"));
         assert_eq!(told(&[]).0, "is an empty folder");

@@ -17,7 +17,9 @@ const fn known(what: &'static str, hint: &'static str) -> Known {
 
 /// SimpleITK reads what ITK reads, and keeps spacing and direction.
 const BY_ITK: &str = r#"convert it: python -c "import SimpleITK as s, sys; s.WriteImage(s.ReadImage(sys.argv[1]), sys.argv[2])" FILE STEM.nii.gz"#;
-const BY_NUMPY: &str = r#"convert it: python -c "import numpy as n, nibabel as b, sys; b.Nifti1Image(n.load(sys.argv[1]), n.eye(4)).to_filename(sys.argv[2])" FILE STEM.nii.gz; then state the steps with --spacing-in"#;
+const BY_NUMPY: &str = r#"convert it: python -c "import numpy as n, zarr, sys; zarr.save(sys.argv[2], n.load(sys.argv[1]))" FILE STEM.zarr; then state the steps with --spacing-in"#;
+/// The first of its arrays.
+const BY_NUMPY_ZIP: &str = r#"convert it: python -c "import numpy as n, zarr, sys; zarr.save(sys.argv[2], [*n.load(sys.argv[1]).values()][0])" FILE STEM.zarr; then state the steps with --spacing-in"#;
 const BY_BIOFORMATS: &str = "convert it: bioformats2raw FILE STEM.zarr; then name an image in it, such as STEM.zarr/0";
 const BY_DCM2NIIX: &str = "convert its folder: dcm2niix -z y FOLDER";
 const BY_MINC: &str = "convert it: mnc2nii FILE STEM.nii";
@@ -98,6 +100,9 @@ pub fn of_start(name: &str, start: &[u8]) -> Option<Known> {
     if is_nifti(start) {
         return None;
     }
+    if start.len() >= 348 && start.iter().all(|&byte| byte == 0) {
+        return Some(known("begins with nothing but zeros, as an unfinished copy does", "copy or download it anew"));
+    }
     let by_magic = MAGIC.iter().find(|(at, magic, _)| start.get(*at..).is_some_and(|rest| rest.starts_with(magic)));
     if let Some((_, _, known)) = by_magic {
         return Some(by_name(name, start, *known));
@@ -106,7 +111,7 @@ pub fn of_start(name: &str, start: &[u8]) -> Option<Known> {
 }
 
 /// NIfTI-1 and 2 of either byte order, and Analyze with a mark of NIfTI.
-fn is_nifti(start: &[u8]) -> bool {
+pub(super) fn is_nifti(start: &[u8]) -> bool {
     let marked =
         |at: usize, marks: [&[u8]; 2]| start.get(at..).is_some_and(|rest| marks.iter().any(|m| rest.starts_with(m)));
     marked(344, [b"n+1\0", b"ni1\0"]) || marked(4, [b"n+2\0", b"ni2\0"])
@@ -118,7 +123,7 @@ fn by_name(name: &str, start: &[u8], found: Known) -> Known {
     let text = || String::from_utf8_lossy(start);
     match found.what {
         what if what.contains("zip archive") && start.starts_with(b"PK\x03") => match () {
-            _ if ends(".npz") => known("is a zip of NumPy arrays (.npz), which is not read", BY_NUMPY),
+            _ if ends(".npz") => known("is a zip of NumPy arrays (.npz), which is not read", BY_NUMPY_ZIP),
             _ if ends(".ozx") => known("is an OME-Zarr within a zip archive (.ozx), which is not read", UNZIP),
             _ if ends(".zarr.zip") => known("is a Zarr within a zip archive, which is not read", UNZIP),
             _ => found,

@@ -30,6 +30,11 @@ pub fn parse(text: &[u8]) -> Result<Value, serde_json::Error> {
     }
 }
 
+/// Whether the text has literals that JSON does not know, so that writing it anew changes them.
+pub fn has_literals(text: &[u8]) -> bool {
+    matches!(quoted(text), Cow::Owned(_))
+}
+
 /// Whether the text is a web page: what servers send with a good status for what they do not have.
 pub fn is_page(text: &[u8]) -> bool {
     let start = text.strip_prefix(MARK).unwrap_or(text).trim_ascii_start();
@@ -79,6 +84,7 @@ mod tests {
         let expected =
             json!({"a": "NaN", "b": ["Infinity", "-Infinity", 1], "c": "NaN \" Infinity", "d": {"e": "NaN"}});
         assert_eq!(parse(text).unwrap(), expected);
+        assert!(has_literals(text) && !has_literals(br#"{"a": "NaN", "b": 1}"#));
         assert_eq!(parse(b"\xef\xbb\xbf{\"a\": 1}").unwrap(), json!({"a": 1}));
     }
 

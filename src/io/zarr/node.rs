@@ -156,6 +156,8 @@ fn read_document(store: &dyn Store, key: &str) -> Result<Option<Map<String, Valu
     }
     match document::parse(&text) {
         Ok(Value::Object(document)) => Ok(Some(document)),
+        // As programs dump what was never set.
+        Ok(Value::Null) => Ok(None),
         Ok(_) => Err(Error::malformed(path(), "document", "not an object", "a JSON object")),
         Err(e) => Err(Error::malformed(path(), "document", e, "a JSON object")),
     }
