@@ -237,7 +237,7 @@ fn labels_wells_and_plates_by_what_their_metadata_name() {
     fs::remove_dir_all(dir.path().join("B/2/0")).unwrap();
     let report = verified(dir.path());
     assert!(report.problems[0].what.contains("B/2") && report.problem_count == 2, "{report:?}");
-    assert!(matches!(try_verify(&dir.path().join("A")), Err(Error::Io { .. })));
+    assert!(matches!(try_verify(&dir.path().join("A")), Err(Error::Unsupported { .. })));
 }
 
 #[test]

@@ -108,8 +108,8 @@ impl RemoteStore {
         object_store::path::Path::parse(path).map_err(|_| StoreError::Key { key: key.into() })
     }
 
-    /// Gets all or a part; the bytes and the size of the whole. `accept` looks at what is offered (number of bytes, size of the
-    /// whole) before anything is allocated; at most `limit` bytes are.
+    /// Gets all, or a part; the bytes and the size of the whole. `accept` looks at the part that is offered (number of bytes, size of
+    /// the whole) before anything is allocated. At most `limit` bytes are handed over.
     fn fetch(
         &self,
         key: &str,
@@ -125,7 +125,11 @@ impl RemoteStore {
             options.extensions.insert(asked.clone());
             let offered = bucket.patience.progress(bucket.objects.get_opts(&path, options)).await??;
             let (total, len) = (offered.meta.size, offered.range.end.saturating_sub(offered.range.start));
-            accept(len, total)?;
+            match range {
+                Some(_) => accept(len, total)?,
+                None if len > asked.room() => return Err(StoreError::TooLarge { bytes: len, limit }.into()),
+                None => {}
+            }
             let mut bytes = reserve(len)?;
             let mut stream = offered.into_stream();
             while let Some(piece) = bucket.patience.progress(stream.next()).await? {
@@ -138,24 +142,17 @@ impl RemoteStore {
                 }
                 bytes.extend_from_slice(&piece);
             }
-            if range.is_some() {
-                if asked.is_compressed() {
-                    return Err(StoreError::Unsupported(PARTS_OF_GZIP.into()).into());
-                }
-            } else if asked.is_unsized() {
-                bytes.shrink_to_fit();
-                bytes = asked.plain(bytes)?;
-                let total = bytes.len() as u64;
-                return Ok(Piece { bytes, total });
-            }
-            if bytes.len() as u64 != len {
+            if bytes.len() as u64 != len && (range.is_some() || !asked.is_unsized()) {
                 return Err(Failure::Again(format!("cut after {} of {len} bytes", bytes.len())));
             }
             match range {
-                None => {
-                    asked.plain(bytes).map(|bytes| Piece { total: bytes.len() as u64, bytes }).map_err(Failure::from)
-                }
+                Some(_) if asked.is_compressed() => Err(StoreError::Unsupported(PARTS_OF_GZIP.into()).into()),
                 Some(_) => Ok(Piece { bytes, total }),
+                None => {
+                    bytes.shrink_to_fit();
+                    let bytes = asked.plain(bytes)?;
+                    Ok(Piece { total: bytes.len() as u64, bytes })
+                }
             }
         });
         found(answer)
@@ -172,8 +169,7 @@ impl RemoteStore {
 
 impl Store for RemoteStore {
     fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        let accept = |bytes, _| if bytes > limit { Err(StoreError::TooLarge { bytes, limit }) } else { Ok(()) };
-        Ok(self.fetch(key, None, limit, &accept)?.map(|piece| piece.bytes))
+        Ok(self.fetch(key, None, limit, &|_, _| Ok(()))?.map(|piece| piece.bytes))
     }
 
     fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError> {

@@ -21,6 +21,9 @@ use object_store::{
 
 use crate::io::zarr::store::StoreError;
 
+/// What a gzip stream adds to bytes that cannot be compressed, beside a sixteenth of them: header, name, checksum.
+const GZIP_BYTES: u64 = 4 << 10;
+
 /// Goes along with a request for bytes, and comes back with what the answer was like.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -40,6 +43,12 @@ impl Asked {
         Asked { limit, marks: Arc::default() }
     }
 
+    /// Bytes that may come: compressed, what cannot be compressed is a little longer.
+    pub fn room(&self) -> u64 {
+        let more = if self.is_compressed() { self.limit / 16 + GZIP_BYTES } else { 0 };
+        self.limit.saturating_add(more)
+    }
+
     /// Whether the answer has no length of its own.
     pub fn is_unsized(&self) -> bool {
         self.marks.without_length.load(Ordering::Relaxed)
@@ -51,18 +60,19 @@ impl Asked {
     ///
     /// [`StoreError::TooLarge`] for more than the limit, and what is wrong with the stream.
     pub fn plain(&self, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        if !self.marks.gzip.load(Ordering::Relaxed) || !bytes.starts_with(&[0x1f, 0x8b]) {
-            return Ok(bytes);
+        let within = |bytes: Vec<u8>| match bytes.len() as u64 {
+            bytes if bytes > self.limit => Err(StoreError::TooLarge { bytes, limit: self.limit }),
+            _ => Ok(bytes),
+        };
+        if !self.is_compressed() || !bytes.starts_with(&[0x1f, 0x8b]) {
+            return within(bytes);
         }
         let mut plain = Vec::new();
         MultiGzDecoder::new(&bytes[..]).take(self.limit.saturating_add(1)).read_to_end(&mut plain)?;
-        match plain.len() as u64 {
-            bytes if bytes > self.limit => Err(StoreError::TooLarge { bytes, limit: self.limit }),
-            _ => Ok(plain),
-        }
+        within(plain)
     }
 
-    /// Whether only a part of a compressed answer came, which says nothing by itself.
+    /// Whether the answer is compressed.
     pub fn is_compressed(&self) -> bool {
         self.marks.gzip.load(Ordering::Relaxed)
     }
@@ -74,8 +84,8 @@ impl Asked {
         self.marks.gzip.store(is_gzip, Ordering::Relaxed);
         let is_unsized = answer.headers().get("content-length").is_none();
         self.marks.without_length.store(is_unsized, Ordering::Relaxed);
-        if is_unsized && let Ok(limit) = self.limit.to_string().parse() {
-            answer.headers_mut().insert("content-length", limit);
+        if is_unsized && let Ok(room) = self.room().to_string().parse() {
+            answer.headers_mut().insert("content-length", room);
         }
     }
 }
@@ -138,8 +148,10 @@ mod tests {
         assert!(matches!(compressed(3).plain(gzip(b"abcd")), Err(StoreError::TooLarge { limit: 3, .. })));
         assert!(matches!(compressed(1000).plain(bomb), Err(StoreError::TooLarge { bytes: 1001, .. })));
         assert!(compressed(100).plain(gzip(b"abcd")[..15].to_vec()).is_err());
+        assert!(compressed(4).room() >= gzip(b"abcd").len() as u64 && Asked::new(4).room() == 4);
         // What is not compressed, whatever the server says, and what it does not say of.
         assert_eq!(compressed(4).plain(b"abcd".to_vec()).unwrap(), b"abcd");
         assert_eq!(Asked::new(100).plain(gzip(b"abcd")).unwrap(), gzip(b"abcd"));
+        assert!(compressed(3).plain(b"abcd".to_vec()).is_err());
     }
 }
