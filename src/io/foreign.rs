@@ -30,14 +30,13 @@ const START_BYTES: u64 = 64 << 10;
 /// The error of opening, or [`Error::Unsupported`] with the way out.
 pub fn explained<T>(path: &Path, opened: Result<T>) -> Result<T> {
     opened.map_err(|error| {
+        let is_absent = matches!(&error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound);
         let named = match &error {
+            // What is wrong within a store has been said.
+            _ if path.is_dir() => is_absent.then(|| folder(path)).flatten(),
             // Of a header and its image the error names the one that is wrong.
-            Error::Malformed { path, .. } | Error::Unsupported { path, .. } | Error::Stream { path, .. }
-                if path.is_file() =>
-            {
-                file(path)
-            }
-            Error::Io { source, .. } if source.kind() == ErrorKind::NotFound && path.is_dir() => folder(path),
+            Error::Malformed { path, .. } | Error::Unsupported { path, .. } | Error::Stream { path, .. } => file(path),
+            _ if is_absent => file(path),
             _ => None,
         };
         named.unwrap_or(error)
@@ -159,6 +158,12 @@ mod tests {
         nifti[344..348].copy_from_slice(b"n+1\0");
         assert!(told(&write("x.nii.gz", &nifti, true)).contains("sizeof_hdr"));
         assert!(told(&dir.path().join("absent")).contains("sizeof_hdr"));
+        // A document within a store keeps its error too.
+        let store = dir.path().join("s.zarr");
+        std::fs::create_dir(&store).unwrap();
+        std::fs::write(store.join(".zattrs"), "{").unwrap();
+        let error = explained(&store, Err::<(), _>(Error::malformed(store.join(".zattrs"), "document", "cut", "JSON")));
+        assert!(error.unwrap_err().to_string().contains("document is cut"));
         let link = dir.path().join("sub.nii.gz");
         std::os::unix::fs::symlink("../.git/annex/objects/x", &link).unwrap();
         let error = kind_of(&link).unwrap_err();

@@ -23,6 +23,7 @@ use crate::{
     error::{Error, Result},
     io::{
         convert::Conversion,
+        foreign,
         ledger::Restored,
         ome::{Carried, OmeVersion},
         staging::{Claim, LEVEL_NOTES, RENEW_EVERY, Staging, state_folder},
@@ -120,7 +121,8 @@ impl InPlace {
                 });
             }
         };
-        let finest = zarr::open(&request.store, &OpenOptions { level: Some(0), ..OpenOptions::default() })?;
+        let opened = zarr::open(&request.store, &OpenOptions { level: Some(0), ..OpenOptions::default() });
+        let finest = foreign::explained(&request.store, opened)?;
         check(&request, &finest)?;
         let mut warnings = finest.warnings.clone();
         warnings.extend(rewritten_literals(&request.store));

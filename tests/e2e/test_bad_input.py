@@ -3,9 +3,11 @@
 import gzip
 import json
 import os
+import shlex
 import shutil
 import struct
 import subprocess
+import sys
 import zlib
 
 import nibabel as nib
@@ -305,3 +307,29 @@ def test_address_space_limit(plain, tmp_path):
     run = measure(["bash", "-c", script])
     assert run.code in (0, 1, 2), run.stderr
     assert "panicked" not in run.stderr
+
+
+@pytest.mark.parametrize("name", ["a.nrrd", "a b.mha", "a.mhd", "a.vtk", "a.png", "a.npy", "a.npz"])
+def test_the_way_out_of_a_foreign_file_works_when_followed(tmp_path, name):
+    """The command in the hint makes a file of the same voxels that is read."""
+    import SimpleITK
+
+    array = np.random.default_rng(3).integers(0, 200, (6, 7, 8)).astype(np.uint8)
+    array = array[:1] if name.endswith(".png") else array
+    path = tmp_path / name
+    if name.endswith(".npy"):
+        np.save(path, array)
+    elif name.endswith(".npz"):
+        np.savez(path, array)
+    else:
+        image = SimpleITK.GetImageFromArray(array[0] if name.endswith(".png") else array)
+        image.SetSpacing((1.0, 2.0, 3.0)[: image.GetDimension()])
+        SimpleITK.WriteImage(image, str(path))
+    said = refused("info", path, says=["which is not read", "hint: convert it: "]).stderr
+    command = said.split("hint: convert it: ")[1].splitlines()[0].split("; then")[0]
+    subprocess.run(command.replace("python", sys.executable, 1), shell=True, check=True)
+    made = shlex.split(command)[-1]
+    # A NumPy array states no axes: the first one is the slowest.
+    copy = tmp_path / "copy.nii.gz"
+    reslice("resample", made, copy, *(("--spacing-in", "1") if ".np" in name else ()))
+    assert np.array_equal(np.asarray(nib.load(copy).dataobj).T.squeeze(), array.squeeze())
