@@ -50,7 +50,9 @@ pub fn explained<T>(path: &Path, opened: Result<T>) -> Result<T> {
 /// The error of opening, or [`Error::Unsupported`] with the way out.
 pub fn explained_remote<T>(url: &Path, opened: Result<T>, text: impl Fn(&str, u64) -> Option<Vec<u8>>) -> Result<T> {
     opened.map_err(|error| {
-        if !matches!(&error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound) {
+        // Servers that hide their keys refuse the documents of Zarr that are absent.
+        let absent = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
+        if !matches!(&error, Error::Io { source, .. } if absent.contains(&source.kind())) {
             return error;
         }
         let folder = Folder::of_documents(|name| text(name, folder::DOCUMENT_BYTES));
