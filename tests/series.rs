@@ -71,7 +71,7 @@ impl Set {
         let path = folder.path().join("turn.txt");
         let turn = Said::new(SHAPE).about_centre([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]);
         fs::write(&path, turn).unwrap();
-        Set { folder, list, turn: TransformRequest { path, inverse: false } }
+        Set { folder, list, turn: TransformRequest::new(path) }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -240,7 +240,7 @@ fn lists_that_do_not_fit_are_refused() {
     assert!(said.contains("field.nii is a displacement field, and a list takes affines"), "{said}");
     let path = set.at("field.nii");
     let said = refusal(&|request| {
-        request.transforms.push(TransformRequest { path: path.clone(), inverse: false });
+        request.transforms.push(TransformRequest::new(path.clone()));
     });
     assert!(said.contains("a displacement field does not go with --transform-list"), "{said}");
     fs::create_dir(set.at("empty")).unwrap();
@@ -265,7 +265,7 @@ fn fsl_matrices_of_a_list_speak_of_the_series_unless_a_reference_is_given() {
         let path = set.at(if list { "fsl.txt" } else { "a.mat" });
         match list {
             true => request.transform_list = Some(path),
-            false => request.transforms = vec![TransformRequest { path, inverse: false }],
+            false => request.transforms = vec![TransformRequest::new(path)],
         }
         if like {
             request.grid = GridChoice::Like { path: set.at("wider.nii"), rules: Default::default() };

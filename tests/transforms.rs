@@ -29,7 +29,7 @@ fn folder() -> TempDir {
 fn put(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> TransformRequest {
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
-    TransformRequest { path, inverse: false }
+    TransformRequest::new(path)
 }
 
 fn inverse(request: &TransformRequest) -> TransformRequest {
@@ -147,9 +147,9 @@ fn images_are_fields_by_name_or_content() {
         assert_eq!(Transform::read(&request, None).unwrap(), Transform::Field(request.path.clone()));
         assert!(Transform::read(&inverse(&request), None).unwrap_err().hint().unwrap().contains("InverseWarp"));
     }
-    let request = TransformRequest { path: folder.path().to_path_buf(), inverse: false };
+    let request = TransformRequest::new(folder.path().to_path_buf());
     assert_eq!(Transform::read(&request, None).unwrap(), Transform::Field(request.path));
-    let request = TransformRequest { path: "s3://bucket/warp.zarr".into(), inverse: false };
+    let request = TransformRequest::new("s3://bucket/warp.zarr".into());
     assert_eq!(Transform::read(&request, None).unwrap(), Transform::Field(request.path));
 }
 
