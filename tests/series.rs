@@ -28,7 +28,7 @@ use reslice::{
     job::{GridChoice, Job, PassKind, PyramidRequest, Request, Summary},
     plan::Request as PlanRequest,
     resample::{KernelShape, Method, block_op},
-    transform::{TransformList, TransformRequest},
+    transform::{ListEntry, TransformList, TransformRequest},
 };
 use tempfile::TempDir;
 
@@ -97,8 +97,9 @@ impl Set {
         for (n, entry) in list.entries.into_iter().enumerate() {
             one.write(&self.at("one.nii"), &voxels[n * one.samples()..(n + 1) * one.samples()]);
             let mut request = self.request("one.nii", "one-out.nii");
-            // The last one given is applied first: the entry leads to the source.
-            request.transforms.insert(0, entry);
+            let ListEntry::File(entry) = entry else { panic!("the list names files") };
+            // The last one given is nearest the source.
+            request.transforms.push(entry);
             request.transform_list = None;
             request.target.overwrite = true;
             done(request).unwrap();

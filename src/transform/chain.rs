@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Convention, Ends, FieldKind, MatrixKind, Map, Transform, TransformRequest};
+use super::{Convention, Ends, FieldKind, Map, MatrixKind, Transform, TransformRequest};
 use crate::{
     error::{Error, Result},
     geometry::Affine,

@@ -106,9 +106,7 @@ impl FieldGrid {
     /// The field's voxels as displacements, whatever they are in the file.
     pub fn displacements<T: Voxel>(&self, voxels: Box<dyn Source<T>>) -> Box<dyn Source<T>> {
         match self.kind {
-            FieldKind::PositionsRas => {
-                Box::new(Displacements { inner: voxels, index_to_world: self.index_to_world })
-            }
+            FieldKind::PositionsRas => Box::new(Displacements { inner: voxels, index_to_world: self.index_to_world }),
             FieldKind::DisplacementsLps | FieldKind::DisplacementsRas => voxels,
         }
     }
@@ -147,7 +145,7 @@ impl FieldGrid {
 }
 
 /// What the vectors of a NIfTI file are, by its name of the intent, then by its code.
-fn kind(path: &Path, header: &Header) -> Result<FieldKind> {
+pub(super) fn kind(path: &Path, header: &Header) -> Result<FieldKind> {
     let dim = header.dim;
     refuse_fsl(path, header)?;
     if dim[0] != 5 || dim[4] != 1 || dim[5] != 3 {

@@ -147,6 +147,7 @@ fn entries_of(path: &Path) -> Result<Vec<ListEntry>> {
 }
 
 fn each(path: &Path, affines: Vec<Affine>) -> Result<Vec<ListEntry>> {
-    let entry = |affine: Affine| affine.inverse().map(|_| ListEntry::Itk(affine)).ok_or_else(|| singular(path, &affine));
+    let entry =
+        |affine: Affine| affine.inverse().map(|_| ListEntry::Itk(affine)).ok_or_else(|| singular(path, &affine));
     affines.into_iter().map(entry).collect()
 }

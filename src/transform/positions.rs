@@ -20,9 +20,8 @@ impl<T: Voxel> Displacements<T> {
     fn subtract(&self, group: u64, region: Region, voxels: &mut [T]) {
         let width = region.shape()[2];
         let components: Vec<u64> = self.inner.layout().outer.members(group);
-        let places = components
-            .into_iter()
-            .flat_map(|component| region.tiles([1, 1, width]).map(move |row| (component, row)));
+        let places =
+            components.into_iter().flat_map(|component| region.tiles([1, 1, width]).map(move |row| (component, row)));
         for ((component, row), voxels) in places.zip(voxels.chunks_exact_mut(width.max(1))) {
             let [k, j, i, origin] = self.index_to_world.m[component as usize % 3];
             let [z, y, x] = row.lo.map(|index| index as f64);

@@ -149,7 +149,10 @@ mod tests {
     fn a_file_whose_name_ends_like_a_suffix_is_opened() {
         let dir = tempfile::tempdir().unwrap();
         let parsed = |argument: &str| TransformRequest::parse(OsStr::new(argument), dir.path());
-        assert_eq!(parsed("m,inverse"), TransformRequest { inverse: true, ..TransformRequest::new(dir.path().join("m")) });
+        assert_eq!(
+            parsed("m,inverse"),
+            TransformRequest { inverse: true, ..TransformRequest::new(dir.path().join("m")) }
+        );
         std::fs::write(dir.path().join("m,inverse"), "x").unwrap();
         assert_eq!(parsed("m,inverse"), TransformRequest::new(dir.path().join("m,inverse")));
         let inverse = TransformRequest { inverse: true, ..TransformRequest::new(dir.path().join("m,inverse")) };

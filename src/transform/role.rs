@@ -74,7 +74,8 @@ impl<'a> Roles<'a> {
     /// # Errors
     /// A role that neither says; an image that cannot be opened.
     pub fn of(request: &TransformRequest, ends: Option<&'a Ends>) -> Result<Roles<'a>> {
-        let of_run = ends.map(|Ends { source, target }| if request.inverse { (target, source) } else { (source, target) });
+        let of_run =
+            ends.map(|Ends { source, target }| if request.inverse { (target, source) } else { (source, target) });
         let role = |named: &Option<PathBuf>, of_run: Option<&'a RoleImage>| match (named, of_run) {
             (Some(path), _) => Ok(Cow::Owned(RoleImage::open(path)?)),
             (None, Some(image)) => Ok(Cow::Borrowed(image)),
