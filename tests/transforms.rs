@@ -85,7 +85,10 @@ fn lta() -> String {
 }
 
 fn affine_of(request: &TransformRequest) -> Affine {
-    match Transform::read(request, Some(&ends())).unwrap().map {
+    let Ends { source, target } = ends();
+    // What is inverted leads from the source to the target.
+    let ends = if request.inverse { Ends { source: target, target: source } } else { Ends { source, target } };
+    match Transform::read(request, Some(&ends)).unwrap().map {
         Map::Affine(affine) => affine,
         Map::Field(path) => panic!("{} is no field", path.display()),
     }

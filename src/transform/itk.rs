@@ -72,7 +72,7 @@ pub(super) fn one_each(path: &Path, records: &[Record<'_>]) -> Result<Vec<Affine
 }
 
 fn is_composite(records: &[Record<'_>]) -> bool {
-    records.first().is_some_and(|record| record.class() == COMPOSITE)
+    records.iter().any(|record| record.class() == COMPOSITE)
 }
 
 impl Record<'_> {

@@ -137,7 +137,7 @@ mod tests {
             ("a,inverse.mat", "a,inverse.mat", false),
             ("a,inverse,inverse", "a,inverse", true),
             ("a,src=", "a,src=", false),
-            ("a,ras,fsl", "a,ras,fsl", false),
+            ("a,ras,fsl", "a,ras", false),
             (",inverse", ",inverse", false),
         ] {
             let request = parsed(argument);
