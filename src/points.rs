@@ -51,13 +51,14 @@ pub struct PointMap {
 }
 
 impl PointMap {
-    /// Opens the field, should there be one: its metadata, no voxels.
+    /// Opens the field, should there be one: its metadata, no voxels. The chain learns what its vectors are.
     ///
     /// # Errors
     /// A field that cannot be opened, or is none.
-    pub fn open(chain: &Chain) -> Result<PointMap> {
+    pub fn open(chain: &mut Chain) -> Result<PointMap> {
         let open = |path| Displacement::open(Input::open(path, &OpenOptions::default())?, path);
         let displacement = chain.field.as_deref().map(open).transpose()?;
+        displacement.iter().for_each(|displacement| chain.learn(displacement.kind()));
         Ok(PointMap { before: chain.before, displacement, after: chain.after })
     }
 
@@ -98,14 +99,28 @@ impl PointMap {
             self.send(&mut points)?;
             count += points.len() as u64;
             for (row, point) in points.into_iter().enumerate() {
-                let place = || Error::malformed(name, "a point", "beyond all numbers", "one that stays finite");
                 let point = Some(frame.turn(point)).filter(|point| point.iter().all(|x| x.is_finite()));
-                write(output, &rows.with_point(row, point.ok_or_else(place)?))?;
+                write(output, &rows.with_point(row, point.ok_or_else(|| nowhere(name, row, frame, &rows))?))?;
             }
         }
         output.flush().map_err(Error::io("write to", "the table of points"))?;
         Ok(count)
     }
+}
+
+/// The point of a row has no place in the source.
+fn nowhere(name: &Path, row: usize, frame: Frame, rows: &Rows) -> Error {
+    let [x, y, z] = rows.points[row];
+    let frame = match frame {
+        Frame::Ras => "RAS",
+        Frame::Lps => "LPS",
+    };
+    Error::malformed(
+        name,
+        format!("the place of the point {x}, {y}, {z} ({frame})"),
+        "no number: a field of positions ends before it, or the numbers grow too large",
+        "points that the transforms send somewhere",
+    )
 }
 
 fn write(output: &mut impl Write, bytes: &[u8]) -> Result<()> {

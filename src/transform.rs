@@ -7,18 +7,16 @@
 //! Displacement fields are recognised, not read: their voxels are a source of their own. [`FieldGrid`] says where a
 //! point falls in one and what its vectors mean.
 
-use std::{
-    ffi::OsStr,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use crate::{
     error::{Error, Result},
-    geometry::{Affine, Grid},
+    geometry::Affine,
     io::zarr::store::Location,
 };
 
 mod chain;
+mod convention;
 mod field;
 mod file;
 mod fsl;
@@ -28,48 +26,30 @@ mod itk_text;
 mod list;
 mod lta;
 mod matrix;
+mod positions;
+mod request;
+mod role;
 
-pub use chain::Chain;
-pub use field::{FieldGrid, Stencil, VectorFrame};
-pub use list::TransformList;
+pub use chain::{Chain, Step};
+pub use convention::{Convention, FieldKind};
+pub use field::{FieldGrid, Stencil};
+pub use list::{ListEntry, TransformList};
+pub use request::{MatrixKind, TransformRequest};
+pub use role::{Ends, RoleImage};
 
 use file::{Contents, Text};
+use role::Roles;
 
-const INVERSE: &str = ",inverse";
-
-/// A transform as asked for: `FILE` or `FILE,inverse`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransformRequest {
-    pub path: PathBuf,
-    pub inverse: bool,
-}
-
-impl TransformRequest {
-    /// `FILE[,inverse]`; only an ending is taken for the suffix.
-    pub fn parse(argument: &OsStr) -> TransformRequest {
-        match argument.to_str().and_then(|text| text.strip_suffix(INVERSE)) {
-            Some(path) => TransformRequest { path: path.into(), inverse: true },
-            None => TransformRequest { path: argument.into(), inverse: false },
-        }
-    }
-}
-
-impl std::fmt::Display for TransformRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{}", self.path.display(), if self.inverse { INVERSE } else { "" })
-    }
-}
-
-/// The two ends of a resampling, for files whose numbers mean nothing without them.
-#[derive(Clone, Copy, Debug)]
-pub struct Ends<'a> {
-    pub target: &'a Grid,
-    pub source: &'a Grid,
-}
-
-/// What one file holds.
+/// What one file holds, and how it was read.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Transform {
+pub struct Transform {
+    pub map: Map,
+    pub convention: Convention,
+}
+
+/// A map of the world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Map {
     /// Target world to source world, RAS mm, invertible.
     Affine(Affine),
     /// A displacement field: a NIfTI file, or a Zarr folder or URL. Not opened yet.
@@ -78,39 +58,88 @@ pub enum Transform {
 
 impl Transform {
     /// Reads one file, whatever its format, by its content; a text of bare numbers is FSL's if its name ends in `.mat`
-    /// or is one of mcflirt's, `MAT_0000`.
+    /// or is one of mcflirt's, `MAT_0000`, unless the request says what it is.
     ///
     /// # Errors
     /// A file that is not what its format asks for, with the line; one of a kind that is not read, with the way out; FSL
-    /// without `ends`; the inverse of a field.
-    pub fn read(request: &TransformRequest, ends: Option<Ends<'_>>) -> Result<Transform> {
+    /// without the images that it speaks of; the inverse of a field; suffixes that the format has no use for.
+    pub fn read(request: &TransformRequest, ends: Option<&Ends>) -> Result<Transform> {
         let path = &request.path;
         if is_field_by_name(path)? {
             return field_at(request);
         }
-        let affine = match file::read(path)? {
+        let (affine, convention) = match file::read(path).map_err(|error| with_suffixes(error, path))? {
             Contents::Image => return field_at(request),
-            Contents::Binary(bytes) => itk_mat::read(path, &bytes)?,
-            Contents::Text(text) => affine_of_text(&Text::new(path, &text), ends)?,
+            Contents::Binary(bytes) => (itk::compose(path, &itk_mat::records(path, &bytes)?)?, Convention::Itk),
+            Contents::Text(text) => affine_of_text(request, &Text::new(path, &text), ends)?,
         };
+        refuse_suffixes(request, &convention)?;
         let inverse = affine.inverse().ok_or_else(|| singular(path, &affine))?;
-        Ok(Transform::Affine(if request.inverse { inverse } else { affine }))
+        let map = Map::Affine(if request.inverse { inverse } else { affine });
+        Ok(Transform { map, convention })
     }
 }
 
-fn affine_of_text(text: &Text<'_>, ends: Option<Ends<'_>>) -> Result<Affine> {
+fn affine_of_text(request: &TransformRequest, text: &Text<'_>, ends: Option<&Ends>) -> Result<(Affine, Convention)> {
     if itk_text::is_itk(text) {
-        return itk_text::read(text);
+        return Ok((itk::compose(text.path, &itk_text::records(text)?)?, Convention::Itk));
     }
     if lta::is_lta(text) {
-        return lta::read(text);
+        return Ok((lta::read(text)?, Convention::FreeSurfer));
     }
     let matrix = matrix::read(text)?;
-    let is_fsl = has_ending(text.path, ".mat") || list::is_mcflirt(text.path);
-    if is_fsl { fsl::to_world(text.path, &matrix, ends) } else { Ok(matrix) }
+    let is_fsl_by_name = has_ending(text.path, ".mat") || list::is_mcflirt(text.path);
+    let by_name = if is_fsl_by_name { MatrixKind::Fsl } else { MatrixKind::Ras };
+    match request.matrix.unwrap_or(by_name) {
+        MatrixKind::Ras => Ok((matrix, Convention::Ras)),
+        MatrixKind::Fsl => {
+            let roles = Roles::of(request, ends)?;
+            let affine = fsl::to_world(text.path, &matrix, &roles)?;
+            let (source, reference) = (roles.source.path.clone(), roles.reference.path.clone());
+            Ok((affine, Convention::Fsl { source, reference }))
+        }
+    }
+}
+
+/// Only a bare matrix asks what it is, and only FSL's for images.
+fn refuse_suffixes(request: &TransformRequest, convention: &Convention) -> Result<()> {
+    let is_bare = matches!(convention, Convention::Ras | Convention::Fsl { .. });
+    let has_roles = matches!(convention, Convention::Fsl { .. });
+    let (suffixes, whose) = if request.matrix.is_some() && !is_bare {
+        ("ras and fsl", "a matrix of bare numbers")
+    } else if (request.source.is_some() || request.reference.is_some()) && !has_roles {
+        ("src= and ref=", "an FSL matrix")
+    } else {
+        return Ok(());
+    };
+    let inverse = if request.inverse { ",inverse" } else { "" };
+    let path = request.path.display();
+    Err(Error::usage_hint(
+        format!("{path} is not {whose}, and {suffixes} are for those"),
+        format!("leave them out: --transform {path}{inverse}"),
+    ))
+}
+
+/// A name that ends in what is no suffix is looked for as it stands.
+fn with_suffixes(error: Error, path: &Path) -> Error {
+    match &error {
+        Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound && has_comma(path) => {
+            Error::usage_hint(
+                format!("there is no file {}", path.display()),
+                "the suffixes of a transform are ,inverse ,ras ,fsl ,src=FILE and ,ref=FILE, each at most once",
+            )
+        }
+        _ => error,
+    }
+}
+
+fn has_comma(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b','))
 }
 
 fn field_at(request: &TransformRequest) -> Result<Transform> {
+    let convention = Convention::Field { vectors: None };
+    refuse_suffixes(request, &convention)?;
     if request.inverse {
         return Err(Error::usage_hint(
             format!(
@@ -120,7 +149,7 @@ fn field_at(request: &TransformRequest) -> Result<Transform> {
             "give the inverse field that registration wrote beside it, such as 1InverseWarp.nii.gz",
         ));
     }
-    Ok(Transform::Field(request.path.clone()))
+    Ok(Transform { map: Map::Field(request.path.clone()), convention })
 }
 
 /// Folders, URLs and the names of images: what is opened as an image, not as a text.

@@ -119,7 +119,7 @@ impl Set {
         if is_oblique {
             let turn = Said::new(SHAPE).about_centre([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]);
             fs::write(self.at("turn.txt"), turn).unwrap();
-            request.transforms = vec![TransformRequest { path: self.at("turn.txt"), inverse: false }];
+            request.transforms = vec![TransformRequest::new(self.at("turn.txt"))];
         } else {
             let sizing = Sizing::Spacing([1.7, 2.3, 1.1]);
             request.grid = GridChoice::Rules(GridRequest { sizing, ..GridRequest::default() });

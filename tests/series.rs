@@ -28,7 +28,7 @@ use reslice::{
     job::{GridChoice, Job, PassKind, PyramidRequest, Request, Summary},
     plan::Request as PlanRequest,
     resample::{KernelShape, Method, block_op},
-    transform::{TransformList, TransformRequest},
+    transform::{ListEntry, TransformList, TransformRequest},
 };
 use tempfile::TempDir;
 
@@ -71,7 +71,7 @@ impl Set {
         let path = folder.path().join("turn.txt");
         let turn = Said::new(SHAPE).about_centre([[0.8, -0.6, 0.0], [0.6, 0.8, 0.0], [0.0, 0.0, 1.0]]);
         fs::write(&path, turn).unwrap();
-        Set { folder, list, turn: TransformRequest { path, inverse: false } }
+        Set { folder, list, turn: TransformRequest::new(path) }
     }
 
     fn at(&self, name: &str) -> PathBuf {
@@ -97,8 +97,9 @@ impl Set {
         for (n, entry) in list.entries.into_iter().enumerate() {
             one.write(&self.at("one.nii"), &voxels[n * one.samples()..(n + 1) * one.samples()]);
             let mut request = self.request("one.nii", "one-out.nii");
-            // The last one given is applied first: the entry leads to the source.
-            request.transforms.insert(0, entry);
+            let ListEntry::File(entry) = entry else { panic!("the list names files") };
+            // The last one given is nearest the source.
+            request.transforms.push(entry);
             request.transform_list = None;
             request.target.overwrite = true;
             done(request).unwrap();
@@ -240,7 +241,7 @@ fn lists_that_do_not_fit_are_refused() {
     assert!(said.contains("field.nii is a displacement field, and a list takes affines"), "{said}");
     let path = set.at("field.nii");
     let said = refusal(&|request| {
-        request.transforms.push(TransformRequest { path: path.clone(), inverse: false });
+        request.transforms.push(TransformRequest::new(path.clone()));
     });
     assert!(said.contains("a displacement field does not go with --transform-list"), "{said}");
     fs::create_dir(set.at("empty")).unwrap();
@@ -265,7 +266,7 @@ fn fsl_matrices_of_a_list_speak_of_the_series_unless_a_reference_is_given() {
         let path = set.at(if list { "fsl.txt" } else { "a.mat" });
         match list {
             true => request.transform_list = Some(path),
-            false => request.transforms = vec![TransformRequest { path, inverse: false }],
+            false => request.transforms = vec![TransformRequest::new(path)],
         }
         if like {
             request.grid = GridChoice::Like { path: set.at("wider.nii"), rules: Default::default() };

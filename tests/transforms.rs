@@ -17,7 +17,7 @@ use reslice::{
     },
     job::{GridChoice, Job, Request},
     points::{Frame, PointMap},
-    transform::{Chain, Ends, Transform, TransformRequest},
+    transform::{Chain, Ends, Map, RoleImage, Transform, TransformRequest},
     voxel::Dtype,
 };
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ fn folder() -> TempDir {
 fn put(folder: &TempDir, name: &str, bytes: impl AsRef<[u8]>) -> TransformRequest {
     let path = folder.path().join(name);
     fs::write(&path, bytes).unwrap();
-    TransformRequest { path, inverse: false }
+    TransformRequest::new(path)
 }
 
 fn inverse(request: &TransformRequest) -> TransformRequest {
@@ -85,11 +85,18 @@ fn lta() -> String {
 }
 
 fn affine_of(request: &TransformRequest) -> Affine {
-    let (target, source) = (grid(1.0), grid(2.0));
-    match Transform::read(request, Some(Ends { target: &target, source: &source })).unwrap() {
-        Transform::Affine(affine) => affine,
-        Transform::Field(path) => panic!("{} is no field", path.display()),
+    let Ends { source, target } = ends();
+    // What is inverted leads from the source to the target.
+    let ends = if request.inverse { Ends { source: target, target: source } } else { Ends { source, target } };
+    match Transform::read(request, Some(&ends)).unwrap().map {
+        Map::Affine(affine) => affine,
+        Map::Field(path) => panic!("{} is no field", path.display()),
     }
+}
+
+fn ends() -> Ends {
+    let [target, source] = [1.0, 2.0].map(|step| RoleImage::of_grid(Path::new("image"), &grid(step)));
+    Ends { target, source }
 }
 
 fn near(a: [f64; 3], b: [f64; 3]) -> bool {
@@ -144,27 +151,30 @@ fn images_are_fields_by_name_or_content() {
     let header = Header::new(Version::One).encode();
     for (name, bytes) in [("a.nii", &b""[..]), ("a.nii.gz", b""), ("warp", b"\x1f\x8b\x08"), ("other", &header)] {
         let request = put(&folder, name, bytes);
-        assert_eq!(Transform::read(&request, None).unwrap(), Transform::Field(request.path.clone()));
+        assert_eq!(Transform::read(&request, None).unwrap().map, Map::Field(request.path.clone()));
         assert!(Transform::read(&inverse(&request), None).unwrap_err().hint().unwrap().contains("InverseWarp"));
     }
-    let request = TransformRequest { path: folder.path().to_path_buf(), inverse: false };
-    assert_eq!(Transform::read(&request, None).unwrap(), Transform::Field(request.path));
-    let request = TransformRequest { path: "s3://bucket/warp.zarr".into(), inverse: false };
-    assert_eq!(Transform::read(&request, None).unwrap(), Transform::Field(request.path));
+    let request = TransformRequest::new(folder.path().to_path_buf());
+    assert_eq!(Transform::read(&request, None).unwrap().map, Map::Field(request.path));
+    let request = TransformRequest::new("s3://bucket/warp.zarr");
+    assert_eq!(Transform::read(&request, None).unwrap().map, Map::Field(request.path));
 }
 
 #[test]
-fn the_last_transform_is_applied_first() {
+fn the_first_transform_meets_the_point_first() {
     let folder = folder();
     let scale = put(&folder, "scale.txt", "2 0 0 0\n0 2 0 0\n0 0 2 0\n");
     let shift = put(&folder, "shift.txt", "1 0 0 1\n0 1 0 0\n0 0 1 0\n");
     let field = put(&folder, "warp.nii", "");
-    let chain = Chain::without_grids(&[scale.clone(), shift.clone()]).unwrap();
+    let chain = Chain::read(&[shift.clone(), scale.clone()], None).unwrap();
     assert_eq!(chain.affine().unwrap().apply([0.0; 3]), [2.0, 0.0, 0.0]);
-    let chain = Chain::without_grids(&[scale.clone(), shift.clone(), field.clone(), shift.clone()]).unwrap();
-    assert_eq!((chain.before.apply([0.0; 3]), chain.after.apply([0.0; 3])), ([1.0, 0.0, 0.0], [2.0, 0.0, 0.0]));
-    assert_eq!((chain.affine(), chain.field), (None, Some(field.path.clone())));
-    let error = Chain::without_grids(&[field.clone(), scale, field]).unwrap_err();
+    let chain = Chain::read(&[shift.clone(), field.clone(), shift.clone(), scale.clone()], None).unwrap();
+    assert_eq!((chain.before.apply([0.0; 3]), chain.after.apply([0.0; 3])), ([1.0, 0.0, 0.0], [4.0 - 2.0, 0.0, 0.0]));
+    assert_eq!((chain.affine(), chain.field.clone()), (None, Some(field.path.clone())));
+    let files: Vec<&Path> = chain.steps.iter().map(|step| step.file.as_path()).collect();
+    assert_eq!(files, [&shift.path, &field.path, &shift.path, &scale.path]);
+    assert_eq!(chain.steps_before_field(), 1);
+    let error = Chain::read(&[field.clone(), scale, field], None).unwrap_err();
     assert!(error.to_string().contains("one is taken"), "{error}");
 }
 
@@ -190,14 +200,14 @@ proptest! {
             TransformRequest { inverse: *inverse, ..put(&folder, &format!("{n}.txt"), plain(affine)) }
         }).collect();
         let mut expected = point;
-        for (affine, inverse) in affines.iter().rev() {
+        for (affine, inverse) in &affines {
             expected = if *inverse { affine.inverse().unwrap() } else { *affine }.apply(expected);
         }
-        let found = Chain::without_grids(&requests).unwrap().affine().unwrap().apply(point);
+        let found = Chain::read(&requests, None).unwrap().affine().unwrap().apply(point);
         prop_assert!(near(found, expected), "{found:?} {expected:?}");
         let undone: Vec<TransformRequest> =
             requests.iter().rev().map(|request| TransformRequest { inverse: !request.inverse, ..request.clone() }).collect();
-        let back = Chain::without_grids(&undone).unwrap().affine().unwrap().apply(found);
+        let back = Chain::read(&undone, None).unwrap().affine().unwrap().apply(found);
         prop_assert!((0..3).all(|a| (back[a] - point[a]).abs() < 1e-6), "{back:?} {point:?}");
     }
 }
@@ -226,11 +236,11 @@ fn formats() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn damage_is_an_error_or_a_map() {
     let folder = folder();
-    let (target, source) = (grid(1.0), grid(2.0));
-    let ends = Some(Ends { target: &target, source: &source });
-    let check = |name: &str, bytes: &[u8]| match Transform::read(&put(&folder, name, bytes), ends) {
-        Ok(Transform::Affine(affine)) => assert!(affine.is_finite() && affine.inverse().is_some(), "{name}"),
-        Ok(Transform::Field(_)) => {}
+    let ends = ends();
+    let read = |name: &str, bytes: &[u8]| Transform::read(&put(&folder, name, bytes), Some(&ends)).map(|read| read.map);
+    let check = |name: &str, bytes: &[u8]| match read(name, bytes) {
+        Ok(Map::Affine(affine)) => assert!(affine.is_finite() && affine.inverse().is_some(), "{name}"),
+        Ok(Map::Field(_)) => {}
         Err(error) => assert!(error.to_string().contains(name), "{error}"),
     };
     for (name, bytes) in formats() {
@@ -289,9 +299,9 @@ fn field(folder: &TempDir, name: &str, intent: i32) -> PathBuf {
 }
 
 fn sent(path: &Path, points: &[[f64; 3]]) -> Result<Vec<[f64; 3]>> {
-    let chain = Chain { before: Affine::identity(), field: Some(path.to_path_buf()), after: Affine::identity() };
+    let mut chain = Chain::read(&[TransformRequest::new(path)], None)?;
     let mut points = points.to_vec();
-    PointMap::open(&chain)?.send(&mut points)?;
+    PointMap::open(&mut chain)?.send(&mut points)?;
     Ok(points)
 }
 
@@ -328,7 +338,7 @@ fn fields_are_linear_between_voxels_and_nothing_outside() {
 fn tables_go_through_in_either_frame() {
     let folder = folder();
     let shift = put(&folder, "shift.txt", "1 0 0 1\n0 1 0 2\n0 0 1 3\n");
-    let map = PointMap::open(&Chain::without_grids(&[shift]).unwrap()).unwrap();
+    let map = PointMap::open(&mut Chain::read(&[shift], None).unwrap()).unwrap();
     let table = "z,name,y,x\n1,a,2,3\n4,\"b,c\",5,6\n";
     let through = |frame| {
         let mut out = Vec::new();

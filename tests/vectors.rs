@@ -42,7 +42,7 @@ impl Set {
 
     fn request(&self, input: &str, output: &str) -> Request {
         let mut request = Request::new(self.at(input), self.at(output), 1 << 30, 2);
-        request.transforms = vec![TransformRequest { path: self.at("turn.txt"), inverse: false }];
+        request.transforms = vec![TransformRequest::new(self.at("turn.txt"))];
         request.target.overwrite = true;
         request
     }
@@ -146,7 +146,7 @@ fn grids_and_scalings_turn_nothing() {
     let said = vector_file(1007);
     said.write(&set.at("in.nii"), &random(&said));
     fs::write(set.at("larger.txt"), "1.5 0 0 1\n0 0.5 0 2\n0 0 1.25 3\n").unwrap();
-    let larger = vec![TransformRequest { path: set.at("larger.txt"), inverse: false }];
+    let larger = vec![TransformRequest::new(set.at("larger.txt"))];
     for transforms in [Vec::new(), larger] {
         let rules = GridRequest { orient: Some("LIP".parse().unwrap()), ..GridRequest::default() };
         let grid = GridChoice::Rules(rules);
@@ -185,7 +185,7 @@ fn what_cannot_be_turned_is_refused() {
             "would take the components of a vector from different voxels",
         );
     }
-    let field = TransformRequest { path: set.at("in.nii"), inverse: false };
+    let field = TransformRequest::new(set.at("in.nii"));
     says(
         refusal(&|request| request.transforms.push(field.clone())),
         "through a displacement field every voxel has a rotation",

@@ -30,7 +30,8 @@ fn warped(request: &OpRequest, rng: &mut Rng) -> (OpRequest, Vec<f32>) {
     let mut target_to_field = Affine::identity();
     (0..3).for_each(|a| (target_to_field.m[a][a], target_to_field.m[a][3]) = (0.5, 0.2));
     let vector_to_source = [[0.0, 0.1, 1.0], [0.0, 0.9, 0.0], [-1.1, 0.0, 0.2]];
-    let warp = Warp { base, target_to_field, vector_to_source, ranges: Arc::new(ranges) };
+    let ranges = Arc::new(ranges);
+    let warp = Warp { base, target_to_field, vector_to_source, ends_at_faces: false, ranges };
     (OpRequest { mapping: Mapping::Warped(warp), ..request.clone() }, vectors)
 }
 

@@ -1,6 +1,6 @@
 //! `resample` and its options, as typed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{
     Args, ValueEnum,
@@ -91,11 +91,14 @@ impl From<AlignArg> for Align {
 #[command(next_help_heading = "Values")]
 pub struct ValueArgs {
     /// Where target voxels look in the source, from target world to source world: ITK or ANTs .tfm, .txt, .mat, FSL .mat,
-    /// FreeSurfer .lta, a 4x4 matrix as text (RAS mm); repeated, the last one is applied first
-    #[arg(long, value_name = "FILE[,inverse]", value_parser = transform_parser())]
+    /// FreeSurfer .lta, a 4x4 matrix as text (RAS mm), a displacement field of ITK, SPM or NiftyReg; repeated, the first one given
+    /// meets the target point first, the last is nearest the source, as in antsApplyTransforms. A bare matrix called .mat is
+    /// FSL's, any other RAS: ,ras and ,fsl say otherwise; src= and ref= name the images (-in, -ref) that FLIRT had, which are
+    /// needed in a chain and without --like
+    #[arg(long, value_name = TRANSFORM, value_parser = transform_parser())]
     pub transform: Vec<TransformRequest>,
-    /// An affine for each volume of a series, such as motion correction writes, applied after the others: a text with FILE[,inverse]
-    /// a line, or a folder of FSL matrices MAT_0000, MAT_0001, ...
+    /// An affine for each volume of a series, such as motion correction writes, nearest the source: a text with a transform a line,
+    /// as --transform takes them, a folder of FSL matrices MAT_0000, MAT_0001, ..., or an ITK text with a transform for each
     #[arg(long, value_name = "FILE")]
     pub transform_list: Option<PathBuf>,
     /// Turn the vectors of a NIfTI file of vectors (intent 1006 or 1007) by the rotation in the transforms; else they stay as they are
@@ -129,9 +132,12 @@ pub struct ValueArgs {
     pub level: Option<usize>,
 }
 
+/// How a transform is given.
+pub const TRANSFORM: &str = "FILE[,inverse][,ras|fsl][,src=A][,ref=B]";
+
 /// Paths need not be UTF-8.
 pub fn transform_parser() -> impl TypedValueParser<Value = TransformRequest> {
-    OsStringValueParser::new().map(|argument| TransformRequest::parse(&argument))
+    OsStringValueParser::new().map(|argument| TransformRequest::parse(&argument, Path::new("")))
 }
 
 /// `None` is "same".

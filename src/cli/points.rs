@@ -3,34 +3,34 @@
 use std::{
     fs::File,
     io::{BufReader, BufWriter, ErrorKind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use clap::Args;
 
-use super::args::transform_parser;
+use super::{
+    args::{TRANSFORM, transform_parser},
+    messages, tell,
+};
 use crate::{
     error::{Error, Result},
-    geometry::Grid,
-    io::zarr::OpenOptions,
-    job::Input,
     points::{Frame, PointMap},
-    transform::{Chain, TransformRequest},
+    transform::{Chain, Ends, RoleImage, TransformRequest},
 };
 
 #[derive(Debug, Args)]
 pub struct PointsArgs {
     /// CSV with a header that names columns x, y and z, in mm; other columns pass through
     pub file: PathBuf,
-    /// ITK or ANTs .tfm, .txt, .mat, FSL .mat, FreeSurfer .lta, a 4x4 matrix as text (RAS mm), or a displacement field;
-    /// repeated, the last one is applied first
-    #[arg(long, value_name = "FILE[,inverse]", required = true, value_parser = transform_parser())]
+    /// ITK or ANTs .tfm, .txt, .mat, FSL .mat, FreeSurfer .lta, a 4x4 matrix as text (RAS mm), or a displacement field, with
+    /// suffixes as `resample --transform` has them; repeated, the first one given meets the point first
+    #[arg(long, value_name = TRANSFORM, required = true, value_parser = transform_parser())]
     pub transform: Vec<TransformRequest>,
     /// Points are in LPS, as ITK and ANTs have them, not in RAS
     #[arg(long)]
     pub lps: bool,
-    /// The image that an FSL matrix moves (its -in)
+    /// The image that an FSL matrix which stands alone moves (its -in)
     #[arg(long, value_name = "FILE", requires = "target")]
     pub source: Option<PathBuf>,
     /// The image that an FSL matrix moves it onto (its -ref)
@@ -39,11 +39,16 @@ pub struct PointsArgs {
 }
 
 pub fn run(args: &PointsArgs) -> Result<ExitCode> {
-    let chain = match (&args.target, &args.source) {
-        (Some(target), Some(source)) => Chain::read(&args.transform, &grid(target)?, &grid(source)?)?,
-        _ => Chain::without_grids(&args.transform)?,
+    let ends = match (&args.target, &args.source) {
+        (Some(target), Some(source)) => {
+            Some(Ends { target: RoleImage::open(target)?, source: RoleImage::open(source)? })
+        }
+        _ => None,
     };
-    let map = PointMap::open(&chain)?;
+    let mut chain = Chain::read(&args.transform, ends.as_ref())?;
+    chain.warnings.iter().for_each(|warning| messages::warning(warning));
+    let map = PointMap::open(&mut chain)?;
+    messages::note(&tell::chain(&chain.steps, None));
     let table = BufReader::new(File::open(&args.file).map_err(Error::io("open", &args.file))?);
     let frame = if args.lps { Frame::Lps } else { Frame::Ras };
     let mut output = BufWriter::new(std::io::stdout().lock());
@@ -53,8 +58,4 @@ pub fn run(args: &PointsArgs) -> Result<ExitCode> {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error),
     }
-}
-
-fn grid(path: &Path) -> Result<Grid> {
-    Ok(Input::open(path, &OpenOptions::default())?.layout().grid.clone())
 }

@@ -7,6 +7,7 @@ use crate::{
     geometry::FaceCounts,
     job::{GridSummary, PassKind, PassSummary, Summary, TargetState},
     plan::Offer,
+    transform::{Convention, FieldKind, Step},
 };
 
 /// `512x512x120 voxels of 0.41x0.41x1.5 mm, LPS`
@@ -27,16 +28,52 @@ pub fn number(x: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
-/// Both grids, a line each.
+/// Both grids and what leads from one to the other, a line each.
 pub fn grids(summary: &Summary) -> String {
     let volumes = if summary.volumes > 1 { format!(" x {} volumes", summary.volumes) } else { String::new() };
+    let list = summary.transform_list.as_deref().map(|list| (list, &summary.list_conventions[..]));
+    let chain = match (&summary.chain[..], list) {
+        ([], None) => String::new(),
+        (steps, list) => format!("\n{}", chain(steps, list)),
+    };
     format!(
-        "source  {}{volumes}, {}\ntarget  {}{volumes}, {}",
+        "source  {}{volumes}, {}\ntarget  {}{volumes}, {}{chain}",
         grid(&summary.source),
         summary.source_dtype,
         grid(&summary.target),
         summary.target_dtype
     )
+}
+
+/// `chain   target -> w.nii.gz (displacement field, LPS) -> affine.mat (ITK, LPS) -> source`; of a list of transforms, with
+/// how they were read, a volume has one.
+pub fn chain(steps: &[Step], list: Option<(&str, &[Convention])>) -> String {
+    let mut names = vec!["chain   target".to_string()];
+    names.extend(steps.iter().map(|step| {
+        let inverse = if step.inverse { ", inverted" } else { "" };
+        format!("{} ({}{inverse})", step.file.display(), convention(&step.convention))
+    }));
+    names.extend(list.map(|(list, conventions)| {
+        let conventions: Vec<String> = conventions.iter().map(convention).collect();
+        format!("each volume's of {list} ({})", conventions.join("; "))
+    }));
+    names.push("source".into());
+    names.join(" -> ")
+}
+
+fn convention(convention: &Convention) -> String {
+    match convention {
+        Convention::Itk => "ITK, LPS".into(),
+        Convention::FreeSurfer => "FreeSurfer LTA".into(),
+        Convention::Ras => "matrix, RAS".into(),
+        Convention::Fsl { source, reference } => {
+            format!("FSL, src={}, ref={}", source.display(), reference.display())
+        }
+        Convention::Field { vectors: None } => "displacement field".into(),
+        Convention::Field { vectors: Some(FieldKind::DisplacementsLps) } => "displacement field, LPS".into(),
+        Convention::Field { vectors: Some(FieldKind::DisplacementsRas) } => "displacement field, RAS".into(),
+        Convention::Field { vectors: Some(FieldKind::PositionsRas) } => "field of positions, RAS".into(),
+    }
 }
 
 /// What will be done.
@@ -46,11 +83,10 @@ pub fn plan(summary: &Summary) -> String {
         format!("output  {}", summary.output),
         grids(summary),
         format!(
-            "values  {}{}, {} mapping{}{}",
+            "values  {}{}, {} mapping{}",
             summary.interpolation,
             if summary.antialias { ", anti-aliased" } else { "" },
             summary.mapping.replace('_', "-"),
-            through(summary),
             if summary.vectors_turned { ", vectors turned along" } else { "" }
         ),
     ];
@@ -58,13 +94,6 @@ pub fn plan(summary: &Summary) -> String {
     lines.push(format!("memory  {} projected of {}", bytes(summary.projected_bytes()), bytes(summary.memory_bytes)));
     lines.extend(summary.passes.iter().flat_map(|pass| offers(&pass.what_memory_buys, summary.memory_bytes)));
     lines.join("\n")
-}
-
-/// The transforms, in the order in which a point goes through them.
-fn through(summary: &Summary) -> String {
-    let mut names: Vec<String> = summary.transforms.iter().rev().cloned().collect();
-    names.extend(summary.transform_list.iter().map(|list| format!("each volume's of {list}")));
-    if names.is_empty() { String::new() } else { format!(" through {}", names.join(", then ")) }
 }
 
 /// A line for each pass; of those to single volumes for the first and the last.

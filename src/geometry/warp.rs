@@ -22,6 +22,8 @@ pub struct Warp {
     pub target_to_field: Affine,
     /// A vector of the field (components as stored) to source voxels along each axis, storage order.
     pub vector_to_source: [[f64; 3]; 3],
+    /// Whether target voxels beyond the field look nowhere, instead of being left where they are.
+    pub ends_at_faces: bool,
     pub ranges: Arc<VectorRanges>,
 }
 

@@ -30,6 +30,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Field {
     input: Input,
+    grid: FieldGrid,
     /// Target index to source index where the field is 0.
     pub base: Affine,
     target_to_field: Affine,
@@ -51,18 +52,19 @@ pub struct Vectors {
 }
 
 impl Field {
-    /// Opens the field of a chain, if it has one: its metadata, no voxels.
+    /// Opens the field of a chain, if it has one: its metadata, no voxels. The chain learns what its vectors are.
     ///
     /// # Errors
     /// A file that is no displacement field, a source without an inverse.
-    pub fn open(chain: &Chain, target: &Grid, source: &Grid) -> Result<Option<Field>> {
-        let Some(path) = &chain.field else { return Ok(None) };
-        let input = Input::open(path, &OpenOptions::default())?;
+    pub fn open(chain: &mut Chain, target: &Grid, source: &Grid) -> Result<Option<Field>> {
+        let Some(path) = chain.field.clone() else { return Ok(None) };
+        let input = Input::open(&path, &OpenOptions::default())?;
         let header = match &input {
             Input::Nifti(file) => Some(&file.header),
             Input::Zarr(_) => None,
         };
-        let grid = FieldGrid::new(path, input.layout(), header)?;
+        let grid = FieldGrid::new(&path, input.layout(), header)?;
+        chain.learn(grid.kind);
         let [target_mm, source_mm] = [target, source].map(Grid::index_to_millimetres);
         let singular = || Error::usage(format!("the affine of the source is singular: {:?}", source.index_to_world.m));
         let to_source = source_mm.inverse().ok_or_else(singular)?.after(&chain.after);
@@ -75,7 +77,13 @@ impl Field {
             base: to_source.after(&target_to_world),
             target_to_field: grid.world_to_index.after(&target_to_world),
             vector_to_source,
+            grid,
         }))
+    }
+
+    /// The voxels of the field in the world.
+    pub fn grid(&self) -> &Grid {
+        &self.input.layout().grid
     }
 
     /// Reads the whole field once. With a `folder`, its vectors can be read by position afterwards: where the field's own file
@@ -119,6 +127,7 @@ impl Field {
             base: self.base,
             target_to_field: self.target_to_field,
             vector_to_source: self.vector_to_source,
+            ends_at_faces: self.grid.ends_at_faces(),
             ranges: Arc::new(sink.ranges.into_inner().unwrap_or_else(PoisonError::into_inner)),
         };
         Ok(ReadField { warp, vectors })
@@ -126,7 +135,7 @@ impl Field {
 
     fn source(&self) -> Result<Box<dyn Source<f32>>> {
         let conversion = Conversion { slope: self.input.slope(), ..self.input.conversion() };
-        self.input.source(conversion, IoMode::Auto)
+        Ok(self.grid.displacements(self.input.source(conversion, IoMode::Auto)?))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     error::{Error, Result},
     geometry::{Grid, Mapping},
     io::zarr::store::{self, Location},
+    transform::Convention,
 };
 
 /// Changes when the same job would make other bytes.
@@ -36,9 +37,13 @@ impl Job {
         if let GridChoice::Like { path, .. } = &request.grid {
             identity.add("reference", file(path)?);
         }
-        for (n, transform) in request.transforms.iter().enumerate() {
+        for (n, (transform, step)) in request.transforms.iter().zip(&self.chain.steps).enumerate() {
             let inverse = if transform.inverse { ", inverse" } else { "" };
-            identity.add(format!("transform {}", n + 1), file(&transform.path)? + inverse);
+            let kind = transform.matrix.map_or(String::new(), |matrix| format!(", {matrix:?}"));
+            identity.add(format!("transform {} from the target", n + 1), file(&transform.path)? + inverse + &kind);
+            if let Convention::Fsl { source, reference } = &step.convention {
+                identity.add(format!("images of transform {}", n + 1), file(source)? + "; " + &file(reference)?);
+            }
         }
         if let Some(list) = &request.transform_list {
             identity.add("transform list", listed(list)?);

@@ -14,6 +14,7 @@ use crate::{
         raw::{RawSource, Reach},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource, store::Location},
     },
+    transform::RoleImage,
     voxel::Voxel,
 };
 
@@ -84,6 +85,14 @@ impl Input {
         match self {
             Input::Nifti(file) => &file.warnings,
             Input::Zarr(file) => &file.warnings,
+        }
+    }
+
+    /// The image as an FSL matrix speaks of it; `path` is for messages.
+    pub fn role_image(&self, path: &Path) -> RoleImage {
+        match self {
+            Input::Nifti(file) => RoleImage::of_nifti(path, file),
+            Input::Zarr(file) => RoleImage::of_zarr(path, file),
         }
     }
 

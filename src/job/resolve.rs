@@ -19,7 +19,7 @@ use crate::{
     },
     resample::{KernelShape, LabelWeights, Method, OpRequest, passes_through},
     sys,
-    transform::{Chain, TransformRequest},
+    transform::{Chain, Ends, RoleImage},
 };
 
 /// Down-sampling beyond this factor by an interpolating kernel is warned about.
@@ -38,6 +38,8 @@ pub struct Job {
     pub series: Option<Series>,
     /// What turns the vectors of the source.
     pub turn: Option<Turn>,
+    /// The transforms between target and source, as they were read.
+    pub chain: Chain,
     /// The displacement field to look through.
     pub field: Option<Field>,
     pub output: Output,
@@ -61,14 +63,15 @@ impl Job {
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
-        let series = series(&request, &input, &target, &mut warnings)?;
+        let mut chain = chain(&request, &input, reference.as_ref(), &mut warnings)?;
+        let series = series(&request, &input, (&target, reference.as_ref()), &chain, &mut warnings)?;
         let (mapping, field) = match series.as_ref().and_then(|series| series.mappings.first()) {
             Some(first) => (first.clone(), None),
-            None => mapping(&request.transforms, &target, &source_grid, &mut warnings)?,
+            None => mapping(&mut chain, &target, &source_grid, &mut warnings)?,
         };
         let method = method(&request, &input)?;
         let values = Values::resolve(&request, &input, method, format.is_nifti(), &mut warnings)?;
-        let turn = Turn::resolve(&request, &input, &target, (&values, method), &mut warnings)?;
+        let turn = Turn::resolve(&request, &input, &chain, (&values, method), &mut warnings)?;
         let op = OpRequest {
             method,
             antialias: request.antialias,
@@ -99,7 +102,7 @@ impl Job {
             (None, Mapping::AxisAligned(maps)) => outside_per_face(maps, target.shape, bounds),
             (None, _) => FaceCounts::default(),
         };
-        Ok(Job { request, input, source_grid, values, op, series, turn, field, output, outside, warnings })
+        Ok(Job { request, input, source_grid, values, op, series, turn, chain, field, output, outside, warnings })
     }
 }
 
@@ -169,29 +172,69 @@ fn method(request: &Request, input: &Input) -> Result<Method> {
     Ok(method)
 }
 
+/// The transforms of a request. One FSL matrix by itself, with `--like`, has source and reference of the run for its roles.
+fn chain(request: &Request, input: &Input, reference: Option<&Input>, warnings: &mut Vec<String>) -> Result<Chain> {
+    let source = input.role_image(&request.input);
+    let target = role_of_reference(request, reference).filter(|_| request.transform_list.is_none());
+    let ends = target.map(|target| Ends { source, target });
+    let chain = Chain::read(&request.transforms, ends.as_ref())?;
+    warnings.extend_from_slice(&chain.warnings);
+    Ok(chain)
+}
+
+fn role_of_reference(request: &Request, reference: Option<&Input>) -> Option<RoleImage> {
+    match (&request.grid, reference) {
+        (GridChoice::Like { path, .. }, Some(reference)) => Some(reference.role_image(path)),
+        _ => None,
+    }
+}
+
 fn mapping(
-    transforms: &[TransformRequest],
+    chain: &mut Chain,
     target: &Grid,
     source: &Grid,
     warnings: &mut Vec<String>,
 ) -> Result<(Mapping, Option<Field>)> {
-    let snapped = match transforms {
-        [] => directly(target, source, warnings)?,
-        _ => {
-            let chain = Chain::read(transforms, target, source)?;
-            warn_of_units(target, source, warnings);
-            if let Some(field) = Field::open(&chain, target, source)? {
-                return Ok((Mapping::Affine(field.base), Some(field)));
-            }
-            Mapping::through(target, source, &chain.after.after(&chain.before))?
+    let snapped = if chain.steps.is_empty() {
+        directly(target, source, warnings)?
+    } else {
+        warn_of_units(target, source, warnings);
+        if let Some(field) = Field::open(chain, target, source)? {
+            warn_of_order(chain, field.grid(), target, warnings);
+            return Ok((Mapping::Affine(field.base), Some(field)));
         }
+        Mapping::through(target, source, &chain.after.after(&chain.before))?
     };
     warn_of_snapping(snapped.removed_voxels, warnings);
     Ok((snapped.mapping, None))
 }
 
-fn series(request: &Request, input: &Input, target: &Grid, warnings: &mut Vec<String>) -> Result<Option<Series>> {
-    let Some((series, removed_voxels)) = Series::open(request, input, target)? else { return Ok(None) };
+/// Registration writes its field over the reference, so that a field over the target grid is one to be met first.
+fn warn_of_order(chain: &Chain, field: &Grid, target: &Grid, warnings: &mut Vec<String>) {
+    let before = chain.steps_before_field();
+    let is_over = || {
+        let between = Mapping::between(target, field);
+        field.shape == target.shape && between.is_ok_and(|snapped| snapped.mapping.is_identity())
+    };
+    let Some(step) = chain.steps.get(before).filter(|_| before > 0 && is_over()) else { return };
+    let file = step.file.display();
+    warnings.push(format!(
+        "{file} lies over the target grid, and a point meets {before} other {} before it; if it is to be met first, give --transform {file} first",
+        if before == 1 { "transform" } else { "transforms" }
+    ));
+}
+
+fn series(
+    request: &Request,
+    input: &Input,
+    (target, reference): (&Grid, Option<&Input>),
+    chain: &Chain,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Series>> {
+    let of_reference = role_of_reference(request, reference);
+    let Some((series, removed_voxels)) = Series::open(request, input, target, chain, of_reference)? else {
+        return Ok(None);
+    };
     let Layout { grid, outer, .. } = input.layout();
     warn_of_units(target, grid, warnings);
     warn_of_snapping(removed_voxels, warnings);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    GridChoice, Input, PassKind, PassSummary, Request,
+    Input, PassKind, PassSummary, Request,
     passes::{Planned, planned},
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     region::Region,
     resample::{OpRequest, block_op},
     sys,
-    transform::{Chain, Ends, TransformList},
+    transform::{Chain, Convention, Ends, RoleImage, TransformList},
     voxel::Voxel,
 };
 
@@ -29,25 +29,34 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Series {
     pub list: PathBuf,
+    /// How the entries were read, each way once.
+    pub conventions: Vec<Convention>,
     pub mappings: Vec<Mapping>,
 }
 
 impl Series {
-    /// Reads the transforms of a list and composes each with the others: target world -> `--transform`s -> the volume's entry
-    /// -> source world. The effect of the snap rule comes along, in source voxels.
+    /// Reads the transforms of a list and composes each with the others: target world -> `chain` -> the volume's entry ->
+    /// source world. The effect of the snap rule comes along, in source voxels.
     ///
-    /// FSL matrices of a list lead from the volume to the image that the volumes were registered to: `--like` where nothing
-    /// stands between, as applyxfm4D has it, else one of the series, which has its grid.
+    /// FSL matrices of a list lead from the volume to the image that the volumes were registered to, unless they name their
+    /// own: `reference` where nothing stands between, as applyxfm4D has it, else one of the series, which has its grid.
     ///
     /// # Errors
     /// Those of the files; a displacement field; another number of transforms than volumes.
-    pub fn open(request: &Request, input: &Input, target: &Grid) -> Result<Option<(Series, f64)>> {
+    pub fn open(
+        request: &Request,
+        input: &Input,
+        target: &Grid,
+        chain: &Chain,
+        reference: Option<RoleImage>,
+    ) -> Result<Option<(Series, f64)>> {
         let Some(path) = &request.transform_list else { return Ok(None) };
-        let (source, list) = (&input.layout().grid, TransformList::read(path)?);
-        let is_reference = request.transforms.is_empty() && matches!(request.grid, GridChoice::Like { .. });
-        let ends = Ends { target: if is_reference { target } else { source }, source };
-        let entries = list.affines(input.layout().outer.volumes(), ends)?;
-        let Some(before) = Chain::read(&request.transforms, target, source)?.affine() else {
+        let (source, list) = (input.role_image(&request.input), TransformList::read(path)?);
+        let reference = reference.filter(|_| request.transforms.is_empty()).unwrap_or_else(|| source.clone());
+        let ends = Ends { target: reference, source };
+        let (entries, conventions) = list.affines(input.layout().outer.volumes(), &ends)?;
+        let source = &input.layout().grid;
+        let Some(before) = chain.affine() else {
             return Err(Error::usage_hint(
                 "a displacement field does not go with --transform-list",
                 "give affines, or resample each volume by itself with --transform",
@@ -59,7 +68,7 @@ impl Series {
             removed_voxels = removed_voxels.max(snapped.removed_voxels);
             mappings.push(snapped.mapping);
         }
-        Ok(Some((Series { list: list.path, mappings }, removed_voxels)))
+        Ok(Some((Series { list: list.path, conventions, mappings }, removed_voxels)))
     }
 
     /// Target voxels that look outside, of all volumes whose axes stay aligned; of the others only the run can tell.

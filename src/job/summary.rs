@@ -8,6 +8,7 @@ use crate::{
     io::Layout,
     pipeline::Progress,
     rank::Rank,
+    transform::{Convention, Step},
     voxel::{Dtype, Voxel},
 };
 
@@ -51,11 +52,16 @@ pub struct Summary {
     pub components: usize,
     pub source_dtype: Dtype,
     pub target_dtype: Dtype,
-    /// As given: the last one is applied first.
+    /// As given, from target to source: the first one meets the target point first.
     pub transforms: Vec<String>,
+    /// How each of them was read.
+    pub chain: Vec<Step>,
     /// Where each volume has a transform of its own: the list of them, applied after the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transform_list: Option<String>,
+    /// How the transforms of the list were read, each way once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub list_conventions: Vec<Convention>,
     /// Whether vectors were turned by the rotation in the transforms.
     pub vectors_turned: bool,
     pub interpolation: String,
@@ -120,6 +126,8 @@ impl Summary {
             source_dtype: source.stored,
             target_dtype: job.values.target,
             transforms: job.request.transforms.iter().map(ToString::to_string).collect(),
+            chain: job.chain.steps.clone(),
+            list_conventions: job.series.as_ref().map_or(Vec::new(), |series| series.conventions.clone()),
             vectors_turned: job.turn.is_some(),
             interpolation: job.op.method.to_string(),
             antialias: job.request.antialias,

@@ -9,7 +9,7 @@ use super::{Input, Request, Values};
 use crate::{
     block::BlockMut,
     error::{Error, Result},
-    geometry::{Grid, rotation_of},
+    geometry::rotation_of,
     io::{Access, Layout, Source, gzip::stream_unit, nifti::Header},
     resample::Method,
     transform::Chain,
@@ -41,7 +41,7 @@ impl Turn {
     pub fn resolve(
         request: &Request,
         input: &Input,
-        target: &Grid,
+        chain: &Chain,
         (values, method): (&Values, Method),
         warnings: &mut Vec<String>,
     ) -> Result<Option<Turn>> {
@@ -62,7 +62,7 @@ impl Turn {
                 "give one --transform for all of them",
             ));
         }
-        let Some(world) = Chain::read(&request.transforms, target, &input.layout().grid)?.affine() else {
+        let Some(world) = chain.affine() else {
             return Err(Error::usage_hint(
                 "--reorient-vectors takes affines: through a displacement field every voxel has a rotation of its own",
                 "leave it out, and turn the vectors by the Jacobian of the field afterwards",

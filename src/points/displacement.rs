@@ -12,7 +12,7 @@ use crate::{
     job::{Input, IoMode},
     region::Region,
     sys,
-    transform::{FieldGrid, Stencil},
+    transform::{FieldGrid, FieldKind, Stencil},
 };
 
 /// An opened displacement field; its voxels are read when points ask for them.
@@ -43,12 +43,17 @@ impl Displacement {
         Ok(field)
     }
 
+    /// What the vectors are in the file.
+    pub fn kind(&self) -> FieldKind {
+        self.grid.kind
+    }
+
     /// Whether each point is read by itself.
     pub fn is_random(&self) -> bool {
         self.is_random
     }
 
-    /// Moves points (RAS mm) by the displacements where they are.
+    /// Moves points (RAS mm) by the displacements where they are; to NaN where the field says that they look nowhere.
     ///
     /// Memory beside the points: at most some 300 bytes for each, and a chunk. Errors: those of reading.
     pub fn add_to(&self, points: &mut [[f64; 3]]) -> Result<()> {
@@ -56,6 +61,10 @@ impl Displacement {
         let vectors =
             if self.is_random { self.read_each(&*source, points)? } else { self.pass_over(&*source, points)? };
         for (point, vector) in points.iter_mut().zip(vectors) {
+            if self.grid.ends_at_faces() && self.grid.stencil(*point).is_none() {
+                *point = [f64::NAN; 3];
+                continue;
+            }
             let moved = self.grid.displacement(vector);
             (0..3).for_each(|a| point[a] += moved[a]);
         }
@@ -65,7 +74,7 @@ impl Displacement {
     /// Voxels as real values: a stream begins anew with each call.
     fn source(&self) -> Result<Box<dyn Source<f64>>> {
         let conversion = Conversion { slope: self.input.slope(), ..self.input.conversion() };
-        self.input.source(conversion, IoMode::Auto)
+        Ok(self.grid.displacements(self.input.source(conversion, IoMode::Auto)?))
     }
 
     fn read_each(&self, source: &dyn Source<f64>, points: &[[f64; 3]]) -> Result<Vec<[f64; 3]>> {

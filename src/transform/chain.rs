@@ -1,11 +1,13 @@
 //! Several transforms in a row.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Ends, Transform, TransformRequest};
+use serde::Serialize;
+
+use super::{Convention, Ends, FieldKind, Map, MatrixKind, Transform, TransformRequest};
 use crate::{
     error::{Error, Result},
-    geometry::{Affine, Grid},
+    geometry::Affine,
 };
 
 /// All transforms of a command line: target world -> `before` -> `field` -> `after` -> source world, RAS mm.
@@ -16,22 +18,53 @@ pub struct Chain {
     pub before: Affine,
     pub field: Option<PathBuf>,
     pub after: Affine,
+    /// One for each file, from target to source.
+    pub steps: Vec<Step>,
+    /// What was taken for granted, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// One file of a chain, and how it was read.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Step {
+    pub file: PathBuf,
+    pub inverse: bool,
+    #[serde(flatten)]
+    pub convention: Convention,
 }
 
 impl Chain {
-    /// Reads and composes; the last one given is applied first to a point, as antsApplyTransforms has it.
+    /// Reads and composes: the first one given meets the target point first, the last is nearest the source, as
+    /// antsApplyTransforms, greedy and OME-Zarr have it.
     ///
-    /// The grids are the two ends of the whole chain; an FSL matrix takes them for its own, wherever it stands.
+    /// `ends` are for an FSL matrix that stands alone.
     ///
     /// # Errors
     /// Those of [`Transform::read`]; more than one displacement field; a product that is not finite.
-    pub fn read(requests: &[TransformRequest], target: &Grid, source: &Grid) -> Result<Chain> {
-        Chain::compose(requests, Some(Ends { target, source }))
+    pub fn read(requests: &[TransformRequest], ends: Option<&Ends>) -> Result<Chain> {
+        let ends = ends.filter(|_| requests.len() == 1);
+        let mut chain = Chain::empty();
+        for request in requests {
+            let Transform { map, convention } = Transform::read(request, ends)?;
+            match (map, &chain.field) {
+                (Map::Affine(affine), None) => chain.before = affine.after(&chain.before),
+                (Map::Affine(affine), Some(_)) => chain.after = affine.after(&chain.after),
+                (Map::Field(path), None) => chain.field = Some(path),
+                (Map::Field(second), Some(first)) => return Err(two_fields(first, &second)),
+            }
+            chain.warnings.extend(taken_for_granted(request, &convention));
+            chain.steps.push(Step { file: request.path.clone(), inverse: request.inverse, convention });
+        }
+        if chain.before.is_finite() && chain.after.is_finite() {
+            return Ok(chain);
+        }
+        Err(Error::usage(format!("the product of {} transforms is not finite", requests.len())))
     }
 
-    /// The same where there are no grids: FSL matrices are refused.
-    pub fn without_grids(requests: &[TransformRequest]) -> Result<Chain> {
-        Chain::compose(requests, None)
+    /// Nothing between target and source.
+    pub fn empty() -> Chain {
+        let (before, after) = (Affine::identity(), Affine::identity());
+        Chain { before, field: None, after, steps: Vec::new(), warnings: Vec::new() }
     }
 
     /// Target world to source world, where no field stands between.
@@ -39,26 +72,37 @@ impl Chain {
         self.field.is_none().then(|| self.after.after(&self.before))
     }
 
-    fn compose(requests: &[TransformRequest], ends: Option<Ends<'_>>) -> Result<Chain> {
-        let mut chain = Chain { before: Affine::identity(), field: None, after: Affine::identity() };
-        for request in requests.iter().rev() {
-            match (Transform::read(request, ends)?, &chain.field) {
-                (Transform::Affine(affine), None) => chain.before = affine.after(&chain.before),
-                (Transform::Affine(affine), Some(_)) => chain.after = affine.after(&chain.after),
-                (Transform::Field(path), None) => chain.field = Some(path),
-                (Transform::Field(second), Some(first)) => return Err(two_fields(first, &second)),
-            }
+    /// Notes what the vectors of the field mean, which its own metadata say.
+    pub fn learn(&mut self, kind: FieldKind) {
+        let field = self.steps.iter_mut().find(|step| matches!(step.convention, Convention::Field { .. }));
+        if let Some(step) = field {
+            step.convention = Convention::Field { vectors: Some(kind) };
         }
-        if chain.before.is_finite() && chain.after.is_finite() {
-            return Ok(chain);
-        }
-        Err(Error::usage(format!("the product of {} transforms is not finite", requests.len())))
+    }
+
+    /// How many transforms a point meets before the field.
+    pub fn steps_before_field(&self) -> usize {
+        self.steps.iter().take_while(|step| !matches!(step.convention, Convention::Field { .. })).count()
     }
 }
 
-fn two_fields(first: &std::path::Path, second: &std::path::Path) -> Error {
+/// FSL's matrices and those of greedy and c3d have the same names, and roles may come from the run.
+fn taken_for_granted(request: &TransformRequest, convention: &Convention) -> Option<String> {
+    let Convention::Fsl { source, reference } = convention else { return None };
+    let is_said = request.matrix == Some(MatrixKind::Fsl) || (request.source.is_some() && request.reference.is_some());
+    (!is_said).then(|| {
+        let file = request.path.display();
+        format!(
+            "{file} is taken for an FSL matrix, of -in {} and -ref {}; for one that greedy or c3d wrote, give {file},ras",
+            source.display(),
+            reference.display()
+        )
+    })
+}
+
+fn two_fields(first: &Path, second: &Path) -> Error {
     Error::usage_hint(
-        format!("{} and {} are both displacement fields, and one is taken", second.display(), first.display()),
+        format!("{} and {} are both displacement fields, and one is taken", first.display(), second.display()),
         "make one of them first: antsApplyTransforms -o [warp.nii.gz,1] with both",
     )
 }

@@ -1,15 +1,20 @@
 //! Where a point falls in a displacement field, and what the vectors there mean. No voxels pass through here.
 //!
-//! A field is a volume of three components, a displacement in millimetres at each voxel, relative to the voxel's place. It is
-//! interpolated linearly; beyond its faces there is no displacement. Source: ITK 5.4, `itkDisplacementFieldTransform`,
-//! `itkVectorLinearInterpolateImageFunction`, `itkNiftiImageIO`.
+//! A field is a volume of three components: at each voxel a displacement in millimetres, relative to the voxel's place, or
+//! the position in the source itself. It is interpolated linearly. Beyond the faces of displacements there is no
+//! displacement; positions say nothing of what lies beyond them, which looks nowhere.
+//!
+//! Source: ITK 5.4, `itkDisplacementFieldTransform`, `itkVectorLinearInterpolateImageFunction`, `itkNiftiImageIO`; SPM12,
+//! `spm_deformations`; NiftyReg, `NREG_TRANS_TYPE`.
 
 use std::path::Path;
 
+use super::{FieldKind, positions::Displacements};
 use crate::{
     error::{Error, Result},
     geometry::{Affine, Grid, Unit, inside},
-    io::{Layout, nifti::Header},
+    io::{Layout, Source, nifti::Header},
+    voxel::Voxel,
 };
 
 /// NIFTI_INTENT_DISPVECT.
@@ -17,14 +22,12 @@ const DISPLACEMENT: i32 = 1006;
 /// NIFTI_INTENT_VECTOR, which ITK and ANTs write.
 const VECTOR: i32 = 1007;
 
-/// The frame of a field's vectors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VectorFrame {
-    /// As ITK holds them: NIfTI files of intent 1007, and Zarr.
-    Lps,
-    /// As NIfTI defines them: files of intent 1006.
-    Ras,
-}
+/// What SPM writes into `intent_name`: positions.
+const SPM: &str = "Mapping";
+/// What NiftyReg writes there; `intent_p1` has the kind.
+const NIFTYREG: &str = "NREG_TRANS";
+/// FNIRT's displacements and coefficients, topup's too.
+const FSL: [i32; 7] = [2006, 2007, 2008, 2009, 2016, 2017, 2018];
 
 /// The voxels whose vectors a point takes, and with which weights.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,7 +63,9 @@ pub struct FieldGrid {
     pub shape: [u64; 3],
     /// World (x, y, z in RAS mm) to index (storage order).
     pub world_to_index: Affine,
-    frame: VectorFrame,
+    /// Index to world, in the field's unit.
+    index_to_world: Affine,
+    pub kind: FieldKind,
     /// From the field's unit to millimetres.
     unit_mm: f64,
 }
@@ -71,9 +76,9 @@ impl FieldGrid {
     /// # Errors
     /// Not three components, another intent, a singular affine.
     pub fn new(path: &Path, layout: &Layout, header: Option<&Header>) -> Result<FieldGrid> {
-        let frame = match header {
-            Some(header) => vector_frame(path, header)?,
-            None => VectorFrame::Lps,
+        let kind = match header {
+            Some(header) => kind(path, header)?,
+            None => FieldKind::DisplacementsLps,
         };
         let vectors = layout.outer.volumes();
         if vectors != 3 || layout.components != 1 {
@@ -85,17 +90,30 @@ impl FieldGrid {
                 "3 volumes: x, y and z of the vectors",
             ));
         }
-        FieldGrid::of_grid(&layout.grid, frame).ok_or_else(|| {
+        FieldGrid::of_grid(&layout.grid, kind).ok_or_else(|| {
             let found = format!("singular: {:?}", layout.grid.index_to_world.m);
             Error::malformed(path, "the affine of the displacement field", found, "axes that span space")
         })
     }
 
     /// The geometry of a grid; `None` where its axes do not span space.
-    pub fn of_grid(grid: &Grid, frame: VectorFrame) -> Option<FieldGrid> {
+    pub fn of_grid(grid: &Grid, kind: FieldKind) -> Option<FieldGrid> {
         let unit_mm = grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
         let world_to_index = grid.index_to_millimetres().inverse()?;
-        Some(FieldGrid { shape: grid.shape, world_to_index, frame, unit_mm })
+        Some(FieldGrid { shape: grid.shape, world_to_index, index_to_world: grid.index_to_world, kind, unit_mm })
+    }
+
+    /// The field's voxels as displacements, whatever they are in the file.
+    pub fn displacements<T: Voxel>(&self, voxels: Box<dyn Source<T>>) -> Box<dyn Source<T>> {
+        match self.kind {
+            FieldKind::PositionsRas => Box::new(Displacements { inner: voxels, index_to_world: self.index_to_world }),
+            FieldKind::DisplacementsLps | FieldKind::DisplacementsRas => voxels,
+        }
+    }
+
+    /// Whether points beyond the field look nowhere, instead of being left where they are.
+    pub fn ends_at_faces(&self) -> bool {
+        self.kind == FieldKind::PositionsRas
     }
 
     /// The voxels that the displacement at `world` (RAS mm) is taken from; `None` outside, where there is none.
@@ -116,25 +134,36 @@ impl FieldGrid {
         Some(stencil)
     }
 
-    /// A vector of the file as a displacement in RAS mm.
+    /// A vector of [`FieldGrid::displacements`] in RAS mm.
     pub fn displacement(&self, vector: [f64; 3]) -> [f64; 3] {
         let [x, y, z] = vector.map(|v| v * self.unit_mm);
-        match self.frame {
-            VectorFrame::Lps => [-x, -y, z],
-            VectorFrame::Ras => [x, y, z],
+        match self.kind {
+            FieldKind::DisplacementsLps => [-x, -y, z],
+            FieldKind::DisplacementsRas | FieldKind::PositionsRas => [x, y, z],
         }
     }
 }
 
-fn vector_frame(path: &Path, header: &Header) -> Result<VectorFrame> {
+/// What the vectors of a NIfTI file are, by its name of the intent, then by its code.
+pub(super) fn kind(path: &Path, header: &Header) -> Result<FieldKind> {
     let dim = header.dim;
+    refuse_fsl(path, header)?;
     if dim[0] != 5 || dim[4] != 1 || dim[5] != 3 {
         let found = format!("{:?}", &dim[..=dim[0].clamp(0, 7) as usize]);
         return Err(Error::malformed(path, "dim", found, "[5, x, y, z, 1, 3], a displacement field"));
     }
+    let name = text(&header.intent_name);
+    if name == NIFTYREG {
+        return niftyreg(path, header.intent_p[0]);
+    }
+    if text(&header.descrip).contains("Flow Field") {
+        let what = "SPM's flow fields (u_*.nii) are not read";
+        return Err(unsupported(path, what, "write the deformation that it makes, y_*.nii, by SPM's Deformations"));
+    }
     match header.intent_code {
-        VECTOR => Ok(VectorFrame::Lps),
-        DISPLACEMENT => Ok(VectorFrame::Ras),
+        VECTOR if name == SPM => Ok(FieldKind::PositionsRas),
+        VECTOR => Ok(FieldKind::DisplacementsLps),
+        DISPLACEMENT => Ok(FieldKind::DisplacementsRas),
         other => Err(Error::malformed(
             path,
             "intent_code",
@@ -142,4 +171,43 @@ fn vector_frame(path: &Path, header: &Header) -> Result<VectorFrame> {
             "1007 (vectors in LPS, as ITK and ANTs write them) or 1006 (displacements in RAS)",
         )),
     }
+}
+
+fn niftyreg(path: &Path, kind: f64) -> Result<FieldKind> {
+    let what = match kind {
+        0.0 => return Ok(FieldKind::PositionsRas),
+        1.0 => return Ok(FieldKind::DisplacementsRas),
+        2.0 => "a grid of cubic splines",
+        3.0 | 4.0 => "a field of velocities",
+        5.0 => "a grid of splines of velocities",
+        6.0 => "a grid of linear splines",
+        _ => "of a kind that is not known",
+    };
+    let what = format!("NiftyReg's transform is {what} (intent_p1 {kind}), which is not read");
+    Err(unsupported(path, &what, "write it as a deformation field: reg_transform -ref REF -def FILE NEW.nii"))
+}
+
+/// FNIRT's files are 4-D, and speak of scaled voxels.
+fn refuse_fsl(path: &Path, header: &Header) -> Result<()> {
+    let code = header.intent_code;
+    let is_four = header.dim[0] == 4 && header.dim[4] == 3;
+    let what = if FSL.contains(&code) {
+        format!("a field or coefficients of FSL (intent_code {code}) are not read")
+    } else if is_four {
+        "a 4-D image with 3 volumes is no field of ITK; FSL and others write theirs so, which are not read".to_string()
+    } else {
+        return Ok(());
+    };
+    let hint = "write it as a field of ITK, which is 5-D: wb_command -convert-warpfield -from-fnirt FILE SOURCE -to-itk NEW.nii";
+    Err(unsupported(path, &what, hint))
+}
+
+fn unsupported(path: &Path, what: &str, hint: &str) -> Error {
+    Error::Unsupported { path: path.to_path_buf(), what: what.into(), hint: Some(hint.into()) }
+}
+
+/// A field of letters, up to the first NUL.
+fn text(field: &[u8]) -> String {
+    let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
+    String::from_utf8_lossy(&field[..end]).trim().to_string()
 }

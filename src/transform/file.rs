@@ -50,17 +50,35 @@ fn is_image(bytes: &[u8]) -> bool {
     bytes.starts_with(&[0x1f, 0x8b]) || matches!(size_of_header, Some((348 | 540, _) | (_, 348 | 540)))
 }
 
+/// Files that are known and not read: how they begin, what they are, and the way out.
+const REFUSED: [(&[u8], &str, &str); 9] = [
+    (b"\x89HDF", "HDF5 transforms (.h5, .x5) are not read", "write its parts by CompositeTransformUtil --disassemble"),
+    (b"MATLAB 5", "MATLAB files of level 5 are not read", "save the matrix as text, or with -v4"),
+    (b"MATLAB 7", "MATLAB files of level 7 are not read", "save the matrix as text, or with -v4"),
+    (b"MNI Transform File", "MNI .xfm files are not read", "convert it, by ConvertTransformFile or lta_convert"),
+    (b"(", "elastix parameter files are not read", "write it as a displacement field: transformix -def all -tp FILE"),
+    (b"NRRD", "NRRD files are not read", "write the field as NIfTI, by SimpleITK's WriteImage"),
+    (b"ObjectType", "MetaImage files are not read", "write the field as NIfTI, by SimpleITK's WriteImage"),
+    (b"mrtrix image", "MRtrix warps are not read", "write it as a displacement field in NIfTI, as ITK has it"),
+    (b"version https://git-lfs", "a pointer of git-lfs stands for the file", "fetch the file: git lfs pull"),
+];
+
 fn refuse_containers(path: &Path, bytes: &[u8]) -> Result<()> {
-    let (what, hint) = if bytes.starts_with(b"\x89HDF") {
-        ("HDF5 transforms are not read", "write its parts by CompositeTransformUtil --disassemble")
-    } else if bytes.starts_with(b"MATLAB 5") {
-        ("MATLAB files of level 5 are not read", "save the matrix as text, or with -v4")
-    } else if bytes.starts_with(b"MNI Transform File") {
-        ("MNI .xfm files are not read", "convert it, by ConvertTransformFile or lta_convert")
-    } else {
-        return Ok(());
+    let refusal = |what: &str, hint: &str| {
+        Err(Error::Unsupported { path: path.to_path_buf(), what: what.into(), hint: Some(hint.into()) })
     };
-    Err(Error::Unsupported { path: path.to_path_buf(), what: what.into(), hint: Some(hint.into()) })
+    // Comments come first in what elastix and others write.
+    let mut rest = bytes;
+    while let Some(line) = rest.strip_prefix(b"//") {
+        rest = line.iter().position(|&byte| byte == b'\n').map_or(&[], |end| line[end..].trim_ascii_start());
+    }
+    if bytes.trim_ascii().is_empty() {
+        return Err(Error::malformed(path, "the size", "0 bytes, or blanks", "a transform of some numbers"));
+    }
+    match REFUSED.iter().find(|(magic, ..)| bytes.starts_with(magic) || rest.starts_with(magic)) {
+        Some((_, what, hint)) => refusal(what, hint),
+        None => Ok(()),
+    }
 }
 
 /// A text and where it came from.

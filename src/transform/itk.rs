@@ -14,6 +14,8 @@ use crate::{
 
 type Matrix = [[f64; 3]; 3];
 
+const COMPOSITE: &str = "CompositeTransform";
+
 /// One transform as a file has it.
 #[derive(Clone, Debug)]
 pub(super) struct Record<'a> {
@@ -32,13 +34,26 @@ struct Parts {
     translation: [f64; 3],
 }
 
-/// The product of all records in RAS+: the last one is applied first, as ITK's composite does.
+/// One map in RAS+ of a file with one transform, or with a composite: of its parts the last one meets the point first.
 ///
 /// A composite stands first, if at all, and without parameters of its own.
+///
+/// # Errors
+/// Several transforms without a composite: they are one for each volume, and no product.
 pub(super) fn compose(path: &Path, records: &[Record<'_>]) -> Result<Affine> {
+    if !is_composite(records) && records.len() > 1 {
+        return Err(Error::usage_hint(
+            format!(
+                "{} holds {} transforms that no composite joins: one for each volume of a series",
+                path.display(),
+                records.len()
+            ),
+            format!("give the series each its own: --transform-list {}", path.display()),
+        ));
+    }
     let mut product = Affine::identity();
     for (n, record) in records.iter().enumerate() {
-        if record.class() != "CompositeTransform" {
+        if record.class() != COMPOSITE {
             product = product.after(&record.affine(path)?);
         } else if n > 0 || !record.parameters.is_empty() {
             let found = "a composite with contents of its own";
@@ -46,6 +61,18 @@ pub(super) fn compose(path: &Path, records: &[Record<'_>]) -> Result<Affine> {
         }
     }
     Ok(ras_of_lps(&product))
+}
+
+/// The maps of a file in RAS+, one for each volume; a composite is one.
+pub(super) fn one_each(path: &Path, records: &[Record<'_>]) -> Result<Vec<Affine>> {
+    if is_composite(records) {
+        return Ok(vec![compose(path, records)?]);
+    }
+    records.chunks(1).map(|record| compose(path, record)).collect()
+}
+
+fn is_composite(records: &[Record<'_>]) -> bool {
+    records.iter().any(|record| record.class() == COMPOSITE)
 }
 
 impl Record<'_> {

@@ -6,22 +6,19 @@
 
 use std::path::Path;
 
-use super::itk::{Record, compose};
-use crate::{
-    error::{Error, Result},
-    geometry::Affine,
-};
+use super::itk::Record;
+use crate::error::{Error, Result};
 
 const HEADER_BYTES: usize = 20;
 /// Names of classes are some thirty letters long, transforms some twelve numbers.
 const MOST_LETTERS: i32 = 256;
 const MOST_NUMBERS: i64 = 4096;
 
-/// Reads all transforms of a file into one map, RAS+ mm, target to source.
+/// Reads all transforms of a file.
 ///
 /// # Errors
 /// Headers that are none of level 4, types other than f64 and f32, sizes beyond the file, with the byte.
-pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Affine> {
+pub(super) fn records<'a>(path: &'a Path, bytes: &'a [u8]) -> Result<Vec<Record<'a>>> {
     let mut cursor = Cursor { path, bytes, at: 0 };
     let mut records = Vec::new();
     while cursor.at < bytes.len() {
@@ -34,7 +31,7 @@ pub(super) fn read(path: &Path, bytes: &[u8]) -> Result<Affine> {
         }
         records.push(Record { name, place, parameters, fixed });
     }
-    compose(path, &records)
+    Ok(records)
 }
 
 fn shown(name: &str) -> String {

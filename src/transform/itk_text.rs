@@ -1,13 +1,12 @@
 //! ITK transforms as text (`.tfm`, `.txt`): "#Insight Transform File V1.0".
 //!
-//! Source: ITK 5.4, `itkTxtTransformIO`. Several transforms compose as the parts of a composite do, also without a
-//! composite before them (where ITK leaves it to the reader).
+//! Source: ITK 5.4, `itkTxtTransformIO`.
 
 use super::{
     file::{Line, Text},
-    itk::{Record, compose},
+    itk::Record,
 };
-use crate::{error::Result, geometry::Affine};
+use crate::error::Result;
 
 const MAGIC: &str = "#Insight Transform File";
 
@@ -15,12 +14,12 @@ pub(super) fn is_itk(text: &Text<'_>) -> bool {
     text.lines().next().is_some_and(|line| line.text.starts_with(MAGIC))
 }
 
-/// Reads all transforms of a file into one map, RAS+ mm, target to source.
+/// Reads all transforms of a file.
 ///
 /// # Errors
-/// Lines that are none of the format's, parameters that their class does not have, other classes.
-pub(super) fn read(text: &Text<'_>) -> Result<Affine> {
-    let mut records: Vec<Record<'_>> = Vec::new();
+/// Lines that are none of the format's; no transform.
+pub(super) fn records<'a>(text: &Text<'a>) -> Result<Vec<Record<'a>>> {
+    let mut records: Vec<Record<'a>> = Vec::new();
     for line in text.lines().filter(|line| !line.text.starts_with('#')) {
         if let Some(name) = line.value("Transform", ':') {
             let place = format!("line {}", line.number);
@@ -36,7 +35,7 @@ pub(super) fn read(text: &Text<'_>) -> Result<Affine> {
     if records.is_empty() {
         return Err(text.ended("Transform:"));
     }
-    compose(text.path, &records)
+    Ok(records)
 }
 
 fn current<'r, 'a>(records: &'r mut [Record<'a>], line: Line<'_>) -> Result<&'r mut Record<'a>> {

@@ -1,6 +1,7 @@
 //! A transform for each volume of a series, such as motion correction writes.
 //!
-//! A text with one transform a line, or a folder of FSL matrices. FSL's names have no ending: mcflirt writes `MAT_0000`,
+//! A text with the name of a transform a line, a folder of FSL matrices, or an ITK file that holds all of them, as fMRIPrep and
+//! PETPrep write it. FSL's names have no ending: mcflirt writes `MAT_0000`,
 //! `MAT_0001`, ... (FSL user guide, MCFLIRT `-mats`), and applyxfm4D reads them.
 
 use std::{
@@ -10,8 +11,9 @@ use std::{
 };
 
 use super::{
-    Ends, Transform, TransformRequest,
+    Convention, Ends, Map, Transform, TransformRequest,
     file::{self, Contents, Text},
+    itk, itk_mat, itk_text, singular,
 };
 use crate::{
     error::{Error, Result},
@@ -21,21 +23,31 @@ use crate::{
 /// What the names of mcflirt's matrices begin with.
 const MAT: &str = "MAT_";
 
-/// The transforms of a list, by name.
+/// The transforms of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TransformList {
     pub path: PathBuf,
     /// One for each volume, in the order of the volumes.
-    pub entries: Vec<TransformRequest>,
+    pub entries: Vec<ListEntry>,
+}
+
+/// The transform of one volume.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListEntry {
+    /// A file of its own.
+    File(TransformRequest),
+    /// One of several in an ITK file: target world to source world, RAS mm.
+    Itk(Affine),
 }
 
 impl TransformList {
-    /// Finds the transforms that a text or folder names; reads none of them. Names in a text are relative to its folder.
+    /// Finds the transforms that a text or folder names and reads none of them; reads those of an ITK file. Names in a text
+    /// are relative to its folder.
     ///
     /// # Errors
     /// No entries; a text that is none; in a folder, a name without a number, or two of the same.
     pub fn read(path: &Path) -> Result<TransformList> {
-        let entries = if path.is_dir() { matrices_in(path)? } else { lines_of(path)? };
+        let entries = if path.is_dir() { matrices_in(path)? } else { entries_of(path)? };
         if entries.is_empty() {
             let (found, expected) = match path.is_dir() {
                 true => ("no files MAT_0000, MAT_0001, ...", "mcflirt's matrices, or a text with a transform a line"),
@@ -46,11 +58,11 @@ impl TransformList {
         Ok(TransformList { path: path.to_path_buf(), entries })
     }
 
-    /// The affine of each entry, target world to source world, RAS mm.
+    /// The affine of each entry, target world to source world, RAS mm, and how they were read, each way once.
     ///
     /// # Errors
     /// Another number of entries than `volumes`; those of [`Transform::read`]; a displacement field.
-    pub fn affines(&self, volumes: u64, ends: Ends<'_>) -> Result<Vec<Affine>> {
+    pub fn affines(&self, volumes: u64, ends: &Ends) -> Result<(Vec<Affine>, Vec<Convention>)> {
         if self.entries.len() as u64 != volumes {
             let (entries, path) = (self.entries.len(), self.path.display());
             return Err(Error::usage_hint(
@@ -58,9 +70,25 @@ impl TransformList {
                 "give one for each volume; one for all of them is --transform",
             ));
         }
-        let affine = |entry: &TransformRequest| match Transform::read(entry, Some(ends))? {
-            Transform::Affine(affine) => Ok(affine),
-            Transform::Field(field) => Err(Error::usage_hint(
+        let (mut affines, mut conventions) = (Vec::new(), Vec::new());
+        for entry in &self.entries {
+            let (affine, convention) = self.affine(entry, ends)?;
+            affines.push(affine);
+            if !conventions.contains(&convention) {
+                conventions.push(convention);
+            }
+        }
+        Ok((affines, conventions))
+    }
+
+    fn affine(&self, entry: &ListEntry, ends: &Ends) -> Result<(Affine, Convention)> {
+        let Transform { map, convention } = match entry {
+            ListEntry::Itk(affine) => return Ok((*affine, Convention::Itk)),
+            ListEntry::File(request) => Transform::read(request, Some(ends))?,
+        };
+        match map {
+            Map::Affine(affine) => Ok((affine, convention)),
+            Map::Field(field) => Err(Error::usage_hint(
                 format!(
                     "{}: {} is a displacement field, and a list takes affines",
                     self.path.display(),
@@ -68,8 +96,7 @@ impl TransformList {
                 ),
                 "resample each volume by itself with --transform",
             )),
-        };
-        self.entries.iter().map(affine).collect()
+        }
     }
 }
 
@@ -83,7 +110,7 @@ fn number_of(name: &OsStr) -> Option<u64> {
     digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
-fn matrices_in(folder: &Path) -> Result<Vec<TransformRequest>> {
+fn matrices_in(folder: &Path) -> Result<Vec<ListEntry>> {
     let mut numbered: Vec<(u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
@@ -99,15 +126,28 @@ fn matrices_in(folder: &Path) -> Result<Vec<TransformRequest>> {
         let both = format!("{} and {}", pair[0].1.display(), pair[1].1.display());
         return Err(Error::malformed(folder, "a number", both, "one matrix for each"));
     }
-    Ok(numbered.into_iter().map(|(_, path)| TransformRequest { path, inverse: false }).collect())
+    Ok(numbered.into_iter().map(|(_, path)| ListEntry::File(TransformRequest::new(path))).collect())
 }
 
-fn lines_of(path: &Path) -> Result<Vec<TransformRequest>> {
-    let Contents::Text(text) = file::read(path)? else {
-        return Err(Error::malformed(path, "the transform list", "no text", "a transform a line"));
+fn entries_of(path: &Path) -> Result<Vec<ListEntry>> {
+    let text = match file::read(path)? {
+        Contents::Text(text) => text,
+        Contents::Binary(bytes) => return each(path, itk::one_each(path, &itk_mat::records(path, &bytes)?)?),
+        Contents::Image => {
+            return Err(Error::malformed(path, "the transform list", "no text", "a transform a line"));
+        }
     };
+    let text = Text::new(path, &text);
+    if itk_text::is_itk(&text) {
+        return each(path, itk::one_each(path, &itk_text::records(&text)?)?);
+    }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let lines = Text::new(path, &text).lines().filter(|line| !line.text.starts_with('#'));
-    let request = |named: TransformRequest| TransformRequest { path: folder.join(&named.path), ..named };
-    Ok(lines.map(|line| request(TransformRequest::parse(OsStr::new(line.text)))).collect())
+    let lines = text.lines().filter(|line| !line.text.starts_with('#'));
+    Ok(lines.map(|line| ListEntry::File(TransformRequest::parse(OsStr::new(line.text), folder))).collect())
+}
+
+fn each(path: &Path, affines: Vec<Affine>) -> Result<Vec<ListEntry>> {
+    let entry =
+        |affine: Affine| affine.inverse().map(|_| ListEntry::Itk(affine)).ok_or_else(|| singular(path, &affine));
+    affines.into_iter().map(entry).collect()
 }

@@ -66,7 +66,7 @@ pub(super) fn read(text: &Text<'_>) -> Result<Affine> {
                 } else if let Some(value) = line.value("nxforms", '=')
                     && value.exactly("how many transforms")? != [1.0]
                 {
-                    return Err(line.is_not("nxforms = 1"));
+                    return Err(several(line));
                 }
             }
             (_, Section::Source) => volumes[0].take(line)?,
@@ -81,6 +81,16 @@ pub(super) fn read(text: &Text<'_>) -> Result<Affine> {
 
 fn uncommented(line: Line<'_>) -> Line<'_> {
     line.before('#')
+}
+
+fn several(line: Line<'_>) -> Error {
+    Error::Unsupported {
+        path: line.path.to_path_buf(),
+        what: format!("line {}: '{}', and one transform is read", line.number, line.text),
+        hint: Some(
+            "write each to a file of its own, and name them in a text, a line each, for --transform-list".into(),
+        ),
+    }
 }
 
 fn known_type(line: Line<'_>) -> Result<f64> {

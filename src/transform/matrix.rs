@@ -4,7 +4,10 @@
 //! comments.
 
 use super::file::{Line, Text};
-use crate::{error::Result, geometry::Affine};
+use crate::{
+    error::{Error, Result},
+    geometry::Affine,
+};
 
 /// How far a last row may be from 0 0 0 1: what printing leaves.
 const ROUNDING: f64 = 1e-6;
@@ -14,7 +17,8 @@ const ROUNDING: f64 = 1e-6;
 /// # Errors
 /// Another number of rows or columns, and a last row other than 0 0 0 1 (a projection), with the line.
 pub(super) fn read(text: &Text<'_>) -> Result<Affine> {
-    let mut lines = text.lines().filter(|line| !line.text.starts_with('#'));
+    let mut lines = text.lines().filter(|line| !line.text.starts_with('#')).peekable();
+    refuse_afni(text, lines.peek())?;
     let mut m = [[0.0; 4]; 3];
     for row in &mut m {
         *row = self::row(lines.next().ok_or_else(|| text.ended("a 4x4 matrix"))?)?;
@@ -26,6 +30,20 @@ pub(super) fn read(text: &Text<'_>) -> Result<Affine> {
         Some(more) => Err(more.is_not("the end of the file after a 4x4 matrix")),
         None => Ok(Affine { m }),
     }
+}
+
+/// AFNI writes a matrix as twelve numbers in a line, in DICOM order, which is LPS.
+fn refuse_afni(text: &Text<'_>, first: Option<&Line<'_>>) -> Result<()> {
+    if first.is_none_or(|line| line.exactly::<12>("a matrix").is_err()) {
+        return Ok(());
+    }
+    Err(Error::Unsupported {
+        path: text.path.to_path_buf(),
+        what: "a line of 12 numbers is an AFNI matrix (aff12.1D), which is not read".into(),
+        hint: Some(
+            "write an ITK text, which has the same direction and frame: #Insight Transform File V1.0, Transform: AffineTransform_double_3_3, Parameters: the 9 of the matrix by row and then the 3 shifts, FixedParameters: 0 0 0".into(),
+        ),
+    })
 }
 
 /// One row of a matrix.

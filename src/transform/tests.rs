@@ -1,11 +1,15 @@
 use std::path::Path;
 
 use super::{file::Text, *};
-use crate::geometry::Unit;
+use crate::{
+    geometry::{Grid, Unit},
+    io::nifti::{Header, Version},
+};
 
-/// What a text under this name holds, given grids.
-fn read_text(name: &str, text: &str, ends: Option<Ends<'_>>) -> Result<Affine> {
-    affine_of_text(&Text::new(Path::new(name), text), ends)
+/// What a text under this name holds, given images.
+fn read_text(name: &str, text: &str, ends: Option<&Ends>) -> Result<Affine> {
+    let request = TransformRequest::new(name);
+    Ok(affine_of_text(&request, &Text::new(Path::new(name), text), ends)?.0)
 }
 
 fn itk(class: &str, parameters: &str, fixed: &str) -> Result<Affine> {
@@ -31,20 +35,6 @@ fn rejects(outcome: Result<Affine>, says: &[&str]) {
     let error = outcome.unwrap_err();
     let text = format!("{error}; {}", error.hint().unwrap_or_default());
     assert!(says.iter().all(|word| text.contains(word)), "{text} lacks one of {says:?}");
-}
-
-#[test]
-fn only_an_ending_is_the_suffix() {
-    for (argument, path, inverse) in [
-        ("a.mat", "a.mat", false),
-        ("a.mat,inverse", "a.mat", true),
-        ("a,inverse.mat", "a,inverse.mat", false),
-        ("a,inverse,inverse", "a,inverse", true),
-    ] {
-        let request = TransformRequest::parse(OsStr::new(argument));
-        assert_eq!(request, TransformRequest { path: path.into(), inverse });
-        assert_eq!(request.to_string(), argument);
-    }
 }
 
 #[test]
@@ -100,10 +90,12 @@ fn angles_have_two_orders() {
 fn the_last_part_of_a_composite_comes_first() {
     let scale = "Transform: ScaleTransform_double_3_3\nParameters: 2 2 2\nFixedParameters: 0 0 0\n";
     let shift = "Transform: TranslationTransform_double_3_3\nParameters: 1 0 0\nFixedParameters:\n";
-    for composite in ["#Transform 0\nTransform: CompositeTransform_double_3_3\n", ""] {
-        let text = format!("#Insight Transform File V1.0\r\n{composite}{scale}#Transform 2\n{shift}");
-        assert_sends(&read_text("a.txt", &text, None).unwrap(), [0.0; 3], [2.0, 0.0, 0.0]);
-    }
+    let composite = "#Transform 0\nTransform: CompositeTransform_double_3_3\n";
+    let text = format!("#Insight Transform File V1.0\r\n{composite}{scale}#Transform 2\n{shift}");
+    assert_sends(&read_text("a.txt", &text, None).unwrap(), [0.0; 3], [2.0, 0.0, 0.0]);
+    // Without a composite they are no product.
+    let series = format!("#Insight Transform File V1.0\n{scale}#Transform 1\n{shift}");
+    rejects(read_text("a.txt", &series, None), &["a.txt holds 2 transforms", "--transform-list a.txt"]);
     let nested = format!("#Insight Transform File V1.0\n{shift}Transform: CompositeTransform_double_3_3\n");
     rejects(read_text("a.tfm", &nested, None), &["a.tfm: line 5", "parts that follow it"]);
 }
@@ -136,7 +128,7 @@ fn plain_texts_are_ras() {
     rejects(read_text("a", &format!("{rows}0 0 0 1\n1\n"), None), &["line 6", "end of the file"]);
     rejects(read_text("a", "1 0 0 0\n0 1 0\n", None), &["line 2", "'0 1 0'", "4 numbers"]);
     rejects(read_text("a", "1 0 0 0\n", None), &["line 2", "a 4x4 matrix"]);
-    rejects(read_text("a", "", None), &["line 1", "a 4x4 matrix"]);
+    rejects(read_text("a", "#\n", None), &["line 2", "a 4x4 matrix"]);
     rejects(read_text("a", &"x".repeat(500), None), &["xxx...'"]);
 }
 
@@ -152,18 +144,169 @@ fn flirt_speaks_of_scaled_voxels() {
     let source = grid([5, 7, 11], [2.0, 3.0, 4.0], true, [50.0, -10.0, 20.0]);
     let target = grid([13, 17, 19], [1.0, 1.5, 2.5], false, [-9.0, 4.0, 6.0]);
     let flirt = "1 0 0 10\n0 1 0 20\n0 0 1 30\n0 0 0 1\n";
-    let map = read_text("flirt.mat", flirt, Some(Ends { target: &target, source: &source })).unwrap();
+    let ends = |target: &Grid| Ends { target: image(target), source: image(&source) };
+    let map = read_text("flirt.mat", flirt, Some(&ends(&target))).unwrap();
     // Target world (1, 8, 12): scaled (18 - 10, 4, 6); less the shift (-2, -16, -24); world of the source from that.
     let found = map.apply([1.0, 8.0, 12.0]);
     assert_eq!(found, [52.0, -26.0, -4.0]);
     let mut micro = target.clone();
     micro.unit = Unit::Micrometre;
     micro.index_to_world = Affine { m: micro.index_to_world.m.map(|row| row.map(|x| x * 1000.0)) };
-    let same = read_text("flirt.mat", flirt, Some(Ends { target: &micro, source: &source })).unwrap();
+    let same = read_text("flirt.mat", flirt, Some(&ends(&micro))).unwrap();
     assert_near(&same, &map);
-    rejects(read_text("flirt.mat", flirt, None), &["two images", "--source", "--target"]);
     let flat = "1 0 0 10\n0 0 0 20\n0 0 1 30\n0 0 0 1\n";
-    rejects(read_text("a.mat", flat, Some(Ends { target: &target, source: &source })), &["singular"]);
+    rejects(read_text("a.mat", flat, Some(&ends(&target))), &["singular"]);
+}
+
+fn image(grid: &Grid) -> RoleImage {
+    RoleImage::of_grid(Path::new("image"), grid)
+}
+
+#[test]
+fn fsl_scales_by_pixdim_and_takes_no_form_as_radiological() {
+    let plain = grid([5, 7, 11], [2.0, 3.0, 4.0], false, [0.0; 3]);
+    let shift = "1 0 0 6\n0 1 0 0\n0 0 1 0\n0 0 0 1\n";
+    let moved = |change: &dyn Fn(&mut RoleImage)| {
+        let mut image = image(&plain);
+        change(&mut image);
+        let ends = Ends { target: image.clone(), source: image };
+        read_text("a.mat", shift, Some(&ends)).unwrap().apply([0.0; 3])[0]
+    };
+    // From the other end of i, and by its own end; 6 mm are 2 voxels of 3 mm, which the affine has 2 mm apart.
+    assert_eq!(moved(&|_| {}), 6.0);
+    assert_eq!(moved(&|image| image.is_coded = false), -6.0);
+    assert_eq!(moved(&|image| image.steps = Some([3.0, 3.0, 4.0])), 4.0);
+    assert_eq!(moved(&|image| image.steps = Some([0.0, f64::NAN, 4.0])), 6.0);
+}
+
+#[test]
+fn an_inverted_matrix_exchanges_the_roles_of_the_run() {
+    let (a, b) = (grid([5, 7, 11], [2.0, 3.0, 4.0], true, [9.0; 3]), grid([6, 8, 9], [1.0; 3], false, [0.0; 3]));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mat");
+    std::fs::write(&path, "1 0.1 0 6\n0 1 0 2\n0.2 0 1 0\n0 0 0 1\n").unwrap();
+    let read = |request: &TransformRequest, ends: &Ends| match Transform::read(request, Some(ends)).unwrap().map {
+        Map::Affine(affine) => affine,
+        Map::Field(_) => panic!("no field"),
+    };
+    let there = read(&TransformRequest::new(&path), &Ends { target: image(&b), source: image(&a) });
+    let inverted = TransformRequest { inverse: true, ..TransformRequest::new(&path) };
+    let back = read(&inverted, &Ends { target: image(&a), source: image(&b) });
+    assert_near(&back.after(&there), &Affine::identity());
+}
+
+#[test]
+fn a_matrix_is_fsl_s_by_name_unless_it_says_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mat");
+    std::fs::write(&path, "1 0 0 6\n0 1 0 2\n0 0 1 0\n").unwrap();
+    let parsed = |suffix: &str| {
+        let argument = format!("{}{suffix}", path.display());
+        TransformRequest::parse(std::ffi::OsStr::new(&argument), Path::new(""))
+    };
+    let refusal = Chain::read(&[parsed("")], None).unwrap_err();
+    assert!(refusal.to_string().contains("it is not said which"), "{refusal}");
+    let hint = refusal.hint().unwrap().to_string();
+    // Each way out is followed.
+    assert!(hint.contains(&format!("--transform {},ras", path.display())), "{hint}");
+    assert_eq!(Chain::read(&[parsed(",ras")], None).unwrap().steps[0].convention, Convention::Ras);
+    let ends = Ends {
+        target: image(&grid([2; 3], [1.0; 3], true, [0.0; 3])),
+        source: image(&grid([2; 3], [1.0; 3], true, [0.0; 3])),
+    };
+    let chain = Chain::read(&[parsed("")], Some(&ends)).unwrap();
+    assert!(chain.warnings[0].contains("is taken for an FSL matrix") && chain.warnings[0].contains(",ras"));
+    assert!(Chain::read(&[parsed(",fsl")], Some(&ends)).unwrap().warnings.is_empty());
+    // In a chain the ends of the run are nobody's roles.
+    assert!(Chain::read(&[parsed(""), parsed(",ras")], Some(&ends)).is_err());
+    let refusal = Chain::read(&[parsed(",ras,src=x.nii")], None).unwrap_err();
+    assert!(refusal.to_string().contains("is not an FSL matrix, and src= and ref= are for those"), "{refusal}");
+    let refusal = Chain::read(&[parsed(",lps")], None).unwrap_err();
+    assert!(refusal.hint().unwrap().contains(",ras ,fsl"), "{refusal}");
+}
+
+#[test]
+fn files_of_other_programs_are_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, says) in [
+        ("(Transform \"EulerTransform\")\n", "elastix"),
+        ("// made by elastix\n\n(Transform \"EulerTransform\")\n", "elastix"),
+        ("NRRD0004\n", "NRRD"),
+        ("ObjectType = Image\n", "MetaImage"),
+        ("mrtrix image\n", "MRtrix"),
+        ("MATLAB 7.3 MAT-file", "level 7"),
+        ("# 3dAllineate matrices\n1 0 0 0 0 1 0 0 0 0 1 0\n", "AFNI"),
+        ("", "0 bytes"),
+        (" \n\n", "0 bytes"),
+    ] {
+        let path = folder.path().join("a.txt");
+        std::fs::write(&path, text).unwrap();
+        let error = Transform::read(&TransformRequest::new(&path), None).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
+fn a_matrix_of_afni_can_be_written_as_itk_s() {
+    // Rows of three and a shift each, and the ITK text that the hint asks for.
+    let map = itk("AffineTransform_double_3_3", "1 0.1 0 0 1 0 0 0 2 4 5 6", "0 0 0").unwrap();
+    assert_sends(&map, [1.0, 2.0, 3.0], [1.0 + 0.2 + 4.0, 7.0, 12.0]);
+}
+
+#[test]
+fn fields_are_told_apart_by_the_name_of_their_intent() {
+    let kind = |change: &dyn Fn(&mut Header)| {
+        let mut header = Header { intent_code: 1007, ..Header::new(Version::One) };
+        header.dim = [5, 7, 6, 5, 1, 3, 1, 1];
+        change(&mut header);
+        field::kind(Path::new("w.nii"), &header)
+    };
+    let named = |header: &mut Header, name: &str| header.intent_name[..name.len()].copy_from_slice(name.as_bytes());
+    assert_eq!(kind(&|_| {}).unwrap(), FieldKind::DisplacementsLps);
+    assert_eq!(kind(&|h| h.intent_code = 1006).unwrap(), FieldKind::DisplacementsRas);
+    assert_eq!(kind(&|h| named(h, "Mapping")).unwrap(), FieldKind::PositionsRas);
+    assert_eq!(kind(&|h| named(h, "NREG_TRANS")).unwrap(), FieldKind::PositionsRas);
+    let niftyreg = |p1: f64| {
+        kind(&|h| {
+            named(h, "NREG_TRANS");
+            h.intent_p[0] = p1;
+        })
+    };
+    assert_eq!(niftyreg(1.0).unwrap(), FieldKind::DisplacementsRas);
+    for (p1, says) in
+        [(2.0, "cubic splines"), (3.0, "velocities"), (5.0, "velocities"), (6.0, "linear splines"), (9.0, "not known")]
+    {
+        assert!(niftyreg(p1).unwrap_err().to_string().contains(says), "{p1}");
+    }
+    for code in FSL_INTENTS {
+        let error = kind(&|h| h.intent_code = code).unwrap_err().to_string();
+        assert!(error.contains("of FSL"), "{error}");
+    }
+    let four = kind(&|h| h.dim = [4, 7, 6, 5, 3, 1, 1, 1]).unwrap_err();
+    assert!(four.to_string().contains("4-D") && four.hint().unwrap().contains("wb_command"), "{four}");
+    let flow = kind(&|h| h.descrip[..10].copy_from_slice(b"Flow Field")).unwrap_err().to_string();
+    assert!(flow.contains("flow fields"), "{flow}");
+}
+
+const FSL_INTENTS: [i32; 3] = [2006, 2009, 2016];
+
+#[test]
+fn ltas_of_several_go_one_by_one_into_a_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let several = LTA.replace("nxforms   = 1", "nxforms = 2");
+    rejects(read_text("a.lta", &several, None), &["line 2", "nxforms = 2", "--transform-list"]);
+    for name in ["one.lta", "two.lta"] {
+        std::fs::write(folder.path().join(name), LTA).unwrap();
+    }
+    std::fs::write(folder.path().join("list.txt"), "one.lta\ntwo.lta,inverse\n").unwrap();
+    let list = TransformList::read(&folder.path().join("list.txt")).unwrap();
+    let ends = Ends {
+        target: image(&grid([2; 3], [1.0; 3], true, [0.0; 3])),
+        source: image(&grid([2; 3], [1.0; 3], true, [0.0; 3])),
+    };
+    let (affines, conventions) = list.affines(2, &ends).unwrap();
+    assert_near(&affines[0].after(&affines[1]), &Affine::identity());
+    assert_eq!(conventions, [Convention::FreeSurfer]);
 }
 
 const LTA: &str = "type      = 1 # LINEAR_RAS_TO_RAS
@@ -213,7 +356,6 @@ fn lta_is_turned_round() {
 fn ltas_that_are_wrong_name_what() {
     let change = |from: &str, to: &str| read_text("a.lta", &LTA.replace(from, to), None);
     rejects(change("type      = 1", "type = 14"), &["type 14 is not read", "lta_convert"]);
-    rejects(change("nxforms   = 1", "nxforms = 2"), &["line 2", "nxforms = 1"]);
     rejects(change("1 4 4", "1 3 4"), &["line 5", "1 4 4"]);
     rejects(change("0 0 2 30", "0 0 2"), &["line 8", "4 numbers"]);
     rejects(change("0 0 2 30", "0 0 0 30"), &["singular"]);
@@ -230,7 +372,7 @@ fn ltas_that_are_wrong_name_what() {
 #[test]
 fn a_stencil_is_trilinear_and_ends_at_the_faces() {
     let grid = grid([3, 4, 5], [2.0; 3], false, [0.0; 3]);
-    let field = FieldGrid::of_grid(&grid, VectorFrame::Lps).unwrap();
+    let field = FieldGrid::of_grid(&grid, FieldKind::DisplacementsLps).unwrap();
     let stencil = field.stencil([1.0, 0.5, 4.9]).unwrap();
     assert_eq!(stencil.voxels, [[2, 2], [0, 1], [0, 1]]);
     let sum: [f64; 3] =

@@ -119,7 +119,8 @@ def test_itk_composite(tmp_path):
     for n, part in enumerate(parts):
         files.append(tmp_path / f"part{n}.tfm")
         sitk.WriteTransform(part, str(files[-1]))
-    close(mapped(tmp_path, POINTS, *files, lps=True), expected)
+    # A list is read from target to source, a composite from its last part.
+    close(mapped(tmp_path, POINTS, *reversed(files), lps=True), expected)
 
 
 def test_mat_of_the_other_byte_order(tmp_path):
@@ -181,7 +182,9 @@ def test_flirt(tmp_path, flips):
     expected = np.linalg.inv(scaled(moving)) @ np.linalg.inv(flirt) @ scaled(reference)
     grids_ = ("--source", moving, "--target", reference)
     close(mapped(tmp_path, POINTS, tmp_path / "flirt.mat", more=grids_), by_matrix(expected, POINTS))
-    refused("points", tmp_path / "points.csv", "--transform", tmp_path / "flirt.mat", says=["--source", "--target"])
+    refused("points", tmp_path / "points.csv", "--transform", tmp_path / "flirt.mat", says=["src=IN.nii", "ref=REF.nii"])
+    # The way out.
+    close(mapped(tmp_path, POINTS, f"{tmp_path / 'flirt.mat'},src={moving},ref={reference}"), by_matrix(expected, POINTS))
 
 
 def lta(kind, matrix, source, target):
@@ -279,7 +282,7 @@ def test_affines_around_a_field(fields, tmp_path):
         sitk.WriteTransform(CLASSES[name], str(tmp_path / f"{name}.mat"))
     composite = sitk.CompositeTransform([CLASSES["affine"], transform, CLASSES["euler"]])
     points = RNG.uniform(-50, 50, (500, 3))
-    files = (tmp_path / "affine.mat", folder / "warp.nii.gz", tmp_path / "euler.mat")
+    files = (tmp_path / "euler.mat", folder / "warp.nii.gz", tmp_path / "affine.mat")
     close(mapped(tmp_path, points, *files, lps=True), by_itk(composite, points))
 
 

@@ -1,8 +1,10 @@
 //! Transform files: ITK text and MATLAB, plain and FSL matrices, FreeSurfer arrays, and lists of them.
 
+use std::path::Path;
+
 use reslice::{
     geometry::{Affine, Grid, Unit},
-    transform::{Ends, Transform, TransformList, TransformRequest},
+    transform::{Ends, Map, RoleImage, Transform, TransformList, TransformRequest},
 };
 
 use super::{
@@ -15,13 +17,14 @@ const NAMES: [&str; 5] = ["a.tfm", "b.mat", "c.lta", "d.txt", "MAT_0000"];
 pub fn body(bytes: &[u8]) {
     let (kind, bytes) = chosen(bytes, 2 * NAMES.len());
     let grid = Grid::new([5, 7, 11], Affine::identity(), Unit::Millimetre);
-    let ends = Ends { target: &grid, source: &grid };
+    let image = RoleImage::of_grid(Path::new("grid"), &grid);
+    let ends = Ends { target: image.clone(), source: image };
     in_folder(|folder| {
         let path = folder.join(NAMES[kind / 2]);
         put(&path, bytes);
-        let request = TransformRequest { path: path.clone(), inverse: kind % 2 == 1 };
-        for ends in [None, Some(ends)] {
-            if let Ok(Transform::Affine(affine)) = Transform::read(&request, ends) {
+        let request = TransformRequest { inverse: kind % 2 == 1, ..TransformRequest::new(&path) };
+        for ends in [None, Some(&ends)] {
+            if let Ok(Transform { map: Map::Affine(affine), .. }) = Transform::read(&request, ends) {
                 assert!(affine.m.iter().flatten().all(|number| number.is_finite()), "{affine:?}");
             }
         }

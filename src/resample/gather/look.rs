@@ -99,17 +99,21 @@ pub fn fill(mapping: &Affine, row: [i64; 3], strip: &mut Strip) {
 /// Adds the displacements of the field at the points of `strip`, the voxels of row `y` of plane `z` from `x` on.
 ///
 /// Vectors are interpolated linearly, the edge vectors repeated; beyond the field's faces there is no displacement, as
-/// ITK's displacement field transform has it. `field` holds the three components around those points.
+/// ITK's displacement field transform has it, or points look nowhere (NaN), as the warp says. `field` holds the three
+/// components around those points.
 pub fn displace(warp: &Warp, field: BlockRef<'_, f32>, [z, y, x]: [i64; 3], strip: &mut Strip) {
     let shape = warp.ranges.shape();
-    if field.region.is_empty() {
+    let is_beyond = field.region.is_empty();
+    if is_beyond && !warp.ends_at_faces {
         return;
     }
     for n in 0..strip.len {
         let at = source_index(&warp.target_to_field, [z, y, x + n as i64]);
-        if (0..3).all(|a| inside(at[a], 0, shape[a] as i64)) {
+        if !is_beyond && (0..3).all(|a| inside(at[a], 0, shape[a] as i64)) {
             let moved = warp.displacement(vector(field, at, shape));
             (0..3).for_each(|a| strip.at[a][n] += moved[a]);
+        } else if warp.ends_at_faces {
+            (0..3).for_each(|a| strip.at[a][n] = f64::NAN);
         }
     }
 }

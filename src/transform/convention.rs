@@ -1,0 +1,33 @@
+//! How a transform file was read.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// Whose rules the numbers of a file follow.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "convention")]
+pub enum Convention {
+    /// ITK or ANTs, target to source, LPS mm.
+    Itk,
+    /// FreeSurfer's linear transform array, source to target.
+    FreeSurfer,
+    /// A bare matrix, target to source, RAS mm.
+    Ras,
+    /// A matrix between the scaled voxels of two images, source to reference.
+    Fsl { source: PathBuf, reference: PathBuf },
+    /// A displacement field; `vectors` is known once it is opened.
+    Field { vectors: Option<FieldKind> },
+}
+
+/// What the vectors of a field are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FieldKind {
+    /// Displacements in LPS mm, as ITK and ANTs hold them: NIfTI files of intent 1007, and Zarr.
+    DisplacementsLps,
+    /// Displacements in RAS mm: NIfTI files of intent 1006, NiftyReg's displacement fields.
+    DisplacementsRas,
+    /// The place in the source that each voxel looks at, in RAS mm: SPM's `y_*.nii`, NiftyReg's deformation fields.
+    PositionsRas,
+}

@@ -1,0 +1,99 @@
+//! The images whose voxels an FSL matrix speaks of.
+
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
+
+use super::TransformRequest;
+use crate::{
+    error::{Error, Result},
+    geometry::Grid,
+    io::{
+        nifti::{self, NiftiFile},
+        zarr::{self, OpenOptions, ZarrFile, store::Location},
+    },
+};
+
+/// An image as far as FSL looks at it: its grid, and two things of its header.
+#[derive(Clone, Debug)]
+pub struct RoleImage {
+    pub path: PathBuf,
+    pub grid: Grid,
+    /// Steps along i, j, k as `pixdim` has them; nothing where they are the affine's.
+    pub steps: Option<[f64; 3]>,
+    /// Whether a form has a code. FSL takes a file without one as radiological.
+    pub is_coded: bool,
+}
+
+impl RoleImage {
+    /// Reads the metadata of an image.
+    pub fn open(path: &Path) -> Result<RoleImage> {
+        match Location::of(path)?.local() {
+            Some(local) if !local.is_dir() => Ok(RoleImage::of_nifti(path, &nifti::open(local)?)),
+            _ => Ok(RoleImage::of_zarr(path, &zarr::open(path, &OpenOptions::default())?)),
+        }
+    }
+
+    pub fn of_nifti(path: &Path, file: &NiftiFile) -> RoleImage {
+        let header = &file.header;
+        let [_, di, dj, dk, ..] = header.pixdim.map(f64::abs);
+        let is_coded = header.sform_code > 0 || header.qform_code > 0;
+        RoleImage { steps: Some([di, dj, dk]), is_coded, ..RoleImage::of_grid(path, &file.layout.grid) }
+    }
+
+    pub fn of_zarr(path: &Path, file: &ZarrFile) -> RoleImage {
+        let is_coded = file.nifti.as_ref().is_none_or(|nifti| nifti.sform_code > 0 || nifti.qform_code > 0);
+        RoleImage { is_coded, ..RoleImage::of_grid(path, &file.layout.grid) }
+    }
+
+    /// An image whose header agrees with its affine.
+    pub fn of_grid(path: &Path, grid: &Grid) -> RoleImage {
+        RoleImage { path: path.to_path_buf(), grid: grid.clone(), steps: None, is_coded: true }
+    }
+}
+
+/// The two ends of a run. A matrix that stands alone between them has them for its roles, unless it names its own.
+#[derive(Clone, Debug)]
+pub struct Ends {
+    pub source: RoleImage,
+    pub target: RoleImage,
+}
+
+/// The images that FLIRT had.
+pub(super) struct Roles<'a> {
+    /// `-in`
+    pub source: Cow<'a, RoleImage>,
+    /// `-ref`
+    pub reference: Cow<'a, RoleImage>,
+}
+
+impl<'a> Roles<'a> {
+    /// Those that a request names, else the ends of the run; inverted, the run looks from FLIRT's source into its reference.
+    ///
+    /// # Errors
+    /// A role that neither says; an image that cannot be opened.
+    pub fn of(request: &TransformRequest, ends: Option<&'a Ends>) -> Result<Roles<'a>> {
+        let of_run =
+            ends.map(|Ends { source, target }| if request.inverse { (target, source) } else { (source, target) });
+        let role = |named: &Option<PathBuf>, of_run: Option<&'a RoleImage>| match (named, of_run) {
+            (Some(path), _) => Ok(Cow::Owned(RoleImage::open(path)?)),
+            (None, Some(image)) => Ok(Cow::Borrowed(image)),
+            (None, None) => Err(unknown(request)),
+        };
+        let source = role(&request.source, of_run.map(|(source, _)| source))?;
+        let reference = role(&request.reference, of_run.map(|(_, reference)| reference))?;
+        Ok(Roles { source, reference })
+    }
+}
+
+fn unknown(request: &TransformRequest) -> Error {
+    let path = request.path.display();
+    let inverse = if request.inverse { ",inverse" } else { "" };
+    Error::usage_hint(
+        format!("{path} is an FSL matrix, which speaks of the voxels of two images, and it is not said which"),
+        format!(
+            "name FLIRT's -in and -ref: --transform {path}{inverse},src=IN.nii,ref=REF.nii; a matrix of world coordinates, such as greedy and c3d write: --transform {path}{inverse},ras"
+        ),
+    )
+}
