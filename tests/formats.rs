@@ -87,7 +87,7 @@ fn copy(from: &Path, to: &Path, framing: Framing, shard: Option<[u64; 3]>, codec
     Job::resolve(request).unwrap().run(&STOP, |_| {}).unwrap();
 }
 
-const SINGLE: Framing = Framing::Single { level: 2 };
+const SINGLE: Framing = Framing::Single { level: 1 };
 const BGZF: Framing = Framing::Bgzf { level: 1 };
 const SHARD: Option<[u64; 3]> = Some([16, 16, 24]);
 

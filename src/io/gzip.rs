@@ -4,6 +4,7 @@ mod bgzf;
 mod check;
 mod inflate;
 mod press;
+mod reopen;
 mod sink;
 mod source;
 

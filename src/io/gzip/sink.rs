@@ -1,8 +1,7 @@
 //! A volume written as gzip, compressed unit by unit.
 //!
 //! The bytes depend on the write units alone, which are fixed by shape and sample type. Each unit is compressed by
-//! itself. A single member ends each unit with a full flush (RFC 1951 section 3.2.4: an empty stored block on a byte
-//! border), so that compressed units can be put one behind the other; their CRCs are combined.
+//! itself. In a single member each unit ends on a byte border, with an empty stored block where need be (RFC 1951 section 3.2.4), so that compressed units can be put one behind the other; their CRCs are combined.
 //!
 //! Units go to *segments*: files of successive units. A run that makes all of them has one, which becomes the target; several
 //! runs, or one that goes on with another's work, leave several, which are joined at the end.
@@ -43,8 +42,8 @@ const FINAL_BLOCK: [u8; 2] = [3, 0];
 /// Working memory of one compressor.
 const COMPRESSOR_BYTES: u64 = 1 << 20;
 
-/// Level of a single member: the fastest that compresses well.
-pub const DEFAULT_LEVEL: u32 = 2;
+/// Level of a single member: libdeflate's fastest. Other levels are zlib-rs's.
+pub const DEFAULT_LEVEL: u32 = 1;
 /// Level of BGZF blocks.
 pub const DEFAULT_BGZF_LEVEL: u32 = 1;
 
