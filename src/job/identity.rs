@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Changes when the same job would make other bytes.
-pub(super) const RESULTS_VERSION: u32 = 2;
+pub(super) const RESULTS_VERSION: u32 = 3;
 /// Bytes at the beginning of a file that tell it from others: more than any header has.
 const HEAD_BYTES: u64 = 64 << 10;
 /// Documents of a Zarr array, image or group.
@@ -49,7 +49,7 @@ impl Job {
         };
         identity.add("interpolation", op.method.to_string());
         identity.add("antialias", request.antialias);
-        identity.add("outside", format!("{:?}", request.outside));
+        identity.add("outside", format!("{:?}", op.outside));
         identity.add("rounding", format!("{:?}", request.rounding));
         identity.add("sample type", format!("{:?}", self.values.target));
         identity.add("raw samples", request.raw);

@@ -17,6 +17,7 @@ use crate::{
         nifti::Header,
         zarr::{OpenOptions, store::Location},
     },
+    region::Region,
     resample::{KernelShape, LabelWeights, Method, OpRequest, passes_through},
     sys,
     transform::{Chain, TransformRequest},
@@ -67,7 +68,9 @@ impl Job {
             None => mapping(&request.transforms, &target, &source_grid, &mut warnings)?,
         };
         let method = method(&request, &input)?;
-        let values = Values::resolve(&request, &input, method, format.is_nifti(), &mut warnings)?;
+        let outside = outside_before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
+        let counted = outside.map(|counts| counts.outside);
+        let values = Values::resolve(&request, &input, method, format.is_nifti(), counted, &mut warnings)?;
         let turn = Turn::resolve(&request, &input, &target, (&values, method), &mut warnings)?;
         let op = OpRequest {
             method,
@@ -77,6 +80,7 @@ impl Job {
             bounds,
             outside: values.outside,
             rounding: request.rounding,
+            order: values.order,
         };
         warn_of_aliasing(&op, series.as_ref(), &mut warnings);
         let name = image_name(&request.input);
@@ -93,13 +97,27 @@ impl Job {
         warn_of_shear(&output, &mut warnings);
         warn_of_frame(&input, format, &mut warnings);
         warn_of_map(&request, &mut warnings);
-        let outside = match (&series, &op.mapping) {
-            _ if request.outside == OutsideRequest::Edge => FaceCounts::default(),
-            (Some(series), _) => series.outside_of_aligned(target.shape, bounds),
-            (None, Mapping::AxisAligned(maps)) => outside_per_face(maps, target.shape, bounds),
-            (None, _) => FaceCounts::default(),
-        };
+        let outside =
+            outside.or_else(|| Some(series.as_ref()?.outside_of_aligned(target.shape, bounds))).unwrap_or_default();
         Ok(Job { request, input, source_grid, values, op, series, turn, field, output, outside, warnings })
+    }
+}
+
+/// Target voxels that look outside the source, where the mapping tells it; with several mappings, where each does.
+fn outside_before_the_run(
+    request: &Request,
+    (mapping, series): (&Mapping, Option<&Series>),
+    target_shape: [u64; 3],
+    bounds: Region,
+) -> Option<FaceCounts> {
+    let is_aligned = |mapping: &Mapping| matches!(mapping, Mapping::AxisAligned(_));
+    match (mapping, series) {
+        _ if request.outside == OutsideRequest::Edge => Some(FaceCounts::default()),
+        (_, Some(series)) if series.mappings.iter().all(is_aligned) => {
+            Some(series.outside_of_aligned(target_shape, bounds))
+        }
+        (Mapping::AxisAligned(maps), None) => Some(outside_per_face(maps, target_shape, bounds)),
+        _ => None,
     }
 }
 
