@@ -14,7 +14,6 @@ use crate::{
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit, outside_per_face},
     io::{
         Layout,
-        nifti::Header,
         zarr::{OpenOptions, store::Location},
     },
     region::Region,
@@ -61,6 +60,8 @@ impl Job {
         let mut warnings: Vec<String> = input.warnings().to_vec();
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
+        warn_of_reference(reference.as_ref(), &mut warnings);
+        warn_of_no_forms(&request, &input, reference.as_ref(), &mut warnings);
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
         let series = series(&request, &input, &target, &mut warnings)?;
         let (mapping, field) = match series.as_ref().and_then(|series| series.mappings.first()) {
@@ -87,7 +88,7 @@ impl Job {
         let heritage = Heritage {
             name: &name,
             input: &input,
-            reference: reference.as_ref().and_then(nifti_header),
+            reference: reference.as_ref(),
             pyramid: request.pyramid,
             slices_resampled: source_grid.shape[0] != target.shape[0]
                 || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
@@ -136,10 +137,25 @@ fn reference(choice: &GridChoice) -> Result<Option<Input>> {
     }
 }
 
-fn nifti_header(input: &Input) -> Option<&Header> {
-    match input {
-        Input::Nifti(file) => Some(&file.header),
-        Input::Zarr(_) => None,
+/// What is wrong with the reference's own header.
+fn warn_of_reference(reference: Option<&Input>, warnings: &mut Vec<String>) {
+    let own = reference.map(Input::warnings).unwrap_or_default();
+    warnings.extend(own.iter().map(|warning| format!("of the reference: {warning}")));
+}
+
+/// Files without form codes meet another place: each program has its own idea of where they are.
+fn warn_of_no_forms(request: &Request, input: &Input, reference: Option<&Input>, warnings: &mut Vec<String>) {
+    let has_transforms = !request.transforms.is_empty() || request.transform_list.is_some();
+    if reference.is_none() && !has_transforms {
+        return;
+    }
+    for (name, file) in [("source", Some(input)), ("reference", reference)] {
+        if file.is_some_and(Input::lacks_forms) {
+            warnings.push(format!(
+                "the {name} has no form codes: its first voxel is taken to stand at 0, with axes to the right, anterior and \
+                 superior; other programs place such files otherwise"
+            ));
+        }
     }
 }
 
