@@ -9,7 +9,7 @@ use reslice::{
     block::{BlockMut, BlockRef},
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{BlockOp, KernelShape, Method, OpRequest, Outside, Scratch, block_op},
+    resample::{BlockOp, KernelShape, Method, OpRequest, Order, Outside, Scratch, block_op},
     voxel::Rounding,
 };
 
@@ -63,6 +63,7 @@ fn request(kernel: Method) -> OpRequest {
         bounds: Region::of_shape(SOURCE),
         outside: Outside::Value(0.0),
         rounding: Rounding::Nearest,
+        order: Order::Rising,
     }
 }
 

@@ -51,6 +51,8 @@ pub use values::Values;
 /// The value of target voxels that look outside the source, in real units.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum OutsideRequest {
+    /// Nothing was asked for: 0, or the nearest value that the samples can stand for.
+    Default,
     Value(f64),
     Edge,
 }
@@ -124,7 +126,7 @@ impl Request {
             reorient_vectors: false,
             method: Some(Method::Kernel(KernelShape::Linear)),
             antialias: false,
-            outside: OutsideRequest::Value(0.0),
+            outside: OutsideRequest::Default,
             rounding: Rounding::Nearest,
             dtype: None,
             raw: false,

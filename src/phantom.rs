@@ -88,6 +88,7 @@ impl Phantom {
         let spec = TargetSpec {
             path,
             like: None,
+            place: None,
             extensions: &[],
             grid: &layout.grid,
             outer: &layout.outer,

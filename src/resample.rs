@@ -32,6 +32,7 @@ pub use build::{OpRequest, Outside, block_op, passes_through};
 pub use kernel::{Border, Kernel, KernelShape, Window};
 pub use method::{Cover, LabelWeights, Method};
 pub use nearest::Nearest;
+pub use order::Order;
 pub use reduce::{Reduction, reduction_op};
 pub use separable::Separable;
 pub use taps::TapTable;

@@ -50,6 +50,7 @@ fn prefix(path: &Path, scan: &Scan, stored: Dtype) -> Vec<u8> {
     let spec = TargetSpec {
         path,
         like: None,
+        place: None,
         extensions: &[],
         grid: &Grid::new(scan.shape, affine, Unit::Millimetre),
         outer: &Outer::default(),

@@ -38,6 +38,7 @@ fn scan<T: Voxel>(path: &Path, shape: [u64; 3], outer: Vec<Axis>, components: us
     let spec = TargetSpec {
         path,
         like: None,
+        place: None,
         extensions: &[],
         grid: &grid,
         outer: &outer,

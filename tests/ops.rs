@@ -6,6 +6,8 @@ mod algebra;
 mod covers;
 #[path = "kit/kit.rs"]
 mod kit;
+#[path = "ops/order.rs"]
+mod order;
 
 use kit::{
     apply::{apply, cut, whole},

@@ -13,7 +13,7 @@ use reslice::{
     geometry::{Affine, Grid, Unit},
     io::{
         Axis, Outer,
-        nifti::{Header, TargetSpec, Version, target_header},
+        nifti::{Header, Place, TargetSpec, Version, target_header},
     },
     job::{GridChoice, Job, Request},
     points::{Frame, PointMap},
@@ -273,6 +273,7 @@ fn field(folder: &TempDir, name: &str, intent: i32) -> PathBuf {
     let spec = TargetSpec {
         path: &path,
         like: Some(&like),
+        place: Some(Place::Codes { qform: 1, sform: 1 }),
         extensions: &[],
         grid: &grid,
         outer: &outer,

@@ -44,7 +44,7 @@ pub struct ResampleArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Grid")]
 pub struct GridArgs {
-    /// New step, in the source's unit (mm for NIfTI): 1 or 0.4,0.4,1
+    /// New step, in the file's own unit (mm, unless a NIfTI says um or m; see the grid line of a run): 1 or 0.4,0.4,1
     #[arg(long, value_name = "S", group = "sizing")]
     pub spacing: Option<Triple>,
     /// New number of voxels
@@ -112,9 +112,10 @@ pub struct ValueArgs {
     /// Stretch the kernel along down-sampled axes, so that fine detail is averaged
     #[arg(long)]
     pub antialias: bool,
-    /// Value of target voxels outside the source: a number in real units, nan, or edge
-    #[arg(long, value_name = "V", default_value = "0", allow_hyphen_values = true)]
-    pub outside: OutsideArg,
+    /// Value of target voxels outside the source: a number in real units, nan, or edge; else 0, or the nearest value that the
+    /// sample type holds
+    #[arg(long, value_name = "V", allow_hyphen_values = true)]
+    pub outside: Option<OutsideArg>,
     /// How sums become integers: floor(x + 0.5), or toward zero as ITK does
     #[arg(long, value_enum, default_value_t = RoundingArg::Nearest)]
     pub rounding: RoundingArg,

@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
     geometry::{Align, GridRequest, Sizing},
     io::zarr::OpenOptions,
-    job::{Event, GridChoice, Job, PyramidRequest, Request, Summary, TargetOptions, TargetState},
+    job::{Event, GridChoice, Job, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions, TargetState},
     rank::Rank,
     sys,
 };
@@ -103,7 +103,7 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         reorient_vectors: args.values.reorient_vectors,
         method: args.values.interp.0,
         antialias: args.values.antialias,
-        outside: args.values.outside.0,
+        outside: args.values.outside.map_or(OutsideRequest::Default, |outside| outside.0),
         rounding: args.values.rounding.into(),
         dtype: args.values.dtype.0,
         raw: args.values.raw,

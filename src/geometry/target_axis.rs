@@ -5,9 +5,6 @@ use std::fmt;
 use super::{Align, target::MAX_VOXELS};
 use crate::error::{Error, Result};
 
-/// Numbers of voxels this close to a whole number or a half count as it.
-const SIZE_TOLERANCE: f64 = 1e-4;
-
 /// Steps that agree to this are one step, as a header's spacing and its affine are.
 const STEP_AGREEMENT: f64 = 1e-6;
 
@@ -84,13 +81,11 @@ impl fmt::Display for AxisRule {
     }
 }
 
-/// `voxels` as a whole number, at least 1: half to even, after settling on a half or whole number within 1e-4.
+/// `voxels` as a whole number, at least 1: half to even, as Python's `round` has it.
 ///
 /// `None` above 2^62 and for NaN.
 fn round_size(voxels: f64) -> Option<u64> {
-    let half = (2.0 * voxels).round() / 2.0;
-    let settled = if (voxels - half).abs() <= SIZE_TOLERANCE { half } else { voxels };
-    (settled <= MAX_VOXELS as f64).then(|| (settled.round_ties_even() as u64).max(1))
+    (voxels <= MAX_VOXELS as f64).then(|| (voxels.round_ties_even() as u64).max(1))
 }
 
 #[cfg(test)]
@@ -102,13 +97,10 @@ mod tests {
         for (voxels, size) in [
             (2.5, 2),
             (3.5, 4),
-            (2.49995, 2),
-            (2.50005, 2),
-            (3.49995, 4),
-            (3.50005, 4),
-            (2.4998, 2),
-            (2.5002, 3),
-            (3.4998, 3),
+            (2.49999999, 2),
+            (2.50000001, 3),
+            (3.49999999, 3),
+            (3.50000001, 4),
             (7.99995, 8),
             (1e-9, 1),
             (0.5, 1),
@@ -120,6 +112,24 @@ mod tests {
         assert_eq!(round_size(f64::INFINITY), None);
         assert_eq!(round_size(2f64.powi(62)), Some(1 << 62));
         assert_eq!(round_size(2f64.powi(63)), None);
+    }
+
+    /// Sizes of the usual recipe in Python, `int(round(n * old / new))`, of steps that a header keeps as f32.
+    #[test]
+    fn sizes_follow_the_recipe_on_the_steps_of_the_header() {
+        for (n, old, new, size) in [
+            (45, 0.7f32, 1.0, 31),
+            (35, 0.9, 1.0, 31),
+            (15, 0.7, 1.0, 10),
+            (25, 0.3, 1.0, 8),
+            (13, 0.5, 1.0, 6),
+            (195, 0.1, 1.0, 20),
+            (45, 0.7, 0.7, 45),
+        ] {
+            let old = f64::from(old);
+            let axis = AxisRule::Spacing(new).resolve(n, old, old, Align::Origin).unwrap();
+            assert_eq!(axis.size, size, "{n} voxels of {old} to {new}");
+        }
     }
 
     /// 10 voxels of step 3.

@@ -11,6 +11,7 @@ mod axes;
 mod check;
 mod datatype;
 mod extension;
+mod forms;
 mod header;
 mod open;
 mod quaternion;
@@ -20,7 +21,8 @@ mod wire;
 
 pub use datatype::data_type_code;
 pub use extension::MAX_EXTENSION_BYTES;
+pub use forms::Place;
 pub use header::{Header, Version};
 pub use open::{NiftiFile, open};
-pub use target::{TargetSpec, target_header};
+pub use target::{TargetSpec, target_header, target_remarks};
 pub use unit::write_unit;

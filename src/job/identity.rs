@@ -54,7 +54,7 @@ impl Job {
         };
         identity.add("interpolation", op.method.to_string());
         identity.add("antialias", request.antialias);
-        identity.add("outside", format!("{:?}", request.outside));
+        identity.add("outside", format!("{:?}", op.outside));
         identity.add("rounding", format!("{:?}", request.rounding));
         identity.add("sample type", format!("{:?}", self.values.target));
         identity.add("raw samples", request.raw);

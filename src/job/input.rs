@@ -54,7 +54,7 @@ impl Input {
         }
         let mut file = foreign::explained(path, nifti::open(path))?;
         if let Some(spacing) = options.spacing_in {
-            respace(&mut file.layout, spacing);
+            respace(&mut file, spacing)?;
         }
         Ok(Input::Nifti(Box::new(file)))
     }
@@ -101,6 +101,14 @@ impl Input {
         match self {
             Input::Nifti(file) => file.header.is_label(),
             Input::Zarr(file) => file.is_label,
+        }
+    }
+
+    /// Whether this is a NIfTI file whose codes say that neither of its forms counts.
+    pub fn lacks_forms(&self) -> bool {
+        match self {
+            Input::Nifti(file) => file.header.qform_code <= 0 && file.header.sform_code <= 0,
+            Input::Zarr(_) => false,
         }
     }
 
@@ -170,12 +178,27 @@ fn reach(io: IoMode) -> Reach {
     }
 }
 
-/// Gives the grid these steps; direction and origin stay.
-fn respace(layout: &mut Layout, spacing: [f64; 3]) {
-    let grid = &mut layout.grid;
+/// Gives the grid these steps; direction and origin stay. Says what the file states otherwise.
+fn respace(file: &mut NiftiFile, spacing: [f64; 3]) -> Result<()> {
+    let grid = &mut file.layout.grid;
+    let in_file_order = |[z, y, x]: [f64; 3]| format!("{x}x{y}x{z}");
+    if !spacing.iter().all(|step| step.is_finite() && *step > 0.0) {
+        return Err(Error::usage(format!("--spacing-in {} is no step between voxels", in_file_order(spacing))));
+    }
+    let has_forms = file.header.qform_code > 0 || file.header.sform_code > 0;
+    let stated = grid.spacing();
+    if (has_forms || stated != [1.0; 3]) && stated != spacing {
+        file.warnings.push(format!(
+            "--spacing-in {} takes the place of the steps of {} {} that the file states",
+            in_file_order(spacing),
+            in_file_order(stated),
+            grid.unit.symbol()
+        ));
+    }
     for (c, &step) in spacing.iter().enumerate() {
         let factor = step / grid.index_to_world.column_norm(c);
         grid.index_to_world.m.iter_mut().for_each(|row| row[c] *= factor);
     }
     grid.stated_spacing = Some(spacing);
+    Ok(())
 }

@@ -15,7 +15,7 @@ use crate::{
     io::{
         Access, Layout, Outer,
         gzip::{self, Framing},
-        nifti::{self, Header, TargetSpec},
+        nifti::{self, Place, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeVersion},
         packed::Packed,
         raw,
@@ -82,8 +82,8 @@ pub struct Heritage<'a> {
     /// What the image is called: the source's name, so that the target's bytes do not depend on the target's name.
     pub name: &'a str,
     pub input: &'a Input,
-    /// The header whose form codes count: the reference's with `--like`, else the source's.
-    pub reference: Option<&'a Header>,
+    /// Whose place the target takes, with `--like`.
+    pub reference: Option<&'a Input>,
     /// The slowest axis of the source is resampled or reordered.
     pub slices_resampled: bool,
     pub pyramid: Option<PyramidRequest>,
@@ -135,7 +135,7 @@ impl Output {
                 return Err(Error::usage_hint("NIfTI files have no levels", "give --pyramid with a .zarr target"));
             }
             _ => {
-                let prefix = nifti_prefix(path, format, &layout, values, heritage)?;
+                let prefix = nifti_prefix(path, format, &layout, values, heritage, &mut warnings)?;
                 let offset = if format == Format::Pair { 0 } else { prefix.len() as u64 };
                 let packed = Packed::new(&layout, offset, values.writing);
                 let layout = match format {
@@ -220,17 +220,16 @@ fn nifti_prefix(
     layout: &Layout,
     values: &Values,
     heritage: &Heritage<'_>,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<u8>> {
     let source = match heritage.input {
         Input::Nifti(file) => Some(file),
         Input::Zarr(_) => None,
     };
-    let codes = form_codes(heritage);
-    let header = source.map_or_else(blank_header, |file| file.header.clone());
-    let like = codes.map(|(sform_code, qform_code)| Header { sform_code, qform_code, ..header });
     let spec = TargetSpec {
         path,
-        like: like.as_ref(),
+        like: source.map(|file| &file.header),
+        place: place(heritage),
         extensions: source.map_or(&[][..], |file| &file.extensions),
         grid: &layout.grid,
         outer: &layout.outer,
@@ -240,7 +239,9 @@ fn nifti_prefix(
         slice_axis_resampled: heritage.slices_resampled,
         single_file: format != Format::Pair,
     };
-    Ok(nifti::target_header(&spec)?.1)
+    let (header, prefix) = nifti::target_header(&spec)?;
+    warnings.extend(nifti::target_remarks(&spec, &header));
+    Ok(prefix)
 }
 
 /// Labels must not be averaged.
@@ -248,20 +249,24 @@ fn default_method(input: &Input) -> Reduction {
     if input.is_label() { Reduction::Mode } else { Reduction::Mean }
 }
 
-/// A header for voxels that never had one: three axes, millimetres.
-fn blank_header() -> Header {
-    Header { dim: [3, 1, 1, 1, 1, 1, 1, 1], xyzt_units: 2, ..Header::new(nifti::Version::One) }
+/// Whose forms the target takes after: the reference's with `--like`, else the source's.
+fn place<'a>(heritage: &Heritage<'a>) -> Option<Place<'a>> {
+    let of = |input: &'a Input| match input {
+        Input::Nifti(file) => Some(Place::Like(&file.header)),
+        Input::Zarr(file) => file
+            .nifti
+            .as_ref()
+            .map(|nifti| Place::Codes { qform: nifti.qform_code.into(), sform: nifti.sform_code.into() }),
+    };
+    heritage.reference.and_then(of).or_else(|| of(heritage.input))
 }
 
-/// The codes of the target's two forms: the reference's with `--like`, else the source's.
+/// The codes of the target's two forms, sform first.
 fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
-    if let Some(reference) = heritage.reference {
-        return Some((reference.sform_code, reference.qform_code));
-    }
-    match heritage.input {
-        Input::Nifti(file) => Some((file.header.sform_code, file.header.qform_code)),
-        Input::Zarr(file) => file.nifti.as_ref().map(|nifti| (nifti.sform_code.into(), nifti.qform_code.into())),
-    }
+    place(heritage).map(|place| match place {
+        Place::Like(header) => (header.sform_code, header.qform_code),
+        Place::Codes { qform, sform } => (sform, qform),
+    })
 }
 
 fn zarr_target(

@@ -15,7 +15,7 @@ use crate::{
     pipeline::Progress,
     plan::{self, Budget, Offer, Plan, PlanError, Todo, Touch},
     region::Region,
-    resample::{BlockOp, Method, OpRequest, Outside, block_op},
+    resample::{BlockOp, Method, OpRequest, Order, Outside, block_op},
     sys,
     voxel::{Rounding, Voxel},
 };
@@ -345,6 +345,7 @@ pub fn copying(layout: &Layout) -> OpRequest {
         bounds: Region::of_shape(layout.grid.shape),
         outside: Outside::Value(0.0),
         rounding: Rounding::Nearest,
+        order: Order::Rising,
     }
 }
 

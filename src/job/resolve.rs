@@ -14,9 +14,9 @@ use crate::{
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit, outside_per_face},
     io::{
         Layout,
-        nifti::Header,
         zarr::{OpenOptions, store::Location},
     },
+    region::Region,
     resample::{KernelShape, LabelWeights, Method, OpRequest, passes_through},
     sys,
     transform::{Chain, Ends, RoleImage},
@@ -62,6 +62,8 @@ impl Job {
         let mut warnings: Vec<String> = input.warnings().to_vec();
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
+        warn_of_reference(reference.as_ref(), &mut warnings);
+        warn_of_no_forms(&request, &input, reference.as_ref(), &mut warnings);
         let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
         let mut chain = chain(&request, &input, reference.as_ref(), &mut warnings)?;
         let series = series(&request, &input, (&target, reference.as_ref()), &chain, &mut warnings)?;
@@ -70,7 +72,9 @@ impl Job {
             None => mapping(&mut chain, &target, &source_grid, &mut warnings)?,
         };
         let method = method(&request, &input)?;
-        let values = Values::resolve(&request, &input, method, format.is_nifti(), &mut warnings)?;
+        let outside = outside_before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
+        let counted = outside.map(|counts| counts.outside);
+        let values = Values::resolve(&request, &input, method, format.is_nifti(), counted, &mut warnings)?;
         let turn = Turn::resolve(&request, &input, &chain, (&values, method), &mut warnings)?;
         let op = OpRequest {
             method,
@@ -80,13 +84,14 @@ impl Job {
             bounds,
             outside: values.outside,
             rounding: request.rounding,
+            order: values.order,
         };
         warn_of_aliasing(&op, series.as_ref(), &mut warnings);
         let name = image_name(&request.input);
         let heritage = Heritage {
             name: &name,
             input: &input,
-            reference: reference.as_ref().and_then(nifti_header),
+            reference: reference.as_ref(),
             pyramid: request.pyramid,
             slices_resampled: source_grid.shape[0] != target.shape[0]
                 || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
@@ -96,13 +101,27 @@ impl Job {
         warn_of_shear(&output, &mut warnings);
         warn_of_frame(&input, format, &mut warnings);
         warn_of_map(&request, &mut warnings);
-        let outside = match (&series, &op.mapping) {
-            _ if request.outside == OutsideRequest::Edge => FaceCounts::default(),
-            (Some(series), _) => series.outside_of_aligned(target.shape, bounds),
-            (None, Mapping::AxisAligned(maps)) => outside_per_face(maps, target.shape, bounds),
-            (None, _) => FaceCounts::default(),
-        };
+        let outside =
+            outside.or_else(|| Some(series.as_ref()?.outside_of_aligned(target.shape, bounds))).unwrap_or_default();
         Ok(Job { request, input, source_grid, values, op, series, turn, chain, field, output, outside, warnings })
+    }
+}
+
+/// Target voxels that look outside the source, where the mapping tells it; with several mappings, where each does.
+fn outside_before_the_run(
+    request: &Request,
+    (mapping, series): (&Mapping, Option<&Series>),
+    target_shape: [u64; 3],
+    bounds: Region,
+) -> Option<FaceCounts> {
+    let is_aligned = |mapping: &Mapping| matches!(mapping, Mapping::AxisAligned(_));
+    match (mapping, series) {
+        _ if request.outside == OutsideRequest::Edge => Some(FaceCounts::default()),
+        (_, Some(series)) if series.mappings.iter().all(is_aligned) => {
+            Some(series.outside_of_aligned(target_shape, bounds))
+        }
+        (Mapping::AxisAligned(maps), None) => Some(outside_per_face(maps, target_shape, bounds)),
+        _ => None,
     }
 }
 
@@ -121,10 +140,25 @@ fn reference(choice: &GridChoice) -> Result<Option<Input>> {
     }
 }
 
-fn nifti_header(input: &Input) -> Option<&Header> {
-    match input {
-        Input::Nifti(file) => Some(&file.header),
-        Input::Zarr(_) => None,
+/// What is wrong with the reference's own header.
+fn warn_of_reference(reference: Option<&Input>, warnings: &mut Vec<String>) {
+    let own = reference.map(Input::warnings).unwrap_or_default();
+    warnings.extend(own.iter().map(|warning| format!("of the reference: {warning}")));
+}
+
+/// Files without form codes meet another place: each program has its own idea of where they are.
+fn warn_of_no_forms(request: &Request, input: &Input, reference: Option<&Input>, warnings: &mut Vec<String>) {
+    let has_transforms = !request.transforms.is_empty() || request.transform_list.is_some();
+    if reference.is_none() && !has_transforms {
+        return;
+    }
+    for (name, file) in [("source", Some(input)), ("reference", reference)] {
+        if file.is_some_and(Input::lacks_forms) {
+            warnings.push(format!(
+                "the {name} has no form codes: its first voxel is taken to stand at 0, with axes to the right, anterior and \
+                 superior; other programs place such files otherwise"
+            ));
+        }
     }
 }
 

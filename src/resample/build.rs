@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::{
-    BlockOp, Cover, Kernel, KernelShape, Method, Nearest, Separable, TapTable,
+    BlockOp, Cover, Kernel, KernelShape, Method, Nearest, Order, Separable, TapTable,
     axes::Axes,
     cover::{Covered, Extreme, Pick},
     gather,
@@ -52,6 +52,8 @@ pub struct OpRequest {
     pub bounds: Region,
     pub outside: Outside,
     pub rounding: Rounding,
+    /// How samples stand for values: decides over min, max and ties.
+    pub order: Order,
 }
 
 /// The op for voxels of type `T`.
@@ -62,10 +64,12 @@ pub fn block_op<T: Voxel>(request: &OpRequest) -> Box<dyn BlockOp<T>> {
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
             separable(request, maps, kernel_tables(request, maps, shape))
         }
-        (Mapping::AxisAligned(maps), Method::Cover(cover)) => covered(request, maps, cover),
+        (Mapping::AxisAligned(maps), Method::Cover(cover)) => covered(request, maps, cover.of_samples(request.order)),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Nearest) => Box::new(gather::nearest(request)),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Kernel(shape)) => Box::new(gather::kernel(request, shape)),
-        (Mapping::Affine(_) | Mapping::Warped(_), Method::Cover(cover)) => Box::new(gather::covering(request, cover)),
+        (Mapping::Affine(_) | Mapping::Warped(_), Method::Cover(cover)) => {
+            Box::new(gather::covering(request, cover.of_samples(request.order)))
+        }
     }
 }
 
@@ -98,7 +102,7 @@ fn separable<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], tables: [TapTab
 fn covered<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], cover: Cover) -> Box<dyn BlockOp<T>> {
     let pick = match cover {
         Cover::Mean => return separable(request, maps, cover_tables(request, maps, cover)),
-        Cover::Mode => Pick::Mode,
+        Cover::Mode => Pick::Mode(request.order),
         Cover::Min => Pick::Extreme(Extreme::Min),
         Cover::Max => Pick::Extreme(Extreme::Max),
         Cover::Median => Pick::Median,

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::{BlockOp, Footprint, Outside, Scratch, axes::Axes, separable::fill};
+use super::{BlockOp, Footprint, Outside, Scratch, axes::Axes, order::Order, separable::fill};
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
@@ -25,8 +25,8 @@ pub use median::median;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pick {
     Extreme(Extreme),
-    /// The most frequent, weighed by the overlap.
-    Mode,
+    /// The most frequent, weighed by the overlap; ties to the lower by this order.
+    Mode(Order),
     Median,
 }
 
@@ -70,7 +70,7 @@ impl<T: Voxel> Footprint for Covered<T> {
         let source = self.source_region(target).shape()[2];
         let samples = match self.pick {
             Pick::Extreme(_) => source * size_of::<T>(),
-            Pick::Mode => self.box_samples(&inside) * size_of::<(T, f64)>(),
+            Pick::Mode(_) => self.box_samples(&inside) * size_of::<(T, f64)>(),
             Pick::Median => self.box_samples(&inside) * size_of::<T>(),
         };
         (row + samples) as u64
@@ -94,12 +94,12 @@ impl<T: Voxel> BlockOp<T> for Covered<T> {
         let boxes = Boxes { axes: &self.axes, inside: &inside };
         match self.pick {
             Pick::Extreme(extreme) => boxes.extremes(source, target, extreme),
-            Pick::Mode => {
+            Pick::Mode(order) => {
                 let mut samples = Vec::with_capacity(self.box_samples(&inside));
                 boxes.each(source, target, |spanned| {
                     samples.clear();
                     spanned.weighed(|value, weight| samples.push((value, weight)));
-                    most_frequent(&mut samples)
+                    most_frequent(&mut samples, order)
                 });
             }
             Pick::Median => {

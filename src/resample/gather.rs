@@ -7,7 +7,8 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    BlockOp, Border, Cover, Footprint, KernelShape, LabelWeights, OpRequest, Outside, Reach, Scratch, separable::fill,
+    BlockOp, Border, Cover, Footprint, KernelShape, LabelWeights, OpRequest, Order, Outside, Reach, Scratch,
+    separable::fill,
 };
 use crate::{
     block::{BlockMut, BlockRef},
@@ -60,6 +61,7 @@ pub struct Gather<T: Voxel> {
     point: Point<T::Acc>,
     outside: Outside,
     rounding: Rounding,
+    order: Order,
 }
 
 impl<T: Voxel> Gather<T> {
@@ -85,8 +87,8 @@ impl<T: Voxel> Gather<T> {
             Mapping::AxisAligned(maps) => Some(maps.map(|map| map.source_axis)),
             Mapping::Affine(_) | Mapping::Warped(_) => None,
         };
-        let (outside, rounding) = (request.outside, request.rounding);
-        Gather { reach: Arc::new(reach), source_axes, filter, point, outside, rounding }
+        let &OpRequest { outside, rounding, order, .. } = request;
+        Gather { reach: Arc::new(reach), source_axes, filter, point, outside, rounding, order }
     }
 
     /// Samples of scratch that a source region of this shape is filtered in.
@@ -135,14 +137,14 @@ impl<T: Voxel> Gather<T> {
         corners: &mut Corners<S, S::Acc>,
         out: &mut [T],
     ) {
-        let (bounds, rounding) = (self.reach.bounds, self.rounding);
+        let (bounds, rounding, order) = (self.reach.bounds, self.rounding, self.order);
         match &self.point {
             Point::Nearest => nearest::strip(samples, bounds, strip, convert, out),
             Point::Linear => linear::strip(samples, bounds, strip, corners, rounding, out),
             Point::Weighted(stencil) => sums::strip(samples, bounds, stencil, strip, rounding, out),
-            Point::Label => label::linear(samples, bounds, strip, convert, out),
-            Point::LabelGaussian(stencil) => label::gaussian(samples, bounds, stencil, strip, convert, out),
-            Point::Covered(spread) => spread.strip(samples, bounds, strip, (convert, rounding), out),
+            Point::Label => label::linear(samples, bounds, order, strip, convert, out),
+            Point::LabelGaussian(stencil) => label::gaussian(samples, bounds, (stencil, order), strip, convert, out),
+            Point::Covered(spread) => spread.strip(samples, bounds, strip, (convert, rounding, order), out),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::{KernelShape, Window, bspline};
+use super::{KernelShape, Order, Window, bspline};
 
 /// Radius of the windowed sincs unless it is given.
 const SINC_RADIUS: u8 = 5;
@@ -95,6 +95,15 @@ impl fmt::Display for Method {
 }
 
 impl Cover {
+    /// What this is of stored samples: where they fall as values rise, the smallest value is the largest sample.
+    pub fn of_samples(self, order: Order) -> Cover {
+        match (self, order) {
+            (Cover::Min, Order::Falling) => Cover::Max,
+            (Cover::Max, Order::Falling) => Cover::Min,
+            _ => self,
+        }
+    }
+
     pub const ALL: [Cover; 5] = [Cover::Mean, Cover::Mode, Cover::Min, Cover::Max, Cover::Median];
 
     pub fn name(self) -> &'static str {

@@ -80,9 +80,8 @@ def resized(grid, align="origin", spacing=None, size=None, scale=None, isotropic
 
 
 def counts(exact):
-    """`round`, half to even, a value within 1e-4 of a half or whole number counting as that number; at least 1."""
-    settled = np.round(exact * 2) / 2
-    return np.maximum(1, np.rint(np.where(np.abs(exact - settled) <= 1e-4, settled, exact))).astype(int)
+    """`round`, half to even, nothing settled before; at least 1."""
+    return np.maximum(1, np.rint(exact)).astype(int)
 
 
 def shifted(affine, index):

@@ -25,6 +25,7 @@ pub fn body(bytes: &[u8]) {
         let spec = TargetSpec {
             path: &path,
             like: Some(&file.header),
+            place: None,
             extensions: &file.extensions,
             grid: &file.layout.grid,
             outer: &outer,

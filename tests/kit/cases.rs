@@ -3,7 +3,7 @@
 use reslice::{
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{Cover, KernelShape, Method, OpRequest, Outside, Window},
+    resample::{Cover, KernelShape, Method, OpRequest, Order, Outside, Window},
     voxel::Rounding,
 };
 
@@ -64,6 +64,7 @@ pub fn request(kernel: Method, maps: [AxisMap; 3], target_shape: [u64; 3], sourc
         bounds: Region::of_shape(source_shape),
         outside: Outside::Value(0.0),
         rounding: Rounding::Nearest,
+        order: Order::Rising,
     }
 }
 

@@ -78,6 +78,7 @@ impl Said {
         let spec = TargetSpec {
             path,
             like: Some(&like),
+            place: None,
             extensions: &[],
             grid: &self.grid,
             outer: &Outer::separate(self.outer.iter().map(axis).collect()),

@@ -3,7 +3,7 @@
 use reslice::{
     geometry::{Affine, Mapping},
     region::Region,
-    resample::{Cover, KernelShape, LabelWeights, Method, OpRequest, Outside, Window},
+    resample::{Cover, KernelShape, LabelWeights, Method, OpRequest, Order, Outside, Window},
     voxel::Rounding,
 };
 
@@ -55,6 +55,7 @@ pub fn request(method: Method, shape: [u64; 3], rng: &mut Rng) -> OpRequest {
         bounds: Region::of_shape(shape),
         outside: *rng.one_of(&[Outside::Value(7.0), Outside::Edge]),
         rounding: *rng.one_of(&[Rounding::Nearest, Rounding::Truncate]),
+        order: Order::Rising,
     }
 }
 

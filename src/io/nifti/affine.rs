@@ -4,10 +4,7 @@
 
 use std::path::Path;
 
-use super::{
-    header::{Header, Version},
-    quaternion,
-};
+use super::{header::Header, quaternion};
 use crate::{
     error::{Error, Result},
     geometry::{Affine, Grid, Unit},
@@ -16,28 +13,60 @@ use crate::{
 /// In voxels: how far two forms may be apart before it is worth a word.
 const MAX_DISAGREEMENT: f64 = 1e-3;
 
-/// Cosine between axes above which a matrix is no rotation with spacings.
-const MAX_SHEAR: f64 = 1e-5;
+/// Relative: how far pixdim may be from the step of the sform.
+pub(super) const MAX_STEP_DIFFERENCE: f64 = 1e-3;
 
-/// The grid of a header: sform if its code is positive, else qform if its code is positive, else pixdim with index 0
-/// at 0. Warns where the two forms disagree, and where a negative spacing was used.
-pub(super) fn grid(path: &Path, header: &Header, shape: [u64; 3], warnings: &mut Vec<String>) -> Result<Grid> {
-    let has_sform = header.sform_code > 0;
-    let (fields, index_to_world) = if has_sform {
-        ("srow_x, srow_y, srow_z", sform(header, shape, warnings))
+/// The field that a file's place is read from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Sform,
+    Qform,
+    Pixdim,
+}
+
+/// Where the voxels of a header stand: sform if its code is positive, else qform if its code is positive, else pixdim with
+/// index 0 at 0. An sform that is no geometry gives way to a qform that is, with a warning.
+pub(super) fn place(
+    path: &Path,
+    header: &Header,
+    shape: [u64; 3],
+    warnings: &mut Vec<String>,
+) -> Result<(Form, Affine)> {
+    let (form, fields, affine) = if header.sform_code > 0 {
+        (Form::Sform, "srow_x, srow_y, srow_z", sform(header, shape, warnings))
     } else if header.qform_code > 0 {
-        ("the qform", qform(path, header, shape)?)
+        (Form::Qform, "the qform", qform(path, header, shape)?)
     } else {
-        ("pixdim", scaling(spacing(path, header, shape)?))
+        (Form::Pixdim, "pixdim", scaling(spacing(path, header, shape)?))
     };
-    if index_to_world.inverse().is_none() {
-        let found = format!("{:?}", index_to_world.m);
-        return Err(Error::malformed(path, fields, found, "finite columns that span space"));
+    if affine.inverse().is_some() {
+        return Ok((form, affine));
     }
-    if !has_sform {
-        warn_of_negative_spacing(header, warnings);
-    } else if header.qform_code > 0 {
-        warn_of_disagreement(path, header, shape, &index_to_world, warnings);
+    if form == Form::Sform
+        && let Some(qform) = good_qform(header, shape)
+    {
+        warnings.push(format!(
+            "the sform (code {}) is {:?}, which is no geometry: the qform (code {}) is used",
+            header.sform_code, header.srow, header.qform_code
+        ));
+        return Ok((Form::Qform, qform));
+    }
+    Err(Error::malformed(path, fields, format!("{:?}", affine.m), "finite columns that span space"))
+}
+
+/// The qform of a header, where its code is positive and it is a geometry.
+pub(super) fn good_qform(header: &Header, shape: [u64; 3]) -> Option<Affine> {
+    let qform = qform(Path::new(""), header, shape).ok().filter(|_| header.qform_code > 0)?;
+    qform.inverse().map(|_| qform)
+}
+
+/// The grid of a header; see [`place`]. Warns where the two forms disagree, and where spacings are negative or not the sform's.
+pub(super) fn grid(path: &Path, header: &Header, shape: [u64; 3], warnings: &mut Vec<String>) -> Result<Grid> {
+    let (form, index_to_world) = place(path, header, shape, warnings)?;
+    match form {
+        Form::Sform if header.qform_code > 0 => warn_of_disagreement(path, header, shape, &index_to_world, warnings),
+        Form::Sform => warn_of_other_spacing(header, &index_to_world, warnings),
+        Form::Qform | Form::Pixdim => warn_of_negative_spacing(header, warnings),
     }
     let stated = std::array::from_fn(|a| {
         let stated = header.pixdim[3 - a].abs();
@@ -76,7 +105,7 @@ fn qform(path: &Path, header: &Header, shape: [u64; 3]) -> Result<Affine> {
     Ok(Affine::from_columns([column(2, dk * qfac), column(1, dj), column(0, di)], header.qoffset))
 }
 
-fn scaling([di, dj, dk]: [f64; 3]) -> Affine {
+pub(super) fn scaling([di, dj, dk]: [f64; 3]) -> Affine {
     Affine::from_columns([[0.0, 0.0, dk], [0.0, dj, 0.0], [di, 0.0, 0.0]], [0.0; 3])
 }
 
@@ -99,6 +128,17 @@ fn warn_of_negative_spacing(header: &Header, warnings: &mut Vec<String>) {
     for n in 1..4 {
         if header.pixdim[n] < 0.0 {
             warnings.push(format!("pixdim[{n}] is {}, taken as {}", header.pixdim[n], header.pixdim[n].abs()));
+        }
+    }
+}
+
+/// Without a qform, pixdim says nothing but the steps, and the sform's count.
+fn warn_of_other_spacing(header: &Header, sform: &Affine, warnings: &mut Vec<String>) {
+    for n in 1..4 {
+        let (stated, step) = (header.pixdim[n], sform.column_norm(3 - n));
+        let has_step = header.srow.iter().any(|row| row[n - 1] != 0.0);
+        if has_step && stated.is_finite() && stated != 0.0 && (stated.abs() - step).abs() > MAX_STEP_DIFFERENCE * step {
+            warnings.push(format!("pixdim[{n}] is {stated} and the step of the sform {step:.6}: the sform is used"));
         }
     }
 }
@@ -135,7 +175,7 @@ fn disagreement(a: &Affine, b: &Affine, shape: [u64; 3]) -> Option<f64> {
 }
 
 /// Bits 0-2 of `xyzt_units`; 0, and what the format does not define, is millimetre.
-fn spatial_unit(xyzt_units: i32) -> Unit {
+pub(super) fn spatial_unit(xyzt_units: i32) -> Unit {
     match xyzt_units & 7 {
         1 => Unit::Metre,
         3 => Unit::Micrometre,
@@ -161,57 +201,10 @@ pub(super) fn spatial_code(unit: &Unit, like: i32) -> (i32, f64) {
     }
 }
 
-/// Whether an affine says no more than pixdim does: file axes along x, y, z, and voxel 0 at 0.
-fn is_scaling(affine: &Affine) -> bool {
-    let [k, j, i] = std::array::from_fn(|a| affine.column_norm(a));
-    *affine == scaling([i, j, k])
-}
-
-/// Writes `affine` and `spacing` (storage order, in the header's unit) into pixdim\[0..4\], sform and qform.
-///
-/// `spacing` is the columns' length, or the rounder number that stands for it ([`Grid::spacing`]).
-///
-/// `codes` are those of the header that the target takes after, qform first. Both 0 stay 0 where pixdim says it all,
-/// and become 1 (scanner) where it does not. A sheared affine has no qform: its code is 0, the sform's positive.
-pub(super) fn set_forms(header: &mut Header, affine: &Affine, spacing: [f64; 3], codes: (i32, i32)) {
-    let (mut qform_code, mut sform_code) = (codes.0.max(0), codes.1.max(0));
-    if (qform_code, sform_code) == (0, 0) && !is_scaling(affine) {
-        (qform_code, sform_code) = (1, 1);
-    }
-    header.srow = affine.m.map(|[k, j, i, t]| [i, j, k, t]);
-    let [k, j, i] = spacing;
-    header.pixdim[1..4].copy_from_slice(&[i, j, k]);
-    if affine.shear() <= MAX_SHEAR {
-        set_qform(header, affine);
-    } else {
-        sform_code = if sform_code > 0 { sform_code } else { qform_code.max(1) };
-        (qform_code, header.pixdim[0]) = (0, 1.0);
-        (header.quatern, header.qoffset) = ([0.0; 3], [0.0; 3]);
-    }
-    (header.qform_code, header.sform_code) = (qform_code, sform_code);
-}
-
-fn set_qform(header: &mut Header, affine: &Affine) {
-    let qfac = file_determinant_sign(affine);
-    let unit = |r: usize, c: usize| affine.m[r][c] / affine.column_norm(c);
-    let row = |r: usize| [unit(r, 2), unit(r, 1), qfac * unit(r, 0)];
-    let q = quaternion::from_rotation(&[row(0), row(1), row(2)]);
-    header.pixdim[0] = qfac;
-    header.quatern = match header.version {
-        Version::One => quaternion::round_to_f32(q),
-        Version::Two => [q[1], q[2], q[3]],
-    };
-    header.qoffset = affine.translation();
-}
-
-/// Storage order is the reverse of file order, which is an odd permutation of three axes.
-fn file_determinant_sign(affine: &Affine) -> f64 {
-    if affine.determinant() > 0.0 { -1.0 } else { 1.0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::io::nifti::Version;
 
     const SHAPE: [u64; 3] = [20, 23, 29];
 
@@ -294,6 +287,29 @@ mod tests {
     }
 
     #[test]
+    fn an_sform_that_is_no_geometry_gives_way_to_a_good_qform() {
+        let mut header = Header { sform_code: 1, qform_code: 1, qoffset: [7.0, 8.0, 9.0], ..header() };
+        let rows = [[0.0; 4], [f64::NAN; 4], [1.0, 0.0, 0.0, 0.0]];
+        for row in rows {
+            header.srow = [row, [0.0; 4], [0.0; 4]];
+            let (grid, warnings) = read(&header);
+            assert_eq!(grid.unwrap().origin(), [7.0, 8.0, 9.0]);
+            assert!(warnings[0].contains("the qform (code 1) is used"), "{warnings:?}");
+        }
+        header.qform_code = 0;
+        assert!(read(&header).0.is_err(), "nothing else says where the voxels are");
+        (header.qform_code, header.quatern[0]) = (1, f64::NAN);
+        assert!(read(&header).0.is_err(), "no form is a geometry");
+    }
+
+    #[test]
+    fn steps_that_are_not_the_sforms_are_told() {
+        let mut header = Header { sform_code: 1, ..header() };
+        header.srow = [[0.5, 0.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0], [0.0, 0.0, 4.0, 0.0]];
+        assert_eq!(read(&header).1, ["pixdim[3] is 3 and the step of the sform 4.000000: the sform is used"]);
+    }
+
+    #[test]
     fn a_single_slice_without_direction_gets_the_normal() {
         let mut header = Header { sform_code: 1, ..header() };
         header.srow = [[0.0, -2.0, 0.0, 4.0], [0.5, 0.0, 0.0, 5.0], [0.0, 0.0, 0.0, 6.0]];
@@ -302,39 +318,6 @@ mod tests {
         assert_eq!(grid.index_to_world.column(0).map(f64::abs), [0.0, 0.0, 1.0]);
         assert_eq!(warnings.len(), 1);
         assert!(read(&header).0.is_err(), "of 20 slices the direction must be known");
-    }
-
-    #[test]
-    fn forms_written_agree_with_each_other() {
-        let columns = [[0.0, 0.6, -2.4], [-1.6, 0.96, 0.24 * 3.0], [0.6, 0.8 * 0.8, 0.48 * 0.0]];
-        let r = quaternion::rotation([0.1, 0.5, -0.7, 0.5]);
-        for (flip, steps) in [(1.0, [3.0, 2.0, 0.5]), (-1.0, [0.7, 0.7, 5.0])] {
-            let column = |c: usize, by: f64| [r[0][c] * by, r[1][c] * by, r[2][c] * by];
-            let columns_of_rotation = [column(0, steps[0] * flip), column(1, steps[1]), column(2, steps[2])];
-            let affine = Affine::from_columns(columns_of_rotation, [-90.5, 126.25, -72.0]);
-            for version in [Version::One, Version::Two] {
-                let mut header = Header::new(version);
-                set_forms(&mut header, &affine, steps, (1, 2));
-                assert_eq!((header.qform_code, header.sform_code), (1, 2));
-                let header = Header::parse(Path::new("x"), &header.encode()).unwrap();
-                assert_near(&qform(Path::new("x"), &header, SHAPE).unwrap(), &affine, 2e-5);
-                assert_near(&sform(&header, SHAPE, &mut Vec::new()), &affine, 1e-5);
-            }
-        }
-        let mut sheared = Header::new(Version::One);
-        set_forms(&mut sheared, &Affine::from_columns(columns, [0.0; 3]), [1.0; 3], (3, 0));
-        assert_eq!((sheared.qform_code, sheared.sform_code), (0, 3));
-    }
-
-    #[test]
-    fn codes_of_0_stay_where_pixdim_says_it_all() {
-        let mut header = Header::new(Version::One);
-        set_forms(&mut header, &scaling([0.5, 2.0, 3.0]), [3.0, 2.0, 0.5], (0, 0));
-        assert_eq!((header.qform_code, header.sform_code), (0, 0));
-        assert_eq!(header.pixdim[..4], [1.0, 0.5, 2.0, 3.0]);
-        let moved = Affine::from_columns([[0.0, 0.0, 3.0], [0.0, 2.0, 0.0], [0.5, 0.0, 0.0]], [0.1, 0.0, 0.0]);
-        set_forms(&mut header, &moved, [3.0, 2.0, 0.5], (0, 0));
-        assert_eq!((header.qform_code, header.sform_code), (1, 1));
     }
 
     #[test]

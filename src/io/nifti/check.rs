@@ -25,17 +25,16 @@ pub(super) struct Extent {
     pub data_end: u64,
 }
 
-/// Checks `datatype`, `bitpix`, `dim` and `vox_offset`. A missing `bitpix` is only warned of: it says nothing new.
-pub(super) fn check(path: &Path, header: &Header, warnings: &mut Vec<String>) -> Result<Extent> {
+/// Checks `datatype`, `bitpix`, `dim` and `vox_offset`. A wrong `bitpix` is only warned of: it says nothing new. A dimension behind
+/// the second that is 0 becomes 1, as ITK has it, with a warning.
+pub(super) fn check(path: &Path, header: &mut Header, warnings: &mut Vec<String>) -> Result<Extent> {
     let (stored, components) = check_datatype(path, header)?;
     let voxel_bytes = (stored.bytes() * components) as u64;
-    if header.bitpix == 0 {
-        warnings.push(format!("bitpix is 0, taken as {}", 8 * voxel_bytes));
-    } else if i64::from(header.bitpix) != 8 * voxel_bytes as i64 {
-        let expected = format!("{} for datatype {}", 8 * voxel_bytes, header.datatype);
-        return Err(Error::malformed(path, "bitpix", header.bitpix, expected));
+    if i64::from(header.bitpix) != 8 * voxel_bytes as i64 {
+        let (found, expected) = (header.bitpix, 8 * voxel_bytes);
+        warnings.push(format!("bitpix is {found}, taken as {expected} by datatype {}", header.datatype));
     }
-    let dims = check_dims(path, header)?;
+    let dims = check_dims(path, header, warnings)?;
     let data_offset = check_offset(path, header)?;
     let data_end = dims
         .iter()
@@ -64,13 +63,17 @@ fn check_datatype(path: &Path, header: &Header) -> Result<(Dtype, usize)> {
 }
 
 /// The seven extents in file order; those beyond `dim[0]` are 1, whatever the file has there.
-fn check_dims(path: &Path, header: &Header) -> Result<[u64; 7]> {
+fn check_dims(path: &Path, header: &mut Header, warnings: &mut Vec<String>) -> Result<[u64; 7]> {
     let rank = header.dim[0];
     if !(1..=7).contains(&rank) {
         return Err(Error::malformed(path, "dim[0]", rank, "1 to 7"));
     }
     let mut dims = [1; 7];
     for n in 1..=rank as usize {
+        if header.dim[n] == 0 && n > 2 {
+            warnings.push(format!("dim[{n}] is 0, taken as 1"));
+            header.dim[n] = 1;
+        }
         if header.dim[n] <= 0 {
             return Err(Error::malformed(path, format!("dim[{n}]"), header.dim[n], "at least 1"));
         }
@@ -121,12 +124,12 @@ mod tests {
     fn message(change: impl FnOnce(&mut Header)) -> String {
         let mut header = header();
         change(&mut header);
-        check(Path::new("x.nii"), &header, &mut Vec::new()).unwrap_err().to_string()
+        check(Path::new("x.nii"), &mut header, &mut Vec::new()).unwrap_err().to_string()
     }
 
     #[test]
     fn extents_are_in_storage_order_and_end_at_dim_0() {
-        let extent = check(Path::new("x.nii"), &header(), &mut Vec::new()).unwrap();
+        let extent = check(Path::new("x.nii"), &mut header(), &mut Vec::new()).unwrap();
         assert_eq!((extent.shape, extent.components, extent.voxel_bytes), ([20, 23, 29], 3, 3));
         assert_eq!(extent.data_end, 352 + 29 * 23 * 20 * 3 * 3);
     }
@@ -138,7 +141,6 @@ mod tests {
         assert_eq!(message(|h| h.dim[2] = 0), "x.nii: dim[2] is 0, expected at least 1");
         assert_eq!(message(|h| h.dim[4] = -3), "x.nii: dim[4] is -3, expected at least 1");
         assert_eq!(message(|h| h.vox_offset = 348), "x.nii: vox_offset is 348, expected at least 352");
-        assert_eq!(message(|h| h.bitpix = 8), "x.nii: bitpix is 8, expected 24 for datatype 128");
         assert_eq!(message(|h| h.datatype = 3), "x.nii: datatype is 3, expected a NIFTI_TYPE code such as 4 (i16)");
         assert_eq!(message(|h| h.datatype = 1536), "x.nii: datatype 1536 (128-bit floats) is not handled");
         assert!(message(|h| h.dim = [7, i64::MAX, i64::MAX, 5, 5, 5, 5, 5]).contains("less than 2^63 bytes"));
@@ -146,8 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn what_only_repeats_or_counts_nothing_is_warned_of() {
+        let (mut header, mut warnings) = (header(), Vec::new());
+        (header.bitpix, header.dim[3], header.dim[4]) = (8, 0, 0);
+        let extent = check(Path::new("x.nii"), &mut header, &mut warnings).unwrap();
+        assert_eq!((extent.voxel_bytes, extent.shape, header.dim[3], header.dim[4]), (3, [1, 23, 29], 1, 1));
+        assert_eq!(
+            warnings,
+            ["bitpix is 8, taken as 24 by datatype 128", "dim[3] is 0, taken as 1", "dim[4] is 0, taken as 1"]
+        );
+    }
+
+    #[test]
     fn a_file_must_hold_its_voxels() {
-        let extent = check(Path::new("x.nii"), &header(), &mut Vec::new()).unwrap();
+        let extent = check(Path::new("x.nii"), &mut header(), &mut Vec::new()).unwrap();
         let end = extent.data_end;
         assert!(check_len(Path::new("x.nii"), &extent, end, false).is_ok());
         assert!(check_len(Path::new("x.nii"), &extent, end - 1, false).is_err());

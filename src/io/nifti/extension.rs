@@ -3,24 +3,29 @@
 //! Four bytes say by the first of them whether extensions follow; each is esize, ecode (i32 in the header's byte order)
 //! and esize - 8 bytes that are nobody's business here.
 
-use std::path::Path;
-
-use crate::error::{Error, Result};
-
 /// The most that is read between header and voxels.
 pub const MAX_EXTENSION_BYTES: u64 = 64 << 20;
 
 /// One extension: its code and its content.
 pub(super) type Extension<'a> = (i32, &'a [u8]);
 
+/// What the bytes between header and voxels hold.
+#[derive(Debug, PartialEq)]
+pub(super) struct Chain<'a> {
+    pub extensions: Vec<Extension<'a>>,
+    /// What is wrong behind the last of them, where the chain cannot be followed to its end.
+    pub broken: Option<String>,
+}
+
 /// The extensions in `bytes`, which start with the four-byte flag; what follows the last one is padding.
 ///
-/// An `esize` that is not a multiple of 16 is taken at its word, as other readers do.
-pub(super) fn chain<'a>(path: &Path, bytes: &'a [u8], big_endian: bool) -> Result<Vec<Extension<'a>>> {
-    let mut extensions = Vec::new();
-    let Some((flag, mut rest)) = bytes.split_at_checked(4) else { return Ok(extensions) };
+/// An `esize` that is not a multiple of 16 is taken at its word, as other readers do. Where a chain breaks, what is behind is no
+/// extension: `vox_offset` says where the voxels are, whatever stands before them.
+pub(super) fn chain(bytes: &[u8], big_endian: bool) -> Chain<'_> {
+    let mut found = Chain { extensions: Vec::new(), broken: None };
+    let Some((flag, mut rest)) = bytes.split_at_checked(4) else { return found };
     if flag[0] == 0 {
-        return Ok(extensions);
+        return found;
     }
     while let Some((head, tail)) = rest.split_first_chunk::<8>() {
         if rest.iter().take(16).all(|&byte| byte == 0) {
@@ -30,13 +35,15 @@ pub(super) fn chain<'a>(path: &Path, bytes: &'a [u8], big_endian: bool) -> Resul
         let (size, code) = (int(size, big_endian), int(code, big_endian));
         let content = usize::try_from(size).ok().and_then(|size| tail.split_at_checked(size.checked_sub(8)?));
         let Some((content, after)) = content else {
-            let field = format!("esize of extension {}", extensions.len() + 1);
-            return Err(Error::malformed(path, field, size, format!("8 to {}", rest.len())));
+            let (n, most) = (found.extensions.len() + 1, rest.len());
+            found.broken =
+                Some(format!("esize of extension {n} is {size}, expected 8 to {most}: {most} bytes are left out"));
+            break;
         };
-        extensions.push((code, content));
+        found.extensions.push((code, content));
         rest = after;
     }
-    Ok(extensions)
+    found
 }
 
 fn int(bytes: &[u8], big_endian: bool) -> i32 {
@@ -80,7 +87,7 @@ mod tests {
         let bytes = encode(&contents);
         assert_eq!(bytes.len(), 4 + 32 + 16 + 16);
         for (bytes, big_endian) in [(bytes.clone(), false), (swap(&bytes), true)] {
-            let chain = chain(Path::new("x"), &bytes, big_endian).unwrap();
+            let chain = chain(&bytes, big_endian).extensions;
             assert_eq!(encode(&chain), encode(&contents));
             assert_eq!((chain[0].0, &chain[0].1[..18]), (4, &b"<AFNI_attributes/>"[..]));
         }
@@ -89,20 +96,22 @@ mod tests {
     #[test]
     fn nothing_and_padding_are_no_extensions() {
         for bytes in [&[][..], &[1, 0], &[0, 0, 0, 0, 9, 9, 9, 9, 9, 9, 9, 9], &[1, 0, 0, 0], &[1; 11]] {
-            assert_eq!(chain(Path::new("x"), bytes, false).unwrap(), []);
+            assert_eq!(chain(bytes, false), Chain { extensions: Vec::new(), broken: None });
         }
         let mut padded = encode(&[(6, b"12345678")]);
         padded.extend([0; 40]);
-        assert_eq!(chain(Path::new("x"), &padded, false).unwrap().len(), 1);
+        assert_eq!(chain(&padded, false).extensions.len(), 1);
     }
 
     #[test]
-    fn broken_chains_are_named() {
+    fn broken_chains_are_named_and_followed_as_far_as_they_go() {
         let mut bytes = encode(&[(6, b"12345678"), (6, b"12345678")]);
         for size in [-1, 0, 7, 17, i32::MAX] {
             bytes[20..24].copy_from_slice(&i32::to_le_bytes(size));
-            let message = chain(Path::new("x"), &bytes, false).unwrap_err().to_string();
-            assert_eq!(message, format!("x: esize of extension 2 is {size}, expected 8 to 16"));
+            let chain = chain(&bytes, false);
+            assert_eq!(chain.extensions, [(6, &b"12345678"[..])]);
+            let expected = format!("esize of extension 2 is {size}, expected 8 to 16: 16 bytes are left out");
+            assert_eq!(chain.broken, Some(expected));
         }
     }
 }

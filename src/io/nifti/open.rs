@@ -27,7 +27,7 @@ use crate::{
 pub struct NiftiFile {
     pub header: Header,
     /// The bytes between header and voxels (of an `.hdr`: to its end), in the file's byte order, with the four-byte flag
-    /// in front. At most [`MAX_EXTENSION_BYTES`]; a chain that can be followed.
+    /// in front. At most [`MAX_EXTENSION_BYTES`]; a chain that may break off.
     pub extensions: Vec<u8>,
     /// The file that holds the voxels: the one opened, or the `.img`.
     pub data_path: PathBuf,
@@ -53,14 +53,15 @@ pub fn open(path: &Path) -> Result<NiftiFile> {
     let mut stream = Stream::open(&header_path)?;
     let mut bytes = Vec::new();
     stream.read(540, &mut bytes)?;
-    let header = Header::parse(&header_path, &bytes)?;
+    let mut header = Header::parse(&header_path, &bytes)?;
     let mut warnings = Vec::new();
-    let extent = check::check(&header_path, &header, &mut warnings)?;
+    let extent = check::check(&header_path, &mut header, &mut warnings)?;
     let grid = affine::grid(&header_path, &header, extent.shape, &mut warnings)?;
     let data_path = if header.single_file { header_path.clone() } else { image_path(path, &header_path)? };
     let (data_len, compressed) = inspect(&data_path, &header, &extent)?;
     check::check_len(&data_path, &extent, data_len, compressed)?;
     let extensions = read_extensions(&header_path, &header, stream, bytes)?;
+    warnings.extend(extension::chain(&extensions, header.big_endian).broken);
     if header.scl_slope != 0.0 && !(header.scl_slope.is_finite() && header.scl_inter.is_finite()) {
         warnings.push(format!("scl_slope {} and scl_inter {} are ignored", header.scl_slope, header.scl_inter));
     }
@@ -97,9 +98,7 @@ fn read_extensions(path: &Path, header: &Header, mut stream: Stream, mut bytes: 
         return Err(Error::malformed(path, "vox_offset", end, format!("at most the {} bytes there are", bytes.len())));
     }
     bytes.truncate(end as usize);
-    let extensions = bytes.split_off(start);
-    extension::chain(path, &extensions, header.big_endian)?;
-    Ok(extensions)
+    Ok(bytes.split_off(start))
 }
 
 /// Length of the voxels' file, and whether it is compressed.

@@ -1,29 +1,29 @@
 //! The value whose weights sum highest.
 
 use crate::{
-    resample::order::{order, same},
+    resample::order::{Order, same},
     voxel::Voxel,
 };
 
 /// Sums that are this close, relative to the highest, are equal.
 const TIE: f64 = 1e-9;
 
-/// The value whose weights, which are not negative, sum highest; ties to the lower, NaNs being one value above all. Puts `samples` in
-/// order.
+/// The value whose weights, which are not negative, sum highest; ties to the lower by `order`, NaNs being one value above all. Puts
+/// `samples` in order.
 ///
 /// Sums are taken in order of value and weight, so the result does not depend on the order of `samples`. The default of
 /// no samples is 0.
-pub fn most_frequent<T: Voxel>(samples: &mut [(T, f64)]) -> T {
-    heaviest(samples, |highest| highest * (1.0 - TIE))
+pub fn most_frequent<T: Voxel>(samples: &mut [(T, f64)], order: Order) -> T {
+    heaviest(samples, order, |highest| highest * (1.0 - TIE))
 }
 
 /// The same where sums from `least(highest)` on are ties.
-pub fn heaviest<T: Voxel>(samples: &mut [(T, f64)], least: impl Fn(f64) -> f64) -> T {
+pub fn heaviest<T: Voxel>(samples: &mut [(T, f64)], order: Order, least: impl Fn(f64) -> f64) -> T {
     let Some((&(first, _), rest)) = samples.split_first() else { return T::default() };
     if rest.iter().all(|&(value, _)| same(value, first)) {
         return first;
     }
-    samples.sort_unstable_by(|(a, v), (b, w)| order(a, b).then(v.total_cmp(w)));
+    samples.sort_unstable_by(|(a, v), (b, w)| order.compare(a, b).then(v.total_cmp(w)));
     let sums = || {
         let runs = samples.chunk_by(|(a, _), (b, _)| same(*a, *b));
         runs.map(|run| (run[0].0, run.iter().map(|(_, weight)| weight).sum::<f64>()))
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     fn of<T: Voxel>(samples: &[(T, f64)]) -> T {
-        most_frequent(&mut samples.to_vec())
+        most_frequent(&mut samples.to_vec(), Order::Rising)
     }
 
     #[test]
@@ -48,6 +48,14 @@ mod tests {
         assert_eq!(of(&[(9i16, 0.5 + 2e-9), (-4, 0.5)]), 9);
         assert_eq!(of(&[(9i16, 0.5 + 1e-10), (-4, 0.5)]), -4);
         assert_eq!(of::<u8>(&[]), 0);
+    }
+
+    #[test]
+    fn ties_go_to_the_lower_value_where_larger_samples_stand_for_it() {
+        let falling = |samples: &[(f32, f64)]| most_frequent(&mut samples.to_vec(), Order::Falling);
+        assert_eq!(falling(&[(10.0, 0.5), (20.0, 0.5)]), 20.0);
+        assert_eq!(falling(&[(10.0, 0.6), (20.0, 0.5)]), 10.0);
+        assert_eq!(falling(&[(f32::NAN, 0.5), (20.0, 0.5)]), 20.0);
     }
 
     /// Each within 1e-9 of the next, but the first not of the last.

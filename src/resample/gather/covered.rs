@@ -11,6 +11,7 @@ use crate::{
     resample::{
         Cover,
         cover::{Extreme, median, most_frequent},
+        order::Order,
     },
     voxel::{Rounding, Voxel},
 };
@@ -62,7 +63,7 @@ impl Spread {
         samples: BlockRef<'_, S>,
         bounds: Region,
         strip: &Strip,
-        (convert, rounding): (impl Fn(S) -> T, Rounding),
+        (convert, rounding, order): (impl Fn(S) -> T, Rounding, Order),
         out: &mut [T],
     ) {
         let mut under: Vec<usize> = Vec::with_capacity(self.offsets.len());
@@ -78,7 +79,7 @@ impl Spread {
                 let nearest = |a: usize| ((settle(c[a]) + 0.5).floor() as i64).clamp(bounds.lo[a], bounds.hi[a] - 1);
                 under.push(place(samples.region, std::array::from_fn(nearest)));
             }
-            *voxel = self.summary(samples.voxels, &mut under, &convert, rounding);
+            *voxel = self.summary(samples.voxels, &mut under, &convert, (rounding, order));
         }
     }
 
@@ -87,7 +88,7 @@ impl Spread {
         voxels: &[S],
         under: &mut Vec<usize>,
         convert: &impl Fn(S) -> T,
-        rounding: Rounding,
+        (rounding, order): (Rounding, Order),
     ) -> T {
         if self.cover == Cover::Mean {
             let sum: f64 = under.iter().map(|&at| voxels[at].to_f64()).sum();
@@ -95,7 +96,7 @@ impl Spread {
         }
         if self.cover == Cover::Mode {
             let mut votes: Vec<(T, f64)> = under.iter().map(|&at| (convert(voxels[at]), 1.0)).collect();
-            return most_frequent(&mut votes);
+            return most_frequent(&mut votes, order);
         }
         under.sort_unstable();
         under.dedup();
