@@ -95,7 +95,7 @@ impl Input {
     pub fn lacking(&self) -> [bool; 3] {
         match self {
             Input::Nifti(file) => std::array::from_fn(|a| (3 - a) as i64 > file.header.dim[0]),
-            Input::Zarr(_) => [false; 3],
+            Input::Zarr(file) => file.lacking(),
         }
     }
 

@@ -11,12 +11,12 @@ mod build;
 use crate::{
     checkpoint::Identity,
     error::{Error, Result},
-    geometry::{Grid, Unit},
+    geometry::Grid,
     io::{
-        Access, Layout, Outer,
+        Access, Axis, Layout, Outer,
         gzip::{self, Framing},
         nifti::{self, Header, TargetSpec},
-        ome::{Carried, CarriedTo, NiftiAttribute, OmeVersion},
+        ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,
         raw,
         zarr::{
@@ -87,6 +87,8 @@ pub struct Heritage<'a> {
     /// The slowest axis of the source is resampled or reordered.
     pub slices_resampled: bool,
     pub pyramid: Option<PyramidRequest>,
+    /// Axes of the target that the source, or the reference, lacks.
+    pub lacking: [bool; 3],
 }
 
 impl Output {
@@ -226,7 +228,9 @@ fn nifti_prefix(
         Input::Zarr(_) => None,
     };
     let codes = form_codes(heritage);
-    let header = source.map_or_else(blank_header, |file| file.header.clone());
+    let is_label = heritage.input.is_label() && !layout.stored.is_float();
+    let header = source.map_or_else(|| blank_header(is_label), |file| file.header.clone());
+    let codes = codes.or(is_label.then_some(DEFAULT_CODES));
     let like = codes.map(|(sform_code, qform_code)| Header { sform_code, qform_code, ..header });
     let spec = TargetSpec {
         path,
@@ -248,10 +252,17 @@ fn default_method(input: &Input) -> Reduction {
     if input.is_label() { Reduction::Mode } else { Reduction::Mean }
 }
 
-/// A header for voxels that never had one: three axes, millimetres.
-fn blank_header() -> Header {
-    Header { dim: [3, 1, 1, 1, 1, 1, 1, 1], xyzt_units: 2, ..Header::new(nifti::Version::One) }
+/// Codes of both forms (scanner) where nothing else says them.
+const DEFAULT_CODES: (i32, i32) = (1, 1);
+
+/// A header for voxels that never had one: three axes, millimetres, and the intent of labels where they are such.
+fn blank_header(is_label: bool) -> Header {
+    let intent_code = if is_label { INTENT_LABEL } else { 0 };
+    Header { dim: [3, 1, 1, 1, 1, 1, 1, 1], xyzt_units: 2, intent_code, ..Header::new(nifti::Version::One) }
 }
+
+/// NIFTI_INTENT_LABEL.
+const INTENT_LABEL: i32 = 1002;
 
 /// The codes of the target's two forms: the reference's with `--like`, else the source's.
 fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
@@ -273,14 +284,18 @@ fn zarr_target(
 ) -> ZarrTarget {
     let grid = &layout.grid;
     let (chunk, shard) = chunking(layout, options);
-    let in_millimetres = grid.unit == Unit::Millimetre;
-    let nifti = form_codes(heritage).filter(|_| in_millimetres).map(|(sform_code, qform_code)| {
-        NiftiAttribute::of_grid(&grid.index_to_world, grid.shape, sform_code as i16, qform_code as i16)
+    let is_length = grid.unit.metres().is_some();
+    let nifti = form_codes(heritage).filter(|_| is_length).map(|(sform_code, qform_code)| {
+        let affine = grid.index_to_millimetres();
+        let nifti = NiftiAttribute::of_grid(&affine, grid.shape, sform_code as i16, qform_code as i16);
+        NiftiAttribute { outer: order_of_volumes(&layout.outer.axes), ..nifti }
     });
     ZarrTarget {
         version: options.ome,
         grid: grid.clone(),
         outer: layout.outer.axes.clone(),
+        // Our attribute holds all three axes of a NIfTI volume.
+        lacking: if nifti.is_some() { [false; 3] } else { left_out(heritage.lacking, grid.shape) },
         components: layout.components,
         conversion: values.writing,
         chunk,
@@ -289,11 +304,26 @@ fn zarr_target(
         name: heritage.name.to_string(),
         carried: match heritage.input {
             Input::Zarr(file) => file.carried.fitting(&carried_to(layout, options, heritage), warnings),
+            Input::Nifti(_) if heritage.input.is_label() => {
+                OmeMetadata::label().fitting(&carried_to(layout, options, heritage), warnings)
+            }
             Input::Nifti(_) => Carried::default(),
         },
         nifti,
         levels: Levels::default(),
     }
+}
+
+/// Names of the outer axes, slowest first, where OME-Zarr has them in another order: time first.
+fn order_of_volumes(outer: &[Axis]) -> Option<Vec<String>> {
+    let is_moved = outer.iter().skip(1).any(|axis| axis.name == "t");
+    is_moved.then(|| outer.iter().map(|axis| axis.name.clone()).collect())
+}
+
+/// Axes that the target is written without: of one voxel, where two of space are left.
+fn left_out(lacking: [bool; 3], shape: [u64; 3]) -> [bool; 3] {
+    let left_out: [bool; 3] = std::array::from_fn(|a| lacking[a] && shape[a] == 1);
+    if left_out.iter().filter(|&&out| out).count() < 2 { left_out } else { [false; 3] }
 }
 
 fn carried_to(layout: &Layout, options: &TargetOptions, heritage: &Heritage<'_>) -> CarriedTo {

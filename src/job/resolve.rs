@@ -60,7 +60,7 @@ impl Job {
         let mut warnings: Vec<String> = input.warnings().to_vec();
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
-        let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
+        let Resolved { target, bounds, lacking } = target_grid(&request, &input, reference.as_ref())?;
         let series = series(&request, &input, &target, &mut warnings)?;
         let (mapping, field) = match series.as_ref().and_then(|series| series.mappings.first()) {
             Some(first) => (first.clone(), None),
@@ -85,6 +85,7 @@ impl Job {
             input: &input,
             reference: reference.as_ref().and_then(nifti_header),
             pyramid: request.pyramid,
+            lacking,
             slices_resampled: source_grid.shape[0] != target.shape[0]
                 || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
         };
@@ -92,6 +93,8 @@ impl Job {
         warnings.extend_from_slice(&output.warnings);
         warn_of_shear(&output, &mut warnings);
         warn_of_frame(&input, format, &mut warnings);
+        warn_of_length(&target, format, &mut warnings);
+        warn_of_labels(&input, &mut warnings);
         warn_of_map(&request, &mut warnings);
         let outside = match (&series, &op.mapping) {
             _ if request.outside == OutsideRequest::Edge => FaceCounts::default(),
@@ -134,7 +137,8 @@ fn target_grid(request: &Request, input: &Input, reference: Option<&Input>) -> R
         }
         (GridChoice::Like { path, .. }, None) => return Err(Error::usage(format!("no grid in {}", path.display()))),
     };
-    rules.resolve(source)
+    let resolved = rules.resolve(source)?;
+    Ok(Resolved { lacking: reference.map_or(resolved.lacking, Input::lacking), ..resolved })
 }
 
 /// The method asked for, or the one that suits the voxels.
@@ -260,9 +264,32 @@ fn warn_of_map(request: &Request, warnings: &mut Vec<String>) {
 
 fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
     if let Input::Zarr(file) = input
-        && file.nifti.is_none()
         && format.is_nifti()
     {
-        warnings.push("the source does not say how x, y, z lie in the body: taken as right, anterior, superior".into());
+        warnings.extend(file.assumed_frame().map(|what| format!("the source {what}")));
+    }
+}
+
+/// What reads a NIfTI without a unit takes it for millimetres.
+fn warn_of_length(target: &Grid, format: Format, warnings: &mut Vec<String>) {
+    if format.is_nifti() && target.unit.metres().is_none() {
+        warnings.push(format!(
+            "the target's unit ({}) is no length that NIfTI has: it states none, and readers take its numbers for millimetres",
+            target.unit.symbol()
+        ));
+    }
+}
+
+/// Labels are images of their own beside the image.
+fn warn_of_labels(input: &Input, warnings: &mut Vec<String>) {
+    let Input::Zarr(file) = input else { return };
+    let labels = file.labels();
+    if let Some((first, path)) = labels.first() {
+        let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+        let path = path.display();
+        warnings.push(format!(
+            "labels of the image are not taken along ({:.200}): resample {path} with --interp label for {first}",
+            names.join(", ")
+        ));
     }
 }

@@ -55,6 +55,12 @@ impl OmeMetadata {
         Carried { ome, attributes: other.map(|(key, value)| (key.clone(), value.clone())).collect() }
     }
 
+    /// What a copy of labels says that another format marks as such.
+    pub fn label() -> Carried {
+        let marked = json!({"version": OmeVersion::V04.name()});
+        Carried { ome: [("image-label".to_string(), marked)].into_iter().collect(), ..Carried::default() }
+    }
+
     /// Whether a group's attributes say that voxels are labels (NGFF 0.4 and 0.5, "image-label").
     pub fn is_label(attributes: &Map<String, Value>) -> bool {
         ome_member(attributes, "image-label").is_some()
@@ -150,6 +156,8 @@ mod tests {
         let other = source.fitting(&to, &mut warnings);
         assert_eq!(other.ome["omero"], json!({"rdefs": {"defaultZ": 2, "defaultT": 1}, "version": "0.4"}));
         assert_eq!((other.ome.len(), warnings.len()), (1, 1));
+        let label = OmeMetadata::label().fitting(&TO, &mut warnings);
+        assert!(OmeMetadata::is_label(json!({"ome": label.ome}).as_object().unwrap()));
         let odd = carried(json!({"omero": 3, "image-label": "x"}));
         assert_eq!(odd.fitting(&to, &mut warnings).ome["omero"], json!(3));
     }

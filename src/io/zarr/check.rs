@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    io::ome::level_placement,
+    io::ome::{finer_level, level_placement},
     voxel::Dtype,
 };
 
@@ -203,6 +203,9 @@ pub fn level_warnings(image: &Image, facts: &[Option<Facts>]) -> Vec<String> {
     let Some(Some(finest)) = facts.first() else { return Vec::new() };
     let mut warnings = Vec::new();
     let is_placed = |n: usize| image.multiscale.datasets.get(n).is_some_and(|level| !level.transformations.is_empty());
+    if let Some(finer) = finer_level(&image.multiscale, finest.shape.len()) {
+        warnings.push(format!("{name}level {finer} is finer than level 0: levels stand from fine to coarse"));
+    }
     let place = |level, dims| level_placement(&image.multiscale, level, dims);
     for (n, level) in facts.iter().enumerate().skip(1) {
         let Some(level) = level else { continue };

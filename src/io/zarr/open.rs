@@ -20,8 +20,8 @@ use crate::{
     io::{
         Access, Ahead, Layout,
         convert::Conversion,
-        ome::{AxisRole, Carried, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
-        ome::{axis_roles, level_placement},
+        ome::{Anatomy, AxisRole, Carried, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
+        ome::{axis_roles, finer_level, level_placement},
     },
     voxel::{Dtype, Rounding},
 };
@@ -102,8 +102,49 @@ impl ZarrFile {
     /// Whether the array's dimensions are (t), (c), z, y, x, as we write them.
     pub fn is_in_written_order(&self) -> bool {
         let outer = self.dims.outer.len();
-        let time_first = self.layout.outer.axes.iter().skip(1).all(|axis| axis.name != "t");
-        self.dims.space == [Some(outer), Some(outer + 1), Some(outer + 2)] && outer <= 2 && time_first
+        let outer_names: Vec<&str> = self.stored_outer().map(|n| self.layout.outer.axes[n].name.as_str()).collect();
+        let time_first = outer_names.iter().skip(1).all(|name| *name != "t");
+        let space: Vec<usize> = self.dims.space.iter().flatten().copied().collect();
+        space == (outer..outer + space.len()).collect::<Vec<_>>() && outer <= 2 && time_first
+    }
+
+    /// The outer axes in the order in which the array has them.
+    fn stored_outer(&self) -> impl Iterator<Item = usize> {
+        let mut order: Vec<usize> = (0..self.dims.outer.len()).collect();
+        order.sort_by_key(|&n| self.dims.outer[n]);
+        order.into_iter()
+    }
+
+    /// What of the frame in which the axes lie is taken for granted, as the end of a sentence about the file.
+    pub fn assumed_frame(&self) -> Option<String> {
+        let grid = &self.layout.grid;
+        if self.nifti.is_some() {
+            return None;
+        }
+        if !grid.anatomical {
+            return Some("does not say how x, y, z lie in the body: taken as right, anterior, superior".into());
+        }
+        let is_back = |a: usize| grid.index_to_world.column(a).iter().any(|x| *x < 0.0);
+        let is_away = grid.origin().iter().any(|x| *x != 0.0);
+        (is_away && (0..3).any(is_back)).then(|| {
+            "says how its axes lie in the body, not where their zero is: each translation is taken along its own axis".into()
+        })
+    }
+
+    /// The labels of the image: names and paths. What cannot be read counts as none.
+    pub fn labels(&self) -> Vec<(String, PathBuf)> {
+        let group =
+            (self.image_attributes.is_some() && !self.is_label).then(|| node::read(&self.store.below("labels")));
+        let Some(Ok(Some(Node::Group { attributes }))) = group else { return Vec::new() };
+        let names = crate::io::ome::ome_member(&attributes, "labels").and_then(Value::as_array);
+        let names = names.into_iter().flatten().filter_map(Value::as_str);
+        let below = names.filter_map(|name| node::descend(self.store.as_ref(), name).ok());
+        below.map(|name| (name.clone(), self.store.describe(&format!("labels/{name}")))).collect()
+    }
+
+    /// Axes that the array does not have, storage order.
+    pub fn lacking(&self) -> [bool; 3] {
+        self.dims.lacking()
     }
 
     /// Whether samples are stored as they are handed over: not as bool or half precision.
@@ -165,8 +206,9 @@ pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile>
     let path = located.store.describe(&node::descend(located.store.as_ref(), &located.array_path)?);
     let mut warnings = Vec::new();
     let (axes, roles, placed) = axes_of(&path, &located)?;
-    let dims = Dims::from_roles(&roles);
-    let (unit, factors) = place::spatial_unit(&path, &axes, &dims, &mut warnings)?;
+    let mut dims = Dims::from_roles(&roles);
+    let (unit, factors) = place::spatial_unit(&path, &axes, &dims, &mut warnings);
+    let anatomy = anatomy(&path, &axes, &dims, &mut warnings);
     let in_unit = |placed: &[Placed]| {
         let own = dims.spatial(placed, Placed { scale: 1.0, translation: 0.0 });
         [0, 1, 2].map(|a| Placed { scale: own[a].scale * factors[a], translation: own[a].translation * factors[a] })
@@ -176,18 +218,25 @@ pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile>
         return Err(Error::malformed(&path, "scale (z, y, x)", format!("{:?}", spatial.map(|p| p.scale)), "not 0"));
     }
     let shape = dims.spatial(&located.meta.shape, 1);
-    let mut grid = place::grid(shape, spatial, unit);
-    let nifti = match own_attribute(&located, &in_unit, spatial, &grid) {
+    let mut grid = place::grid(shape, spatial, unit, &anatomy);
+    let nifti = match own_attribute(&located, &in_unit, spatial, &grid, &anatomy) {
         Some((attribute, affine)) => {
             grid.index_to_world = affine;
+            grid.anatomical = attribute.sform_code > 0 || attribute.qform_code > 0;
             Some(attribute)
         }
         None => None,
     };
+    if let Some(order) = nifti.as_ref().and_then(|nifti| nifti.outer.as_deref()) {
+        dims.reorder_outer(&axes, order);
+    }
     if let Some(spacing) = options.spacing_in {
-        grid = respaced(grid, spatial, spacing)?;
+        grid = respaced(grid, spatial, spacing, &anatomy)?;
     }
     warn_of_levels(&path, &located, &mut warnings);
+    if located.image.is_none() && axes.len() == 5 && dimension_names(&located).iter().all(Option::is_none) {
+        warnings.push(format!("{}: five dimensions without names are taken as t, c, z, y, x", path.display()));
+    }
     let mut layout = layout(&located.meta, grid, place::outer(&located.meta, &dims, &axes, &placed), &dims);
     let memory = located.store.memory();
     layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
@@ -310,7 +359,10 @@ fn axes_of(path: &Path, located: &Located) -> Result<Axes> {
         let (axes, roles) = place::bare_axes(&located.meta, &names);
         return Ok((axes, roles, vec![Placed { scale: 1.0, translation: 0.0 }; dims]));
     };
-    let mut axes = image.multiscale().axes.clone();
+    let version = image.ome.version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
+    let malformed =
+        |what| Error::malformed(path, format!("OME metadata{version}"), what, "NGFF 0.4 to 0.6, without rotations");
+    let mut axes = image.multiscale().stated_axes().map_err(malformed)?;
     if axes.is_empty() && dims == 5 {
         // NGFF 0.1 and 0.2 have no axes: always t, c, z, y, x.
         axes = ["t", "c", "z", "y", "x"].map(|name| OmeAxis { name: name.into(), ..OmeAxis::default() }).to_vec();
@@ -318,7 +370,6 @@ fn axes_of(path: &Path, located: &Located) -> Result<Axes> {
     if axes.len() != dims {
         return Err(Error::malformed(path, "number of OME axes", axes.len(), format!("{dims}, as the array has")));
     }
-    let malformed = |what| Error::malformed(path, "OME metadata", what, "NGFF 0.4 or 0.5");
     let roles = axis_roles(&axes).map_err(malformed)?;
     let placed = level_placement(image.multiscale(), image.level, dims).map_err(malformed)?;
     Ok((axes, roles, placed))
@@ -338,23 +389,39 @@ fn own_attribute(
     in_unit: &dyn Fn(&[Placed]) -> [Placed; 3],
     level: [Placed; 3],
     grid: &crate::geometry::Grid,
+    anatomy: &Anatomy,
 ) -> Option<(NiftiAttribute, crate::geometry::Affine)> {
     let image = located.image.as_ref()?;
     let attribute = NiftiAttribute::from_attributes(&image.attributes)?;
     let finest = in_unit(&level_placement(image.multiscale(), 0, located.meta.shape.len()).ok()?);
     let shape = (image.level == 0).then_some(grid.shape);
-    let affine = attribute.resolve(finest, level, shape, &grid.unit)?;
+    let origin = place::grid(grid.shape, finest, grid.unit.clone(), anatomy).origin();
+    let affine = attribute.resolve(finest, origin, level, shape, &grid.unit)?;
     Some((attribute, affine))
 }
 
-fn respaced(grid: crate::geometry::Grid, mut placed: [Placed; 3], spacing: [f64; 3]) -> Result<crate::geometry::Grid> {
+fn respaced(
+    grid: crate::geometry::Grid,
+    mut placed: [Placed; 3],
+    spacing: [f64; 3],
+    anatomy: &Anatomy,
+) -> Result<crate::geometry::Grid> {
     if spacing.iter().any(|step| !step.is_finite() || *step <= 0.0) {
         return Err(Error::usage(format!("spacing of the source {spacing:?} is not positive")));
     }
     for (p, step) in placed.iter_mut().zip(spacing) {
         p.scale = step;
     }
-    Ok(place::grid(grid.shape, placed, grid.unit))
+    Ok(place::grid(grid.shape, placed, grid.unit, anatomy))
+}
+
+/// How the axes lie in the body; what cannot be understood is told, and taken as not stated.
+fn anatomy(path: &Path, axes: &[OmeAxis], dims: &Dims, warnings: &mut Vec<String>) -> Anatomy {
+    let anatomy = Anatomy::of(dims.space.map(|d| d.map(|d| &axes[d])));
+    if let Anatomy::Odd(what) = &anatomy {
+        warnings.push(format!("{}: the orientation of the axes is ignored: {what}", path.display()));
+    }
+    anatomy
 }
 
 fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {
@@ -362,8 +429,19 @@ fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {
     if image.ome.multiscales.len() > 1 {
         warnings.push(format!("{}: the first of {} images is read", path.display(), image.ome.multiscales.len()));
     }
+    if let Some(finer) = finer_level(image.multiscale(), located.meta.shape.len()) {
+        warnings.push(format!("{}: level {finer} is finer than level 0, which is read", path.display()));
+    }
+    let others = image.multiscale().other_systems();
+    if !others.is_empty() {
+        warnings.push(format!(
+            "{}: places are those of the image's own coordinates; what leads to other coordinate systems ({}) is left out",
+            path.display(),
+            others.join(", ")
+        ));
+    }
     if image.multiscale().datasets[image.level].transformations.is_empty()
-        && image.multiscale().transformations.is_empty()
+        && image.multiscale().steps().next().is_none()
     {
         warnings.push(format!("{}: the image states no scale, taken as 1", path.display()));
     }
