@@ -17,6 +17,7 @@ mod chunking;
 mod codec;
 mod copy;
 mod encode;
+mod file;
 mod filter;
 mod groups;
 mod index;
@@ -34,8 +35,9 @@ mod target;
 
 pub use chunking::{MANY_FILES, chunk_of_shard, default_chunking, default_file_chunk, file_count};
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
+pub use file::ZarrFile;
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
-pub use open::{OpenOptions, ZarrFile, open, open_in};
+pub use open::{OpenOptions, open, open_in};
 pub use shard::Yard;
 pub use sink::{ZarrSink, adopt};
 pub use source::ZarrSource;

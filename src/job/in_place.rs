@@ -121,6 +121,7 @@ impl InPlace {
             }
         };
         let finest = zarr::open(&request.store, &OpenOptions { level: Some(0), ..OpenOptions::default() })?;
+        let finest = finest.in_stored_order();
         check(&request, &finest)?;
         let mut warnings = finest.warnings.clone();
         let method = request.method.unwrap_or(if finest.is_label { Reduction::Mode } else { Reduction::Mean });

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{OWN_ATTRIBUTE, OmeMetadata, OmeVersion};
+use crate::io::view::Pick;
 
 /// Attributes of a source that its copy keeps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,6 +74,19 @@ pub fn ome_member<'a>(attributes: &'a Map<String, Value>, key: &str) -> Option<&
 }
 
 impl Carried {
+    /// Drops the display settings of all channels but those picked.
+    pub fn keep_channels(&mut self, pick: Pick) {
+        let range = match pick {
+            Pick::Index(index) => index..index.saturating_add(1),
+            Pick::Range(first, end) => first..end,
+        };
+        let channels = self.ome.get_mut("omero").and_then(|omero| omero.get_mut("channels")?.as_array_mut());
+        if let Some(channels) = channels {
+            let mut n = 0..;
+            channels.retain(|_| n.next().is_some_and(|n| range.contains(&n)));
+        }
+    }
+
     /// What fits the target. Channel windows are in real units and stay; settings for another number of channels go,
     /// with a warning, and the plane that viewers show first is the middle one where planes are new.
     pub fn fitting(&self, to: &CarriedTo, warnings: &mut Vec<String>) -> Carried {

@@ -9,9 +9,10 @@ use std::{
 };
 
 use super::{
+    file::ZarrFile,
     index,
     meta::ArrayMeta,
-    open::{OpenOptions, ZarrFile, open_in},
+    open::{OpenOptions, open_in},
     source::ZarrSource,
 };
 use crate::{
