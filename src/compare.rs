@@ -11,7 +11,12 @@ use serde::Serialize;
 use crate::{
     dispatch,
     error::{Error, Result},
-    io::{Layout, Source, convert::Conversion, zarr::OpenOptions},
+    io::{
+        Access, Layout, Source,
+        convert::Conversion,
+        view::{View, ViewSource},
+        zarr::OpenOptions,
+    },
     job::{Colours, GridSummary, Input, IoMode},
     voxel::{Dtype, Voxel},
 };
@@ -99,9 +104,13 @@ pub fn compare(request: &Request, stop: &AtomicBool) -> Result<Comparison> {
     }
     let a = Input::open(&request.a, &OpenOptions::default())?;
     let b = Input::open(&request.b, &OpenOptions::default())?;
-    let prefixed = |(name, input): (&str, &Input)| {
-        input.warnings().iter().map(|warning| format!("{name}: {warning}")).collect::<Vec<_>>()
-    };
+    let pairing = Pairing::of(a.layout(), b.layout());
+    let mut warnings = Vec::new();
+    for (name, input, other) in [("A", &a, &b), ("B", &b, &a)] {
+        let assumed = assumed_frame(input, other);
+        warnings.extend(input.warnings().iter().chain(&assumed).map(|warning| format!("{name}: {warning}")));
+    }
+    warnings.extend(pairing.told.clone());
     let mut comparison = Comparison {
         geometry: geometry(a.layout(), b.layout()),
         a: side(request.a.display().to_string(), &a),
@@ -110,10 +119,10 @@ pub fn compare(request: &Request, stop: &AtomicBool) -> Result<Comparison> {
         differences: None,
         memory_bytes: request.memory_bytes,
         peak_bytes: 0,
-        warnings: [("A", &a), ("B", &b)].into_iter().flat_map(prefixed).collect(),
+        warnings,
     };
-    if comparison.geometry.same_shape && comparison.a.outer == comparison.b.outer {
-        let found = dispatch!(common_dtype(&a, &b), T => voxels::<T>(request, &a, &b, stop))?;
+    if comparison.geometry.same_shape && pairing.same_lengths {
+        let found = dispatch!(common_dtype(&a, &b), T => voxels::<T>(request, (&a, &b), pairing, stop))?;
         comparison.differences = Some(found);
     }
     comparison.peak_bytes = crate::sys::resident().peak_bytes;
@@ -143,9 +152,22 @@ fn common_dtype(a: &Input, b: &Input) -> Dtype {
     if plain && a.layout().stored == b.layout().stored { a.layout().stored } else { Dtype::F64 }
 }
 
-fn voxels<T: Voxel>(request: &Request, a: &Input, b: &Input, stop: &AtomicBool) -> Result<Differences> {
+fn voxels<T: Voxel>(
+    request: &Request,
+    (a, b): (&Input, &Input),
+    pairing: Pairing,
+    stop: &AtomicBool,
+) -> Result<Differences> {
     let components = if a.layout().components == b.layout().components { a.layout().components } else { 1 };
-    let (a, b) = (source::<T>(a, components, request.io)?, source::<T>(b, components, request.io)?);
+    let [a_view, b_view] = pairing.views;
+    let open = |input: &Input, view: Option<View>| -> Result<Box<dyn Source<T>>> {
+        let source = source::<T>(input, components, request.io)?;
+        Ok(match view {
+            Some(view) => Box::new(ViewSource::owned(source, view)),
+            None => source,
+        })
+    };
+    let (a, b) = (open(a, a_view)?, open(b, b_view)?);
     let walk = Walk::new(a.layout(), b.layout(), size_of::<T>(), request.memory_bytes, request.threads)?;
     run::differences(&walk, a.as_ref(), b.as_ref(), request, stop)
 }
@@ -155,6 +177,61 @@ fn source<T: Voxel>(input: &Input, components: usize, io: IoMode) -> Result<Box<
     let conversion = Conversion { slope: input.slope(), ..input.conversion() };
     let source = input.source::<T>(conversion, io)?;
     if source.layout().components == components { Ok(source) } else { Ok(Box::new(Colours::new(source))) }
+}
+
+/// How the outer axes of two volumes belong together.
+struct Pairing {
+    /// For A and B, where one has its axes in another order than the other: the one that can be read so, in that order.
+    views: [Option<View>; 2],
+    /// Whether the axes have the same lengths then.
+    same_lengths: bool,
+    told: Option<String>,
+}
+
+impl Pairing {
+    /// By name, where both have axes of the same names; else by place.
+    fn of(a: &Layout, b: &Layout) -> Pairing {
+        let long = |layout: &Layout| -> Vec<String> {
+            let axes = layout.outer.axes.iter().filter(|axis| axis.len > 1);
+            axes.map(|axis| axis.name.clone()).collect()
+        };
+        let (a_names, b_names) = (long(a), long(b));
+        let sorted = |names: &[String]| {
+            let mut names = names.to_vec();
+            names.sort_unstable();
+            names
+        };
+        let by_place = Pairing { views: [None, None], same_lengths: outer_lengths(a) == outer_lengths(b), told: None };
+        if a_names == b_names {
+            return by_place;
+        }
+        let (a_told, b_told) = (a_names.join(", "), b_names.join(", "));
+        if a.components != b.components || sorted(&a_names) != sorted(&b_names) {
+            let told =
+                format!("the outer axes have different names (A {a_told}; B {b_told}) and are paired by their places");
+            let is_worth_telling = by_place.same_lengths && a.components == b.components;
+            return Pairing { told: is_worth_telling.then_some(told), ..by_place };
+        }
+        let in_order = |layout: &Layout, names: &[String]| {
+            View::all(&layout.outer).in_order_of(&names.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let told = Some(format!("the outer axes are paired by their names (A {a_told}; B {b_told})"));
+        let lengths = |view: &View| outer_lengths(&Layout { outer: view.outer(), ..a.clone() });
+        if b.access == Access::Ascending {
+            let view = in_order(a, &b_names);
+            return Pairing { same_lengths: lengths(&view) == outer_lengths(b), views: [Some(view), None], told };
+        }
+        let view = in_order(b, &a_names);
+        Pairing { same_lengths: lengths(&view) == outer_lengths(a), views: [None, Some(view)], told }
+    }
+}
+
+/// What is taken for granted of a file's frame where the other file has one.
+fn assumed_frame(input: &Input, other: &Input) -> Option<String> {
+    match input {
+        Input::Zarr(file) if other.layout().grid.anatomical => file.assumed_frame(),
+        _ => None,
+    }
 }
 
 /// Whether the grids are the same, over all voxels: an affine difference is largest at a corner.

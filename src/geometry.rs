@@ -12,14 +12,16 @@ mod target_axis;
 #[cfg(test)]
 mod target_tests;
 mod turn;
+mod unit;
 mod warp;
 
 pub use affine::Affine;
-pub use grid::{Grid, Unit};
+pub use grid::Grid;
 pub use inside::{FaceCounts, TIE_VOXELS, inside, outside_per_face, settle};
 pub use mapping::{AxisMap, Mapping, Snapped};
 pub use orientation::Orientation;
 pub use pyramid::{PyramidLevel, pyramid};
 pub use target::{Align, GridRequest, Resolved, Sizing};
 pub use turn::rotation_of;
+pub use unit::{Unit, time_name};
 pub use warp::{VectorRanges, Warp};

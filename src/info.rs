@@ -203,7 +203,7 @@ fn zarr_info(path: &Path, file: &ZarrFile, warnings: &mut Vec<String>) -> ZarrIn
 /// The levels of the image, where `path` is the image and not one of its arrays.
 fn levels(path: &Path, file: &ZarrFile, warnings: &mut Vec<String>) -> Vec<LevelInfo> {
     let Some((_, count)) = file.level else { return Vec::new() };
-    let open = |level| zarr::open(path, &OpenOptions { level: Some(level), spacing_in: None });
+    let open = |level| zarr::open(path, &OpenOptions { level: Some(level), ..OpenOptions::default() });
     if open(0).is_err() {
         return Vec::new();
     }

@@ -23,6 +23,7 @@ pub mod raw;
 pub mod reader;
 pub mod staging;
 pub mod steady;
+pub mod view;
 pub mod volume;
 pub mod zarr;
 

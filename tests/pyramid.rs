@@ -234,7 +234,7 @@ fn levels_are_where_their_voxels_are() {
         let Setting { dir, scan } = setting();
         let store = dir.path().join("a.zarr");
         run(request(&scan, &store, Some(PyramidRequest::default()), 400 << 20, 2));
-        let open = |level| zarr::open(&store, &OpenOptions { level: Some(level), spacing_in: None }).unwrap();
+        let open = |level| zarr::open(&store, &OpenOptions { level: Some(level), ..OpenOptions::default() }).unwrap();
         let finest = open(0).layout.grid;
         let spacings = [[2.0; 3], [4.0; 3], [8.0; 3], [16.0; 3]];
         for (level, spacing) in (1..).zip(spacings) {

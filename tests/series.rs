@@ -23,7 +23,8 @@ use reslice::{
     io::{
         Access, Layout, Outer,
         memory::MemorySource,
-        volume::{EntrySink, EntrySource, entry_layout},
+        view::ViewSource,
+        volume::{EntrySink, entry_layout},
     },
     job::{GridChoice, Job, PassKind, PyramidRequest, Request, Summary},
     plan::Request as PlanRequest,
@@ -316,7 +317,7 @@ fn views_read_and_write_what_is_theirs_within_any_budget() {
                     let to = StrictSink::new(layout(&separate, first.target_shape, access, chunk));
                     for (n, request) in requests.iter().enumerate() {
                         let op = block_op::<f32>(request);
-                        let (from, to) = (EntrySource::new(&from, 6, n as u64), EntrySink::new(&to, 6, n as u64));
+                        let (from, to) = (ViewSource::entry(&from, 6, n as u64), EntrySink::new(&to, 6, n as u64));
                         let [reading, writing] = [source, &layout(&separate, first.target_shape, access, chunk)]
                             .map(|l| entry_layout::<f32>(l, 6));
                         let budget = |memory| budget(memory, threads);

@@ -37,6 +37,7 @@ fn write(dir: &Path, codec: Codec, shard: Option<[u64; 3]>) {
         version: OmeVersion::V05,
         grid: Grid::new(SHAPE, Affine::identity(), Unit::Millimetre),
         outer: Vec::new(),
+        lacking: [false; 3],
         components: 1,
         conversion: Conversion::plain(Dtype::U16),
         chunk: [3, 4, 4],

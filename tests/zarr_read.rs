@@ -341,11 +341,11 @@ fn missing_chunks_are_the_fill_value_and_counted() {
 fn spacing_of_a_bare_array_is_what_the_caller_says() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), v3(&SHAPE, &[8, 8, 8], "uint8", json!([{"name": "bytes"}])), &samples_of(Dtype::U8));
-    let options = OpenOptions { spacing_in: Some([3.0, 2.0, 1.5]), level: None };
+    let options = OpenOptions { spacing_in: Some([3.0, 2.0, 1.5]), ..OpenOptions::default() };
     assert_eq!(open(dir.path(), &options).unwrap().layout.grid.spacing(), [3.0, 2.0, 1.5]);
     assert_eq!(opened(dir.path()).layout.grid.spacing(), [1.0; 3]);
-    let options = OpenOptions { spacing_in: Some([0.0, 2.0, 1.5]), level: None };
+    let options = OpenOptions { spacing_in: Some([0.0, 2.0, 1.5]), ..OpenOptions::default() };
     assert!(matches!(open(dir.path(), &options), Err(Error::Usage { .. })));
-    let options = OpenOptions { level: Some(1), spacing_in: None };
+    let options = OpenOptions { level: Some(1), ..OpenOptions::default() };
     assert!(matches!(open(dir.path(), &options), Err(Error::Usage { .. })));
 }

@@ -28,6 +28,7 @@ fn target(codec: Codec) -> ZarrTarget {
         version: OmeVersion::V04,
         grid: Grid::new(SHAPE, affine, Unit::Millimetre),
         outer: vec![Axis { name: "t".into(), len: 2, step: 1.5, start: 0.0, unit: Some("second".into()) }],
+        lacking: [false; 3],
         components: 1,
         conversion: Conversion::plain(Dtype::U16),
         chunk: [3, 4, 4],

@@ -33,6 +33,7 @@ fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
         version: OmeVersion::V05,
         grid: Grid::new(SHAPE, diagonal, Unit::Micrometre),
         outer: Vec::new(),
+        lacking: [false; 3],
         components: 1,
         conversion: Conversion::plain(dtype),
         chunk: [4, 8, 16],

@@ -8,7 +8,7 @@ use clap::{
 };
 
 use super::parse::{
-    CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, RegionArg, ShardArg, Size, Triple,
+    CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, PickArg, RegionArg, ShardArg, Size, Triple,
 };
 use super::rank::RankArg;
 use crate::{
@@ -131,6 +131,12 @@ pub struct ValueArgs {
     /// Level of a multiscale image, 0 the finest
     #[arg(long, value_name = "N")]
     pub level: Option<usize>,
+    /// Channels to take (of NIfTI: dimension 5), counted from 0: one, or a range A:B without B
+    #[arg(long, value_name = "N|A:B")]
+    pub channel: Option<PickArg>,
+    /// Times to take (of NIfTI: dimension 4), counted from 0: one, or a range A:B without B
+    #[arg(long, value_name = "N|A:B")]
+    pub time: Option<PickArg>,
 }
 
 /// How a transform is given.

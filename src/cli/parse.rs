@@ -7,6 +7,7 @@ use bytesize::ByteSize;
 use crate::{
     io::{
         gzip::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing},
+        view::Pick,
         zarr::{Codec, DEFAULT_ZSTD_LEVEL},
     },
     job::OutsideRequest,
@@ -91,6 +92,28 @@ impl FromStr for RegionArg {
         let ranges: Vec<(i64, i64)> = text.split(',').map(range).collect::<Result<_, _>>()?;
         let [x, y, z] = ranges[..] else { return Err(expected()) };
         Ok(RegionArg(Region::new([z.0, y.0, x.0], [z.1, y.1, x.1])))
+    }
+}
+
+/// One index of an axis, or a half-open range of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PickArg(pub Pick);
+
+impl FromStr for PickArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || "expected an index, counted from 0, or a range A:B with A below B".to_string();
+        let index = |part: &str| part.trim().parse::<u64>().map_err(|_| expected());
+        let pick = match text.split_once(':') {
+            None => Pick::Index(index(text)?),
+            Some((first, end)) => Pick::Range(index(first)?, index(end)?),
+        };
+        if let Pick::Range(first, end) = pick
+            && first >= end
+        {
+            return Err(expected());
+        }
+        Ok(PickArg(pick))
     }
 }
 
@@ -232,6 +255,15 @@ mod tests {
         let region = "1:2,3:4,5:6".parse::<RegionArg>().unwrap().0;
         assert_eq!((region.lo, region.hi), ([5, 3, 1], [6, 4, 2]));
         assert!("1:2,3:4".parse::<RegionArg>().is_err());
+    }
+
+    #[test]
+    fn picks_are_an_index_or_a_range() {
+        assert_eq!("3".parse(), Ok(PickArg(Pick::Index(3))));
+        assert_eq!("1:4".parse(), Ok(PickArg(Pick::Range(1, 4))));
+        for wrong in ["", "-1", "2:2", "3:1", ":", "1:", "a"] {
+            assert!(wrong.parse::<PickArg>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

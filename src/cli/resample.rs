@@ -95,6 +95,8 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         open: OpenOptions {
             level: args.values.level,
             spacing_in: args.values.spacing_in.map(|triple| triple.storage()),
+            channel: args.values.channel.map(|pick| pick.0),
+            time: args.values.time.map(|pick| pick.0),
         },
         io: args.run.io.into(),
         grid: grid(&args.grid)?,

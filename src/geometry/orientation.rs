@@ -68,8 +68,13 @@ impl Orientation {
             shape: from.map(|(a, _)| grid.shape[a]),
             index_to_world: Affine::from_columns(columns, origin),
             stated_spacing: grid.stated_spacing.map(|stated| from.map(|(a, _)| stated[a])),
-            unit: grid.unit.clone(),
+            ..grid.clone()
         }
+    }
+
+    /// The world axis that each axis runs along, in storage order, and whether toward higher coordinates.
+    pub fn along(&self) -> [(usize, bool); 3] {
+        self.axes.map(|d| (d.world_axis, d.positive))
     }
 }
 

@@ -51,7 +51,7 @@ fn coarser(above: &Grid, factors: [u64; 3], centred: bool) -> Grid {
         shape: std::array::from_fn(|a| above.shape[a].div_ceil(factors[a])),
         index_to_world: above.index_to_world.after(&from_coarse),
         stated_spacing: above.stated_spacing.map(|stated| std::array::from_fn(|a| stated[a] * factors[a] as f64)),
-        unit: above.unit.clone(),
+        ..above.clone()
     }
 }
 

@@ -38,7 +38,7 @@ pub enum Sizing {
     Size([u64; 3]),
     /// Factors on the numbers of voxels.
     Scale([f64; 3]),
-    /// The given step, or the smallest of the source.
+    /// The given step, or the smallest of the source; an axis of one voxel has none, and stays.
     Isotropic(Option<f64>),
     /// This grid, whole.
     Like(Grid),
@@ -62,6 +62,8 @@ pub struct Resolved {
     pub target: Grid,
     /// In source indices.
     pub bounds: Region,
+    /// Axes of the target that the file lacks; none of a reference's.
+    pub lacking: [bool; 3],
 }
 
 impl GridRequest {
@@ -71,16 +73,16 @@ impl GridRequest {
     /// positive number; `Like` with an alignment or orientation; more than 2^62 voxels; a source without a step.
     pub fn resolve(&self, source: &Grid) -> Result<Resolved> {
         let bounds = self.bounds(source)?;
-        let target = match &self.sizing {
-            Sizing::Like(reference) => self.like(reference)?,
+        let (target, lacking) = match &self.sizing {
+            Sizing::Like(reference) => (self.like(reference)?, [false; 3]),
             _ => {
                 let (base, lacking) = self.base(&cropped(source, bounds));
-                resized(&base, self.rules(&base, lacking)?, self.align)?
+                (resized(&base, self.rules(&base, lacking)?, self.align)?, lacking)
             }
         };
         let voxels = target.shape.iter().try_fold(1u64, |n, &extent| n.checked_mul(extent));
         match voxels {
-            Some(voxels) if voxels <= MAX_VOXELS => Ok(Resolved { target, bounds }),
+            Some(voxels) if voxels <= MAX_VOXELS => Ok(Resolved { target, bounds, lacking }),
             _ => {
                 let [k, j, i] = target.shape;
                 Err(Error::usage(format!("a target of {i} x {j} x {k} voxels is more than 2^62")))
@@ -128,8 +130,10 @@ impl GridRequest {
     }
 
     fn rules(&self, base: &Grid, lacking: [bool; 3]) -> Result<[AxisRule; 3]> {
-        let present = || (0..3).filter(|&a| !lacking[a]);
         let spacing = base.spacing();
+        // A single plane has no step along its normal, whatever the file says.
+        let is_isotropic = matches!(self.sizing, Sizing::Isotropic(_));
+        let stays: [bool; 3] = std::array::from_fn(|a| lacking[a] || is_isotropic && base.shape[a] == 1);
         let mut rules = match self.sizing {
             Sizing::Keep | Sizing::Like(_) => [AxisRule::Keep; 3],
             Sizing::Spacing(step) => step.map(AxisRule::Spacing),
@@ -137,11 +141,12 @@ impl GridRequest {
             Sizing::Scale(factor) => factor.map(AxisRule::Scale),
             Sizing::Isotropic(Some(step)) => [AxisRule::Spacing(step); 3],
             Sizing::Isotropic(None) => {
-                [AxisRule::Spacing(present().map(|a| spacing[a]).fold(f64::INFINITY, f64::min)); 3]
+                let steps = (0..3).filter(|&a| !stays[a]).map(|a| spacing[a]);
+                [AxisRule::Spacing(steps.fold(f64::INFINITY, f64::min)); 3]
             }
         };
         for a in 0..3 {
-            if lacking[a] {
+            if stays[a] {
                 rules[a] = AxisRule::Keep;
             }
             let name = AXIS_NAMES[a];
@@ -191,5 +196,5 @@ fn resized(base: &Grid, rules: [AxisRule; 3], align: Align) -> Result<Grid> {
     }
     let stated_spacing = if rules == [AxisRule::Keep; 3] { base.stated_spacing } else { Some(stated) };
     let index_to_world = Affine::from_columns(columns, origin);
-    Ok(Grid { shape, index_to_world, stated_spacing, unit: base.unit.clone() })
+    Ok(Grid { shape, index_to_world, stated_spacing, ..base.clone() })
 }

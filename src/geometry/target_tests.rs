@@ -25,7 +25,7 @@ fn target(request: &GridRequest, source: &Grid) -> Grid {
 #[test]
 fn nothing_asked_is_the_same_grid() {
     let resolved = GridRequest::default().resolve(&head()).unwrap();
-    assert_eq!(resolved, Resolved { target: head(), bounds: Region::of_shape([120, 512, 512]) });
+    assert_eq!(resolved, Resolved { target: head(), bounds: Region::of_shape([120, 512, 512]), lacking: [false; 3] });
 }
 
 #[test]
@@ -109,7 +109,20 @@ fn a_lacking_axis_stays_wherever_it_goes() {
         assert_eq!((grid.shape, grid.spacing()), (shape, spacing));
     }
     let turned = GridRequest { lacking, orient: "SAR".parse().ok(), ..ask(Sizing::Size([10; 3])) };
-    assert_eq!(target(&turned, &source).shape, [10, 10, 1]);
+    let turned = turned.resolve(&source).unwrap();
+    assert_eq!((turned.target.shape, turned.lacking), ([10, 10, 1], [false, false, true]));
+}
+
+#[test]
+fn a_single_plane_has_no_step_to_make_isotropic() {
+    let source = steps([1, 40, 30], [1.0, 5.0, 2.5], [0.0; 3]);
+    let smallest = target(&ask(Sizing::Isotropic(None)), &source);
+    assert_eq!((smallest.shape, smallest.spacing()), ([1, 80, 30], [1.0, 2.5, 2.5]));
+    let given = target(&ask(Sizing::Isotropic(Some(0.5))), &source);
+    assert_eq!((given.shape, given.spacing()), ([1, 400, 150], [1.0, 0.5, 0.5]));
+    assert_eq!(target(&ask(Sizing::Spacing([0.5; 3])), &source).shape[0], 2);
+    let voxel = steps([1; 3], [3.0, 2.0, 1.0], [0.0; 3]);
+    assert_eq!(target(&ask(Sizing::Isotropic(None)), &voxel), voxel);
 }
 
 #[test]
@@ -118,7 +131,10 @@ fn a_reference_is_taken_whole() {
     reference.unit = Unit::Micrometre;
     let region = Region::new([0; 3], [5; 3]);
     let request = GridRequest { region: Some(region), ..ask(Sizing::Like(reference.clone())) };
-    assert_eq!(request.resolve(&head()).unwrap(), Resolved { target: reference.clone(), bounds: region });
+    assert_eq!(
+        request.resolve(&head()).unwrap(),
+        Resolved { target: reference.clone(), bounds: region, lacking: [false; 3] }
+    );
     for request in [
         GridRequest { align: Align::Edges, ..ask(Sizing::Like(reference.clone())) },
         GridRequest { orient: "RAS".parse().ok(), ..ask(Sizing::Like(reference.clone())) },

@@ -1,18 +1,21 @@
-//! OME-Zarr metadata (NGFF 0.4 and 0.5): the `multiscales` of a group, what they say of one level, and our own attribute.
+//! OME-Zarr metadata (NGFF 0.4 and 0.5; 0.6 is read): the `multiscales` of a group, what they say of one level, and our own attribute.
 //!
 //! Numbers are f64 and unknown members are kept. Nothing here reads files or knows Zarr; documents come and go as JSON.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+mod anatomy;
 mod carried;
 mod nifti;
 mod place;
+mod systems;
 mod tolerant;
 
+pub use anatomy::{Anatomy, Directions, orientation_member};
 pub use carried::{Carried, CarriedTo, ome_member};
 pub use nifti::NiftiAttribute;
-pub use place::{AxisRole, Placed, axis_roles, level_placement};
+pub use place::{AxisRole, Placed, axis_roles, finer_level, level_placement};
 
 /// A version of NGFF that is written, with the version of Zarr that it stands on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,6 +138,9 @@ pub struct Transformation {
     pub scale: Option<Vec<f64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub translation: Option<Vec<f64>>,
+    /// The steps of a `sequence` (OME-Zarr 0.6), the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transformations: Vec<Transformation>,
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }

@@ -122,7 +122,7 @@ impl InPlace {
             }
         };
         let opened = zarr::open(&request.store, &OpenOptions { level: Some(0), ..OpenOptions::default() });
-        let finest = foreign::explained(&request.store, opened)?;
+        let finest = foreign::explained(&request.store, opened)?.in_stored_order();
         check(&request, &finest)?;
         let mut warnings = finest.warnings.clone();
         warnings.extend(rewritten_literals(&request.store));
@@ -255,8 +255,10 @@ impl InPlace {
             .zip(&self.descent.factors)
             .map(|(path, factors)| {
                 spans = std::array::from_fn(|a| spans[a] * factors[a]);
+                let lacking = self.finest.lacking();
+                let space = (0..3).filter(|&a| !lacking[a]).map(|a| spans[a]);
                 let outer = vec![1; self.finest.layout.outer.axes.len()];
-                AddedLevel { path: path.clone(), factors: outer.into_iter().chain(spans).collect() }
+                AddedLevel { path: path.clone(), factors: outer.into_iter().chain(space).collect() }
             })
             .collect();
         let method = (!paths.is_empty()).then(|| self.descent.method.name());
@@ -321,7 +323,11 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
         return Err(Error::usage_hint(format!("{store} is an array and not an OME-Zarr image"), resample));
     }
     if !finest.is_in_written_order() {
-        return Err(Error::usage_hint(format!("the axes of {store} are not (t), (c), z, y, x"), resample));
+        return Err(Error::usage_hint(format!("the axes of {store} are not (t), (c), (z), y, x"), resample));
+    }
+    if finest.ome.as_ref().is_some_and(|ome| ome.multiscales[0].has_systems()) {
+        let what = format!("{store} is of OME-Zarr 0.6 (coordinateSystems), to which no levels are added");
+        return Err(Error::usage_hint(what, resample));
     }
     if !finest.is_stored_plain() {
         return Err(Error::usage_hint(format!("the samples of {store} are bool or half precision"), resample));
@@ -350,6 +356,7 @@ fn level_target(finest: &ZarrFile, warnings: &mut Vec<String>) -> ZarrTarget {
         version: if finest.zarr_format == 2 { OmeVersion::V04 } else { OmeVersion::V05 },
         grid: finest.layout.grid.clone(),
         outer: finest.layout.outer.axes.clone(),
+        lacking: finest.lacking(),
         components: 1,
         conversion: Conversion::plain(finest.stored),
         // As they are stored: a shard is a multiple of its chunks, and not of what an axis leaves of them.

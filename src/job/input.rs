@@ -5,13 +5,14 @@ use std::path::Path;
 use crate::{
     error::{Error, Result},
     io::{
-        Access, Layout, Source,
+        Access, Axis, Layout, Source,
         convert::Conversion,
         foreign,
         gzip::{BgzfSource, GzipSource, is_bgzf},
         nifti::{self, NiftiFile},
         packed::Packed,
         raw::{RawSource, Reach},
+        view::{View, ViewSource},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource, store::Location},
     },
     transform::RoleImage,
@@ -44,10 +45,10 @@ impl Input {
             let store = zarr::store_at(path)?;
             let opened = zarr::open_in(store.clone(), options);
             let text = |name: &str, limit| store.get(name, limit).ok().flatten();
-            return Ok(Input::Zarr(Box::new(foreign::explained_remote(path, opened, text)?)));
+            return Input::Zarr(Box::new(foreign::explained_remote(path, opened, text)?)).picked(path, options);
         };
         if foreign::kind_of(path)?.is_dir() {
-            return Ok(Input::Zarr(Box::new(foreign::explained(path, zarr::open(path, options))?)));
+            return Input::Zarr(Box::new(foreign::explained(path, zarr::open(path, options))?)).picked(path, options);
         }
         if options.level.is_some() {
             return Err(Error::usage("--level is for multiscale images, and this is a single file"));
@@ -56,7 +57,53 @@ impl Input {
         if let Some(spacing) = options.spacing_in {
             respace(&mut file, spacing)?;
         }
-        Ok(Input::Nifti(Box::new(file)))
+        Input::Nifti(Box::new(file)).picked(path, options)
+    }
+
+    /// The same with the channels and times that `options` name.
+    fn picked(mut self, path: &Path, options: &OpenOptions) -> Result<Input> {
+        let mut view = View::all(&self.layout().outer);
+        for (name, pick) in [("channel", options.channel), ("time", options.time)] {
+            let Some(pick) = pick else { continue };
+            let axes = &view.behind().axes;
+            let is_time = |axis: &Axis| axis.name == "t";
+            let place = match name {
+                "time" => axes.iter().position(is_time),
+                _ => axes.iter().position(|axis| axis.name == "c").or(axes.iter().rposition(|axis| !is_time(axis))),
+            };
+            let Some(a) = place else {
+                let what = format!("--{name} picks along an axis that {} does not have", path.display());
+                return Err(Error::usage_hint(what, format!("leave out --{name}; `reslice info` lists the axes")));
+            };
+            let Axis { name: axis, len, .. } = axes[a].clone();
+            view = view.pick(a, pick).ok_or_else(|| {
+                let what = format!("--{name} asks for what axis '{axis}' of {} does not have", path.display());
+                Error::usage_hint(
+                    what,
+                    format!("it has {len}: 0 to {}, ranges A:B up to B = {len}", len.saturating_sub(1)),
+                )
+            })?;
+            if let (Input::Zarr(file), "c") = (&mut self, axis.as_str()) {
+                file.carried.keep_channels(pick);
+            }
+        }
+        if view != View::all(view.behind()) {
+            let voxel_bytes = size_of::<f64>();
+            let (layout, place) = match &mut self {
+                Input::Nifti(file) => (&mut file.layout, &mut file.view),
+                Input::Zarr(file) => (&mut file.layout, &mut file.view),
+            };
+            *layout = view.layout(layout, voxel_bytes);
+            *place = Some(view);
+        }
+        Ok(self)
+    }
+
+    fn view(&self) -> Option<&View> {
+        match self {
+            Input::Nifti(file) => file.view.as_ref(),
+            Input::Zarr(file) => file.view.as_ref(),
+        }
     }
 
     pub fn layout(&self) -> &Layout {
@@ -116,21 +163,28 @@ impl Input {
     pub fn lacking(&self) -> [bool; 3] {
         match self {
             Input::Nifti(file) => std::array::from_fn(|a| (3 - a) as i64 > file.header.dim[0]),
-            Input::Zarr(_) => [false; 3],
+            Input::Zarr(file) => file.lacking(),
         }
     }
 
     /// The voxels as type `T`; `conversion` is this input's own, perhaps with a slope.
     pub fn source<T: Voxel>(&self, conversion: Conversion, io: IoMode) -> Result<Box<dyn Source<T>>> {
+        let Some(view) = self.view() else { return self.source_of(self.layout(), conversion, io) };
+        let whole = Layout { outer: view.behind().clone(), ..self.layout().clone() };
+        let source = self.source_of(&whole, conversion, io)?;
+        Ok(Box::new(ViewSource::owned(source, view.clone())))
+    }
+
+    fn source_of<T: Voxel>(&self, layout: &Layout, conversion: Conversion, io: IoMode) -> Result<Box<dyn Source<T>>> {
         match self {
             Input::Zarr(file) => {
                 let mut file = ZarrFile::clone(file);
-                file.conversion = conversion;
+                (file.conversion, file.layout) = (conversion, layout.clone());
                 Ok(Box::new(ZarrSource::<T>::new(file)))
             }
             Input::Nifti(file) => {
-                let packed = Packed::new(&file.layout, file.data_offset, conversion);
-                let (path, layout) = (&file.data_path, file.layout.clone());
+                let packed = Packed::new(layout, file.data_offset, conversion);
+                let (path, layout) = (&file.data_path, layout.clone());
                 if !file.compressed {
                     return Ok(Box::new(RawSource::open(path, layout, packed, reach(io))?));
                 }

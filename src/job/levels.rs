@@ -174,7 +174,7 @@ impl Descent {
 
 /// A level that was written in `yard`.
 pub fn open_level(yard: &Yard, target: &ZarrTarget) -> Result<ZarrFile> {
-    zarr::open_in(yard.store.below(&target.level_path()), &OpenOptions::default())
+    zarr::open_in(yard.store.below(&target.level_path()), &OpenOptions::default()).map(ZarrFile::in_stored_order)
 }
 
 impl LevelPass {

@@ -11,12 +11,12 @@ mod build;
 use crate::{
     checkpoint::Identity,
     error::{Error, Result},
-    geometry::{Grid, Unit},
+    geometry::Grid,
     io::{
-        Access, Layout, Outer,
+        Access, Axis, Layout, Outer,
         gzip::{self, Framing},
-        nifti::{self, Place, TargetSpec},
-        ome::{Carried, CarriedTo, NiftiAttribute, OmeVersion},
+        nifti::{self, Header, Place, TargetSpec},
+        ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,
         raw,
         zarr::{
@@ -87,6 +87,8 @@ pub struct Heritage<'a> {
     /// The slowest axis of the source is resampled or reordered.
     pub slices_resampled: bool,
     pub pyramid: Option<PyramidRequest>,
+    /// Axes of the target that the source, or the reference, lacks.
+    pub lacking: [bool; 3],
 }
 
 impl Output {
@@ -226,10 +228,12 @@ fn nifti_prefix(
         Input::Nifti(file) => Some(file),
         Input::Zarr(_) => None,
     };
+    let is_label = heritage.input.is_label() && !layout.stored.is_float();
+    let blank = is_label.then(blank_label_header);
     let spec = TargetSpec {
         path,
-        like: source.map(|file| &file.header),
-        place: place(heritage),
+        like: source.map(|file| &file.header).or(blank.as_ref()),
+        place: place(heritage).or(blank.as_ref().map(|_| Place::Codes { qform: 1, sform: 1 })),
         extensions: source.map_or(&[][..], |file| &file.extensions),
         grid: &layout.grid,
         outer: &layout.outer,
@@ -261,6 +265,19 @@ fn place<'a>(heritage: &Heritage<'a>) -> Option<Place<'a>> {
     heritage.reference.and_then(of).or_else(|| of(heritage.input))
 }
 
+/// NIFTI_INTENT_LABEL.
+const INTENT_LABEL: i32 = 1002;
+
+/// A header for labels that never had one: three axes, millimetres.
+fn blank_label_header() -> Header {
+    Header {
+        dim: [3, 1, 1, 1, 1, 1, 1, 1],
+        xyzt_units: 2,
+        intent_code: INTENT_LABEL,
+        ..Header::new(nifti::Version::One)
+    }
+}
+
 /// The codes of the target's two forms, sform first.
 fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
     place(heritage).map(|place| match place {
@@ -278,14 +295,18 @@ fn zarr_target(
 ) -> ZarrTarget {
     let grid = &layout.grid;
     let (chunk, shard) = chunking(layout, options);
-    let in_millimetres = grid.unit == Unit::Millimetre;
-    let nifti = form_codes(heritage).filter(|_| in_millimetres).map(|(sform_code, qform_code)| {
-        NiftiAttribute::of_grid(&grid.index_to_world, grid.shape, sform_code as i16, qform_code as i16)
+    let is_length = grid.unit.metres().is_some();
+    let nifti = form_codes(heritage).filter(|_| is_length).map(|(sform_code, qform_code)| {
+        let affine = grid.index_to_millimetres();
+        let nifti = NiftiAttribute::of_grid(&affine, grid.shape, sform_code as i16, qform_code as i16);
+        NiftiAttribute { outer: order_of_volumes(&layout.outer.axes), ..nifti }
     });
     ZarrTarget {
         version: options.ome,
         grid: grid.clone(),
         outer: layout.outer.axes.clone(),
+        // Our attribute holds all three axes of a NIfTI volume.
+        lacking: if nifti.is_some() { [false; 3] } else { left_out(heritage.lacking, grid.shape) },
         components: layout.components,
         conversion: values.writing,
         chunk,
@@ -294,11 +315,26 @@ fn zarr_target(
         name: heritage.name.to_string(),
         carried: match heritage.input {
             Input::Zarr(file) => file.carried.fitting(&carried_to(layout, options, heritage), warnings),
+            Input::Nifti(_) if heritage.input.is_label() => {
+                OmeMetadata::label().fitting(&carried_to(layout, options, heritage), warnings)
+            }
             Input::Nifti(_) => Carried::default(),
         },
         nifti,
         levels: Levels::default(),
     }
+}
+
+/// Names of the outer axes, slowest first, where OME-Zarr has them in another order: time first.
+fn order_of_volumes(outer: &[Axis]) -> Option<Vec<String>> {
+    let is_moved = outer.iter().skip(1).any(|axis| axis.name == "t");
+    is_moved.then(|| outer.iter().map(|axis| axis.name.clone()).collect())
+}
+
+/// Axes that the target is written without: of one voxel, where two of space are left.
+fn left_out(lacking: [bool; 3], shape: [u64; 3]) -> [bool; 3] {
+    let left_out: [bool; 3] = std::array::from_fn(|a| lacking[a] && shape[a] == 1);
+    if left_out.iter().filter(|&&out| out).count() < 2 { left_out } else { [false; 3] }
 }
 
 fn carried_to(layout: &Layout, options: &TargetOptions, heritage: &Heritage<'_>) -> CarriedTo {

@@ -64,7 +64,7 @@ impl Job {
         let reference = reference(&request.grid)?;
         warn_of_reference(reference.as_ref(), &mut warnings);
         warn_of_no_forms(&request, &input, reference.as_ref(), &mut warnings);
-        let Resolved { target, bounds } = target_grid(&request, &input, reference.as_ref())?;
+        let Resolved { target, bounds, lacking } = target_grid(&request, &input, reference.as_ref())?;
         let mut chain = chain(&request, &input, reference.as_ref(), &mut warnings)?;
         let series = series(&request, &input, (&target, reference.as_ref()), &chain, &mut warnings)?;
         let (mapping, field) = match series.as_ref().and_then(|series| series.mappings.first()) {
@@ -93,6 +93,7 @@ impl Job {
             input: &input,
             reference: reference.as_ref(),
             pyramid: request.pyramid,
+            lacking,
             slices_resampled: source_grid.shape[0] != target.shape[0]
                 || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
         };
@@ -100,6 +101,8 @@ impl Job {
         warnings.extend_from_slice(&output.warnings);
         warn_of_shear(&output, &mut warnings);
         warn_of_frame(&input, format, &mut warnings);
+        warn_of_length(&target, format, &mut warnings);
+        warn_of_labels(&input, &mut warnings);
         warn_of_map(&request, &mut warnings);
         let outside =
             outside.or_else(|| Some(series.as_ref()?.outside_of_aligned(target.shape, bounds))).unwrap_or_default();
@@ -171,7 +174,8 @@ fn target_grid(request: &Request, input: &Input, reference: Option<&Input>) -> R
         }
         (GridChoice::Like { path, .. }, None) => return Err(Error::usage(format!("no grid in {}", path.display()))),
     };
-    rules.resolve(source)
+    let resolved = rules.resolve(source)?;
+    Ok(Resolved { lacking: reference.map_or(resolved.lacking, Input::lacking), ..resolved })
 }
 
 /// The method asked for, or the one that suits the voxels.
@@ -337,9 +341,32 @@ fn warn_of_map(request: &Request, warnings: &mut Vec<String>) {
 
 fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
     if let Input::Zarr(file) = input
-        && file.nifti.is_none()
         && format.is_nifti()
     {
-        warnings.push("the source does not say how x, y, z lie in the body: taken as right, anterior, superior".into());
+        warnings.extend(file.assumed_frame().map(|what| format!("the source {what}")));
+    }
+}
+
+/// What reads a NIfTI without a unit takes it for millimetres.
+fn warn_of_length(target: &Grid, format: Format, warnings: &mut Vec<String>) {
+    if format.is_nifti() && target.unit.metres().is_none() {
+        warnings.push(format!(
+            "the target's unit ({}) is no length that NIfTI has: it states none, and readers take its numbers for millimetres",
+            target.unit.symbol()
+        ));
+    }
+}
+
+/// Labels are images of their own beside the image.
+fn warn_of_labels(input: &Input, warnings: &mut Vec<String>) {
+    let Input::Zarr(file) = input else { return };
+    let labels = file.labels();
+    if let Some((first, path)) = labels.first() {
+        let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
+        let path = path.display();
+        warnings.push(format!(
+            "labels of the image are not taken along ({:.200}): resample {path} with --interp label for {first}",
+            names.join(", ")
+        ));
     }
 }

@@ -14,7 +14,8 @@ use crate::{
     geometry::{FaceCounts, Grid, Mapping, outside_per_face},
     io::{
         Layout, Sink, Source,
-        volume::{EntrySink, EntrySource, entry_layout},
+        view::ViewSource,
+        volume::{EntrySink, entry_layout},
     },
     pipeline::{self, Keep, Pass, Progress},
     plan::{self, Budget, Plan, Todo},
@@ -196,7 +197,7 @@ impl VolumePasses {
         let views = self.views::<T>(self.volumes.len());
         let blocks = self.volumes.iter().map(|pass| pass.plan.blocks).sum();
         for (n, pass) in self.volumes.iter().enumerate() {
-            let (source, sink) = (EntrySource::new(from, entries, n as u64), EntrySink::new(to, entries, n as u64));
+            let (source, sink) = (ViewSource::entry(from, entries, n as u64), EntrySink::new(to, entries, n as u64));
             let op = block_op::<T>(&self.request(&pass.mapping));
             let [layout, target] = &views;
             let (footprint, sample_bytes, budget) = (op.as_ref(), size_of::<T>(), self.budget);

@@ -72,7 +72,9 @@ pub(super) fn grid(path: &Path, header: &Header, shape: [u64; 3], warnings: &mut
         let stated = header.pixdim[3 - a].abs();
         if stated.is_finite() && stated > 0.0 { stated } else { index_to_world.column_norm(a) }
     });
-    Ok(Grid { shape, index_to_world, stated_spacing: Some(stated), unit: spatial_unit(header.xyzt_units) })
+    let anatomical = header.sform_code > 0 || header.qform_code > 0;
+    let unit = spatial_unit(header.xyzt_units);
+    Ok(Grid { stated_spacing: Some(stated), anatomical, ..Grid::new(shape, index_to_world, unit) })
 }
 
 /// The affine of the `srow` fields. An axis of one voxel without a direction gets the normal of the other two.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    io::{Access, Layout, convert::Conversion},
+    io::{Access, Layout, convert::Conversion, view::View},
     voxel::Rounding,
 };
 
@@ -39,6 +39,8 @@ pub struct NiftiFile {
     pub layout: Layout,
     /// Stored samples as they stand, without `scl_slope`: see [`Header::slope`].
     pub conversion: Conversion,
+    /// The volumes that `layout` has of those in the file, where it does not have them all.
+    pub view: Option<View>,
     /// What a user should know of this file, one line each.
     pub warnings: Vec<String>,
 }
@@ -81,7 +83,7 @@ pub fn open(path: &Path) -> Result<NiftiFile> {
     let conversion =
         Conversion { stored: extent.stored, big_endian: header.big_endian, slope: None, rounding: Rounding::Nearest };
     let data_offset = extent.data_offset;
-    Ok(NiftiFile { header, extensions, data_path, data_offset, compressed, layout, conversion, warnings })
+    Ok(NiftiFile { header, extensions, data_path, data_offset, compressed, layout, conversion, view: None, warnings })
 }
 
 /// What stands between header and voxels; `bytes` is what was read so far from the start.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{OWN_ATTRIBUTE, OmeMetadata, OmeVersion};
+use crate::io::view::Pick;
 
 /// Attributes of a source that its copy keeps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,6 +56,12 @@ impl OmeMetadata {
         Carried { ome, attributes: other.map(|(key, value)| (key.clone(), value.clone())).collect() }
     }
 
+    /// What a copy of labels says that another format marks as such.
+    pub fn label() -> Carried {
+        let marked = json!({"version": OmeVersion::V04.name()});
+        Carried { ome: [("image-label".to_string(), marked)].into_iter().collect(), ..Carried::default() }
+    }
+
     /// Whether a group's attributes say that voxels are labels (NGFF 0.4 and 0.5, "image-label").
     pub fn is_label(attributes: &Map<String, Value>) -> bool {
         ome_member(attributes, "image-label").is_some()
@@ -68,6 +75,19 @@ pub fn ome_member<'a>(attributes: &'a Map<String, Value>, key: &str) -> Option<&
 }
 
 impl Carried {
+    /// Drops the display settings of all channels but those picked.
+    pub fn keep_channels(&mut self, pick: Pick) {
+        let range = match pick {
+            Pick::Index(index) => index..index.saturating_add(1),
+            Pick::Range(first, end) => first..end,
+        };
+        let channels = self.ome.get_mut("omero").and_then(|omero| omero.get_mut("channels")?.as_array_mut());
+        if let Some(channels) = channels {
+            let mut n = 0..;
+            channels.retain(|_| n.next().is_some_and(|n| range.contains(&n)));
+        }
+    }
+
     /// What fits the target. Channel windows are in real units and stay; settings for another number of channels go,
     /// with a warning, and the plane that viewers show first is the middle one where planes are new.
     pub fn fitting(&self, to: &CarriedTo, warnings: &mut Vec<String>) -> Carried {
@@ -151,6 +171,8 @@ mod tests {
         let other = source.fitting(&to, &mut warnings);
         assert_eq!(other.ome["omero"], json!({"rdefs": {"defaultZ": 2, "defaultT": 1}, "version": "0.4"}));
         assert_eq!((other.ome.len(), warnings.len()), (1, 1));
+        let label = OmeMetadata::label().fitting(&TO, &mut warnings);
+        assert!(OmeMetadata::is_label(json!({"ome": label.ome}).as_object().unwrap()));
         let odd = carried(json!({"omero": 3, "image-label": "x"}));
         assert_eq!(odd.fitting(&to, &mut warnings).ome["omero"], json!(3));
     }

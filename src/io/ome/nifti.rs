@@ -23,13 +23,16 @@ pub struct NiftiAttribute {
     /// Extents (i, j, k) of the finest level.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<[u64; 3]>,
+    /// Names of the outer axes in the order of the volumes, slowest first, where the array has them in another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outer: Option<Vec<String>>,
 }
 
 impl NiftiAttribute {
     /// The attribute of a grid in RAS+ millimetres; columns of the grid are in storage order (k, j, i).
     pub fn of_grid(index_to_world: &Affine, shape: [u64; 3], sform_code: i16, qform_code: i16) -> NiftiAttribute {
         let affine = index_to_world.m.map(|[k, j, i, t]| [i, j, k, t]);
-        NiftiAttribute { affine, sform_code, qform_code, shape: Some([shape[2], shape[1], shape[0]]) }
+        NiftiAttribute { affine, sform_code, qform_code, shape: Some([shape[2], shape[1], shape[0]]), outer: None }
     }
 
     /// The attribute among a group's attributes, where it is there and of the right form.
@@ -44,11 +47,13 @@ impl NiftiAttribute {
 
     /// Index to world of a level, in `unit`, where the attribute agrees with the standard metadata.
     ///
-    /// `finest` and `level` are the placements along z, y, x of the finest level and of the one that is read; `shape`
-    /// is the extent (z, y, x) of the finest level, where it is known.
+    /// `finest` and `level` are the placements along z, y, x of the finest level and of the one that is read; `origin` is
+    /// the world position of the finest level's first voxel (x, y, z) by the standard metadata; `shape` is the extent
+    /// (z, y, x) of the finest level, where it is known.
     pub fn resolve(
         &self,
         finest: [Placed; 3],
+        origin: [f64; 3],
         level: [Placed; 3],
         shape: Option<[u64; 3]>,
         unit: &Unit,
@@ -63,11 +68,9 @@ impl NiftiAttribute {
         affine.inverse()?;
         let largest = (0..3).map(|a| affine.column_norm(a)).fold(0.0, f64::max);
         for (a, placed) in finest.iter().enumerate() {
-            let norm = affine.column_norm(a);
-            // World order is (x, y, z), the axes are z, y, x.
-            let origin = affine.translation()[2 - a];
+            let (norm, own) = (affine.column_norm(a), affine.translation()[a]);
             let spacing_agrees = (placed.scale - norm).abs() <= AGREEMENT * norm;
-            let origin_agrees = (placed.translation - origin).abs() <= AGREEMENT * origin.abs().max(largest);
+            let origin_agrees = (origin[a] - own).abs() <= AGREEMENT * own.abs().max(largest);
             if !(spacing_agrees && origin_agrees) {
                 return None;
             }
@@ -103,16 +106,16 @@ mod tests {
         let affine = oblique();
         let attribute = NiftiAttribute::of_grid(&affine, [7, 6, 5], 1, 2);
         assert_eq!(attribute.shape, Some([5, 6, 7]));
-        let finest = placed(&affine);
-        assert_eq!(attribute.resolve(finest, finest, Some([7, 6, 5]), &Unit::Millimetre), Some(affine));
-        assert_eq!(attribute.resolve(finest, finest, Some([7, 6, 4]), &Unit::Millimetre), None);
-        let mut moved = finest;
-        moved[1].translation += 0.01;
-        assert_eq!(attribute.resolve(moved, moved, None, &Unit::Millimetre), None);
+        let (finest, origin) = (placed(&affine), affine.translation());
+        let resolve = |placed, origin, shape, unit| attribute.resolve(placed, origin, placed, shape, unit);
+        assert_eq!(resolve(finest, origin, Some([7, 6, 5]), &Unit::Millimetre), Some(affine));
+        assert_eq!(resolve(finest, origin, Some([7, 6, 4]), &Unit::Millimetre), None);
+        let moved = [origin[0], origin[1] + 0.01, origin[2]];
+        assert_eq!(resolve(finest, moved, None, &Unit::Millimetre), None);
         let mut stretched = finest;
         stretched[2].scale *= 1.001;
-        assert_eq!(attribute.resolve(stretched, stretched, None, &Unit::Millimetre), None);
-        assert_eq!(attribute.resolve(finest, finest, None, &Unit::Metre), None);
+        assert_eq!(resolve(stretched, origin, None, &Unit::Millimetre), None);
+        assert_eq!(resolve(finest, origin, None, &Unit::Metre), None);
     }
 
     #[test]
@@ -121,7 +124,7 @@ mod tests {
         let attribute = NiftiAttribute::of_grid(&affine, [7, 6, 5], 1, 0);
         let finest = placed(&affine);
         let half = finest.map(|p| Placed { scale: 2.0 * p.scale, translation: p.translation + 0.5 * p.scale });
-        let level = attribute.resolve(finest, half, None, &Unit::Millimetre).unwrap();
+        let level = attribute.resolve(finest, affine.translation(), half, None, &Unit::Millimetre).unwrap();
         let (found, expected) = (level.apply([1.0, 2.0, 3.0]), affine.apply([2.5, 4.5, 6.5]));
         assert!((0..3).all(|r| (found[r] - expected[r]).abs() < 1e-9));
     }

@@ -50,7 +50,7 @@ pub fn axis_roles(axes: &[OmeAxis]) -> Result<Vec<AxisRole>, String> {
 }
 
 /// Scale and translation of level `level`, per axis in the order of the axes: the level's own transformations, then
-/// those of the whole image (NGFF 0.4 and 0.5, "multiscales metadata").
+/// those of the whole image that are steps (NGFF 0.4 and 0.5, "multiscales metadata").
 ///
 /// # Errors
 ///
@@ -58,13 +58,22 @@ pub fn axis_roles(axes: &[OmeAxis]) -> Result<Vec<AxisRole>, String> {
 pub fn level_placement(multiscale: &Multiscale, level: usize, dims: usize) -> Result<Vec<Placed>, String> {
     let dataset = multiscale.datasets.get(level).ok_or_else(|| format!("there is no level {level}"))?;
     let mut placed = vec![Placed { scale: 1.0, translation: 0.0 }; dims];
-    for step in dataset.transformations.iter().chain(&multiscale.transformations) {
+    for step in dataset.transformations.iter().chain(multiscale.steps()) {
         compose(&mut placed, step)?;
     }
     if placed.iter().any(|p| !p.scale.is_finite() || !p.translation.is_finite()) {
         return Err(format!("scale and translation of level {level} are not finite"));
     }
     Ok(placed)
+}
+
+/// The first level with a smaller scale than level 0, along any axis.
+pub fn finer_level(multiscale: &Multiscale, dims: usize) -> Option<usize> {
+    let finest = level_placement(multiscale, 0, dims).ok()?;
+    (1..multiscale.datasets.len()).find(|&level| {
+        let Ok(placed) = level_placement(multiscale, level, dims) else { return false };
+        placed.iter().zip(&finest).any(|(own, finest)| own.scale.abs() < finest.scale.abs() * (1.0 - 1e-6))
+    })
 }
 
 fn compose(placed: &mut [Placed], step: &Transformation) -> Result<(), String> {
@@ -78,6 +87,7 @@ fn compose(placed: &mut [Placed], step: &Transformation) -> Result<(), String> {
     };
     match step.kind.as_str() {
         "identity" => {}
+        "sequence" => step.transformations.iter().try_for_each(|step| compose(placed, step))?,
         "scale" => {
             for (p, factor) in placed.iter_mut().zip(numbers(&step.scale)?) {
                 *p = Placed { scale: p.scale * factor, translation: p.translation * factor };
@@ -141,6 +151,11 @@ mod tests {
         assert_eq!(placed[1], Placed { scale: 2.0, translation: -0.5 });
         assert!(level_placement(&image, 1, 2).is_err());
         assert!(level_placement(&image, 0, 3).is_err());
+        let steps = std::mem::take(&mut image.datasets[0].transformations);
+        let sequence = Transformation { kind: "sequence".into(), transformations: steps, ..Transformation::default() };
+        image.datasets[0].transformations = vec![sequence];
+        assert_eq!(level_placement(&image, 0, 2).unwrap(), placed);
+        image.datasets[0].transformations = std::mem::take(&mut image.datasets[0].transformations[0].transformations);
         image.transformations[0].scale = Some(vec![1e300, 1.0]);
         image.datasets[0].transformations[0].scale = Some(vec![1e300, 1.0]);
         assert!(level_placement(&image, 0, 2).is_err());

@@ -9,14 +9,15 @@ use std::{
 };
 
 use super::{
+    file::ZarrFile,
     index,
     meta::ArrayMeta,
-    open::{OpenOptions, ZarrFile, open_in, open_level},
+    open::{OpenOptions, open_in, open_level},
     source::ZarrSource,
 };
 use crate::{
     error::{Error, Result},
-    io::ome::level_placement,
+    io::ome::{finer_level, level_placement},
     voxel::Dtype,
 };
 
@@ -206,6 +207,9 @@ pub fn level_warnings(image: &Image, facts: &[Option<Facts>]) -> Vec<String> {
     let Some(Some(finest)) = facts.first() else { return Vec::new() };
     let mut warnings = Vec::new();
     let is_placed = |n: usize| image.multiscale.datasets.get(n).is_some_and(|level| !level.transformations.is_empty());
+    if let Some(finer) = finer_level(&image.multiscale, finest.shape.len()) {
+        warnings.push(format!("{name}level {finer} is finer than level 0: levels stand from fine to coarse"));
+    }
     let place = |level, dims| level_placement(&image.multiscale, level, dims);
     for (n, level) in facts.iter().enumerate().skip(1) {
         let Some(level) = level else { continue };

@@ -5,14 +5,14 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::{
-    Codec, index,
+    file::ZarrFile,
+    index,
     meta::ArrayMeta,
     node,
     place::{self, Dims},
-    sample::Sample,
     store::{self, Location, Store},
 };
 use crate::{
@@ -20,10 +20,11 @@ use crate::{
     io::{
         Access, Ahead, Layout,
         convert::Conversion,
-        ome::{AxisRole, Carried, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
-        ome::{axis_roles, level_placement},
+        ome::{Anatomy, AxisRole, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
+        ome::{axis_roles, finer_level, level_placement},
+        view::Pick,
     },
-    voxel::{Dtype, Rounding},
+    voxel::Rounding,
 };
 
 mod locate;
@@ -37,92 +38,9 @@ pub struct OpenOptions {
     pub level: Option<usize>,
     /// Step along z, y, x, in place of what the file says; needed by bare arrays, which say nothing.
     pub spacing_in: Option<[f64; 3]>,
-}
-
-/// An open array: what a plan, a copy and a report need of it.
-#[derive(Clone, Debug)]
-pub struct ZarrFile {
-    pub layout: Layout,
-    /// The type handed over unless another is asked for: the stored one, u8 for bool, f32 for half precision.
-    pub stored: Dtype,
-    /// From storage to voxels; the caller may add a slope before it makes a source.
-    pub conversion: Conversion,
-    /// The image that the array is a level of.
-    pub ome: Option<OmeMetadata>,
-    /// Our own attribute, where it is there and agrees with the standard metadata: the grid then has its affine.
-    pub nifti: Option<NiftiAttribute>,
-    /// Attributes that a copy of the image keeps.
-    pub carried: Carried,
-    /// Whether the image says that its voxels are labels.
-    pub is_label: bool,
-    pub warnings: Vec<String>,
-    /// The array's folder or URL, for messages.
-    pub path: PathBuf,
-    /// The array's path within the store; empty for a bare array.
-    pub array_path: String,
-    /// Which level of the image the array is, and how many there are.
-    pub level: Option<(usize, usize)>,
-    /// 2 or 3.
-    pub zarr_format: u8,
-    /// Compression for people: `blosc-lz4`, `zstd in shards of [512, 512, 512]`.
-    pub codecs: String,
-    /// How chunks like these are written; `None` where we do not write with their compressor.
-    pub codec: Option<Codec>,
-    /// The attributes of the image's group.
-    pub image_attributes: Option<Map<String, Value>>,
-    /// Chunks that were left out on writing because they are all fill, where our own attribute says so.
-    pub empty_chunks: Option<u64>,
-    /// The store of the image, or of a bare array.
-    pub(super) store: Arc<dyn Store>,
-    pub(super) meta: ArrayMeta,
-    pub(super) dims: Dims,
-}
-
-impl ZarrFile {
-    /// Bytes of all files of the array, metadata included; walks the folder. `None` behind a URL, where a walk takes
-    /// requests without end, or cannot be had.
-    pub fn stored_size(&self) -> Result<Option<u64>> {
-        if self.store.folder().is_none() {
-            return Ok(None);
-        }
-        store::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
-    }
-
-    /// Extent of one chunk, or inner chunk, in voxels (z, y, x) as it is stored: also beyond an axis that is shorter.
-    pub fn stored_chunk(&self) -> [u64; 3] {
-        self.dims.spatial(&self.meta.chunk, 1)
-    }
-
-    /// Extent of one shard in voxels (z, y, x), where chunks are gathered in shards.
-    pub fn shard(&self) -> Option<[u64; 3]> {
-        self.meta.shard.map(|_| self.dims.spatial(&self.meta.object, 1))
-    }
-
-    /// Paths of the image's levels below its finest, within its store.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Malformed`] where one climbs out of the store.
-    pub fn coarser_paths(&self) -> Result<Vec<String>> {
-        let datasets = self.ome.as_ref().map_or(&[][..], |ome| &ome.multiscales[0].datasets);
-        datasets.iter().skip(1).map(|dataset| node::descend(self.store.as_ref(), &dataset.path)).collect()
-    }
-
-    /// Whether the array's dimensions are (t), (c), z, y, x, as we write them.
-    pub fn is_in_written_order(&self) -> bool {
-        let outer = self.dims.outer.len();
-        let time_first = self.layout.outer.axes.iter().skip(1).all(|axis| axis.name != "t");
-        self.dims.space == [Some(outer), Some(outer + 1), Some(outer + 2)] && outer <= 2 && time_first
-    }
-
-    /// Whether samples are stored as they are handed over: not as bool or half precision.
-    pub fn is_stored_plain(&self) -> bool {
-        matches!(self.meta.sample, Sample::Plain(_))
-    }
-
-    pub(super) fn sample(&self) -> Sample {
-        self.meta.sample
-    }
+    /// Indices of the channels and of the times to take; all by default. [`open`] itself takes all.
+    pub channel: Option<Pick>,
+    pub time: Option<Pick>,
 }
 
 /// Opens an array (`a.zarr`, `image.zarr/1`) or a level of an image (`image.zarr`), Zarr v2 or v3, in a folder or behind
@@ -177,8 +95,9 @@ fn open_located(mut located: Located, options: &OpenOptions) -> Result<ZarrFile>
     let path = located.store.describe(&node::descend(located.store.as_ref(), &located.array_path)?);
     let mut warnings = std::mem::take(&mut located.warnings);
     let (axes, roles, placed) = axes_of(&path, &located)?;
-    let dims = Dims::from_roles(&roles);
-    let (unit, factors) = place::spatial_unit(&path, &axes, &dims, &mut warnings)?;
+    let mut dims = Dims::from_roles(&roles);
+    let (unit, factors) = place::spatial_unit(&path, &axes, &dims, &mut warnings);
+    let anatomy = anatomy(&path, &axes, &dims, &mut warnings);
     let in_unit = |placed: &[Placed]| {
         let own = dims.spatial(placed, Placed { scale: 1.0, translation: 0.0 });
         [0, 1, 2].map(|a| Placed { scale: own[a].scale * factors[a], translation: own[a].translation * factors[a] })
@@ -191,15 +110,23 @@ fn open_located(mut located: Located, options: &OpenOptions) -> Result<ZarrFile>
         return Err(Error::malformed(&path, "scale (z, y, x)", format!("{:?}", spatial.map(|p| p.scale)), "not 0"));
     }
     let shape = dims.spatial(&located.meta.shape, 1);
-    let mut grid = place::grid(shape, spatial, unit);
-    let nifti = match own_attribute(&located, &in_unit, spatial, &grid).filter(|_| options.spacing_in.is_none()) {
+    let mut grid = place::grid(shape, spatial, unit, &anatomy);
+    let nifti = own_attribute(&located, &in_unit, spatial, &grid, &anatomy).filter(|_| options.spacing_in.is_none());
+    let nifti = match nifti {
         Some((attribute, affine)) => {
             grid.index_to_world = affine;
+            grid.anatomical = attribute.sform_code > 0 || attribute.qform_code > 0;
             Some(attribute)
         }
         None => None,
     };
+    if let Some(order) = nifti.as_ref().and_then(|nifti| nifti.outer.as_deref()) {
+        dims.reorder_outer(&axes, order);
+    }
     warn_of_levels(&path, &located, &mut warnings);
+    if located.image.is_none() && axes.len() == 5 && dimension_names(&located).iter().all(Option::is_none) {
+        warnings.push(format!("{}: five dimensions without names are taken as t, c, z, y, x", path.display()));
+    }
     let mut layout = layout(&located.meta, grid, place::outer(&located.meta, &dims, &axes, &placed), &dims);
     let memory = located.store.memory();
     layout.transfer_bytes = layout.transfer_bytes.saturating_add(memory.request_bytes);
@@ -235,6 +162,7 @@ fn assemble(
         ome: image.map(|image| image.ome),
         store,
         layout,
+        view: None,
         nifti,
         warnings,
         path,
@@ -260,7 +188,10 @@ fn axes_of(path: &Path, located: &Located) -> Result<Axes> {
         let (axes, roles) = place::bare_axes(&located.meta, &names);
         return Ok((axes, roles, vec![Placed { scale: 1.0, translation: 0.0 }; dims]));
     };
-    let mut axes = image.multiscale().axes.clone();
+    let version = image.ome.version.as_deref().map(|version| format!(" ({version})")).unwrap_or_default();
+    let malformed =
+        |what| Error::malformed(path, format!("OME metadata{version}"), what, "NGFF 0.4 to 0.6, without rotations");
+    let mut axes = image.multiscale().stated_axes().map_err(malformed)?;
     if axes.is_empty() && dims == 5 {
         // NGFF 0.1 and 0.2 have no axes: always t, c, z, y, x.
         axes = ["t", "c", "z", "y", "x"].map(|name| OmeAxis { name: name.into(), ..OmeAxis::default() }).to_vec();
@@ -268,7 +199,6 @@ fn axes_of(path: &Path, located: &Located) -> Result<Axes> {
     if axes.len() != dims {
         return Err(Error::malformed(path, "number of OME axes", axes.len(), format!("{dims}, as the array has")));
     }
-    let malformed = |what| Error::malformed(path, "OME metadata", what, "NGFF 0.4 or 0.5");
     let roles = axis_roles(&axes).map_err(malformed)?;
     let placed = level_placement(image.multiscale(), image.level, dims).map_err(malformed)?;
     Ok((axes, roles, placed))
@@ -288,12 +218,14 @@ fn own_attribute(
     in_unit: &dyn Fn(&[Placed]) -> [Placed; 3],
     level: [Placed; 3],
     grid: &crate::geometry::Grid,
+    anatomy: &Anatomy,
 ) -> Option<(NiftiAttribute, crate::geometry::Affine)> {
     let image = located.image.as_ref()?;
     let attribute = NiftiAttribute::from_attributes(&image.attributes)?;
     let finest = in_unit(&level_placement(image.multiscale(), 0, located.meta.shape.len()).ok()?);
     let shape = (image.level == 0).then_some(grid.shape);
-    let affine = attribute.resolve(finest, level, shape, &grid.unit)?;
+    let origin = place::grid(grid.shape, finest, grid.unit.clone(), anatomy).origin();
+    let affine = attribute.resolve(finest, origin, level, shape, &grid.unit)?;
     Some((attribute, affine))
 }
 
@@ -307,13 +239,33 @@ fn respace(placed: &mut [Placed; 3], spacing: [f64; 3]) -> Result<()> {
     Ok(())
 }
 
+/// How the axes lie in the body; what cannot be understood is told, and taken as not stated.
+fn anatomy(path: &Path, axes: &[OmeAxis], dims: &Dims, warnings: &mut Vec<String>) -> Anatomy {
+    let anatomy = Anatomy::of(dims.space.map(|d| d.map(|d| &axes[d])));
+    if let Anatomy::Odd(what) = &anatomy {
+        warnings.push(format!("{}: the orientation of the axes is ignored: {what}", path.display()));
+    }
+    anatomy
+}
+
 fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {
     let Some(image) = &located.image else { return };
     if image.ome.multiscales.len() > 1 {
         warnings.push(format!("{}: the first of {} images is read", path.display(), image.ome.multiscales.len()));
     }
+    if let Some(finer) = finer_level(image.multiscale(), located.meta.shape.len()) {
+        warnings.push(format!("{}: level {finer} is finer than level 0, which is read", path.display()));
+    }
+    let others = image.multiscale().other_systems();
+    if !others.is_empty() {
+        warnings.push(format!(
+            "{}: places are those of the image's own coordinates; what leads to other coordinate systems ({}) is left out",
+            path.display(),
+            others.join(", ")
+        ));
+    }
     if image.multiscale().datasets[image.level].transformations.is_empty()
-        && image.multiscale().transformations.is_empty()
+        && image.multiscale().steps().next().is_none()
     {
         warnings.push(format!("{}: the image states no scale, taken as 1", path.display()));
     }

@@ -11,9 +11,9 @@ use std::{
 
 use super::{
     copy::Decoded,
+    file::ZarrFile,
     index::{self, IndexCache, ShardIndex},
     meta::ShardIndexMeta,
-    open::ZarrFile,
     store::{Part, StoreError},
 };
 use crate::{

@@ -20,18 +20,16 @@ use crate::{
         Access, Axis, Layout, Outer,
         convert::Conversion,
         ledger::Ledger,
-        ome::{
-            Carried, Dataset, Multiscale, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, OmeVersion,
-            Transformation,
-        },
+        ome::{Carried, NiftiAttribute, OWN_ATTRIBUTE, OmeMetadata, OmeVersion},
     },
     region::Region,
 };
 
 mod axes;
+mod multiscale;
 mod v2;
 
-use axes::{is_time, outer_axes, outer_axis};
+use axes::{SPACE, is_time, outer_axes};
 
 /// Early chunks of shards wait in memory up to four chunks, and up to this.
 const EARLY_BYTES: u64 = 16 << 20;
@@ -53,8 +51,9 @@ pub struct Levels {
 
 /// One image to be written as OME-Zarr, or one level of it.
 ///
-/// Scale and translation of the metadata are the lengths of the affine's columns and its last column; the signed
-/// diagonal where the affine has no direction of its own and no NIfTI attribute is given.
+/// Scale and translation of the metadata are the lengths of the affine's columns and its last column, along the axes of the
+/// body where these are known and the grid lies close to them, and are stated; else the signed diagonal where the affine
+/// has no direction of its own and no NIfTI attribute is given.
 #[derive(Clone, Debug)]
 pub struct ZarrTarget {
     pub version: OmeVersion,
@@ -62,6 +61,8 @@ pub struct ZarrTarget {
     pub grid: Grid,
     /// Slowest first. At most one is time (`t`), and one another.
     pub outer: Vec<Axis>,
+    /// Axes along z, y, x that the array does not have; of one voxel in all levels.
+    pub lacking: [bool; 3],
     /// Samples per voxel: 1, or 3 or 4 for colours, which become an axis `c` inside the other outer axes.
     pub components: usize,
     /// The stored type and the rounding; the byte order is always little.
@@ -151,8 +152,10 @@ impl ZarrTarget {
             OmeVersion::V04 => ArrayMeta::from_v2(path, &document)?,
             OmeVersion::V05 => ArrayMeta::from_v3(path, &document)?,
         };
-        let outer = target.outer.len();
-        let dims = Dims { space: [Some(outer), Some(outer + 1), Some(outer + 2)], outer: (0..outer).collect() };
+        let mut dims = Dims { space: [None; 3], outer: (0..target.outer.len()).collect() };
+        for (n, a) in target.space().enumerate() {
+            dims.space[a] = Some(target.outer.len() + n);
+        }
         Ok(open::layout(&meta, target.level_grid().clone(), Outer::separate(target.outer.clone()), &dims))
     }
 
@@ -231,9 +234,16 @@ impl ZarrTarget {
         order
     }
 
-    /// An extent per dimension of the array: of the outer axes, then along z, y, x.
-    fn along(&self, outer: &dyn Fn(&Axis) -> u64, space: [u64; 3]) -> Vec<u64> {
-        self.outer_order().iter().map(|&n| outer(&self.outer[n])).chain(space).collect()
+    /// Those of z, y, x that the array has.
+    fn space(&self) -> impl Iterator<Item = usize> {
+        let lacking = self.lacking;
+        (0..3).filter(move |&a| !lacking[a])
+    }
+
+    /// A value per dimension of the array: of the outer axes, then along z, y, x.
+    fn along<V: Copy>(&self, outer: &dyn Fn(&Axis) -> V, space: [V; 3]) -> Vec<V> {
+        let outer = self.outer_order().into_iter().map(|n| outer(&self.outer[n]));
+        outer.chain(self.space().map(|a| space[a])).collect()
     }
 
     /// What stands before a chunk's coordinates in its key.
@@ -256,7 +266,7 @@ impl ZarrTarget {
         }
         let mut key = self.chunk_prefix();
         let outer_parts = self.outer_order().into_iter().map(|n| indices[n]);
-        for part in outer_parts.chain((0..3).map(|a| at[a] / per_object[a])) {
+        for part in outer_parts.chain(self.space().map(|a| at[a] / per_object[a])) {
             key = format!("{key}/{part}");
         }
         (at, key)
@@ -320,7 +330,7 @@ impl ZarrTarget {
     }
 
     fn axis_names(&self, order: &[usize]) -> Vec<&str> {
-        order.iter().map(|&n| self.outer[n].name.as_str()).chain(["z", "y", "x"]).collect()
+        order.iter().map(|&n| self.outer[n].name.as_str()).chain(self.space().map(|a| SPACE[a])).collect()
     }
 
     /// `zarr.json` of the group: the image in NGFF 0.5, what is carried, and our own attribute.
@@ -346,50 +356,5 @@ impl ZarrTarget {
             attributes.entry(key.clone()).or_insert_with(|| value.clone());
         }
         Ok(())
-    }
-
-    fn multiscale(&self, order: &[usize]) -> Multiscale {
-        let outer = |n: &usize| &self.outer[*n];
-        let unit = self.grid.unit.ome_name().map(str::to_string);
-        let mut axes: Vec<OmeAxis> = order.iter().map(outer).map(outer_axis).collect();
-        axes.extend(["z", "y", "x"].map(|name| OmeAxis {
-            name: name.into(),
-            kind: Some("space".into()),
-            unit: unit.clone(),
-            ..OmeAxis::default()
-        }));
-        let grids = std::iter::once(&self.grid).chain(&self.levels.coarser).enumerate();
-        let datasets = grids.map(|(level, grid)| self.dataset(level, grid, order)).collect();
-        let mut other = Map::new();
-        if let Some(method) = self.levels.method.filter(|_| !self.levels.coarser.is_empty()) {
-            other.insert("type".into(), json!(method));
-        }
-        Multiscale { name: Some(self.name.clone()), axes, datasets, other, ..Multiscale::default() }
-    }
-
-    fn dataset(&self, level: usize, grid: &Grid, order: &[usize]) -> Dataset {
-        let outer = |n: &usize| &self.outer[*n];
-        // Levels lie over each other in the space of the axes, whatever direction these have in the world.
-        let (finest, own) = (self.spatial_scale(&self.grid), self.spatial_scale(grid));
-        let [x, y, z] = self.grid.origin();
-        let shift = |a: usize| if self.levels.centred { (own[a] - finest[a]) / 2.0 } else { 0.0 };
-        let origin = [z + shift(0), y + shift(1), x + shift(2)];
-        // A step of 0 is what NIfTI headers say where there is none; a scale must not be 0.
-        let step = |axis: &Axis| if axis.step == 0.0 { 1.0 } else { axis.step };
-        let scale = order.iter().map(outer).map(step).chain(own);
-        let translation = order.iter().map(outer).map(|axis| axis.start).chain(origin);
-        let transformations =
-            vec![Transformation::scale(scale.collect()), Transformation::translation(translation.collect())];
-        Dataset { path: level.to_string(), transformations, ..Dataset::default() }
-    }
-
-    fn spatial_scale(&self, grid: &Grid) -> [f64; 3] {
-        let m = &grid.index_to_world.m;
-        let diagonal = (0..3).all(|r| (0..3).all(|c| r + c == 2 || m[r][c] == 0.0));
-        let spacing = grid.spacing();
-        if diagonal && self.nifti.is_none() {
-            return std::array::from_fn(|a| spacing[a].copysign(m[2 - a][a]));
-        }
-        spacing
     }
 }

@@ -1,23 +1,41 @@
-//! The outer axes of an image as NGFF has them.
+//! The axes of an image as NGFF has them.
 
 use std::path::Path;
 
 use crate::{
     error::{Error, Result},
-    io::{Axis, ome::OmeAxis},
+    geometry::Unit,
+    io::{
+        Axis,
+        ome::{Directions, OmeAxis, orientation_member},
+    },
 };
+
+/// Names of the axes of space, storage order.
+pub const SPACE: [&str; 3] = ["z", "y", "x"];
+
+/// Axis `a` of space (z, y, x), and how it lies in the body, where that is known.
+pub fn space_axis(a: usize, unit: &Unit, directions: Option<Directions>) -> OmeAxis {
+    OmeAxis {
+        name: SPACE[a].into(),
+        kind: Some("space".into()),
+        unit: unit.ome_name().map(str::to_string),
+        other: directions.map(|directions| orientation_member(directions[a])).into_iter().collect(),
+    }
+}
 
 pub fn is_time(axis: &Axis) -> bool {
     axis.name == "t"
 }
 
+/// An axis without a type would be taken for space by the schemas of 0.4 and 0.5.
 pub fn outer_axis(axis: &Axis) -> OmeAxis {
     let kind = match axis.name.as_str() {
-        "t" => Some("time".to_string()),
-        "c" => Some("channel".to_string()),
-        _ => None,
+        "t" => "time",
+        "c" => "channel",
+        _ => "custom",
     };
-    OmeAxis { name: axis.name.clone(), kind, unit: axis.unit.clone(), ..OmeAxis::default() }
+    OmeAxis { name: axis.name.clone(), kind: Some(kind.into()), unit: axis.unit.clone(), ..OmeAxis::default() }
 }
 
 /// The outer axes with the components as the innermost; NGFF 0.4 and 0.5 allow one time and one other axis.
@@ -38,7 +56,7 @@ pub fn outer_axes(path: &Path, outer: &[Axis], components: usize) -> Result<Vec<
     if times > 1 || axes.len() - times > 1 {
         let names: Vec<&str> = axes.iter().map(|axis| axis.name.as_str()).collect();
         let what = format!("OME-Zarr holds one time and one other axis beside space, not {}", names.join(", "));
-        return refuse(what, "write NIfTI, or one volume at a time");
+        return refuse(what, "write NIfTI, or pick with --channel or --time until one of each is left");
     }
     if let Some(axis) = axes.iter().find(|axis| axis.len == 0 || !axis.step.is_finite() || !axis.start.is_finite()) {
         return refuse(format!("axis '{}' is empty or has no finite step", axis.name), "give it a length and a step");

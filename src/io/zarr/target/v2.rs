@@ -35,7 +35,8 @@ impl ZarrTarget {
     /// `.zattrs` and `.zgroup` of the group, by their keys.
     pub(super) fn group_documents_v2(&self) -> Result<Vec<(String, Value)>, serde_json::Error> {
         let mut multiscale = self.multiscale(&self.outer_order());
-        multiscale.other.insert("version".into(), json!(OmeVersion::V04.name()));
+        // In front, where it also stands when levels are added later.
+        multiscale.other.shift_insert(0, "version".into(), json!(OmeVersion::V04.name()));
         let ome = OmeMetadata { version: None, multiscales: vec![multiscale], other: self.carried.ome.clone() };
         let mut attributes = Map::new();
         if let Value::Object(members) = serde_json::to_value(ome)? {

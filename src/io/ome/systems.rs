@@ -1,0 +1,105 @@
+//! Coordinate systems: those of OME-Zarr 0.6 in place of axes, and the alternatives that transformations may lead to.
+
+use serde_json::Value;
+
+use super::{Multiscale, OmeAxis, Transformation};
+
+/// The member of 0.6 that holds the systems and their axes.
+const SYSTEMS: &str = "coordinateSystems";
+
+/// The name that an `input` or `output` gives: a string, or the member of an object.
+fn system_name(end: Option<&Value>) -> Option<&str> {
+    let end = end?;
+    end.as_str().or_else(|| end.get("name")?.as_str())
+}
+
+impl Transformation {
+    /// The coordinate system that this transformation leads to, where it names one.
+    pub fn output(&self) -> Option<&str> {
+        system_name(self.other.get("output"))
+    }
+}
+
+impl Multiscale {
+    /// Whether the image states coordinate systems (OME-Zarr 0.6).
+    pub fn has_systems(&self) -> bool {
+        self.other.get(SYSTEMS).is_some_and(|systems| !systems.is_null())
+    }
+
+    /// The axes: the image's own, or of the coordinate system that its levels lead to; else of the last system.
+    ///
+    /// # Errors
+    /// A message where there are systems and none of them has axes that can be read.
+    pub fn stated_axes(&self) -> Result<Vec<OmeAxis>, String> {
+        if !self.axes.is_empty() || !self.has_systems() {
+            return Ok(self.axes.clone());
+        }
+        let systems = self.other[SYSTEMS].as_array().map_or(&[][..], Vec::as_slice);
+        let output = self.datasets.iter().find_map(|dataset| dataset.transformations.last()?.output());
+        let is_named = |system: &&Value| output.is_some() && system_name(Some(system)) == output;
+        let system = match output {
+            Some(name) => systems.iter().find(is_named).ok_or_else(|| format!("there is no system '{name}'")),
+            None => systems.last().ok_or_else(|| "there is no system".to_string()),
+        };
+        let axes = system.and_then(|system| system.get("axes").ok_or_else(|| "a system has no axes".into()));
+        axes.and_then(|axes| serde_json::from_value(axes.clone()).map_err(|e| e.to_string()))
+            .map_err(|what| format!("{SYSTEMS}: {what}"))
+    }
+
+    /// The transformations of the whole image that are steps behind those of each level (0.4 and 0.5). Those that name the
+    /// system which they lead to are alternatives, and no steps.
+    pub fn steps(&self) -> impl Iterator<Item = &Transformation> {
+        self.transformations.iter().filter(|step| !self.is_alternative(step))
+    }
+
+    /// The systems that alternatives lead to, where these move or stretch anything.
+    pub fn other_systems(&self) -> Vec<&str> {
+        let moves = |step: &&Transformation| self.is_alternative(step) && step.kind != "identity";
+        self.transformations.iter().filter(moves).map(|step| step.output().unwrap_or("without a name")).collect()
+    }
+
+    fn is_alternative(&self, step: &Transformation) -> bool {
+        self.has_systems() || step.other.contains_key("output")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn image(value: Value) -> Multiscale {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn axes_are_those_of_the_system_that_levels_lead_to() {
+        let system = |name: &str, axes: [&str; 2]| json!({"name": name, "axes": axes.map(|a| json!({"name": a, "type": "space"}))});
+        let both = [system("physical", ["x", "y"]), system("other", ["y", "x"])];
+        for output in [json!("physical"), json!({"name": "physical"})] {
+            let step = json!({"type": "scale", "scale": [1, 2], "output": output});
+            let found = image(
+                json!({"coordinateSystems": both, "datasets": [{"path": "0", "coordinateTransformations": [step]}]}),
+            );
+            let names: Vec<String> = found.stated_axes().unwrap().into_iter().map(|axis| axis.name).collect();
+            assert_eq!(names, ["x", "y"]);
+        }
+        let step = json!({"type": "scale", "scale": [1, 2], "output": "nowhere"});
+        let lost =
+            image(json!({"coordinateSystems": both, "datasets": [{"path": "0", "coordinateTransformations": [step]}]}));
+        assert!(lost.stated_axes().unwrap_err().contains("nowhere"));
+        assert!(image(json!({"coordinateSystems": [], "datasets": []})).stated_axes().is_err());
+    }
+
+    #[test]
+    fn alternatives_are_no_steps() {
+        let scale =
+            |to: &str| json!({"type": "scale", "scale": [2.0], "input": {"name": "yx"}, "output": {"name": to}});
+        let identity = json!({"type": "identity", "output": {"name": "same"}});
+        let found =
+            image(json!({"datasets": [], "coordinateTransformations": [scale("global"), scale("aligned"), identity]}));
+        assert_eq!((found.steps().count(), found.other_systems()), (0, vec!["global", "aligned"]));
+        let step = image(json!({"datasets": [], "coordinateTransformations": [{"type": "scale", "scale": [2.0]}]}));
+        assert_eq!((step.steps().count(), step.other_systems().len()), (1, 0));
+    }
+}
