@@ -334,6 +334,7 @@ fn levels_in_place_are_gone_on_with() {
         method: None,
         overwrite,
         resume,
+        restart: false,
         memory_bytes: 1 << 30,
         threads: 2,
     };
@@ -359,4 +360,74 @@ fn levels_in_place_are_gone_on_with() {
         assert!(again.finished_before);
         assert!(set.take(case) == expected);
     }
+}
+
+#[test]
+fn a_forgotten_resume_throws_nothing_away() {
+    let set = Set::new();
+    for case in [CASES[0], CASES[2], CASES[7], PYRAMIDS[0]] {
+        let begin = || {
+            let stopped = run(Request { resume: false, ..set.of(case, 1 << 30, 1) }, 1);
+            assert!(matches!(stopped, Err(Error::Stopped { .. })), "{case:?}");
+        };
+        begin();
+        for overwrite in [false, true] {
+            let mut again = Request { resume: false, ..set.of(case, 1 << 30, 1) };
+            again.target.overwrite = overwrite;
+            let refused = run(again.clone(), usize::MAX).unwrap_err();
+            assert_eq!(
+                (refused.exit_code(), refused.hint().unwrap().as_str()),
+                (2, "--resume goes on, --restart begins anew")
+            );
+            assert!(
+                matches!(refused, Error::Unfinished { share, difference: None, .. } if share > 0.0 && share < 1.0),
+                "{refused}"
+            );
+            again.method = Some(Method::Nearest);
+            let refused = run(again, usize::MAX).unwrap_err();
+            assert!(refused.to_string().contains("interpolation: linear, and now nearest"), "{refused}");
+        }
+        // The hints do what they say.
+        let rest = run(set.of(case, 1 << 30, 1), usize::MAX).unwrap();
+        assert!(rest.stored_before > 0, "{case:?}");
+        let expected = set.take(case);
+        begin();
+        let anew = Request { resume: false, restart: true, ..set.of(case, 1 << 30, 1) };
+        assert_eq!(run(anew, usize::MAX).unwrap().stored_before, 0);
+        assert!(set.take(case) == expected, "{case:?}");
+    }
+}
+
+#[test]
+fn a_run_that_overwrites_is_gone_on_with() {
+    let set = Set::new();
+    let case = CASES[0];
+    let expected = set.expected(case);
+    fs::write(set.at("out.nii"), "old").unwrap();
+    let mut request = set.of(case, 1 << 30, 1);
+    request.target.overwrite = true;
+    assert!(matches!(run(request.clone(), 1), Err(Error::Stopped { .. })));
+    assert_eq!(fs::read(set.at("out.nii")).unwrap(), b"old");
+    assert!(run(request.clone(), usize::MAX).unwrap().stored_before > 0);
+    assert_eq!(run(request.clone(), usize::MAX).unwrap().target_state, TargetState::FinishedBefore);
+    // Another job replaces it.
+    request.method = Some(Method::Nearest);
+    assert_eq!(run(request, usize::MAX).unwrap().target_state, TargetState::Complete);
+    assert!(set.take(case) != expected);
+}
+
+#[test]
+fn a_note_of_a_finished_job_is_no_unfinished_work() {
+    let set = Set::new();
+    let case = CASES[0];
+    run(set.of(case, 1 << 30, 1), usize::MAX).unwrap();
+    let mut again = Request { resume: false, ..set.of(case, 1 << 30, 1) };
+    again.target.overwrite = true;
+    let mut cleared = 0;
+    let stop = AtomicBool::new(false);
+    Job::resolve(again)
+        .unwrap()
+        .run(&stop, |event| cleared += usize::from(matches!(event, Event::Cleared(_))))
+        .unwrap();
+    assert_eq!(cleared, 0);
 }
