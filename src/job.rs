@@ -24,6 +24,7 @@ mod identity;
 mod in_place;
 mod input;
 mod levels;
+mod names;
 mod output;
 mod passes;
 mod prepared;
