@@ -55,6 +55,16 @@ pub enum Error {
     #[error("{} is of another job: {difference}", path.display())]
     OtherJob { path: PathBuf, difference: String },
 
+    /// An unfinished run has stored work, and the request does not say what is to become of it.
+    #[error("{} holds {}", path.display(), held(*share, difference.as_deref()))]
+    Unfinished {
+        path: PathBuf,
+        /// Of the target, 0 to 1.
+        share: f64,
+        /// From this job, where it is of another.
+        difference: Option<String>,
+    },
+
     /// No plan fits the budget.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -132,7 +142,15 @@ impl Error {
         match self {
             Error::Usage { hint, .. } | Error::Unsupported { hint, .. } => hint.clone(),
             Error::TargetExists { .. } => Some("use --overwrite to replace it, or another name".into()),
-            Error::OtherJob { .. } => Some("give the same arguments to go on with it, or leave --resume out to begin anew".into()),
+            Error::OtherJob { path, .. } if is_unfinished(path) => {
+                Some("the same arguments go on with it, --restart in place of --resume or --rank begins anew".into())
+            }
+            Error::OtherJob { .. } => Some("--overwrite in place of --resume or --rank replaces it".into()),
+            Error::Unfinished { difference: None, .. } => Some("--resume goes on, --restart begins anew".into()),
+            Error::Unfinished { .. } => Some("--restart begins anew, or choose another name".into()),
+            Error::Io { action: "write into", source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some("--parents makes the folder".into())
+            }
             Error::Stopped { .. } => Some("the same command with --resume goes on from here".into()),
             Error::TargetBusy { .. } => Some("wait for it to end, or choose another name".into()),
             Error::Plan(plan) => plan.hint(),
@@ -150,11 +168,25 @@ impl Error {
     /// Exit code of the command: 2 for usage, 75 for a requested stop, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Error::Usage { .. } | Error::TargetExists { .. } | Error::OtherJob { .. } => 2,
+            Error::Usage { .. } | Error::TargetExists { .. } | Error::OtherJob { .. } | Error::Unfinished { .. } => 2,
             Error::Stopped { .. } => 75,
             Error::Row { source, .. } => source.exit_code(),
             _ => 1,
         }
+    }
+}
+
+/// Whether what is said of `path` is said of the folder in which a target is built.
+fn is_unfinished(path: &Path) -> bool {
+    path.to_string_lossy().trim_end_matches('/').ends_with(".reslice")
+}
+
+/// `61 % of this job`
+fn held(share: f64, difference: Option<&str>) -> String {
+    let percent = if share < 0.01 { "less than 1 %".into() } else { format!("{:.0} %", (share * 100.0).floor()) };
+    match difference {
+        None => format!("{percent} of this job"),
+        Some(difference) => format!("unfinished work of another job: {difference}"),
     }
 }
 

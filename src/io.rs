@@ -28,6 +28,7 @@ pub mod volume;
 pub mod zarr;
 
 mod layout;
+use convert::Lost;
 pub use layout::{Access, Ahead, Axis, Layout, Outer};
 
 /// A volume that can be read piece by piece.
@@ -95,8 +96,8 @@ pub struct Encoded {
     pub crc32: u32,
     /// Length before compression.
     pub raw_bytes: u64,
-    /// NaNs that became 0 in an integer type.
-    pub nans: u64,
+    /// Samples that the stored type could not hold.
+    pub lost: Lost,
 }
 
 /// A volume that is written unit by unit, each unit once.

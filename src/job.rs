@@ -24,6 +24,8 @@ mod identity;
 mod in_place;
 mod input;
 mod levels;
+mod method;
+mod names;
 mod output;
 mod passes;
 mod prepared;
@@ -108,6 +110,14 @@ pub struct Request {
     pub scratch: Option<PathBuf>,
     /// Go on with what an earlier run of the same job has stored, and be content with a finished target.
     pub resume: bool,
+    /// Begin anew where an unfinished run has stored something, which is refused without this and without `resume`.
+    pub restart: bool,
+    /// Leave a note beside the finished target of what it is of, as `resume` does too.
+    pub keeps_note: bool,
+    /// The fingerprint of the job that made the target that is there, as far as the caller knows.
+    pub made_by: Option<String>,
+    /// Make the folder of the target, should it not be there.
+    pub parents: bool,
     /// Make only a share of the target; goes with `resume`.
     pub rank: Option<Rank>,
 }
@@ -136,6 +146,10 @@ impl Request {
             threads,
             scratch: None,
             resume: false,
+            restart: false,
+            keeps_note: false,
+            made_by: None,
+            parents: false,
             rank: None,
         }
     }

@@ -99,7 +99,8 @@ impl Phantom {
             single_file: true,
         };
         let (_, prefix) = nifti::target_header(&spec)?;
-        let staging = Staging::create(path, Claim::fresh(true))?;
+        let mut staging = Staging::create(path, Claim::fresh(true))?;
+        staging.clear()?;
         let built = staging.path("target");
         let packed = Packed::new(&layout, prefix.len() as u64, Conversion::plain(Dtype::U16));
         let framing = Framing::Single { level: DEFAULT_LEVEL };

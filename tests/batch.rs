@@ -296,6 +296,33 @@ fn a_signal_stops_it_and_what_is_done_stays() {
     let targets = folder.names(".nii.gz");
     assert_eq!(targets.len(), done);
     targets.iter().for_each(|target| assert_eq!(folder.run(&["verify", target]).code, 0, "{target}"));
+    // It is gone on with, though nobody gave --resume the first time.
+    let again = folder.run(&[&run[..], &["--resume"]].concat()).expect(0);
+    assert_eq!(again.stderr.matches(": already done").count(), done, "{}", again.stderr);
+    assert_eq!(folder.names(".nii.gz").len(), 60);
+    assert_eq!(folder.names(".reslice"), Vec::<String>::new());
+    let third = folder.run(&[&run[..], &["--resume"]].concat()).expect(0);
+    assert_eq!(third.stderr.matches(": already done").count(), 60);
+    // Another job's target is none of this one's.
+    folder.run(&[&run[..], &["--resume", "--interp", "nearest"]].concat()).expect(2).says("already exists");
+}
+
+#[test]
+fn folders_are_looked_for_before_the_first_job() {
+    let folder = Folder::new();
+    folder.scan("a.nii", [20, 23, 29]);
+    folder.table(&["input\toutput", "a.nii\tb.nii", "a.nii\tout/sub-1/c.nii"]);
+    for more in [&["--dry-run"][..], &[]] {
+        let refused = folder.run(&[&["batch", "jobs.tsv"], more].concat()).expect(1);
+        refused.says("cannot write into out/sub-1");
+        refused.says("hint: --parents makes the folder");
+    }
+    assert!(!folder.path("b.nii").exists());
+    folder.run(&["batch", "jobs.tsv", "--parents", "--dry-run"]).expect(0);
+    assert!(!folder.path("out").exists());
+    folder.run(&["batch", "jobs.tsv", "--parents"]).expect(0);
+    assert!(folder.path("out/sub-1/c.nii").is_file());
+    assert_eq!(folder.names(".done"), Vec::<String>::new());
 }
 
 #[test]

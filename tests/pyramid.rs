@@ -162,6 +162,7 @@ fn in_place(store: &Path, method: Reduction) -> InPlaceRequest {
         method: Some(method),
         overwrite: false,
         resume: false,
+        restart: false,
         memory_bytes,
         threads,
     }

@@ -267,6 +267,6 @@ fn integers_from_floats_count_their_nans() {
     let mut data = vec![2.5f32; unit.voxels() as usize];
     data[3] = f32::NAN;
     let encoded = sink.encode(0, unit, BlockRef::new(unit, 1, &data)).unwrap();
-    assert_eq!((encoded.nans, encoded.raw_bytes), (1, 4 * 8 * 16 * 2));
+    assert_eq!((encoded.lost.nans, encoded.raw_bytes), (1, 4 * 8 * 16 * 2));
     assert_eq!(&encoded.bytes[..8], [3, 0, 3, 0, 3, 0, 0, 0]);
 }

@@ -197,6 +197,9 @@ pub struct TargetArgs {
     /// Replace an existing target when the new one is complete
     #[arg(long)]
     pub overwrite: bool,
+    /// Make the folder of the target, should it not be there
+    #[arg(long)]
+    pub parents: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -235,6 +238,9 @@ pub struct RunArgs {
     /// Go on with what an unfinished run of the same job has stored, begin where there is none, do nothing where it is finished
     #[arg(long)]
     pub resume: bool,
+    /// Begin anew where an unfinished run has stored something; without this and --resume that is refused
+    #[arg(long, conflicts_with = "resume")]
+    pub restart: bool,
     /// Print what would be done, as text or JSON, and stop
     #[arg(long, value_name = "json", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub dry_run: Option<DryRun>,

@@ -20,15 +20,17 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    job::{Batch, Event, Forecast, Request},
+    job::{Batch, Event, Forecast, Outcome, Request},
     sys,
 };
 
+mod finished;
 mod rows;
 mod table;
 mod targets;
 mod told;
 
+use finished::Finished;
 use rows::{Options, Planned};
 use table::Table;
 use told::Teller;
@@ -57,7 +59,12 @@ pub struct BatchArgs {
 pub fn run(args: &BatchArgs) -> Result<ExitCode> {
     let (memory_bytes, threads) = budget(&args.run);
     let table = Table::read(&args.jobs)?;
-    let jobs = options()?.requests(&table, (memory_bytes, threads))?;
+    let mut jobs = options()?.requests(&table, (memory_bytes, threads))?;
+    let finished = Finished::of_table(&args.jobs);
+    for Planned { request, .. } in &mut jobs {
+        request.keeps_note = true;
+        request.made_by = finished.made_by(request);
+    }
     targets::check(&table, &jobs)?;
     let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
     let batch = Batch { jobs: &requests, memory_bytes, threads, keep_going: args.keep_going };
@@ -71,7 +78,7 @@ pub fn run(args: &BatchArgs) -> Result<ExitCode> {
     }
     match args.run.dry_run {
         Some(how) => forecast(&batch, &jobs, how),
-        None => execute(&batch, &jobs, &args.run),
+        None => execute(&batch, &jobs, (&args.run, finished)),
     }
 }
 
@@ -82,7 +89,7 @@ fn options() -> Result<Options> {
     Ok(Options::new(typed))
 }
 
-fn execute(batch: &Batch<'_>, jobs: &[Planned], args: &RunArgs) -> Result<ExitCode> {
+fn execute(batch: &Batch<'_>, jobs: &[Planned], (args, mut finished): (&RunArgs, Finished)) -> Result<ExitCode> {
     sys::outlive_terminal();
     let mut teller = Teller::new(jobs, args, batch.memory_bytes)?;
     let kind = match args.progress {
@@ -108,7 +115,15 @@ fn execute(batch: &Batch<'_>, jobs: &[Planned], args: &RunArgs) -> Result<ExitCo
         Event::Resumed(summary) if !args.quiet => tell::resumed(summary).iter().for_each(|line| messages::note(line)),
         Event::Cleared(_) | Event::Planned(_) | Event::Resumed(_) => {}
     };
-    batch.run(sys::stop_flag(), &on_event, &mut |n, outcome| teller.ended(n, &outcome));
+    batch.run(sys::stop_flag(), &on_event, &mut |n, outcome| {
+        if let Outcome::Done(summary) = &outcome {
+            finished.note(&jobs[n].request.output, &summary.fingerprint);
+        }
+        teller.ended(n, &outcome);
+    });
+    if teller.failed == 0 && !teller.is_incomplete() && !args.resume {
+        finished.forget();
+    }
     teller.finish()?;
     let stopped = sys::stop_flag().load(Ordering::Relaxed) && teller.is_incomplete();
     Ok(match teller.failed {

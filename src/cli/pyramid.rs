@@ -45,6 +45,7 @@ pub fn run(args: &PyramidArgs) -> Result<ExitCode> {
         method: args.method,
         overwrite: args.overwrite,
         resume: args.run.resume,
+        restart: args.run.restart,
         memory_bytes,
         threads,
     })?;

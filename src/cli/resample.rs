@@ -120,6 +120,8 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         pyramid: args.target.pyramid.map(|levels| PyramidRequest { levels: levels.0, method: args.target.method }),
         scratch: args.run.scratch.clone().or_else(sys::slurm_folder),
         resume: args.run.resume || args.rank.is_some(),
+        restart: args.run.restart,
+        parents: args.target.parents,
         rank: rank(args)?,
         ..Request::new(&args.input, &args.output, memory_bytes, threads)
     })
@@ -127,10 +129,11 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
 
 /// The share that this process makes, where it is one of several.
 fn rank(args: &ResampleArgs) -> Result<Option<Rank>> {
-    if args.target.overwrite && (args.run.resume || args.rank.is_some()) {
-        let option = if args.rank.is_some() { "--rank" } else { "--resume" };
-        let what = format!("--overwrite begins anew, and {option} goes on with what is there");
-        return Err(Error::usage_hint(what, "remove the old target first, or choose another name"));
+    let rival =
+        [("--overwrite", args.target.overwrite), ("--restart", args.run.restart)].into_iter().find(|rival| rival.1);
+    if let (Some((option, _)), true) = (rival, args.rank.is_some()) {
+        let what = format!("{option} would take from the other ranks what they have made");
+        return Err(Error::usage_hint(what, "remove the old target and NAME.reslice first, or choose another name"));
     }
     let rank = match args.rank {
         None => return Ok(None),

@@ -242,6 +242,7 @@ pub fn remarks(summary: &Summary) -> Vec<String> {
     if nans > 0 {
         remarks.push(format!("{nans} NaNs became 0 in {}", summary.target_dtype));
     }
+    remarks.extend(clipped(summary));
     if summary.missing_chunks > 0 {
         remarks.push(format!(
             "{} chunks of the source are absent and were read as the fill value",
@@ -255,6 +256,33 @@ pub fn remarks(summary: &Summary) -> Vec<String> {
         ));
     }
     remarks
+}
+
+/// What the type of the target could not hold: at either end, in percent.
+fn clipped(summary: &Summary) -> Option<String> {
+    let done: Vec<_> = summary.passes.iter().filter_map(|pass| pass.done).collect();
+    let (below, above) =
+        done.iter().fold((0, 0), |(below, above), done| (below + done.clipped_below, above + done.clipped_above));
+    let samples = summary.voxels.saturating_sub(summary.stored_before).saturating_mul(summary.components as u64).max(1);
+    // Overshoot of a kernel alone is told where there is much of it.
+    let is_asked_for = summary.source_dtype != summary.target_dtype;
+    if below + above == 0 || !is_asked_for && (below + above) as f64 <= 0.01 * samples as f64 {
+        return None;
+    }
+    let (least, most) = summary.target_dtype.range();
+    let end = |count: u64, where_: &str, limit: f64| {
+        let share = percent(count, samples);
+        (count > 0).then(|| format!("{share} {where_} {limit} became {limit}"))
+    };
+    let ends: Vec<String> = [end(below, "below", least), end(above, "above", most)].into_iter().flatten().collect();
+    let way_out = if is_asked_for { "--dtype same or f32 keeps them" } else { "--dtype f32 keeps them" };
+    Some(format!("{}; {way_out}", ends.join(", ")))
+}
+
+/// `28.8 %`; the number itself where that says more.
+pub fn percent(count: u64, of: u64) -> String {
+    let percent = 100.0 * count as f64 / of.max(1) as f64;
+    if percent < 0.05 { format!("{count} of {of}") } else { format!("{:.1} %", percent.min(100.0)) }
 }
 
 /// Counts per source face, by the file's axes.

@@ -1,5 +1,7 @@
 //! Between stored samples and voxels: byte order, slope, rounding. The one place where sample types change.
 
+use serde::Serialize;
+
 use crate::{
     dispatch,
     voxel::{Dtype, Rounding, Voxel},
@@ -16,6 +18,28 @@ pub struct Conversion {
     pub slope: Option<(f64, f64)>,
     /// How real values become stored integers.
     pub rounding: Rounding,
+}
+
+/// Samples that an integer type could not hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Lost {
+    /// NaNs, which became 0.
+    pub nans: u64,
+    /// Samples below the smallest number, which became that.
+    pub below: u64,
+    /// Samples above the largest number, which became that.
+    pub above: u64,
+}
+
+impl Lost {
+    /// Both together.
+    pub fn and(self, other: Lost) -> Lost {
+        Lost {
+            nans: self.nans.saturating_add(other.nans),
+            below: self.below.saturating_add(other.below),
+            above: self.above.saturating_add(other.above),
+        }
+    }
 }
 
 impl Conversion {
@@ -56,31 +80,39 @@ impl Conversion {
         }
     }
 
-    /// Voxels to stored bytes, appended to `bytes`; the number of NaNs that became 0.
-    pub fn encode<T: Voxel>(&self, voxels: &[T], bytes: &mut Vec<u8>) -> u64 {
+    /// Voxels to stored bytes, appended to `bytes`; how many of them the stored type could not hold.
+    pub fn encode<T: Voxel>(&self, voxels: &[T], bytes: &mut Vec<u8>) -> Lost {
         if self.copies_bits::<T>() {
             let start = bytes.len();
             bytes.extend_from_slice(bytemuck::cast_slice(voxels));
             if self.swaps() {
                 bytes[start..].chunks_exact_mut(self.stored.bytes()).for_each(<[u8]>::reverse);
             }
-            return 0;
+            return Lost::default();
         }
         dispatch!(self.stored, S => self.encode_as::<S, T>(voxels, bytes))
     }
 
-    fn encode_as<S: Voxel, T: Voxel>(&self, voxels: &[T], bytes: &mut Vec<u8>) -> u64 {
+    fn encode_as<S: Voxel, T: Voxel>(&self, voxels: &[T], bytes: &mut Vec<u8>) -> Lost {
         let swaps = self.swaps();
         let (slope, inter) = self.slope.unwrap_or((1.0, 0.0));
         let counts_nans = T::DTYPE.is_float() && !S::DTYPE.is_float();
-        let mut nans = 0;
+        // What rounds to the smallest or the largest number is held.
+        let (least, most) = match S::DTYPE.is_float() {
+            true => (f64::NEG_INFINITY, f64::INFINITY),
+            false => (S::range().0 - 0.5, S::range().1 + 0.5),
+        };
+        let (mut nans, mut below, mut above) = (0, 0, 0);
         for voxel in voxels {
-            let value = voxel.to_f64();
+            let real = voxel.to_f64();
+            let value = if self.slope.is_some() { (real - inter) / slope } else { real };
             nans += u64::from(counts_nans && value.is_nan());
-            let stored = S::from_f64(if self.slope.is_some() { (value - inter) / slope } else { value }, self.rounding);
+            below += u64::from(value < least);
+            above += u64::from(value > most);
+            let stored = S::from_f64(value, self.rounding);
             bytes.extend_from_slice(bytemuck::bytes_of(&if swaps { stored.swap_bytes() } else { stored }));
         }
-        nans
+        Lost { nans, below, above }
     }
 }
 
@@ -115,8 +147,19 @@ mod tests {
         conversion.decode(bytemuck::cast_slice(&[0i16, 20, -7]), &mut real);
         assert_eq!(real, [-10.0, 0.0, -13.5]);
         let mut bytes = Vec::new();
-        assert_eq!(conversion.encode(&[-10.0f32, f32::NAN, 0.0, 1e9], &mut bytes), 1);
+        let lost = conversion.encode(&[-10.0f32, f32::NAN, 0.0, 1e9], &mut bytes);
+        assert_eq!(lost, Lost { nans: 1, below: 0, above: 1 });
         let stored: Vec<i16> = bytes.chunks_exact(2).map(bytemuck::pod_read_unaligned).collect();
         assert_eq!(stored, [0, 0, 20, i16::MAX]);
+    }
+
+    #[test]
+    fn what_an_integer_cannot_hold_is_counted() {
+        let lost = |stored: Dtype, voxels: &[f32]| Conversion::plain(stored).encode(voxels, &mut Vec::new());
+        let voxels = [-0.5, -0.6, 255.5, 255.6, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 7.0];
+        assert_eq!(lost(Dtype::U8, &voxels), Lost { nans: 1, below: 2, above: 2 });
+        assert_eq!(lost(Dtype::F32, &voxels), Lost::default());
+        assert_eq!(lost(Dtype::F64, &voxels), Lost::default());
+        assert_eq!(lost(Dtype::I64, &[1e30, -1e30, 3.0]), Lost { nans: 0, below: 1, above: 1 });
     }
 }

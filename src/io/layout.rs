@@ -132,6 +132,11 @@ pub struct Ahead {
 }
 
 impl Layout {
+    /// Bytes of one voxel, all its components.
+    pub fn voxel_bytes(&self) -> u64 {
+        (self.components * self.stored.bytes()) as u64
+    }
+
     /// Number of chunks along each spatial axis.
     pub fn chunk_counts(&self) -> [u64; 3] {
         std::array::from_fn(|a| self.grid.shape[a].div_ceil(self.chunk[a]))

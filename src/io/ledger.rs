@@ -203,6 +203,19 @@ impl Restored {
         self.levels.get(&level).map_or(0, volumes)
     }
 
+    /// Voxels of a level that are stored in any form, also in unfinished shards, and in units of a stream of so many bytes a voxel.
+    pub fn held_voxels(&self, level: u32, voxel_bytes: u64) -> u64 {
+        let unfinished = |writers: &Vec<Unfinished>| {
+            let held =
+                |of: &Unfinished| of.chunks.values().map(|(region, _)| region.voxels()).fold(0, u64::saturating_add);
+            writers.iter().map(held).max().unwrap_or(0)
+        };
+        let in_shards = |level: &RestoredLevel| level.shards.values().map(unfinished).fold(0, u64::saturating_add);
+        let in_stream = self.runs.values().map(|run| run.raw_bytes / voxel_bytes.max(1)).fold(0, u64::saturating_add);
+        let in_stream = if level == 0 { in_stream } else { 0 };
+        self.voxels(level).saturating_add(self.levels.get(&level).map_or(0, in_shards)).saturating_add(in_stream)
+    }
+
     pub fn is_empty(&self) -> bool {
         let is_empty = |level: &RestoredLevel| level.volumes.values().all(Boxes::is_empty) && level.shards.is_empty();
         self.runs.is_empty() && self.levels.values().all(is_empty)

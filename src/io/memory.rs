@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{Encoded, Layout, Sink, Source};
+use super::{Encoded, Layout, Sink, Source, convert::Lost};
 use crate::{
     block::{BlockMut, BlockRef},
     error::Result,
@@ -73,7 +73,7 @@ impl<T: Voxel> Sink<T> for MemorySink<T> {
         let mut voxels = vec![T::default(); unit.voxels() as usize * self.layout.components];
         BlockMut::new(unit, self.layout.components, &mut voxels).copy_from(block, 0);
         let bytes = bytemuck::cast_slice(&voxels).to_vec();
-        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, crc32: 0, nans: 0 })
+        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, crc32: 0, lost: Lost::default() })
     }
 
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {

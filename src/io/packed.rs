@@ -2,7 +2,10 @@
 
 use crate::{
     block::{BlockMut, BlockRef},
-    io::{Layout, convert::Conversion},
+    io::{
+        Layout,
+        convert::{Conversion, Lost},
+    },
     region::Region,
     voxel::Voxel,
 };
@@ -71,16 +74,16 @@ impl Packed {
         }
     }
 
-    /// The voxels of `unit` as stored bytes, appended to `bytes`; the number of NaNs that became 0.
-    pub fn pack<T: Voxel>(&self, unit: Region, block: BlockRef<'_, T>, bytes: &mut Vec<u8>) -> u64 {
+    /// The voxels of `unit` as stored bytes, appended to `bytes`; how many samples the stored type could not hold.
+    pub fn pack<T: Voxel>(&self, unit: Region, block: BlockRef<'_, T>, bytes: &mut Vec<u8>) -> Lost {
         bytes.reserve((unit.voxels() * self.voxel_bytes()) as usize);
         let x = unit.lo[2]..unit.hi[2];
         let mut interleaved = Vec::new();
-        let mut nans = 0;
+        let mut lost = Lost::default();
         for z in unit.lo[0]..unit.hi[0] {
             for y in unit.lo[1]..unit.hi[1] {
                 if self.components == 1 {
-                    nans += self.conversion.encode(block.row(0, z, y, x.clone()), bytes);
+                    lost = lost.and(self.conversion.encode(block.row(0, z, y, x.clone()), bytes));
                     continue;
                 }
                 interleaved.resize(unit.shape()[2] * self.components, T::default());
@@ -88,9 +91,9 @@ impl Packed {
                     let row = block.row(c, z, y, x.clone());
                     interleaved[c..].iter_mut().step_by(self.components).zip(row).for_each(|(s, &v)| *s = v);
                 }
-                nans += self.conversion.encode(&interleaved, bytes);
+                lost = lost.and(self.conversion.encode(&interleaved, bytes));
             }
         }
-        nans
+        lost
     }
 }

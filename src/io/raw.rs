@@ -312,8 +312,8 @@ impl<T: Voxel> Sink<T> for RawSink<T> {
 
     fn encode(&self, _outer: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
         let mut bytes = Vec::new();
-        let nans = self.packed.pack(unit, block, &mut bytes);
-        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, crc32: 0, nans })
+        let lost = self.packed.pack(unit, block, &mut bytes);
+        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, crc32: 0, lost })
     }
 
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {

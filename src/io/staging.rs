@@ -29,8 +29,8 @@ mod lease;
 mod links;
 mod remote;
 
-pub use folder::state_folder;
 use folder::{clear, clear_but, sync};
+pub use folder::{remove_note, state_folder};
 use lease::is_lease;
 pub use lease::{Lease, RENEW_EVERY};
 use remote::LocalFolder;
@@ -41,6 +41,8 @@ pub struct Claim {
     pub rank: Rank,
     /// Go on with what an earlier run has left, and leave a note of the job when it is done.
     pub resume: bool,
+    /// Begin anew, whatever an unfinished run has stored.
+    pub restart: bool,
     /// Replace what stands under the final name.
     pub overwrite: bool,
     pub notes: Notes,
@@ -49,7 +51,7 @@ pub struct Claim {
 impl Claim {
     /// All of the target, from the beginning.
     pub fn fresh(overwrite: bool) -> Claim {
-        Claim { rank: Rank::WHOLE, resume: false, overwrite, notes: TARGET_NOTES }
+        Claim { rank: Rank::WHOLE, resume: false, restart: false, overwrite, notes: TARGET_NOTES }
     }
 }
 
@@ -60,7 +62,7 @@ pub struct Staging {
     claim: Claim,
     lease: Arc<Lease>,
     state: Arc<dyn Store>,
-    /// Whether something that a run had left was found and cleared.
+    /// Whether something that an unfinished run had left was found and cleared.
     pub cleared: bool,
     place: Place,
 }
@@ -90,7 +92,7 @@ const NOTES: [&str; 2] = [TARGET_NOTES.finished, LEVEL_NOTES.finished];
 pub const REMOTE_STATE: &str = ".reslice";
 
 impl Staging {
-    /// Makes the folder for `target`, or comes to the one that is there. Without `resume` it is emptied.
+    /// Makes the folder for `target`, or comes to the one that is there. What is in it stays until [`Staging::clear`].
     ///
     /// # Errors
     /// The target exists and neither `overwrite` nor `resume` is set, another run holds the share, or the folder cannot be made.
@@ -115,9 +117,8 @@ impl Staging {
         }
         let state: Arc<dyn Store> = Arc::new(DirStore::new(&folder));
         let lease = Lease::acquire(state.clone(), target, claim.rank)?;
-        let cleared = !claim.resume && clear(&folder, claim.notes)?;
-        let lease = Arc::new(lease);
-        Ok(Staging { target: target.to_path_buf(), claim, lease, state, cleared, place: Place::Beside(folder) })
+        let (target, lease) = (target.to_path_buf(), Arc::new(lease));
+        Ok(Staging { target, claim, lease, state, cleared: false, place: Place::Beside(folder) })
     }
 
     /// Makes ready what lies at `store` for a target; `scratch` is for shards on their way (the system's folder for temporary
@@ -129,14 +130,11 @@ impl Staging {
     pub fn remote(store: Arc<dyn Store>, claim: Claim, scratch: Option<&Path>) -> Result<Staging> {
         let target = store.describe("");
         let state = store.below(REMOTE_STATE);
-        let is_ours = remote::check(store.as_ref(), state.as_ref(), claim)?;
+        remote::check(store.as_ref(), state.as_ref(), claim)?;
         let local = LocalFolder::create(scratch.unwrap_or(&std::env::temp_dir()))?;
         let lease = Lease::acquire(state.clone(), &target, claim.rank)?;
-        if !claim.resume {
-            remote::clear(store.as_ref(), &lease)?;
-        }
-        let (cleared, lease) = (!claim.resume && is_ours, Arc::new(lease));
-        Ok(Staging { target, claim, lease, state, cleared, place: Place::Remote { store, local } })
+        let lease = Arc::new(lease);
+        Ok(Staging { target, claim, lease, state, cleared: false, place: Place::Remote { store, local } })
     }
 
     /// What was cleared, for a message.
@@ -222,11 +220,21 @@ impl Staging {
         Ok(Some(self.keeps_files()))
     }
 
+    /// Whether a job was begun here, and neither finished nor cleared.
+    pub fn is_begun(&self) -> Result<bool> {
+        let note = self.claim.notes.job;
+        self.state.exists(note).map_err(|e| e.at("look at", self.state.describe(note)))
+    }
+
     /// Empties the place, for a run that begins anew.
     pub fn clear(&mut self) -> Result<()> {
+        let is_begun = self.is_begun()?;
         self.cleared |= match &self.place {
             Place::Beside(folder) => clear(folder, self.claim.notes)?,
-            Place::Remote { store, .. } => remote::clear(store.as_ref(), &self.lease)?,
+            Place::Remote { store, .. } => {
+                remote::clear(store.as_ref(), &self.lease)?;
+                is_begun
+            }
         };
         Ok(())
     }
@@ -272,6 +280,9 @@ impl Staging {
                 let is_done = self.claim.resume && new.is_none();
                 return if is_done { Ok(()) } else { Err(Error::TargetExists { path: to.to_path_buf() }) };
             }
+            if self.claim.resume && new.is_none() {
+                return Ok(());
+            }
             if old.is_dir() || new.is_some_and(|new| new.is_dir()) {
                 // A folder cannot be renamed over another: the old one goes into the staging folder first.
                 let aside = self.path(&format!("replaced-{n}"));
@@ -311,10 +322,10 @@ mod tests {
         fs::write(first.path("half"), b"x").unwrap();
         drop(first);
         let resume = Claim { resume: true, ..Claim::fresh(false) };
-        let again = Staging::create(&target, resume).unwrap();
+        let mut again = Staging::create(&target, resume).unwrap();
         assert!(!again.cleared && again.path("half").exists());
-        drop(again);
-        assert!(Staging::create(&target, Claim::fresh(false)).unwrap().cleared);
+        again.clear().unwrap();
+        assert!(again.cleared && !again.path("half").exists());
     }
 
     #[test]

@@ -6,10 +6,11 @@ use std::{
 };
 
 use super::{
-    Job, PassKind, Summary, cascade,
+    Job, PassKind, Request, Summary, cascade,
     colours::Colours,
     field::Vectors,
     levels::LevelPass,
+    output::Output,
     passes::{self, Leg, Route, Task},
     turn::Turned,
     work::{done, is_finished},
@@ -192,7 +193,7 @@ pub(super) enum Beside {
 impl Job {
     /// What would be done, without doing it. Nothing is written.
     pub fn dry_run(self) -> Result<Summary> {
-        self.output.check_folder()?;
+        self.check_folder()?;
         let (stop, on_event) = (sys::stop_flag(), &mut |_: Event<'_>| {});
         dispatch!(self.values.pipeline, T => {
             self.open::<T>()?.look_through(None, stop, on_event)?.prepare().map(Prepared::with_offers)
@@ -223,6 +224,7 @@ impl Job {
 
     /// An error where the target is there and is neither to be replaced nor a finished one of this job.
     pub(super) fn check_target(&self) -> Result<()> {
+        self.check_folder()?;
         if self.request.resume && !self.output.overwrites() {
             return self.identity().and_then(|identity| self.is_finished(&identity)).map(drop);
         }
@@ -240,10 +242,39 @@ impl Job {
         if !self.request.resume || !self.output.exists()? {
             return Ok(false);
         }
-        if is_finished(self.output.state().as_ref(), &self.output.path, identity)? {
+        let is_known = self.request.made_by.as_ref().is_some_and(|made_by| *made_by == identity.fingerprint());
+        if is_known {
             return Ok(true);
         }
-        Err(Error::TargetExists { path: self.output.path.clone() })
+        match is_finished(self.output.state().as_ref(), &self.output.path, identity) {
+            Ok(true) => Ok(true),
+            // What is there is to be replaced.
+            Ok(false) | Err(Error::OtherJob { .. }) if self.output.overwrites() => Ok(false),
+            Ok(false) => Err(Error::TargetExists { path: self.output.path.clone() }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// An error where the folder of the target is not there, and is not to be made.
+    fn check_folder(&self) -> Result<()> {
+        if self.request.parents { Ok(()) } else { self.output.check_folder() }
+    }
+
+    /// The same, and the folder is made that is to be made.
+    pub(super) fn make_folder(&self) -> Result<()> {
+        if self.request.parents {
+            self.output.make_folder()?;
+        }
+        self.output.check_folder()
+    }
+
+    /// Voxels of the target's levels, all volumes.
+    pub(super) fn level_voxels(&self) -> Vec<u64> {
+        let Output { layout, descent, .. } = &self.output;
+        let volumes = layout.outer.volumes();
+        let coarser = descent.iter().flat_map(|descent| &descent.target.levels.coarser);
+        let shapes = std::iter::once(layout.grid.shape).chain(coarser.map(|grid| grid.shape));
+        shapes.map(|shape| shape.iter().fold(volumes, |voxels, &len| voxels.saturating_mul(len))).collect()
     }
 
     /// Removes what a run has left that was ended after it gave the target its name, unless somebody is at work there.
@@ -264,8 +295,9 @@ impl Job {
     }
 
     pub(super) fn claim(&self) -> Claim {
-        let (resume, overwrite) = (self.request.resume, self.output.overwrites());
-        Claim { rank: self.request.rank.unwrap_or(Rank::WHOLE), resume, ..Claim::fresh(overwrite) }
+        let Request { resume, restart, .. } = self.request;
+        let rank = self.request.rank.unwrap_or(Rank::WHOLE);
+        Claim { rank, resume, restart, ..Claim::fresh(self.output.overwrites()) }
     }
 
     fn budget(&self) -> Budget {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{
     Event, PassKind, PassSummary,
     levels::{Descent, LevelPass, LevelsTo},
-    work::{Work, is_noted},
+    work::{Work, is_noted, settle},
 };
 use crate::{
     checkpoint::Identity,
@@ -58,6 +58,8 @@ pub struct InPlaceRequest {
     pub overwrite: bool,
     /// Go on with what an earlier run has stored, and be content with levels that one has finished.
     pub resume: bool,
+    /// Begin anew where an unfinished run has stored something.
+    pub restart: bool,
     pub memory_bytes: u64,
     pub threads: usize,
 }
@@ -165,13 +167,18 @@ impl InPlace {
     /// Makes the levels and moves them into the store.
     pub fn run(mut self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<InPlaceSummary> {
         let store = self.request.store.clone();
-        let claim = Claim { resume: self.request.resume, notes: LEVEL_NOTES, ..Claim::fresh(true) };
+        let InPlaceRequest { resume, restart, .. } = self.request;
+        let claim = Claim { resume, restart, notes: LEVEL_NOTES, ..Claim::fresh(true) };
         if self.is_finished {
             // What a run has left that was ended after it had named the levels; only for tidiness.
             let _ = Staging::create(&store, claim).and_then(|staging| staging.sweep());
             return Ok(self.summary);
         }
-        let staging = Staging::create(&store, claim)?;
+        let mut staging = Staging::create(&store, claim)?;
+        let volumes = self.finest.layout.outer.volumes();
+        let voxels = |pass: &LevelPass| pass.target.grid.voxels().saturating_mul(volumes);
+        let levels: Vec<u64> = std::iter::once(0).chain(self.passes.iter().map(voxels)).collect();
+        settle(&mut staging, &self.identity, &levels, self.finest.layout.voxel_bytes())?;
         if staging.cleared {
             on_event(Event::Cleared(&staging.cleared_path()));
         }

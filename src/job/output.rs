@@ -162,6 +162,14 @@ impl Output {
         is_folder.map_err(Error::io("write into", folder))
     }
 
+    /// Makes the folder of a local target, where it is not there.
+    pub fn make_folder(&self) -> Result<()> {
+        if self.store.is_some() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(self.folder()).map_err(Error::io("create", self.folder()))
+    }
+
     /// What of the target decides its bytes.
     pub fn identify(&self, identity: &mut Identity) {
         identity.add("format", format!("{:?}", self.format));

@@ -8,7 +8,7 @@ use super::{
     passes::{Leg, Route},
     run::Run,
     summary::TargetState,
-    work::{Work, done, is_finished},
+    work::{Work, done, is_finished, settle},
 };
 use crate::{
     checkpoint::{self, Identity},
@@ -30,7 +30,7 @@ impl<T: Voxel> Runnable for Prepared<T> {
     }
 
     fn run(mut self: Box<Self>, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
-        self.job.output.check_folder()?;
+        self.job.make_folder()?;
         let identity = self.job.identity()?;
         if self.job.is_finished(&identity)? {
             self.job.sweep();
@@ -61,6 +61,8 @@ impl<T: Voxel> Prepared<T> {
         if job.is_finished(identity)? {
             return Ok(self.finished_before(identity));
         }
+        let (levels, voxel_bytes) = (job.level_voxels(), job.output.layout.voxel_bytes());
+        settle(&mut staging, identity, &levels, voxel_bytes)?;
         match job.output.lacks_name(&staging)?.filter(|_| job.request.resume) {
             Some(true) if is_finished(staging.state().as_ref(), &job.output.path, identity)? => {
                 return self.named(staging, identity);
@@ -166,7 +168,8 @@ impl<T: Voxel> Prepared<T> {
         if self.job.request.resume {
             self.job.output.tidy(&staging)?;
         }
-        self.job.output.commit(staging, &identity.note(), self.job.request.resume)?;
+        let keeps_note = self.job.request.resume || self.job.request.keeps_note;
+        self.job.output.commit(staging, &identity.note(), keeps_note)?;
         Ok(TargetState::Complete)
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::{
     Format, GridChoice, Input, IoMode, OutsideRequest, Request, Values,
     field::Field,
+    method::{Kind, copies, method, warn_of_aliasing},
     output::{Heritage, Output},
     series::Series,
     turn::Turn,
@@ -17,13 +18,10 @@ use crate::{
         zarr::{OpenOptions, store::Location},
     },
     region::Region,
-    resample::{KernelShape, LabelWeights, Method, OpRequest, passes_through},
+    resample::OpRequest,
     sys,
     transform::{Chain, Ends, RoleImage},
 };
-
-/// Down-sampling beyond this factor by an interpolating kernel is warned about.
-const ALIASING_FACTOR: f64 = 1.5;
 
 /// A job that can be planned and run.
 #[derive(Debug)]
@@ -71,7 +69,9 @@ impl Job {
             Some(first) => (first.clone(), None),
             None => mapping(&mut chain, &target, &source_grid, &mut warnings)?,
         };
-        let method = method(&request, &input)?;
+        let kind = Kind::of(&request, &input);
+        let is_copy = series.is_none() && copies(&request, &mapping, &target, bounds);
+        let method = method(&request, &input, &kind, is_copy, &mut warnings)?;
         let outside = outside_before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
         let counted = outside.map(|counts| counts.outside);
         let values = Values::resolve(&request, &input, method, format.is_nifti(), counted, &mut warnings)?;
@@ -86,7 +86,7 @@ impl Job {
             rounding: request.rounding,
             order: values.order,
         };
-        warn_of_aliasing(&op, series.as_ref(), &mut warnings);
+        warn_of_aliasing(&op, series.as_ref(), &kind, &mut warnings);
         let name = image_name(&request.input);
         let heritage = Heritage {
             name: &name,
@@ -176,38 +176,6 @@ fn target_grid(request: &Request, input: &Input, reference: Option<&Input>) -> R
     };
     let resolved = rules.resolve(source)?;
     Ok(Resolved { lacking: reference.map_or(resolved.lacking, Input::lacking), ..resolved })
-}
-
-/// The method asked for, or the one that suits the voxels.
-fn method(request: &Request, input: &Input) -> Result<Method> {
-    let is_label = input.is_label() && !input.layout().stored.is_float();
-    let method = match request.method {
-        Some(method) => method,
-        None if is_label => Method::Label(LabelWeights::Linear),
-        None => Method::Kernel(KernelShape::Linear),
-    };
-    if is_label && method.mixes() {
-        return Err(Error::usage_hint(
-            format!("{} holds labels, and {method} would mix their numbers", request.input.display()),
-            "use --interp label (what --interp auto takes here), or mode to down-sample",
-        ));
-    }
-    let components = input.layout().components;
-    if components > 1 && method.picks() {
-        return Err(Error::usage_hint(
-            format!(
-                "{method} would make each of the {components} parts of a voxel from other voxels: they belong together"
-            ),
-            "use nearest, mean or a kernel, such as linear, for colours and complex numbers",
-        ));
-    }
-    if request.antialias && !method.stretches() {
-        return Err(Error::usage_hint(
-            format!("--antialias stretches a kernel, and {method} has none that could be stretched"),
-            "use --interp linear, cubic, lanczos or gaussian with it, or mean, which needs none",
-        ));
-    }
-    Ok(method)
 }
 
 /// The transforms of a request. One FSL matrix by itself, with `--like`, has source and reference of the run for its roles.
@@ -309,16 +277,6 @@ fn warn_of_units(target: &Grid, source: &Grid, warnings: &mut Vec<String>) {
                 "transform files are in millimetres, and the {name}'s unit ({unit}) is not known: taken for millimetres"
             ));
         }
-    }
-}
-
-fn warn_of_aliasing(op: &OpRequest, series: Option<&Series>, warnings: &mut Vec<String>) {
-    let mappings = series.map_or(std::slice::from_ref(&op.mapping), |series| &series.mappings);
-    let largest = mappings.iter().flat_map(Mapping::ratio).fold(0.0, f64::max);
-    if !op.antialias && op.method.skips() && largest > ALIASING_FACTOR && !passes_through(op) {
-        warnings.push(format!(
-            "an axis is down-sampled {largest:.2} times by an interpolating kernel, so fine detail aliases; --antialias smooths it"
-        ));
     }
 }
 

@@ -92,6 +92,40 @@ impl Work {
     }
 }
 
+/// Makes a place ready for a run: leaves what is there to a run that goes on, and empties it for one that begins anew.
+///
+/// `voxels` are those of the target's levels, of `voxel_bytes` each.
+///
+/// # Errors
+/// [`Error::Unfinished`] where an unfinished run has stored work and the claim says neither.
+pub fn settle(staging: &mut Staging, identity: &Identity, voxels: &[u64], voxel_bytes: u64) -> Result<()> {
+    let claim = staging.claim();
+    if claim.resume && (!claim.overwrite || claim.notes != TARGET_NOTES || staging.is_begun()?) {
+        return Ok(());
+    }
+    if !claim.restart {
+        let state = staging.state().clone();
+        let (path, share) = (staging.cleared_path(), held_share(state.as_ref(), voxels, voxel_bytes)?);
+        if let Some(share) = share {
+            let difference = match read(state.as_ref(), claim.notes.job)? {
+                Some(text) => difference(&text, identity),
+                None => Some("another kind of job".into()),
+            };
+            return Err(Error::Unfinished { path, share, difference });
+        }
+    }
+    staging.clear()
+}
+
+/// How much of a target is stored by runs that did not end; `None` where nothing is.
+fn held_share(state: &dyn Store, voxels: &[u64], voxel_bytes: u64) -> Result<Option<f64>> {
+    let stored = restore(state)?;
+    let held = |(level, &whole): (usize, &u64)| stored.held_voxels(level as u32, voxel_bytes).min(whole);
+    let held = voxels.iter().enumerate().map(held).fold(0, u64::saturating_add);
+    let whole = voxels.iter().copied().fold(0, u64::saturating_add).max(1);
+    Ok((!stored.is_empty()).then(|| held as f64 / whole as f64))
+}
+
 /// What is stored of a level, one voxel of which spans `factors` of the level that is made.
 pub fn done(stored: &Restored, level: usize, factors: [u64; 3]) -> DoneLevel {
     let volumes = stored.levels.get(&(level as u32)).map(|level| level.volumes.clone()).unwrap_or_default();

@@ -7,6 +7,8 @@ use std::{
 
 use serde::Serialize;
 
+use crate::io::convert::Lost;
+
 /// Seconds that the workers together spent in each stage.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Stages {
@@ -29,8 +31,11 @@ pub struct Progress {
     pub bytes_written: u64,
     /// Chunk decodes; known at the end.
     pub decodes: u64,
-    /// NaNs that became 0 in an integer target.
+    /// NaNs that became 0 in an integer target, coarser levels included.
     pub nans: u64,
+    /// Samples below what an integer target holds, and above it, which became its smallest and its largest number.
+    pub clipped_below: u64,
+    pub clipped_above: u64,
     /// Target voxels that look outside the source, of all volumes, where only the run can tell.
     pub outside: u64,
     pub seconds: f64,
@@ -49,6 +54,8 @@ impl Progress {
             bytes_written: a.bytes_written + b.bytes_written,
             decodes: a.decodes + b.decodes,
             nans: a.nans + b.nans,
+            clipped_below: a.clipped_below + b.clipped_below,
+            clipped_above: a.clipped_above + b.clipped_above,
             outside: a.outside + b.outside,
             seconds: a.seconds + b.seconds,
             stages: Stages {
@@ -80,6 +87,7 @@ pub struct Tally {
     pub bytes_fetched: AtomicU64,
     pub bytes_written: AtomicU64,
     pub nans: AtomicU64,
+    clipped: [AtomicU64; 2],
     pub outside: AtomicU64,
     nanoseconds: [AtomicU64; 4],
 }
@@ -94,9 +102,19 @@ impl Tally {
             bytes_fetched: AtomicU64::new(0),
             bytes_written: AtomicU64::new(0),
             nans: AtomicU64::new(0),
+            clipped: Default::default(),
             outside: AtomicU64::new(0),
             nanoseconds: Default::default(),
         }
+    }
+
+    /// Counts what the target could not hold.
+    pub fn lose(&self, lost: Lost) {
+        let counters = [&self.nans, &self.clipped[0], &self.clipped[1]];
+        let counts = [lost.nans, lost.below, lost.above];
+        counters.into_iter().zip(counts).for_each(|(counter, count)| {
+            counter.fetch_add(count, Ordering::Relaxed);
+        });
     }
 
     /// Runs `work` and counts its time.
@@ -118,6 +136,8 @@ impl Tally {
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             decodes: 0,
             nans: self.nans.load(Ordering::Relaxed),
+            clipped_below: self.clipped[0].load(Ordering::Relaxed),
+            clipped_above: self.clipped[1].load(Ordering::Relaxed),
             outside: self.outside.load(Ordering::Relaxed),
             seconds: self.begun.elapsed().as_secs_f64(),
             stages: Stages {

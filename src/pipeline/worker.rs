@@ -186,7 +186,7 @@ fn put<T: Voxel>(
     unit: Region,
     encoded: Encoded,
 ) -> Result<()> {
-    shared.tally.nans.fetch_add(encoded.nans, Ordering::Relaxed);
+    shared.tally.lose(encoded.lost);
     let stored = shared
         .tally
         .time(Stage::Write, || sink.put(volume, unit, encoded))

@@ -13,7 +13,7 @@ use super::rows::Planned;
 use crate::{
     cli::{args::RunArgs, messages, tell},
     error::{Error, Result},
-    job::{Outcome, Summary},
+    job::{Outcome, Summary, TargetState},
     sys,
 };
 
@@ -67,6 +67,9 @@ impl<'a> Teller<'a> {
         }
         let remarks: Vec<String> = summary.warnings.iter().cloned().chain(tell::remarks(summary)).collect();
         let place = name(self.jobs, n);
+        if summary.target_state == TargetState::FinishedBefore {
+            return messages::note(&format!("{place}: already done"));
+        }
         let mut line = format!("{place}: {}, {:.2} s", grids(summary), summary.seconds());
         if self.args.verbose {
             remarks.iter().for_each(|remark| messages::warning(&format!("{place}: {remark}")));

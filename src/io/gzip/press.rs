@@ -4,7 +4,7 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};
 
 use super::{DEFAULT_LEVEL, Framing, reopen::reopen};
-use crate::io::Encoded;
+use crate::io::{Encoded, convert::Lost};
 
 /// Raw bytes of one BGZF block: what SAMtools uses, so that even data that does not compress fits 64 KiB.
 const BGZF_RAW_BYTES: usize = 65_280;
@@ -79,7 +79,7 @@ impl Press {
                 0
             }
         };
-        Encoded { bytes: self.out.as_slice().to_vec(), crc32, raw_bytes: raw.len() as u64, nans: 0 }
+        Encoded { bytes: self.out.as_slice().to_vec(), crc32, raw_bytes: raw.len() as u64, lost: Lost::default() }
     }
 }
 

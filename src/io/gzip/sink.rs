@@ -275,11 +275,11 @@ impl<T: Voxel> Sink<T> for GzipSink<T> {
         let mut press = idle.unwrap_or_else(|| Press::new(self.framing));
         let mut raw = std::mem::take(&mut press.raw);
         raw.clear();
-        let nans = self.packed.pack(unit, block, &mut raw);
+        let lost = self.packed.pack(unit, block, &mut raw);
         let encoded = press.compress(&raw);
         press.raw = raw;
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(press);
-        Ok(Encoded { nans, ..encoded })
+        Ok(Encoded { lost, ..encoded })
     }
 
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {

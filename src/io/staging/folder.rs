@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{LEVEL_NOTES, Notes, TARGET_NOTES, is_lease};
+use super::{LEVEL_NOTES, NOTES, Notes, TARGET_NOTES, is_lease};
 use crate::{
     error::{Error, Result},
     io::steady,
@@ -18,13 +18,23 @@ pub fn state_folder(target: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Removes what earlier runs left, except leases, and except what levels are added to; whether there was anything.
+/// Removes the note of a finished job beside a local target, and the folder that it is in, should it be empty then.
+pub fn remove_note(target: &Path) {
+    let folder = state_folder(target);
+    // Only for tidiness: what cannot be removed stays.
+    let _ = fs::remove_file(folder.join(TARGET_NOTES.finished));
+    let _ = fs::remove_dir(&folder);
+}
+
+/// Removes what earlier runs left, except leases, and except what levels are added to; whether there was anything but notes of
+/// finished jobs.
 pub fn clear(folder: &Path, notes: Notes) -> Result<bool> {
     let is_beneath = |name: &str| notes == LEVEL_NOTES && name == TARGET_NOTES.finished;
     clear_but(folder, |name| is_lease(name) || is_beneath(name))
 }
 
-/// Removes everything but the names that are to be kept. Links are removed, not followed.
+/// Removes everything but the names that are to be kept; whether any of it was more than the note of a finished job. Links are
+/// removed, not followed.
 pub fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
     let mut found = false;
     let entries = steady::uninterrupted(|| fs::read_dir(folder)).map_err(Error::io("list", folder))?;
@@ -33,7 +43,7 @@ pub fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> 
         if is_kept(&entry.file_name().to_string_lossy()) {
             continue;
         }
-        found = true;
+        found |= !NOTES.iter().any(|note| entry.file_name() == *note);
         let path = entry.path();
         let kind = entry.file_type().map_err(Error::io("look at", &path))?;
         let remove = || if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };

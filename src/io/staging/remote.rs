@@ -18,14 +18,12 @@ use crate::{
 /// A target exists when one of these does.
 const ROOT_METADATA: [&str; 5] = ["zarr.json", ".zgroup", ".zattrs", ".zarray", ".zmetadata"];
 
-/// Whether what is there was left by a run of ours.
-///
 /// # Errors
-/// Something else is there, or a finished target, and the claim does not say what to do about it.
-pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<bool> {
+/// Something is there that no unfinished run of ours has left, and the claim does not say what to do about it.
+pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<()> {
     let is_ours = state.exists(claim.notes.job).map_err(failed(store, "look into"))?;
     if claim.overwrite || claim.resume && is_ours {
-        return Ok(is_ours);
+        return Ok(());
     }
     let mut exists = false;
     for name in ROOT_METADATA {
@@ -35,23 +33,21 @@ pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<bool>
     if is_strange && !(claim.resume && state.exists(claim.notes.finished).map_err(failed(store, "look into"))?) {
         return Err(Error::TargetExists { path: store.describe("") });
     }
-    Ok(is_ours)
+    Ok(())
 }
 
 fn in_state(key: &str) -> bool {
     key.strip_prefix(REMOTE_STATE).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Takes the root metadata of an old target away and then all of it, except leases; whether there was anything.
-pub fn clear(store: &dyn Store, lease: &Lease) -> Result<bool> {
+/// Takes the root metadata of an old target away and then all of it, except leases.
+pub fn clear(store: &dyn Store, lease: &Lease) -> Result<()> {
     for name in ROOT_METADATA {
         store.delete(name).map_err(failed(store, "clear"))?;
     }
-    let found = holds_anything(store, in_state).map_err(failed(store, "list"))?;
     store.clear("").map_err(failed(store, "clear"))?;
     // The list of everything has this run's lease in it.
-    lease.renew()?;
-    Ok(found)
+    lease.renew()
 }
 
 /// The root metadata are written: the target is complete.
@@ -134,18 +130,21 @@ mod tests {
         assert!(!staging.cleared && staging.path("x").parent().unwrap().is_dir());
         staging.state().put(super::super::TARGET_NOTES.job, b"{}".to_vec()).unwrap();
         store.put("0/c/0", vec![1]).unwrap();
-        // Killed here: the next run clears and says so.
+        // Killed here: the next run may clear, and says so.
         drop(staging);
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
-        let staging = begin(false).unwrap();
+        let mut staging = begin(false).unwrap();
+        assert!(staging.is_begun().unwrap() && store.exists("0/c/0").unwrap());
+        staging.clear().unwrap();
         assert!(staging.cleared && !store.exists("0/c/0").unwrap());
         store.put("zarr.json", vec![1]).unwrap();
         staging.commit(&[], b"{}", false).unwrap();
         assert!(!store.exists(".reslice/job.json").unwrap());
 
         assert!(exists(begin(false)) && store.exists("zarr.json").unwrap());
-        let staging = begin(true).unwrap();
-        assert!(staging.cleared || !store.exists("zarr.json").unwrap());
+        let mut staging = begin(true).unwrap();
+        staging.clear().unwrap();
+        assert!(!staging.cleared && !store.exists("zarr.json").unwrap());
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::{
     error::{Error, Result},
     io::{
         Encoded, Layout, Sink,
+        convert::Lost,
         ledger::{Entry, Ledger, NoLedger, RestoredLevel},
     },
     region::Region,
@@ -122,24 +123,24 @@ impl<T: Voxel> ZarrSink<T> {
         Error::Chunk { action: "write", path, chunk, stored_bytes, what: what.to_string() }
     }
 
-    /// The unit's samples in storage order, padded with the fill value to a whole chunk; and the NaNs that became 0.
-    fn padded(&self, unit: Region, block: BlockRef<'_, T>) -> (Vec<u8>, u64) {
+    /// The unit's samples in storage order, padded with the fill value to a whole chunk; and the samples that it cannot hold.
+    fn padded(&self, unit: Region, block: BlockRef<'_, T>) -> (Vec<u8>, Lost) {
         let size = self.target.conversion.stored.bytes();
         let [_, cy, cx] = self.target.chunk.map(|extent| extent as usize * size);
         let (row_bytes, plane_bytes) = (cx, cy / size * cx);
         let total = self.target.chunk_bytes() as usize;
         // Four more for a checksum.
         let mut bytes = Vec::with_capacity(total + 4);
-        let mut nans = 0;
+        let mut lost = Lost::default();
         for (plane, z) in (unit.lo[0]..unit.hi[0]).enumerate() {
             for (line, y) in (unit.lo[1]..unit.hi[1]).enumerate() {
                 bytes.resize(plane * plane_bytes + line * row_bytes, 0);
                 let row = block.row(0, z, y, unit.lo[2]..unit.hi[2]);
-                nans += self.target.conversion.encode(row, &mut bytes);
+                lost = lost.and(self.target.conversion.encode(row, &mut bytes));
             }
         }
         bytes.resize(total, 0);
-        (bytes, nans)
+        (bytes, lost)
     }
 }
 
@@ -155,7 +156,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
             let what = format!("region {unit} of block {} x {} is not one chunk", block.region, block.volumes);
             return Err(self.chunk_error(&key, 0, what));
         }
-        let (raw, nans) = self.padded(unit, block);
+        let (raw, lost) = self.padded(unit, block);
         let raw_bytes = raw.len() as u64;
         let is_fill = raw.chunks(4096).all(|part| part.iter().fold(0, |any, byte| any | byte) == 0);
         let bytes = if is_fill {
@@ -163,7 +164,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         } else {
             self.target.encode(raw).map_err(|what| self.chunk_error(&key, raw_bytes, what))?
         };
-        Ok(Encoded { bytes, crc32: 0, raw_bytes, nans })
+        Ok(Encoded { bytes, crc32: 0, raw_bytes, lost })
     }
 
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {
