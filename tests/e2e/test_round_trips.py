@@ -121,9 +121,13 @@ def placed(image):
 
 def check_nibabel(volume, source, back):
     before, after = nib.load(source), nib.load(back)
-    assert after.shape == before.shape
-    np.testing.assert_array_equal(np.asanyarray(after.dataobj.get_unscaled()) if volume.slope is None else [], [] if volume.slope else volume.array)
-    np.testing.assert_allclose(after.get_fdata(), before.get_fdata(), rtol=1e-5, atol=1e-3 if volume.slope else 0)
+    # A file of two dimensions comes back as one plane.
+    plane = (1,) if len(before.shape) == 2 else ()
+    assert after.shape == before.shape + plane
+    if volume.slope is None:
+        np.testing.assert_array_equal(grids.raw(after), volume.array.reshape(after.shape))
+    real = before.get_fdata().reshape(after.shape)
+    np.testing.assert_allclose(after.get_fdata(), real, rtol=1e-5, atol=1e-3 if volume.slope else 0)
     want = np.dtype("f4") if volume.slope else volume.array.dtype
     assert after.get_data_dtype().newbyteorder("=") == want
     if placed(before) is not None:
@@ -132,7 +136,8 @@ def check_nibabel(volume, source, back):
     assert volume.array.ndim < 3 or (after.header["sform_code"] > 0) == (volume.codes[0] > 0), "the code of the sform"
     assert (after.header["intent_code"] == LABEL) == volume.labels
     assert after.header.get_xyzt_units()[0] == volume.units[0]
-    np.testing.assert_allclose(after.header.get_zooms(), before.header.get_zooms(), rtol=1e-6)
+    zooms = before.header.get_zooms()
+    np.testing.assert_allclose(after.header.get_zooms()[: len(zooms)], zooms, rtol=1e-6)
 
 
 def by_itk(path):
@@ -143,16 +148,18 @@ def by_itk(path):
 
 
 def check_itk(source, back):
-    """What ITK reads before, it reads after, in the same place."""
+    """What ITK reads before, it reads after, in the same place; a quaternion that is made anew differs in its last bits."""
     before, after = by_itk(source), by_itk(back)
     if before is None:
         return
     assert after is not None, "ITK reads the source and not what came back"
+    if before.GetDimension() == 2:
+        after = after[:, :, 0] if after.GetDimension() == 3 else after
     assert after.GetSize() == before.GetSize()
     scale = max(before.GetSpacing())
     np.testing.assert_allclose(after.GetSpacing(), before.GetSpacing(), rtol=1e-5)
     np.testing.assert_allclose(after.GetOrigin(), before.GetOrigin(), atol=1e-4 * max(scale, 1), rtol=1e-5)
-    np.testing.assert_allclose(after.GetDirection(), before.GetDirection(), atol=1e-5)
+    np.testing.assert_allclose(after.GetDirection(), before.GetDirection(), atol=3e-4)
 
 
 def check_store(volume, store):
