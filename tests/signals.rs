@@ -76,8 +76,10 @@ fn pipe(folder: &Folder, name: &str) {
 
 /// A run that waits for a file that never answers, as on a server that has gone away.
 fn stuck(folder: &Folder) -> Running {
-    pipe(folder, "stuck.nii");
-    let running = Running::start(folder, &["resample", "stuck.nii", "out.nii"]);
+    // A source that is a pipe is refused; a transform that is one never ends.
+    Said::new([4; 3]).write_hole::<u16>(&folder.path("scan.nii"));
+    pipe(folder, "stuck.txt");
+    let running = Running::start(folder, &["resample", "scan.nii", "out.nii", "--transform", "stuck.txt"]);
     // Until its handlers are set.
     let caught = || {
         let status = fs::read_to_string(format!("/proc/{}/status", running.child.id())).unwrap_or_default();

@@ -330,6 +330,8 @@ mod tests {
         assert!(code == 3 && (factor - 1e-3).abs() < 1e-18);
         let (code, factor) = spatial_code(&Unit::Other("centimeter".into()), 0);
         assert!(code == 2 && (factor - 10.0).abs() < 1e-12);
-        assert_eq!(spatial_code(&Unit::Other("parsec".into()), 2), (0, 1.0));
+        let parsec = spatial_code(&Unit::Other("parsec".into()), 2);
+        assert!(parsec.0 == 2 && (parsec.1 / 3.085_677_581_491_367e19 - 1.0).abs() < 1e-12);
+        assert_eq!(spatial_code(&Unit::Other("cubit".into()), 2), (0, 1.0));
     }
 }
