@@ -266,7 +266,8 @@ fn what_is_there_is_not_lost() {
         let stopped = InPlace::resolve(in_place(&store, Reduction::Mean)).unwrap().run(&AtomicBool::new(true), |_| {});
         assert!(matches!(stopped, Err(Error::Stopped { .. })), "{stopped:?}");
         assert_eq!(files(&store), single);
-        assert_eq!(add(in_place(&store, Reduction::Mean)).unwrap(), 4);
+        assert!(matches!(add(in_place(&store, Reduction::Mean)), Err(Error::Unfinished { .. })));
+        assert_eq!(add(InPlaceRequest { restart: true, ..in_place(&store, Reduction::Mean) }).unwrap(), 4);
         let full = files(&store);
         assert!(matches!(add(in_place(&store, Reduction::Mean)), Err(Error::Usage { .. })));
         let fewer = InPlaceRequest { levels: Some(1), overwrite: true, ..in_place(&store, Reduction::Mean) };

@@ -193,7 +193,7 @@ fn a_forgotten_resume_throws_nothing_away() {
                 (2, "--resume goes on, --restart begins anew")
             );
             assert!(
-                matches!(refused, Error::Unfinished { share, difference: None, .. } if share > 0.0 && share < 1.0),
+                matches!(refused, Error::Unfinished { share, difference: None, .. } if share > 0.0 && share <= 1.0),
                 "{refused}"
             );
             again.method = Some(Method::Nearest);

@@ -15,6 +15,9 @@ use crate::{
 /// Down-sampling beyond this factor is warned about where the method passes voxels over.
 const ALIASING_FACTOR: f64 = 1.5;
 
+/// With less memory nobody looks at voxels for a warning alone.
+const LEAST_MEMORY_TO_LOOK: u64 = 48 << 20;
+
 /// What the voxels are.
 pub enum Kind {
     /// Names, by what the file says.
@@ -32,6 +35,10 @@ impl Kind {
         let makes_levels =
             request.pyramid.is_some_and(|pyramid| pyramid.method.is_none_or(|method| method != Reduction::Mode));
         if request.method.is_some_and(|method| !method.mixes()) && !makes_levels {
+            return Kind::Quantities;
+        }
+        // Where the method is given, only a warning hangs on it: the half mebibyte that it takes is kept for tight budgets.
+        if request.method.is_some() && request.memory_bytes < LEAST_MEMORY_TO_LOOK {
             return Kind::Quantities;
         }
         names::look(input, request).map_or(Kind::Quantities, Kind::Alike)

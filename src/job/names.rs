@@ -12,6 +12,7 @@ use crate::{
     dispatch,
     io::{Access, Layout, zarr::store::Location},
     region::Region,
+    sys,
     voxel::Voxel,
 };
 
@@ -60,7 +61,14 @@ pub fn look(input: &Input, request: &Request) -> Option<Names> {
         return None;
     }
     let is_remote = Location::of(&request.input).is_ok_and(|location| location.local().is_none());
-    dispatch!(layout.stored, T => {
+    let names = sampled(input, request, is_remote);
+    // What the sample took would be counted as the process's own when the run is planned.
+    sys::trim_allocator();
+    names
+}
+
+fn sampled(input: &Input, request: &Request, is_remote: bool) -> Option<Names> {
+    dispatch!(input.layout().stored, T => {
         let source = input.source::<T>(input.conversion(), request.io).ok()?;
         let mut sample = Sample::default();
         for (group, region) in regions(source.layout(), is_remote) {
