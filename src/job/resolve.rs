@@ -70,7 +70,8 @@ impl Job {
             None => mapping(&mut chain, &target, &source_grid, &mut warnings)?,
         };
         let kind = Kind::of(&request, &input);
-        let is_copy = series.is_none() && copies(&request, &mapping, &target, bounds);
+        let is_copy =
+            !matches!(kind, Kind::Quantities) && series.is_none() && copies(&request, &mapping, &target, bounds);
         let method = method(&request, &input, &kind, is_copy, &mut warnings)?;
         let outside = outside_before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
         let counted = outside.map(|counts| counts.outside);
