@@ -109,7 +109,7 @@ fn regions(layout: &Layout, is_remote: bool) -> Vec<(u64, Region)> {
             let counts = layout.chunk_counts();
             let number = if is_remote { 1 } else { LOCAL_CHUNKS };
             // From the middle outwards, along the diagonal of the grid.
-            let place = |n: u64| (number + if n % 2 == 0 { n } else { number - n - 1 }) % number;
+            let place = |n: u64| (number + if n.is_multiple_of(2) { n } else { number - n - 1 }) % number;
             let at = |n: u64| counts.map(|count| (2 * place(n) + 1) * count / (2 * number));
             let mut places: Vec<[u64; 3]> = (0..number).map(at).collect();
             places.sort_by_key(|at| (0..3).map(|a| (2 * at[a] + 1).abs_diff(counts[a])).sum::<u64>());

@@ -51,10 +51,10 @@ impl Anatomy {
                 return Anatomy::Odd(format!("axis '{}' runs {told:.60}", axis.name));
             }
         }
-        for world in 0..3 {
+        for (world, senses) in SENSES.iter().enumerate() {
             let times = found.iter().flatten().filter(|(axis, _)| *axis == world).count();
             if times > 1 {
-                return Anatomy::Odd(format!("{times} axes run {} or back", SENSES[world][0]));
+                return Anatomy::Odd(format!("{times} axes run {} or back", senses[0]));
             }
         }
         // Axes that the image lacks take what is left.
