@@ -88,7 +88,7 @@ impl ZarrFile {
     ///
     /// # Errors
     ///
-    /// [`Error::Malformed`] where one climbs out of the store.
+    /// [`Malformed`](crate::error::Error::Malformed) where one climbs out of the store.
     pub fn coarser_paths(&self) -> Result<Vec<String>> {
         let datasets = self.ome.as_ref().map_or(&[][..], |ome| &ome.multiscales[0].datasets);
         datasets.iter().skip(1).map(|dataset| node::descend(self.store.as_ref(), &dataset.path)).collect()
