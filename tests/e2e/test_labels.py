@@ -117,7 +117,9 @@ def test_labels_are_not_mixed(named, tmp_path, interp):
 
 
 def test_auto_takes_what_suits_the_voxels(resample, named, tmp_path):
-    for source, same_as in zip(named, ["label", "linear"]):
+    noise = tmp_path / "noise.nii.gz"
+    nib.save(nib.Nifti1Image(np.random.default_rng(7).integers(0, 4001, (20, 23, 29)).astype(np.int16), np.eye(4)), noise)
+    for source, same_as in zip([*named, noise], ["label", "label", "linear"]):
         for interp in ["auto", same_as]:
             resample(source, tmp_path / f"{interp}.nii", "--spacing", "0.7", "--interp", interp, "--overwrite")
         assert command.digest(tmp_path / "auto.nii") == command.digest(tmp_path / f"{same_as}.nii")
