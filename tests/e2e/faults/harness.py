@@ -173,9 +173,9 @@ class Harness:
         return "something else under the final name"
 
     def judge_again(self, job, folder, right):
-        """The same command without a fault, continuing where it can."""
+        """The same command without a fault: it continues where it can, and begins anew where it replaces a target."""
         target = folder / job.target
-        again, _ = self.run(job, folder)
+        again, _ = self.run(job, folder, more=self.resume(job) or ("--restart",))
         if again.returncode:
             return f"again: exit {again.returncode}: {last_words(again)}"
         if job.content(target) != right:
