@@ -15,7 +15,7 @@ use crate::{
 /// Down-sampling beyond this factor is warned about where the method passes voxels over.
 const ALIASING_FACTOR: f64 = 1.5;
 
-/// With less memory nobody looks at voxels for a warning alone.
+/// With a smaller budget the voxels are not looked at where only a warning depends on them.
 const LEAST_MEMORY_TO_LOOK: u64 = 48 << 20;
 
 /// What the voxels are.
@@ -37,7 +37,7 @@ impl Kind {
         if request.method.is_some_and(|method| !method.mixes()) && !makes_levels {
             return Kind::Quantities;
         }
-        // Where the method is given, only a warning hangs on it: the half mebibyte that it takes is kept for tight budgets.
+        // The method is given, so only a warning depends on the look, which takes half a mebibyte.
         if request.method.is_some() && request.memory_bytes < LEAST_MEMORY_TO_LOOK {
             return Kind::Quantities;
         }

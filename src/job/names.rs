@@ -1,8 +1,8 @@
 //! Whether a volume that does not say so holds labels: voxels that are names and not quantities.
 //!
-//! Told from a sample that depends on the source alone, so that memory, threads and ranks do not change what is made: bands of some planes
-//! of a raw file, the beginning of a stream, some chunks of a store (one behind a URL). Intensities give themselves away within
-//! some thousand voxels, where the sample ends.
+//! The answer comes from a sample that depends on the source alone, so that memory, threads and ranks do not change what is made. The
+//! sample is a band of rows in some planes of a raw file, the beginning of a stream, or some chunks of a store (one behind a URL). It ends
+//! after some thousand voxels where those are intensities.
 
 use std::collections::HashSet;
 
@@ -19,12 +19,13 @@ use crate::{
 /// Voxels that are looked at, at most, and of these that are not the background.
 const MOST_VOXELS: u64 = 1 << 25;
 const MOST_OBJECT_PAIRS: u64 = 1 << 20;
-/// The same where nothing but bands of planes is read.
+/// The same where nothing but bands of planes is read, and of one band.
 const BAND_VOXELS: u64 = 1 << 21;
+const MOST_BAND_VOXELS: u64 = 1 << 18;
 const BAND_PLANES: u64 = 32;
-/// Chunks of a store that are read, and the largest that are.
+/// Chunks of a store that are read, and the largest that are: a budget that holds a run over such chunks holds the look at one.
 const LOCAL_CHUNKS: u64 = 8;
-const MOST_CHUNK_BYTES: u64 = 64 << 20;
+const MOST_CHUNK_BYTES: u64 = 8 << 20;
 /// Different values that are told apart.
 const MOST_VALUES: usize = 1 << 14;
 /// Pairs of neighbours after which intensities are given up.
@@ -49,14 +50,9 @@ pub struct Names {
 /// Looks at a source, which is opened for that alone; `None` where it does not look like labels or cannot be read.
 pub fn look(input: &Input, request: &Request) -> Option<Names> {
     let layout = input.layout();
-    let chunk_bytes = layout
-        .chunk
-        .iter()
-        .product::<u64>()
-        .saturating_mul(layout.outer.largest_group())
-        .saturating_mul(layout.voxel_bytes());
-    // A run that cannot hold a chunk is refused.
-    let is_large = layout.access == Access::Chunked && chunk_bytes > MOST_CHUNK_BYTES.min(request.memory_bytes);
+    let group_bytes = layout.outer.largest_group().saturating_mul(layout.voxel_bytes());
+    let chunk_bytes = layout.chunk.iter().fold(group_bytes, |bytes, &extent| bytes.saturating_mul(extent));
+    let is_large = layout.access == Access::Chunked && chunk_bytes > MOST_CHUNK_BYTES;
     if layout.components > 1 || is_large {
         return None;
     }
@@ -90,10 +86,11 @@ fn regions(layout: &Layout, is_remote: bool) -> Vec<(u64, Region)> {
     match layout.access {
         Access::Random => {
             let planes = nz.min(BAND_PLANES);
-            let rows = (BAND_VOXELS / planes.max(1) / nx.max(1)).clamp(1, ny.max(1));
+            let most = (BAND_VOXELS / planes.max(1)).min(MOST_BAND_VOXELS);
+            let rows = (most / nx.max(1)).clamp(1, ny.max(1));
             let first = ((ny - rows) / 2) as i64;
-            let plane = |n: u64| ((2 * n + 1) * nz / (2 * planes)) as i64;
-            let most = nx.min(BAND_VOXELS) as i64;
+            let plane = |n: u64| middle_of_part(n, planes, nz) as i64;
+            let most = nx.min(most) as i64;
             let band = |z: i64| Region::new([z, first, 0], [z + 1, first + rows as i64, most]);
             (0..planes).map(|n| (0, band(plane(n)))).collect()
         }
@@ -110,13 +107,18 @@ fn regions(layout: &Layout, is_remote: bool) -> Vec<(u64, Region)> {
             let number = if is_remote { 1 } else { LOCAL_CHUNKS };
             // From the middle outwards, along the diagonal of the grid.
             let place = |n: u64| (number + if n.is_multiple_of(2) { n } else { number - n - 1 }) % number;
-            let at = |n: u64| counts.map(|count| (2 * place(n) + 1) * count / (2 * number));
+            let at = |n: u64| counts.map(|count| middle_of_part(place(n), number, count));
             let mut places: Vec<[u64; 3]> = (0..number).map(at).collect();
             places.sort_by_key(|at| (0..3).map(|a| (2 * at[a] + 1).abs_diff(counts[a])).sum::<u64>());
             places.dedup();
             places.into_iter().map(|at| (0, layout.chunk_region(at))).collect()
         }
     }
+}
+
+/// The index in the middle of part `n` of `parts` that `len` indices are cut into.
+fn middle_of_part(n: u64, parts: u64, len: u64) -> u64 {
+    (u128::from(2 * n + 1) * u128::from(len) / u128::from(2 * parts.max(1))) as u64
 }
 
 /// What was seen so far.
@@ -181,6 +183,13 @@ mod tests {
             }
         }
         sample.names()
+    }
+
+    #[test]
+    fn the_longest_axes_have_a_middle() {
+        assert_eq!((0..4).map(|n| middle_of_part(n, 4, 8)).collect::<Vec<_>>(), [1, 3, 5, 7]);
+        let places: Vec<u64> = (0..32).map(|n| middle_of_part(n, 32, 1 << 62)).collect();
+        assert!(places.is_sorted() && places.iter().all(|&place| place < 1 << 62));
     }
 
     /// A number that looks random, of three.
