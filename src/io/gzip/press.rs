@@ -14,11 +14,10 @@ const PART_RAW_BYTES: usize = 32 << 10;
 /// Level of parts that libdeflate compresses to something that cannot go on.
 const FALLBACK_LEVEL: u32 = 2;
 
-/// A compressor and its buffers, for one unit after another.
+/// A compressor and its input, for one unit after another.
 #[derive(Debug)]
 pub struct Press {
     pub raw: Vec<u8>,
-    out: Vec<u8>,
     coder: Coder,
 }
 
@@ -59,27 +58,29 @@ impl Press {
                 Coder::Bgzf { compressor, block }
             }
         };
-        Press { raw: Vec::new(), out: Vec::new(), coder }
+        Press { raw: Vec::new(), coder }
     }
 
     /// One unit, compressed by itself, ready to stand behind any other; no larger than it needs to be.
     pub fn compress(&mut self, raw: &[u8]) -> Encoded {
-        self.out.clear();
+        let mut out = Vec::new();
         let crc32 = match &mut self.coder {
             Coder::Deflate(compressor) => {
-                deflate(compressor, raw, &mut self.out);
+                deflate(compressor, raw, &mut out);
                 crc32fast::hash(raw)
             }
             Coder::Parts { compressor, block, other } => {
-                parts(compressor, block, other, raw, &mut self.out);
+                parts(compressor, block, other, raw, &mut out);
                 crc32fast::hash(raw)
             }
             Coder::Bgzf { compressor, block } => {
-                bgzf_blocks(compressor, block, raw, &mut self.out);
+                bgzf_blocks(compressor, block, raw, &mut out);
                 0
             }
         };
-        Encoded { bytes: self.out.as_slice().to_vec(), crc32, raw_bytes: raw.len() as u64, lost: Lost::default() }
+        // In place: what comes out is held once, by the block that waits for its turn.
+        out.shrink_to_fit();
+        Encoded { bytes: out, crc32, raw_bytes: raw.len() as u64, lost: Lost::default() }
     }
 }
 

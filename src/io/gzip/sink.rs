@@ -96,8 +96,10 @@ pub fn target_layout(mut layout: Layout) -> Layout {
     layout.access = Access::Ascending;
     layout.chunk = write_unit(layout.grid.shape, voxel_bytes);
     layout.shard = None;
-    // A unit before compression and after, in the buffers of its press.
-    layout.transfer_bytes = 2 * layout.chunk.iter().product::<u64>() * voxel_bytes + COMPRESSOR_BYTES;
+    // A unit before compression, and what room for data that do not compress takes beyond that; the compressed unit is counted with
+    // the block that it is a part of.
+    let unit_bytes = layout.chunk.iter().product::<u64>() * voxel_bytes;
+    layout.transfer_bytes = unit_bytes + unit_bytes / 64 + COMPRESSOR_BYTES;
     layout.resident_bytes = 0;
     layout
 }
