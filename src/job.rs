@@ -29,6 +29,7 @@ mod names;
 mod output;
 mod passes;
 mod prepared;
+mod reads;
 mod resolve;
 mod run;
 mod scratch;
@@ -118,6 +119,8 @@ pub struct Request {
     pub made_by: Option<String>,
     /// Make the folder of the target, should it not be there.
     pub parents: bool,
+    /// The target may take the place of the source, when it is complete.
+    pub in_place: bool,
     /// Make only a share of the target; goes with `resume`.
     pub rank: Option<Rank>,
 }
@@ -150,6 +153,7 @@ impl Request {
             keeps_note: false,
             made_by: None,
             parents: false,
+            in_place: false,
             rank: None,
         }
     }

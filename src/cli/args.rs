@@ -197,6 +197,9 @@ pub struct TargetArgs {
     /// Replace an existing target when the new one is complete
     #[arg(long)]
     pub overwrite: bool,
+    /// Let the target take the place of the source, when it is complete; OUTPUT is INPUT then
+    #[arg(long)]
+    pub in_place: bool,
     /// Make the folder of the target, should it not be there
     #[arg(long)]
     pub parents: bool,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     answer,
-    args::{GridArgs, ResampleArgs, RunArgs},
+    args::{GridArgs, ResampleArgs, RunArgs, TargetArgs},
     messages,
     parse::DryRun,
     progress::Display,
@@ -122,6 +122,7 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         resume: args.run.resume || args.rank.is_some(),
         restart: args.run.restart,
         parents: args.target.parents,
+        in_place: args.target.in_place,
         rank: rank(args)?,
         ..Request::new(&args.input, &args.output, memory_bytes, threads)
     })
@@ -129,8 +130,9 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
 
 /// The share that this process makes, where it is one of several.
 fn rank(args: &ResampleArgs) -> Result<Option<Rank>> {
-    let rival =
-        [("--overwrite", args.target.overwrite), ("--restart", args.run.restart)].into_iter().find(|rival| rival.1);
+    let TargetArgs { overwrite, in_place, .. } = args.target;
+    let rivals = [("--overwrite", overwrite), ("--in-place", in_place), ("--restart", args.run.restart)];
+    let rival = rivals.into_iter().find(|rival| rival.1);
     if let (Some((option, _)), true) = (rival, args.rank.is_some()) {
         let what = format!("{option} would take from the other ranks what they have made");
         return Err(Error::usage_hint(what, "remove the old target and NAME.reslice first, or choose another name"));
