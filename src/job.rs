@@ -21,6 +21,7 @@ mod execute;
 mod field;
 mod format;
 mod identity;
+mod idle;
 mod in_place;
 mod input;
 mod levels;
@@ -43,6 +44,7 @@ pub use batch::{Batch, Forecast, OnEvent, Outcome};
 pub use colours::Colours;
 pub use execute::Event;
 pub use format::Format;
+pub use idle::{cannot_matter, leave_out};
 pub use in_place::{InPlace, InPlaceRequest, InPlaceSummary, LevelSummary};
 pub use input::{Input, IoMode};
 pub use output::TargetOptions;
@@ -121,6 +123,8 @@ pub struct Request {
     pub parents: bool,
     /// The target may take the place of the source, when it is complete.
     pub in_place: bool,
+    /// Options of the command that were named for this job, without dashes: refused where they cannot matter to it.
+    pub named: Vec<String>,
     /// Make only a share of the target; goes with `resume`.
     pub rank: Option<Rank>,
 }
@@ -154,6 +158,7 @@ impl Request {
             made_by: None,
             parents: false,
             in_place: false,
+            named: Vec::new(),
             rank: None,
         }
     }

@@ -6,11 +6,11 @@ use std::{
     sync::{Mutex, PoisonError, atomic::Ordering},
 };
 
-use clap::{Args, CommandFactory};
+use clap::{ArgMatches, Args};
 use serde_json::json;
 
 use super::{
-    Cli, answer,
+    answer,
     args::{GridArgs, ProgressArg, RunArgs, TargetArgs, ValueArgs},
     messages,
     parse::DryRun,
@@ -56,10 +56,12 @@ pub struct BatchArgs {
     pub run: RunArgs,
 }
 
-pub fn run(args: &BatchArgs) -> Result<ExitCode> {
+/// `typed` is the whole command line.
+pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
     let (memory_bytes, threads) = budget(&args.run);
     let table = Table::read(&args.jobs)?;
-    let mut jobs = options()?.requests(&table, (memory_bytes, threads))?;
+    let (_, typed) = typed.subcommand().ok_or_else(|| Error::usage("there is no command"))?;
+    let mut jobs = Options::new(typed).requests(&table, (memory_bytes, threads))?;
     let finished = Finished::of_table(&args.jobs);
     for Planned { request, .. } in &mut jobs {
         request.keeps_note = true;
@@ -80,13 +82,6 @@ pub fn run(args: &BatchArgs) -> Result<ExitCode> {
         Some(how) => forecast(&batch, &jobs, how),
         None => execute(&batch, &jobs, (&args.run, finished)),
     }
-}
-
-/// What stands on the command line, as `resample` would read it.
-fn options() -> Result<Options> {
-    let matches = Cli::command().try_get_matches().map_err(|error| Error::usage(error.to_string()))?;
-    let (_, typed) = matches.subcommand().ok_or_else(|| Error::usage("there is no command"))?;
-    Ok(Options::new(typed))
 }
 
 fn execute(batch: &Batch<'_>, jobs: &[Planned], (args, mut finished): (&RunArgs, Finished)) -> Result<ExitCode> {

@@ -37,7 +37,12 @@ pub struct PyramidArgs {
     pub run: RunArgs,
 }
 
-pub fn run(args: &PyramidArgs) -> Result<ExitCode> {
+/// `named` are the options that stand on the command line.
+pub fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
+    if let Some(option) = named.iter().find(|named| ["scratch", "io"].contains(&named.as_str())) {
+        let what = format!("--{option} is for uncompressed files and streams, and levels are made from the levels above them");
+        return Err(Error::usage_hint(what, "leave it out"));
+    }
     let (memory_bytes, threads) = budget(&args.run);
     let image = InPlace::resolve(InPlaceRequest {
         store: args.store.clone(),

@@ -22,8 +22,9 @@ use crate::{
     sys,
 };
 
-pub fn run(args: &ResampleArgs) -> Result<ExitCode> {
-    let job = Job::resolve(request(args, budget(&args.run))?)?;
+/// `named` are the options that stand on the command line.
+pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
+    let job = Job::resolve(Request { named, ..request(args, budget(&args.run))? })?;
     if !args.run.quiet {
         job.warnings.iter().for_each(|warning| messages::warning(warning));
     }

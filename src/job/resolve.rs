@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{
     Format, GridChoice, Input, IoMode, OutsideRequest, Request, Values,
     field::Field,
+    idle,
     method::{Kind, copies, method, warn_of_aliasing},
     output::{Heritage, Output},
     reads,
@@ -59,6 +60,7 @@ impl Job {
         request.input = Location::of(&request.input)?.into_path();
         request.output = target_path(&request.output)?;
         let format = Format::of_name(&request.output)?;
+        idle::refuse(&request)?;
         let opened = Input::open(&request.input, &request.open);
         let input = opened.map_err(|error| reads::missing_source(&request, error))?;
         let is_in_place = reads::takes_place_of_source(&request, &input, format)?;
@@ -82,6 +84,7 @@ impl Job {
         let outside = outside_before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
         let counted = outside.map(|counts| counts.outside);
         let values = Values::resolve(&request, &input, method, format.is_nifti(), counted, &mut warnings)?;
+        idle::refuse_for(&request, &input, (values.target, is_in_place))?;
         let turn = Turn::resolve(&request, &input, &chain, (&values, method), &mut warnings)?;
         let op = OpRequest {
             method,
