@@ -22,6 +22,7 @@ mod progress;
 mod pyramid;
 mod rank;
 mod resample;
+mod summary_place;
 mod tell;
 mod verify;
 

@@ -49,6 +49,7 @@ pub use in_place::{InPlace, InPlaceRequest, InPlaceSummary, LevelSummary};
 pub use input::{Input, IoMode};
 pub use output::TargetOptions;
 pub use passes::{PassKind, PassSummary};
+pub use reads::files;
 pub use resolve::Job;
 pub use summary::{GridSummary, Summary, TargetState};
 pub use values::Values;

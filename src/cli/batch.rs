@@ -1,7 +1,7 @@
 //! `reslice batch`.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Mutex, PoisonError, atomic::Ordering},
 };
@@ -16,11 +16,12 @@ use super::{
     parse::DryRun,
     progress::{self, Display, Step},
     resample::budget,
+    summary_place::{Kept, SummaryPlace},
     tell,
 };
 use crate::{
     error::{Error, Result},
-    job::{Batch, Event, Forecast, Outcome, Request},
+    job::{Batch, Event, Forecast, Outcome, Request, files},
     sys,
 };
 
@@ -68,6 +69,7 @@ pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
         request.made_by = finished.made_by(request);
     }
     targets::check(&table, &jobs)?;
+    let summary = SummaryPlace::check(args.run.summary.as_deref(), kept(&args.jobs, &finished, &jobs))?;
     let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
     let batch = Batch { jobs: &requests, memory_bytes, threads, keep_going: args.keep_going };
     if !args.keep_going {
@@ -80,13 +82,26 @@ pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
     }
     match args.run.dry_run {
         Some(how) => forecast(&batch, &jobs, how),
-        None => execute(&batch, &jobs, (&args.run, finished)),
+        None => {
+            let teller = Teller::new(&jobs, &args.run, memory_bytes, summary)?;
+            execute(&batch, &jobs, (&args.run, finished), teller)
+        }
     }
 }
 
-fn execute(batch: &Batch<'_>, jobs: &[Planned], (args, mut finished): (&RunArgs, Finished)) -> Result<ExitCode> {
+/// What a summary must not be written to.
+fn kept<'a>(table: &Path, finished: &Finished, jobs: &'a [Planned]) -> impl Iterator<Item = Kept> + use<'a> {
+    let own = [("the table", table.to_path_buf()), ("the list of finished targets", finished.path().to_path_buf())];
+    own.into_iter().chain(jobs.iter().flat_map(|job| files(&job.request, None)))
+}
+
+fn execute(
+    batch: &Batch<'_>,
+    jobs: &[Planned],
+    (args, mut finished): (&RunArgs, Finished),
+    mut teller: Teller<'_>,
+) -> Result<ExitCode> {
     sys::outlive_terminal();
-    let mut teller = Teller::new(jobs, args, batch.memory_bytes)?;
     let kind = match args.progress {
         // A bar and the lines of jobs that end would overwrite each other.
         ProgressArg::Auto | ProgressArg::Bar => ProgressArg::Lines,

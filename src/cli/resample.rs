@@ -1,6 +1,6 @@
 //! `reslice resample`.
 
-use std::{fs, process::ExitCode};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -11,13 +11,16 @@ use super::{
     parse::DryRun,
     progress::Display,
     rank::{RankArg, auto},
+    summary_place::SummaryPlace,
     tell,
 };
 use crate::{
     error::{Error, Result},
     geometry::{Align, GridRequest, Sizing},
     io::zarr::OpenOptions,
-    job::{Event, GridChoice, Job, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions, TargetState},
+    job::{
+        Event, GridChoice, Job, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions, TargetState, files,
+    },
     rank::Rank,
     sys,
 };
@@ -25,6 +28,7 @@ use crate::{
 /// `named` are the options that stand on the command line.
 pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
     let job = Job::resolve(Request { named, ..request(args, budget(&args.run))? })?;
+    let summary_place = SummaryPlace::check(args.run.summary.as_deref(), files(&job.request, Some(&job.input)))?;
     if !args.run.quiet {
         job.warnings.iter().for_each(|warning| messages::warning(warning));
     }
@@ -37,9 +41,7 @@ pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let summary = execute(job, &args.run)?;
-    if let Some(path) = &args.run.summary {
-        fs::write(path, answer::to_json(&Report::new(&summary))?).map_err(Error::io("write", path))?;
-    }
+    summary_place.map_or(Ok(()), |place| place.write(&answer::to_json(&Report::new(&summary))?))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -22,8 +22,13 @@ pub struct Read {
 }
 
 /// All that a job reads, the source first.
-pub fn reads(request: &Request, input: &Input) -> Vec<Read> {
-    let mut reads: Vec<Read> = source_files(request, input).map(|path| Read { what: SOURCE, path }).collect();
+pub fn reads(request: &Request, input: Option<&Input>) -> Vec<Read> {
+    let own = input.map(|input| match input {
+        Input::Nifti(file) => file.data_path.clone(),
+        Input::Zarr(file) => file.path.clone(),
+    });
+    let sources = own.into_iter().chain(with_other_half(&request.input));
+    let mut reads: Vec<Read> = sources.map(|path| Read { what: SOURCE, path }).collect();
     let mut add = |what, path: &Path| reads.extend(with_other_half(path).map(|path| Read { what, path }));
     if let GridChoice::Like { path, .. } = &request.grid {
         add("the reference (--like)", path);
@@ -42,15 +47,6 @@ pub fn reads(request: &Request, input: &Input) -> Vec<Read> {
 
 const SOURCE: &str = "the source";
 
-/// What holds the voxels and the header of the source.
-fn source_files<'a>(request: &'a Request, input: &'a Input) -> impl Iterator<Item = PathBuf> + 'a {
-    let own = match input {
-        Input::Nifti(file) => &file.data_path,
-        Input::Zarr(file) => &file.path,
-    };
-    std::iter::once(own.clone()).chain(with_other_half(&request.input))
-}
-
 /// A file and, of a header and its voxels, the other one.
 fn with_other_half(path: &Path) -> impl Iterator<Item = PathBuf> {
     let name = path.to_string_lossy().to_lowercase();
@@ -59,6 +55,20 @@ fn with_other_half(path: &Path) -> impl Iterator<Item = PathBuf> {
     let halves = ["hdr", "hdr.gz", "img", "img.gz"].map(|ending| plain.with_extension(ending));
     let others = halves.into_iter().filter(move |half| is_half && half.exists());
     std::iter::once(path.to_path_buf()).chain(others)
+}
+
+/// What a job reads and writes, that nothing else may be written to meanwhile: files and folders, and what each is. `input` is the
+/// source, where it is open.
+pub fn files(request: &Request, input: Option<&Input>) -> Vec<(&'static str, PathBuf)> {
+    let root = match input {
+        Some(Input::Zarr(file)) => Some((SOURCE, file.root())),
+        _ => None,
+    };
+    let written = Format::of_name(&request.output).map_or(Vec::new(), |format| written(&request.output, format));
+    let built_in = ("the folder in which the target is built", state_folder(&request.output));
+    let read = reads(request, input).into_iter().map(|Read { what, path }| (what, path));
+    let targets = written.into_iter().map(|path| ("the target", path));
+    root.into_iter().chain(read).chain(targets).chain([built_in]).collect()
 }
 
 /// What stands under the names that a target takes.
@@ -93,7 +103,7 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
 /// It would without being asked to; it would take more with it than the source; it would take another file that the job reads,
 /// or begins by emptying the folder in which one lies.
 pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -> Result<bool> {
-    let (output, reads) = (&request.output, reads(request, input));
+    let (output, reads) = (&request.output, reads(request, Some(input)));
     let (shown, built_in) = (output.display(), state_folder(output));
     if let Some(Read { what, path }) = reads.iter().find(|read| is_within(&read.path, &built_in)) {
         let what = format!("{what}, {}, lies in the folder in which {shown} is built", path.display());
