@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
 
 use crate::error::{Error, Result};
 
@@ -22,6 +22,7 @@ mod progress;
 mod pyramid;
 mod rank;
 mod resample;
+mod summary_place;
 mod tell;
 mod verify;
 
@@ -99,15 +100,16 @@ enum Command {
 
 /// Parses, runs, prints errors; the exit code of the process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let parsed = Cli::command().try_get_matches().and_then(|typed| Ok((Cli::from_arg_matches(&typed)?, typed)));
+    let (cli, typed) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are no errors; clap knows where each belongs. A closed pipe is nobody's concern.
             let _ = error.print();
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
-    match run(cli) {
+    match run(cli, &typed) {
         Ok(code) => code,
         Err(error) => {
             messages::error(&error);
@@ -116,17 +118,27 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Error> {
+fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
     match cli.command {
-        Command::Resample(args) => resample::run(&args),
-        Command::Pyramid(args) => pyramid::run(&args),
+        Command::Resample(args) => resample::run(&args, named(typed)),
+        Command::Pyramid(args) => pyramid::run(&args, &named(typed)),
         Command::Info(args) => info::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Points(args) => points::run(&args),
         Command::Verify(args) => verify::run(&args),
-        Command::Batch(args) => batch::run(&args),
+        Command::Batch(args) => batch::run(&args, typed),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),
     }
+}
+
+/// The options of the command that stand on the command line.
+fn named(typed: &ArgMatches) -> Vec<String> {
+    let Some((_, typed)) = typed.subcommand() else { return Vec::new() };
+    let is_typed = |id: &str| {
+        typed.try_contains_id(id).is_ok() && typed.value_source(id) == Some(ValueSource::CommandLine)
+    };
+    let ids = typed.ids().map(clap::Id::as_str).filter(|id| is_typed(id));
+    ids.map(|id| id.replace('_', "-")).collect()
 }

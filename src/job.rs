@@ -21,6 +21,7 @@ mod execute;
 mod field;
 mod format;
 mod identity;
+mod idle;
 mod in_place;
 mod input;
 mod levels;
@@ -29,6 +30,7 @@ mod names;
 mod output;
 mod passes;
 mod prepared;
+mod reads;
 mod resolve;
 mod run;
 mod scratch;
@@ -42,10 +44,12 @@ pub use batch::{Batch, Forecast, OnEvent, Outcome};
 pub use colours::Colours;
 pub use execute::Event;
 pub use format::Format;
+pub use idle::{cannot_matter, leave_out};
 pub use in_place::{InPlace, InPlaceRequest, InPlaceSummary, LevelSummary};
 pub use input::{Input, IoMode};
 pub use output::TargetOptions;
 pub use passes::{PassKind, PassSummary};
+pub use reads::files;
 pub use resolve::Job;
 pub use summary::{GridSummary, Summary, TargetState};
 pub use values::Values;
@@ -118,6 +122,10 @@ pub struct Request {
     pub made_by: Option<String>,
     /// Make the folder of the target, should it not be there.
     pub parents: bool,
+    /// The target may take the place of the source, when it is complete.
+    pub in_place: bool,
+    /// Options of the command that were named for this job, without dashes: refused where they cannot matter to it.
+    pub named: Vec<String>,
     /// Make only a share of the target; goes with `resume`.
     pub rank: Option<Rank>,
 }
@@ -150,6 +158,8 @@ impl Request {
             keeps_note: false,
             made_by: None,
             parents: false,
+            in_place: false,
+            named: Vec::new(),
             rank: None,
         }
     }

@@ -83,6 +83,24 @@ pub fn free_bytes(folder: &Path) -> Option<u64> {
     Some(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Whether this process may write what is at `path`: into it, where it is a folder. Nothing is touched.
+///
+/// # Errors
+/// Why it may not. What the system cannot say counts as a yes.
+pub fn may_write(path: &Path) -> io::Result<()> {
+    let Ok(name) = CString::new(path.as_os_str().as_bytes()) else { return Err(io::ErrorKind::InvalidInput.into()) };
+    let mode = if path.is_dir() { libc::W_OK | libc::X_OK } else { libc::W_OK };
+    // SAFETY: `name` ends with a zero byte.
+    if unsafe { libc::faccessat(libc::AT_FDCWD, name.as_ptr(), mode, libc::AT_EACCESS) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EACCES | libc::EPERM | libc::EROFS) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Waits until all that was written to the file system of `folder` is on the disk; `false` where the kernel has no such call.
 pub fn sync_file_system(folder: &Path) -> io::Result<bool> {
     use std::os::fd::AsRawFd;

@@ -197,6 +197,9 @@ pub struct TargetArgs {
     /// Replace an existing target when the new one is complete
     #[arg(long)]
     pub overwrite: bool,
+    /// Let the target take the place of the source, when it is complete; OUTPUT is INPUT then
+    #[arg(long)]
+    pub in_place: bool,
     /// Make the folder of the target, should it not be there
     #[arg(long)]
     pub parents: bool,
@@ -244,7 +247,7 @@ pub struct RunArgs {
     /// Print what would be done, as text or JSON, and stop
     #[arg(long, value_name = "json", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
     pub dry_run: Option<DryRun>,
-    /// Write the summary of the run to this file, as JSON
+    /// Write the summary of the run to this file, as JSON; - is stdout
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
     /// How to show progress on stderr

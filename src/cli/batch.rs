@@ -1,26 +1,27 @@
 //! `reslice batch`.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Mutex, PoisonError, atomic::Ordering},
 };
 
-use clap::{Args, CommandFactory};
+use clap::{ArgMatches, Args};
 use serde_json::json;
 
 use super::{
-    Cli, answer,
+    answer,
     args::{GridArgs, ProgressArg, RunArgs, TargetArgs, ValueArgs},
     messages,
     parse::DryRun,
     progress::{self, Display, Step},
     resample::budget,
+    summary_place::{Kept, SummaryPlace},
     tell,
 };
 use crate::{
     error::{Error, Result},
-    job::{Batch, Event, Forecast, Outcome, Request},
+    job::{Batch, Event, Forecast, Outcome, Request, files},
     sys,
 };
 
@@ -56,16 +57,19 @@ pub struct BatchArgs {
     pub run: RunArgs,
 }
 
-pub fn run(args: &BatchArgs) -> Result<ExitCode> {
+/// `typed` is the whole command line.
+pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
     let (memory_bytes, threads) = budget(&args.run);
     let table = Table::read(&args.jobs)?;
-    let mut jobs = options()?.requests(&table, (memory_bytes, threads))?;
+    let (_, typed) = typed.subcommand().ok_or_else(|| Error::usage("there is no command"))?;
+    let mut jobs = Options::new(typed).requests(&table, (memory_bytes, threads))?;
     let finished = Finished::of_table(&args.jobs);
     for Planned { request, .. } in &mut jobs {
         request.keeps_note = true;
         request.made_by = finished.made_by(request);
     }
     targets::check(&table, &jobs)?;
+    let summary = SummaryPlace::check(args.run.summary.as_deref(), kept(&args.jobs, &finished, &jobs))?;
     let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
     let batch = Batch { jobs: &requests, memory_bytes, threads, keep_going: args.keep_going };
     if !args.keep_going {
@@ -78,20 +82,26 @@ pub fn run(args: &BatchArgs) -> Result<ExitCode> {
     }
     match args.run.dry_run {
         Some(how) => forecast(&batch, &jobs, how),
-        None => execute(&batch, &jobs, (&args.run, finished)),
+        None => {
+            let teller = Teller::new(&jobs, &args.run, memory_bytes, summary)?;
+            execute(&batch, &jobs, (&args.run, finished), teller)
+        }
     }
 }
 
-/// What stands on the command line, as `resample` would read it.
-fn options() -> Result<Options> {
-    let matches = Cli::command().try_get_matches().map_err(|error| Error::usage(error.to_string()))?;
-    let (_, typed) = matches.subcommand().ok_or_else(|| Error::usage("there is no command"))?;
-    Ok(Options::new(typed))
+/// What a summary must not be written to.
+fn kept<'a>(table: &Path, finished: &Finished, jobs: &'a [Planned]) -> impl Iterator<Item = Kept> + use<'a> {
+    let own = [("the table", table.to_path_buf()), ("the list of finished targets", finished.path().to_path_buf())];
+    own.into_iter().chain(jobs.iter().flat_map(|job| files(&job.request, None)))
 }
 
-fn execute(batch: &Batch<'_>, jobs: &[Planned], (args, mut finished): (&RunArgs, Finished)) -> Result<ExitCode> {
+fn execute(
+    batch: &Batch<'_>,
+    jobs: &[Planned],
+    (args, mut finished): (&RunArgs, Finished),
+    mut teller: Teller<'_>,
+) -> Result<ExitCode> {
     sys::outlive_terminal();
-    let mut teller = Teller::new(jobs, args, batch.memory_bytes)?;
     let kind = match args.progress {
         // A bar and the lines of jobs that end would overwrite each other.
         ProgressArg::Auto | ProgressArg::Bar => ProgressArg::Lines,

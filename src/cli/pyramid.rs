@@ -1,6 +1,6 @@
 //! `reslice pyramid`.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
@@ -11,10 +11,12 @@ use super::{
     parse::{DryRun, LevelsArg},
     progress::Display,
     resample::budget,
+    summary_place::SummaryPlace,
     tell,
 };
 use crate::{
     error::{Error, Result},
+    io::{staging::state_folder, zarr::store::Location},
     job::{Event, InPlace, InPlaceRequest, InPlaceSummary},
     resample::Reduction,
     sys,
@@ -37,8 +39,16 @@ pub struct PyramidArgs {
     pub run: RunArgs,
 }
 
-pub fn run(args: &PyramidArgs) -> Result<ExitCode> {
+/// `named` are the options that stand on the command line.
+pub fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
+    if let Some(option) = named.iter().find(|named| ["scratch", "io"].contains(&named.as_str())) {
+        let what = format!("--{option} is for uncompressed files and streams, and levels are made from the levels above them");
+        return Err(Error::usage_hint(what, "leave it out"));
+    }
     let (memory_bytes, threads) = budget(&args.run);
+    let store = Location::of(&args.store)?.into_path();
+    let kept = [("the store", store.clone()), ("the folder in which the levels are built", state_folder(&store))];
+    let summary_place = SummaryPlace::check(args.run.summary.as_deref(), kept)?;
     let image = InPlace::resolve(InPlaceRequest {
         store: args.store.clone(),
         levels: args.levels.and_then(|levels| levels.0),
@@ -55,12 +65,12 @@ pub fn run(args: &PyramidArgs) -> Result<ExitCode> {
     match args.run.dry_run {
         Some(DryRun::Text) => answer::line(&plan(&image.summary))?,
         Some(DryRun::Json) => answer::json(&image.summary)?,
-        None => execute(image, args)?,
+        None => execute(image, args, summary_place)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn execute(image: InPlace, args: &PyramidArgs) -> Result<()> {
+fn execute(image: InPlace, args: &PyramidArgs, summary_place: Option<SummaryPlace>) -> Result<()> {
     sys::outlive_terminal();
     let mut display = Display::new(args.run.progress, args.run.quiet);
     let outcome = image.run(sys::stop_flag(), |event| {
@@ -70,9 +80,7 @@ fn execute(image: InPlace, args: &PyramidArgs) -> Result<()> {
     });
     display.finish();
     let summary = outcome?;
-    if let Some(path) = &args.run.summary {
-        fs::write(path, answer::to_json(&summary)?).map_err(Error::io("write", path))?;
-    }
+    summary_place.map_or(Ok(()), |place| place.write(&answer::to_json(&summary)?))?;
     if !args.run.quiet {
         messages::note(&told(&summary));
     }

@@ -1,29 +1,34 @@
 //! `reslice resample`.
 
-use std::{fs, process::ExitCode};
+use std::process::ExitCode;
 
 use serde::Serialize;
 
 use super::{
     answer,
-    args::{GridArgs, ResampleArgs, RunArgs},
+    args::{GridArgs, ResampleArgs, RunArgs, TargetArgs},
     messages,
     parse::DryRun,
     progress::Display,
     rank::{RankArg, auto},
+    summary_place::SummaryPlace,
     tell,
 };
 use crate::{
     error::{Error, Result},
     geometry::{Align, GridRequest, Sizing},
     io::zarr::OpenOptions,
-    job::{Event, GridChoice, Job, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions, TargetState},
+    job::{
+        Event, GridChoice, Job, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions, TargetState, files,
+    },
     rank::Rank,
     sys,
 };
 
-pub fn run(args: &ResampleArgs) -> Result<ExitCode> {
-    let job = Job::resolve(request(args, budget(&args.run))?)?;
+/// `named` are the options that stand on the command line.
+pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
+    let job = Job::resolve(Request { named, ..request(args, budget(&args.run))? })?;
+    let summary_place = SummaryPlace::check(args.run.summary.as_deref(), files(&job.request, Some(&job.input)))?;
     if !args.run.quiet {
         job.warnings.iter().for_each(|warning| messages::warning(warning));
     }
@@ -36,9 +41,7 @@ pub fn run(args: &ResampleArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let summary = execute(job, &args.run)?;
-    if let Some(path) = &args.run.summary {
-        fs::write(path, answer::to_json(&Report::new(&summary))?).map_err(Error::io("write", path))?;
-    }
+    summary_place.map_or(Ok(()), |place| place.write(&answer::to_json(&Report::new(&summary))?))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -122,6 +125,7 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         resume: args.run.resume || args.rank.is_some(),
         restart: args.run.restart,
         parents: args.target.parents,
+        in_place: args.target.in_place,
         rank: rank(args)?,
         ..Request::new(&args.input, &args.output, memory_bytes, threads)
     })
@@ -129,8 +133,9 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
 
 /// The share that this process makes, where it is one of several.
 fn rank(args: &ResampleArgs) -> Result<Option<Rank>> {
-    let rival =
-        [("--overwrite", args.target.overwrite), ("--restart", args.run.restart)].into_iter().find(|rival| rival.1);
+    let TargetArgs { overwrite, in_place, .. } = args.target;
+    let rivals = [("--overwrite", overwrite), ("--in-place", in_place), ("--restart", args.run.restart)];
+    let rival = rivals.into_iter().find(|rival| rival.1);
     if let (Some((option, _)), true) = (rival, args.rank.is_some()) {
         let what = format!("{option} would take from the other ranks what they have made");
         return Err(Error::usage_hint(what, "remove the old target and NAME.reslice first, or choose another name"));

@@ -12,6 +12,7 @@ use super::{
     levels::LevelPass,
     output::Output,
     passes::{self, Leg, Route, Task},
+    reads,
     turn::Turned,
     work::{done, is_finished},
 };
@@ -242,11 +243,13 @@ impl Job {
         if !self.request.resume || !self.output.exists()? {
             return Ok(false);
         }
-        let is_known = self.request.made_by.as_ref().is_some_and(|made_by| *made_by == identity.fingerprint());
+        let made = reads::written(&self.output.path, self.output.format);
+        let finished = self.finished_identity(identity, &made)?;
+        let is_known = self.request.made_by.as_ref().is_some_and(|made_by| *made_by == finished.fingerprint());
         if is_known {
             return Ok(true);
         }
-        match is_finished(self.output.state().as_ref(), &self.output.path, identity) {
+        match is_finished(self.output.state().as_ref(), &self.output.path, &finished) {
             Ok(true) => Ok(true),
             // What is there is to be replaced.
             Ok(false) | Err(Error::OtherJob { .. }) if self.output.overwrites() => Ok(false),

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{GridChoice, GridSummary, Job};
+use super::{GridChoice, GridSummary, Job, Request};
 use crate::{
     checkpoint::{Identity, digest},
     error::{Error, Result},
@@ -64,6 +64,28 @@ impl Job {
         identity.add("mapping", mapping);
         self.output.identify(&mut identity);
         Ok(identity)
+    }
+
+    /// What the finished target is known by. In place the source is gone then: what was asked for, and the files `made` by it.
+    pub(super) fn finished_identity(&self, identity: &Identity, made: &[PathBuf]) -> Result<Identity> {
+        if !self.is_in_place {
+            return Ok(identity.clone());
+        }
+        let blank = Request::new(&self.request.input, &self.request.output, 0, 0);
+        let Request { memory_bytes, threads, io, scratch, named, .. } = blank;
+        let Request { resume, restart, keeps_note, made_by, parents, rank, .. } = blank;
+        let asked = self.request.clone();
+        let asked = Request { memory_bytes, threads, io, scratch, named, resume, restart, ..asked };
+        let asked = Request { keeps_note, made_by, parents, rank, ..asked };
+        let mut finished = Identity::default();
+        finished.add("version of results", RESULTS_VERSION);
+        finished.add("codecs", codec_versions());
+        finished.add("asked for, in place", digest(format!("{asked:?}").as_bytes()));
+        for path in made {
+            let document = DOCUMENTS.iter().map(|name| path.join(name)).find(|document| document.is_file());
+            finished.add("made", one_file(&document.unwrap_or_else(|| path.clone()))?);
+        }
+        Ok(finished)
     }
 }
 

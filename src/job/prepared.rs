@@ -6,6 +6,7 @@ use super::{
     Event, PassKind, Summary,
     execute::{Prepared, Runnable, planned_passes},
     passes::{Leg, Route},
+    reads,
     run::Run,
     summary::TargetState,
     work::{Work, done, is_finished, settle},
@@ -34,7 +35,7 @@ impl<T: Voxel> Runnable for Prepared<T> {
         let identity = self.job.identity()?;
         if self.job.is_finished(&identity)? {
             self.job.sweep();
-            return Ok(self.finished_before(&identity));
+            return self.finished_before(&identity);
         }
         let made = self.make_target(&identity, stop, on_event);
         // Other ranks may have completed the target meanwhile, and cleared what this one was about to read.
@@ -59,12 +60,12 @@ impl<T: Voxel> Prepared<T> {
         let mut staging = job.output.stage(job.claim(), job.request.scratch.as_deref())?;
         // Others may have completed it since it was looked for.
         if job.is_finished(identity)? {
-            return Ok(self.finished_before(identity));
+            return self.finished_before(identity);
         }
         let (levels, voxel_bytes) = (job.level_voxels(), job.output.layout.voxel_bytes());
         settle(&mut staging, identity, &levels, voxel_bytes)?;
         match job.output.lacks_name(&staging)?.filter(|_| job.request.resume) {
-            Some(true) if is_finished(staging.state().as_ref(), &job.output.path, identity)? => {
+            Some(true) if self.is_built_by(identity, &staging)? => {
                 return self.named(staging, identity);
             }
             // Its target was removed after that.
@@ -101,6 +102,10 @@ impl<T: Voxel> Prepared<T> {
         let (missing, hidden) = (self.source.missing_chunks(), self.source.hidden_keys());
         self.summary.complete(missing, hidden, sys::resident().peak_bytes);
         self.summary.fingerprint = identity.fingerprint();
+        if self.job.is_in_place {
+            let finished = self.job.finished_identity(identity, &self.job.output.built(&work.staging))?;
+            self.summary.fingerprint = finished.fingerprint();
+        }
         self.summary.target_state = match self.cut {
             Some(_) => self.complete_shares(work, identity)?,
             None => self.commit(work.staging, identity)?,
@@ -169,7 +174,8 @@ impl<T: Voxel> Prepared<T> {
             self.job.output.tidy(&staging)?;
         }
         let keeps_note = self.job.request.resume || self.job.request.keeps_note;
-        self.job.output.commit(staging, &identity.note(), keeps_note)?;
+        let finished = self.job.finished_identity(identity, &self.job.output.built(&staging))?;
+        self.job.output.commit(staging, &finished.note(), keeps_note)?;
         Ok(TargetState::Complete)
     }
 
@@ -178,7 +184,14 @@ impl<T: Voxel> Prepared<T> {
         if let Some(_lease) = staging.completing()? {
             self.commit(staging, identity)?;
         }
-        Ok(self.finished_before(identity))
+        self.finished_before(identity)
+    }
+
+    /// Whether what an earlier run has built, and perhaps named, is of this very job.
+    fn is_built_by(&self, identity: &Identity, staging: &Staging) -> Result<bool> {
+        let output = &self.job.output;
+        let finished = self.job.finished_identity(identity, &output.built(staging))?;
+        is_finished(staging.state().as_ref(), &output.path, &finished)
     }
 
     fn is_completed_by_others(&self, error: &Error, identity: &Identity) -> bool {
@@ -186,9 +199,11 @@ impl<T: Voxel> Prepared<T> {
         is_share && self.job.is_finished(identity).unwrap_or(false)
     }
 
-    fn finished_before(&self, identity: &Identity) -> Summary {
-        let (target_state, fingerprint) = (TargetState::FinishedBefore, identity.fingerprint());
-        Summary { target_state, fingerprint, passes: Vec::new(), ..self.summary.clone() }
+    fn finished_before(&self, identity: &Identity) -> Result<Summary> {
+        let output = &self.job.output;
+        let finished = self.job.finished_identity(identity, &reads::written(&output.path, output.format))?;
+        let (target_state, fingerprint) = (TargetState::FinishedBefore, finished.fingerprint());
+        Ok(Summary { target_state, fingerprint, passes: Vec::new(), ..self.summary.clone() })
     }
 }
 

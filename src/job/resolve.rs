@@ -1,12 +1,14 @@
 //! From a request to a job: the source opened, grid, mapping, values and target decided. Nothing is written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     Format, GridChoice, Input, IoMode, OutsideRequest, Request, Values,
     field::Field,
+    idle,
     method::{Kind, copies, method, warn_of_aliasing},
     output::{Heritage, Output},
+    reads,
     series::Series,
     turn::Turn,
 };
@@ -28,6 +30,8 @@ use crate::{
 pub struct Job {
     pub request: Request,
     pub input: Input,
+    /// Whether the target takes the place of the source.
+    pub is_in_place: bool,
     pub source_grid: Grid,
     pub values: Values,
     /// Through the base of the field alone, where there is one, until it is read.
@@ -54,9 +58,13 @@ impl Job {
     /// Whatever is wrong with the request or the source's metadata.
     pub fn resolve(mut request: Request) -> Result<Job> {
         request.input = Location::of(&request.input)?.into_path();
-        request.output = Location::of(&request.output)?.into_path();
+        request.output = target_path(&request.output)?;
         let format = Format::of_name(&request.output)?;
-        let input = Input::open(&request.input, &request.open)?;
+        idle::refuse(&request)?;
+        let opened = Input::open(&request.input, &request.open);
+        let input = opened.map_err(|error| reads::missing_source(&request, error))?;
+        let is_in_place = reads::takes_place_of_source(&request, &input, format)?;
+        request.target.overwrite |= is_in_place;
         let mut warnings: Vec<String> = input.warnings().to_vec();
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
@@ -76,6 +84,7 @@ impl Job {
         let outside = outside_before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
         let counted = outside.map(|counts| counts.outside);
         let values = Values::resolve(&request, &input, method, format.is_nifti(), counted, &mut warnings)?;
+        idle::refuse_for(&request, &input, (values.target, is_in_place))?;
         let turn = Turn::resolve(&request, &input, &chain, (&values, method), &mut warnings)?;
         let op = OpRequest {
             method,
@@ -104,11 +113,34 @@ impl Job {
         warn_of_frame(&input, format, &mut warnings);
         warn_of_length(&target, format, &mut warnings);
         warn_of_labels(&input, &mut warnings);
+        warn_of_lost_levels(&request, &input, is_in_place, &mut warnings);
         warn_of_map(&request, &mut warnings);
         let outside =
             outside.or_else(|| Some(series.as_ref()?.outside_of_aligned(target.shape, bounds))).unwrap_or_default();
-        Ok(Job { request, input, source_grid, values, op, series, turn, chain, field, output, outside, warnings })
+        Ok(Job {
+            request,
+            input,
+            is_in_place,
+            source_grid,
+            values,
+            op,
+            series,
+            turn,
+            chain,
+            field,
+            output,
+            outside,
+            warnings,
+        })
     }
+}
+
+/// A target's path or URL, without a slash behind it.
+fn target_path(output: &Path) -> Result<PathBuf> {
+    Ok(match Location::of(output)? {
+        Location::Folder(path) => path.components().collect(),
+        url => url.into_path(),
+    })
 }
 
 /// Target voxels that look outside the source, where the mapping tells it; with several mappings, where each does.
@@ -312,6 +344,18 @@ fn warn_of_length(target: &Grid, format: Format, warnings: &mut Vec<String>) {
         warnings.push(format!(
             "the target's unit ({}) is no length that NIfTI has: it states none, and readers take its numbers for millimetres",
             target.unit.symbol()
+        ));
+    }
+}
+
+/// Levels of an image that is replaced go with it.
+fn warn_of_lost_levels(request: &Request, input: &Input, is_in_place: bool, warnings: &mut Vec<String>) {
+    let Input::Zarr(file) = input else { return };
+    let levels = file.level.map_or(1, |(_, levels)| levels);
+    if is_in_place && request.pyramid.is_none() && levels > 1 {
+        warnings.push(format!(
+            "{} has {levels} levels, and one takes their place; --pyramid makes the others anew",
+            request.output.display()
         ));
     }
 }

@@ -39,6 +39,10 @@ impl Finished {
         Finished { path, known, file: None }
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The fingerprint of the job that made a target.
     pub fn made_by(&self, request: &Request) -> Option<String> {
         self.known.get(&key(&request.output)).cloned()

@@ -12,7 +12,7 @@ use super::table::{Row, Table};
 use crate::{
     cli::{args::ResampleArgs, resample},
     error::{Error, Result},
-    job::Request,
+    job::{Request, cannot_matter, leave_out},
 };
 
 /// The heading of the options that are one for the whole batch.
@@ -69,7 +69,15 @@ impl Options {
     pub fn requests(&self, table: &Table, budget: (u64, usize)) -> Result<Vec<Planned>> {
         let columns = self.columns(table)?;
         let request = |row: &Row| self.request(table, &columns, row, budget);
-        table.rows.iter().map(|row| Ok(Planned { line: row.line, request: request(row)? })).collect()
+        let jobs = table.rows.iter().map(|row| Ok(Planned { line: row.line, request: request(row)? }));
+        let mut jobs: Vec<Planned> = jobs.collect::<Result<_>>()?;
+        let defaults: Vec<String> = self.defaults.iter().map(|given| given.id.replace('_', "-")).collect();
+        for option in &defaults {
+            refuse_idle(option, &jobs)?;
+        }
+        let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
+        jobs.iter_mut().for_each(|job| leave_out(&mut job.request, &defaults));
+        Ok(jobs)
     }
 
     fn columns(&self, table: &Table) -> Result<Vec<Column<'_>>> {
@@ -99,7 +107,7 @@ impl Options {
 
     fn request(&self, table: &Table, columns: &[Column<'_>], row: &Row, budget: (u64, usize)) -> Result<Request> {
         let (mut input, mut output) = ("", "");
-        let mut options = self.defaults.clone();
+        let (mut options, mut named) = (self.defaults.clone(), Vec::new());
         let cells = columns.iter().zip(&table.columns).zip(&row.cells);
         for ((column, name), cell) in cells {
             match column {
@@ -112,6 +120,8 @@ impl Options {
                 Column::Option(arg) => {
                     let tokens = tokens(arg, name, cell).map_err(|what| table.wrong(row.line, Some(name), &what))?;
                     self.drop_rivals(&mut options, arg);
+                    // A cell that says no asks for nothing.
+                    named.extend((!tokens.is_empty()).then(|| name.clone()));
                     options.push(Given { id: arg.get_id().to_string(), tokens });
                 }
             }
@@ -121,7 +131,8 @@ impl Options {
         let matches = self.command.clone().try_get_matches_from(tokens.chain(paths));
         let args = matches.and_then(|matches| ResampleArgs::from_arg_matches(&matches));
         let args = args.map_err(|error| table.wrong(row.line, column_of(&error, table), &message(&error)))?;
-        resample::request(&args, budget).map_err(|error| match error {
+        let request = resample::request(&args, budget).map(|request| Request { named, ..request });
+        request.map_err(|error| match error {
             Error::Usage { what, hint } => {
                 Error::Usage { what: format!("{}: {what}", table.place(row.line, None)), hint }
             }
@@ -140,6 +151,15 @@ impl Options {
         };
         let is_default = |other: &str| self.defaults.iter().any(|default| default.id == other);
         options.retain(|other| id != other.id.as_str() && !(is_default(&other.id) && excludes(&other.id)));
+    }
+}
+
+/// Refuses an option of the command line that can matter to no job.
+fn refuse_idle(option: &str, jobs: &[Planned]) -> Result<()> {
+    let idle: Option<Vec<Error>> = jobs.iter().map(|job| cannot_matter(option, &job.request)).collect();
+    match idle.and_then(|idle| idle.into_iter().next()) {
+        Some(Error::Usage { what, hint }) => Err(Error::Usage { what: format!("of no use to any job: {what}"), hint }),
+        _ => Ok(()),
     }
 }
 

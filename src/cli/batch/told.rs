@@ -1,9 +1,7 @@
 //! What is told of the jobs of a batch: a line each, a file with their summaries, and a last line.
 
 use std::{
-    fs::File,
     io::{BufWriter, Write},
-    path::{Path, PathBuf},
     time::Instant,
 };
 
@@ -11,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::rows::Planned;
 use crate::{
-    cli::{args::RunArgs, messages, tell},
+    cli::{args::RunArgs, messages, summary_place::SummaryPlace, tell},
     error::{Error, Result},
     job::{Outcome, Summary, TargetState},
     sys,
@@ -31,8 +29,13 @@ pub struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    pub fn new(jobs: &'a [Planned], args: &'a RunArgs, memory_bytes: u64) -> Result<Teller<'a>> {
-        let file = args.summary.as_deref().map(SummaryFile::create).transpose()?;
+    pub fn new(
+        jobs: &'a [Planned],
+        args: &'a RunArgs,
+        memory_bytes: u64,
+        summary: Option<SummaryPlace>,
+    ) -> Result<Teller<'a>> {
+        let file = summary.map(SummaryFile::create).transpose()?;
         let begun = Instant::now();
         Ok(Teller { jobs, args, memory_bytes, begun, file, done: 0, failed: 0, stopped: 0, not_begun: 0 })
     }
@@ -143,16 +146,16 @@ fn entry(jobs: &[Planned], n: usize, status: &str, outcome: &Outcome) -> Value {
 
 /// A JSON array, written as jobs end: summaries are not kept.
 struct SummaryFile {
-    path: PathBuf,
-    file: BufWriter<File>,
+    place: SummaryPlace,
+    file: BufWriter<Box<dyn Write + Send>>,
     written: std::io::Result<()>,
     entries: usize,
 }
 
 impl SummaryFile {
-    fn create(path: &Path) -> Result<SummaryFile> {
-        let file = BufWriter::new(File::create(path).map_err(Error::io("create", path))?);
-        Ok(SummaryFile { path: path.to_path_buf(), file, written: Ok(()), entries: 0 })
+    fn create(place: SummaryPlace) -> Result<SummaryFile> {
+        let file = BufWriter::new(place.open()?);
+        Ok(SummaryFile { place, file, written: Ok(()), entries: 0 })
     }
 
     fn push(&mut self, entry: Value) {
@@ -165,7 +168,7 @@ impl SummaryFile {
 
     fn finish(mut self) -> Result<()> {
         let open = if self.entries == 0 { "[" } else { "" };
-        let end = |file: &mut BufWriter<File>| writeln!(file, "{open}\n]").and_then(|()| file.flush());
-        self.written.and_then(|()| end(&mut self.file)).map_err(Error::io("write", &self.path))
+        let end = || writeln!(self.file, "{open}\n]").and_then(|()| self.file.flush());
+        self.place.outcome(self.written.and_then(|()| end()))
     }
 }

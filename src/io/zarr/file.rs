@@ -74,6 +74,11 @@ impl ZarrFile {
         store::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
     }
 
+    /// The folder or URL of the image, or of a bare array.
+    pub fn root(&self) -> PathBuf {
+        self.store.describe("")
+    }
+
     /// Extent of one chunk, or inner chunk, in voxels (z, y, x) as it is stored: also beyond an axis that is shorter.
     pub fn stored_chunk(&self) -> [u64; 3] {
         self.dims.spatial(&self.meta.chunk, 1)

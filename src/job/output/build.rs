@@ -138,6 +138,12 @@ impl Output {
         staging.is_built(&self.moves(staging))
     }
 
+    /// What is built, under the name that it has by now.
+    pub fn built(&self, staging: &Staging) -> Vec<PathBuf> {
+        let moves = self.moves(staging).into_iter();
+        moves.map(|(built, to)| if built.exists() { built } else { to }).collect()
+    }
+
     /// What is built, and where it goes, in this order.
     fn moves(&self, staging: &Staging) -> Vec<(PathBuf, PathBuf)> {
         let built = staging.path(BUILT);
