@@ -25,6 +25,7 @@ mod resample;
 mod tell;
 mod verify;
 
+mod remarks;
 pub use args::{ResampleArgs, RunArgs};
 
 /// Streaming, out-of-core resampling of huge 3-D volumes in a fixed amount of memory.

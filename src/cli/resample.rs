@@ -11,6 +11,7 @@ use super::{
     parse::DryRun,
     progress::Display,
     rank::{RankArg, auto},
+    remarks::remarks,
     tell,
 };
 use crate::{
@@ -83,7 +84,7 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
         if !args.verbose {
             messages::note(&tell::grids(&summary));
         }
-        tell::remarks(&summary).iter().for_each(|remark| messages::warning(remark));
+        remarks(&summary).iter().for_each(|remark| messages::note(&remark.about("")));
         messages::note(&tell::outcome(&summary));
     }
     Ok(summary)

@@ -3,21 +3,21 @@
 use std::path::Path;
 
 use super::{
-    Format, GridChoice, Input, IoMode, OutsideRequest, Request, Values,
+    Format, GridChoice, Input, IoMode, Request, Values,
     field::Field,
     method::{Kind, copies, method, warn_of_aliasing},
     output::{Heritage, Output},
+    outside::{self, OutsideView},
     series::Series,
     turn::Turn,
 };
 use crate::{
     error::{Error, Result},
-    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit, outside_per_face},
+    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
     io::{
         Layout,
         zarr::{OpenOptions, store::Location},
     },
-    region::Region,
     resample::OpRequest,
     sys,
     transform::{Chain, Ends, RoleImage},
@@ -46,6 +46,7 @@ pub struct Job {
     /// What a user should know before the run.
     pub warnings: Vec<String>,
 }
+    pub outside_view: OutsideView,
 
 impl Job {
     /// Opens the source and decides everything but the schedule.
@@ -73,7 +74,7 @@ impl Job {
         let is_copy =
             !matches!(kind, Kind::Quantities) && series.is_none() && copies(&request, &mapping, &target, bounds);
         let method = method(&request, &input, &kind, is_copy, &mut warnings)?;
-        let outside = outside_before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
+        let outside = outside::before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
         let counted = outside.map(|counts| counts.outside);
         let values = Values::resolve(&request, &input, method, format.is_nifti(), counted, &mut warnings)?;
         let turn = Turn::resolve(&request, &input, &chain, (&values, method), &mut warnings)?;
@@ -107,25 +108,23 @@ impl Job {
         warn_of_map(&request, &mut warnings);
         let outside =
             outside.or_else(|| Some(series.as_ref()?.outside_of_aligned(target.shape, bounds))).unwrap_or_default();
-        Ok(Job { request, input, source_grid, values, op, series, turn, chain, field, output, outside, warnings })
-    }
-}
-
-/// Target voxels that look outside the source, where the mapping tells it; with several mappings, where each does.
-fn outside_before_the_run(
-    request: &Request,
-    (mapping, series): (&Mapping, Option<&Series>),
-    target_shape: [u64; 3],
-    bounds: Region,
-) -> Option<FaceCounts> {
-    let is_aligned = |mapping: &Mapping| matches!(mapping, Mapping::AxisAligned(_));
-    match (mapping, series) {
-        _ if request.outside == OutsideRequest::Edge => Some(FaceCounts::default()),
-        (_, Some(series)) if series.mappings.iter().all(is_aligned) => {
-            Some(series.outside_of_aligned(target_shape, bounds))
-        }
-        (Mapping::AxisAligned(maps), None) => Some(outside_per_face(maps, target_shape, bounds)),
-        _ => None,
+        let outside_view = OutsideView::of(&request, &input, &op, series.is_some(), &values);
+        warn_of_other_space(&outside, &output, series.is_some(), &mut warnings);
+        Ok(Job {
+            request,
+            input,
+            source_grid,
+            values,
+            op,
+            series,
+            turn,
+            chain,
+            field,
+            output,
+            outside,
+            outside_view,
+            warnings,
+        })
     }
 }
 
@@ -288,6 +287,13 @@ fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {
 }
 
 /// A map of a file on a server waits for a page at a time, and a server that goes away ends the run.
+/// Known before the run where axes stay aligned: nobody should wait for the end to learn of it.
+fn warn_of_other_space(outside: &FaceCounts, output: &Output, is_series: bool, warnings: &mut Vec<String>) {
+    let Layout { grid, outer, .. } = &output.layout;
+    let volumes = if is_series { outer.volumes() } else { 1 };
+    warnings.extend(outside::other_space(outside.outside, grid.voxels().saturating_mul(volumes)));
+}
+
 fn warn_of_map(request: &Request, warnings: &mut Vec<String>) {
     let network = sys::network_file_system(&request.input).filter(|_| request.io == IoMode::Map);
     warnings.extend(network.map(|network| {
