@@ -4,7 +4,10 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+};
 
 use crate::error::{Error, Result};
 
@@ -14,6 +17,7 @@ mod batch;
 mod compare;
 mod completions;
 mod demo;
+mod habits;
 mod info;
 mod messages;
 mod parse;
@@ -21,11 +25,11 @@ mod points;
 mod progress;
 mod pyramid;
 mod rank;
+mod remarks;
 mod resample;
 mod tell;
 mod verify;
 
-mod remarks;
 pub use args::{ResampleArgs, RunArgs};
 
 /// Streaming, out-of-core resampling of huge 3-D volumes in a fixed amount of memory.
@@ -102,11 +106,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are no errors; clap knows where each belongs. A closed pipe is nobody's concern.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return refused(error),
     };
     match run(cli) {
         Ok(code) => code,
@@ -115,6 +115,36 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Help and version, which are no errors, and arguments that make no sense: answered with what was probably meant.
+fn refused(mut error: clap::Error) -> ExitCode {
+    let typed: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let answer = || habits::answer(&typed, &options_of(typed.first()?));
+    if error.use_stderr()
+        && let Some(habits::Answer { what, hint }) = answer()
+    {
+        messages::error(&Error::usage_hint(what, hint));
+        return ExitCode::from(2);
+    }
+    // The advice to put `--` before an unknown option makes a file of it.
+    error.remove(ContextKind::Suggested);
+    if let (Some(ContextValue::String(typed)), Some(ContextValue::String(ours))) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::SuggestedArg))
+        && !habits::is_near(typed, ours)
+    {
+        error.remove(ContextKind::SuggestedArg);
+    }
+    // clap knows where each belongs. A closed pipe is nobody's concern.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// The options of a command, without the dashes.
+fn options_of(command: &str) -> Vec<String> {
+    let cli = Cli::command();
+    let options = cli.find_subcommand(command).map(|command| command.get_arguments());
+    options.into_iter().flatten().filter_map(|option| option.get_long().map(String::from)).collect()
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Error> {

@@ -158,6 +158,14 @@ fn rank(args: &ResampleArgs) -> Result<Option<Rank>> {
 pub fn budget(args: &RunArgs) -> (u64, usize) {
     let memory = args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0);
     sys::tune_allocator(memory);
+    let most = args.memory.and_then(|_| sys::most_memory()).filter(|most| most.bytes < memory && !args.quiet);
+    if let Some(sys::MemoryLimit { bytes, set_by }) = most {
+        messages::warning(&format!(
+            "--memory {} is more than this machine or job has, {} ({set_by}): give less, or leave it out for half of what is free",
+            tell::bytes(memory),
+            tell::bytes(bytes)
+        ));
+    }
     (memory, args.threads.map_or_else(sys::threads, usize::from))
 }
 
