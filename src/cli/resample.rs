@@ -94,6 +94,7 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
 pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Result<Request> {
     Ok(Request {
         open: OpenOptions {
+            image: None,
             level: args.values.level,
             spacing_in: args.values.spacing_in.map(|triple| triple.storage()),
             channel: args.values.channel.map(|pick| pick.0),

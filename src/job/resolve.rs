@@ -16,7 +16,10 @@ use crate::{
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
     io::{
         Layout,
-        zarr::{OpenOptions, store::Location},
+        zarr::{
+            OpenOptions,
+            store::{Location, split_image},
+        },
     },
     resample::OpRequest,
     sys,
@@ -54,7 +57,9 @@ impl Job {
     /// # Errors
     /// Whatever is wrong with the request or the source's metadata.
     pub fn resolve(mut request: Request) -> Result<Job> {
-        request.input = Location::of(&request.input)?.into_path();
+        let (input, image) = split_image(&request.input);
+        request.open.image = image.or(request.open.image.take());
+        request.input = Location::of(&input)?.into_path();
         request.output = Location::of(&request.output)?.into_path();
         let format = Format::of_name(&request.output)?;
         let input = Input::open(&request.input, &request.open)?;

@@ -64,7 +64,8 @@ fn key(path: &Path) -> Result<PathBuf> {
 
 /// The same with a link at its end followed too.
 fn followed(path: &Path) -> Result<PathBuf> {
-    let location = Location::of(path)?;
+    let (path, _) = split_image(path);
+    let location = Location::of(&path)?;
     match location.local().map(Path::canonicalize) {
         Some(Ok(path)) => Ok(header_of(path)),
         _ => key(path),
@@ -75,6 +76,8 @@ fn header_of(path: PathBuf) -> PathBuf {
     let is_image = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("img"));
     if is_image { path.with_extension("hdr") } else { path }
 }
+    let (path, _) = split_image(path);
+    let path = &path;
 
 fn without_dots(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
