@@ -93,7 +93,7 @@ impl Job {
             rounding: request.rounding,
             order: values.order,
         };
-        warn_of_aliasing(&op, series.as_ref(), &kind, &mut warnings);
+        warn_of_aliasing(&op, series.as_ref(), (&kind, input.layout().components), &mut warnings);
         let name = image_name(&request.input);
         let heritage = Heritage {
             name: &name,
