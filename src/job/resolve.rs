@@ -23,7 +23,7 @@ use crate::{
     },
     resample::OpRequest,
     sys,
-    transform::{Chain, Ends, RoleImage},
+    transform::{self, Chain, Ends, FieldKind, RoleImage},
 };
 
 /// A job that can be planned and run.
@@ -46,10 +46,10 @@ pub struct Job {
     pub output: Output,
     /// Target voxels that look outside the source, per face.
     pub outside: FaceCounts,
+    pub outside_view: OutsideView,
     /// What a user should know before the run.
     pub warnings: Vec<String>,
 }
-    pub outside_view: OutsideView,
 
 impl Job {
     /// Opens the source and decides everything but the schedule.
@@ -111,6 +111,7 @@ impl Job {
         warn_of_length(&target, format, &mut warnings);
         warn_of_labels(&input, &mut warnings);
         warn_of_map(&request, &mut warnings);
+        warn_of_field(&input, format, &mut warnings);
         let outside =
             outside.or_else(|| Some(series.as_ref()?.outside_of_aligned(target.shape, bounds))).unwrap_or_default();
         let outside_view = OutsideView::of(&request, &input, &op, series.is_some(), &values);
@@ -249,6 +250,7 @@ fn series(
     let Layout { grid, outer, .. } = input.layout();
     warn_of_units(target, grid, warnings);
     warn_of_snapping(removed_voxels, warnings);
+    warnings.extend(series.taken_for_granted.clone());
     let shared = outer.largest_group();
     if shared > 1 {
         warnings.push(format!("chunks of the source span {shared} volumes, each of which is resampled by itself: they are decoded as often"));
@@ -285,13 +287,6 @@ fn warn_of_units(target: &Grid, source: &Grid, warnings: &mut Vec<String>) {
     }
 }
 
-fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {
-    if output.format.is_nifti() && output.layout.grid.index_to_world.shear() > 1e-4 {
-        warnings.push("the target's axes are sheared: readers built on ITK refuse such files".into());
-    }
-}
-
-/// A map of a file on a server waits for a page at a time, and a server that goes away ends the run.
 /// Known before the run where axes stay aligned: nobody should wait for the end to learn of it.
 fn warn_of_other_space(outside: &FaceCounts, output: &Output, is_series: bool, warnings: &mut Vec<String>) {
     let Layout { grid, outer, .. } = &output.layout;
@@ -299,6 +294,13 @@ fn warn_of_other_space(outside: &FaceCounts, output: &Output, is_series: bool, w
     warnings.extend(outside::other_space(outside.outside, grid.voxels().saturating_mul(volumes)));
 }
 
+fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {
+    if output.format.is_nifti() && output.layout.grid.index_to_world.shear() > 1e-4 {
+        warnings.push("the target's axes are sheared: readers built on ITK refuse such files".into());
+    }
+}
+
+/// A map of a file on a server waits for a page at a time, and a server that goes away ends the run.
 fn warn_of_map(request: &Request, warnings: &mut Vec<String>) {
     let network = sys::network_file_system(&request.input).filter(|_| request.io == IoMode::Map);
     warnings.extend(network.map(|network| {
@@ -315,6 +317,19 @@ fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
     {
         warnings.extend(file.assumed_frame().map(|what| format!("the source {what}")));
     }
+}
+
+/// A Zarr states nothing of vectors, and is read as displacements in LPS.
+fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
+    let Input::Nifti(file) = input else { return };
+    let what = match transform::kind_of(&file.header).filter(|_| !format.is_nifti()) {
+        Some(FieldKind::PositionsRas) => "positions",
+        Some(FieldKind::DisplacementsRas) => "displacements in RAS",
+        Some(FieldKind::DisplacementsLps) | None => return,
+    };
+    warnings.push(format!(
+        "the source is a field of {what}, which a Zarr cannot state: --transform would take it for displacements in LPS; write .nii.gz to keep it a transform"
+    ));
 }
 
 /// What reads a NIfTI without a unit takes it for millimetres.
