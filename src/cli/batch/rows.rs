@@ -84,6 +84,11 @@ impl Options {
             columns.push(match (name.as_str(), option()) {
                 ("input", _) => Column::Input,
                 ("output", _) => Column::Output,
+                ("rank", _) => {
+                    return Err(wrong(
+                        "ranks share one target: leave it out, and give each process a table of its own, or make one target by resample --rank",
+                    ));
+                }
                 (_, Some(arg)) if arg.get_help_heading() == Some(RUN_HEADING) => {
                     return Err(wrong(&format!("one for the whole batch: give --{name} on the command line")));
                 }
@@ -298,6 +303,7 @@ mod tests {
             "jobs.tsv, line 1, column 3 ('spaceing'): no option of resample: did you mean spacing?"
         );
         assert!(of("memory", "1G").ends_with("one for the whole batch: give --memory on the command line"));
+        assert!(of("rank", "0/2").ends_with("ranks share one target: leave it out, and give each process a table of its own, or make one target by resample --rank"));
         assert_eq!(of("input", "x"), "jobs.tsv, line 1, column 3 ('input'): there are two of this name");
         assert_eq!(refusal(&[], "input\tspacing\na\t1\n"), "jobs.tsv, line 1: there is no column output");
         assert_eq!(refusal(&[], "input\toutput\na\t\n"), "jobs.tsv, line 2, column output: there is no path");
