@@ -158,7 +158,6 @@ fn rank(args: &ResampleArgs) -> Result<Option<Rank>> {
 /// Memory and threads as asked for, or what the job may use.
 pub fn budget(args: &RunArgs) -> (u64, usize) {
     let memory = args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0);
-    sys::tune_allocator(memory);
     let most = args.memory.and_then(|_| sys::most_memory()).filter(|most| most.bytes < memory && !args.quiet);
     if let Some(sys::MemoryLimit { bytes, set_by }) = most {
         messages::warning(&format!(
@@ -167,6 +166,7 @@ pub fn budget(args: &RunArgs) -> (u64, usize) {
             tell::bytes(bytes)
         ));
     }
+    sys::tune_allocator(memory);
     (memory, args.threads.map_or_else(sys::threads, usize::from))
 }
 
