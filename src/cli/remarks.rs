@@ -90,9 +90,14 @@ fn share_outside(counts: &FaceCounts, of: u64, view: &OutsideView) -> String {
     let faces = faces(counts);
     let faces = if faces.is_empty() { String::new() } else { format!(", {},", listed(&faces)) };
     let value = view.value.unwrap_or(0.0);
+    let percent = 100.0 * counts.outside as f64 / of.max(1) as f64;
+    let (share, is) = match counts.outside {
+        1 => ("1 voxel".to_string(), "is"),
+        count if percent < 0.05 => (format!("{count} voxels"), "are"),
+        _ => (format!("{percent:.1} %"), "is"),
+    };
     format!(
-        "{} of the target is outside the source{faces} and is {value}; --outside edge repeats the source's border",
-        voxels(counts.outside, of)
+        "{share} of the target {is} outside the source{faces} and {is} {value}; --outside edge repeats the source's border"
     )
 }
 
@@ -149,12 +154,41 @@ fn percent(count: u64, of: u64) -> String {
     if percent < 0.05 { format!("{count} of {of}") } else { format!("{:.1} %", percent.min(100.0)) }
 }
 
-/// `28.8 %`, `27 voxels`
-fn voxels(count: u64, of: u64) -> String {
-    let percent = 100.0 * count as f64 / of.max(1) as f64;
-    match count {
-        1 => "1 voxel".into(),
-        _ if percent < 0.05 => format!("{count} voxels"),
-        _ => format!("{percent:.1} %"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn view(last_planes: Option<[u64; 3]>, value: f64, center_fits: bool) -> OutsideView {
+        OutsideView { last_planes, value: Some(value), center_fits }
+    }
+
+    #[test]
+    fn whole_planes_are_told_as_planes() {
+        let told = |planes, value, center| last_planes(planes, [450, 512, 512], &view(Some(planes), value, center));
+        assert_eq!(
+            told([1, 0, 0], 0.0, true),
+            "the last of 450 planes along k lies beyond the source and is 0, as in SimpleITK; --outside edge fills it, --align center avoids it"
+        );
+        assert_eq!(
+            told([2, 0, 1], -1024.0, false),
+            "the last of 512 planes along i and the last 2 of 450 planes along k lie beyond the source and are -1024; --outside edge fills them"
+        );
+    }
+
+    #[test]
+    fn anything_else_is_told_in_percent_or_as_a_number() {
+        let told =
+            |low, high, outside, of| share_outside(&FaceCounts { low, high, outside }, of, &view(None, 0.0, false));
+        assert_eq!(
+            told([0, 0, 5], [7, 0, 0], 123, 1000),
+            "12.3 % of the target is outside the source, before its first plane along i and behind its last plane along k, and is 0; --outside edge repeats the source's border"
+        );
+        assert!(
+            told([0; 3], [0; 3], 27, 1_000_000)
+                .starts_with("27 voxels of the target are outside the source and are 0;")
+        );
+        assert!(
+            told([0; 3], [0; 3], 1, 1_000_000).starts_with("1 voxel of the target is outside the source and is 0;")
+        );
     }
 }
