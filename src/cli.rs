@@ -4,7 +4,11 @@
 
 use std::process::ExitCode;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, parser::ValueSource};
+use clap::{
+    ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
+    error::{ContextKind, ContextValue},
+    parser::ValueSource,
+};
 
 use crate::error::{Error, Result};
 
@@ -14,6 +18,7 @@ mod batch;
 mod compare;
 mod completions;
 mod demo;
+mod habits;
 mod info;
 mod messages;
 mod parse;
@@ -21,6 +26,7 @@ mod points;
 mod progress;
 mod pyramid;
 mod rank;
+mod remarks;
 mod resample;
 mod summary_place;
 mod tell;
@@ -103,11 +109,7 @@ pub fn main() -> ExitCode {
     let parsed = Cli::command().try_get_matches().and_then(|typed| Ok((Cli::from_arg_matches(&typed)?, typed)));
     let (cli, typed) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => {
-            // Help and version are no errors; clap knows where each belongs. A closed pipe is nobody's concern.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return refused(error),
     };
     match run(cli, &typed) {
         Ok(code) => code,
@@ -116,6 +118,36 @@ pub fn main() -> ExitCode {
             ExitCode::from(error.exit_code())
         }
     }
+}
+
+/// Help and version, which are no errors, and arguments that make no sense: answered with what was probably meant.
+fn refused(mut error: clap::Error) -> ExitCode {
+    let typed: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let answer = || habits::answer(&typed, &options_of(typed.first()?));
+    if error.use_stderr()
+        && let Some(habits::Answer { what, hint }) = answer()
+    {
+        messages::error(&Error::usage_hint(what, hint));
+        return ExitCode::from(2);
+    }
+    // The advice to put `--` before an unknown option makes a file of it.
+    error.remove(ContextKind::Suggested);
+    if let (Some(ContextValue::String(typed)), Some(ContextValue::String(ours))) =
+        (error.get(ContextKind::InvalidArg), error.get(ContextKind::SuggestedArg))
+        && !habits::is_near(typed, ours)
+    {
+        error.remove(ContextKind::SuggestedArg);
+    }
+    // clap knows where each belongs. A closed pipe is nobody's concern.
+    let _ = error.print();
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// The options of a command, without the dashes.
+fn options_of(command: &str) -> Vec<String> {
+    let cli = Cli::command();
+    let options = cli.find_subcommand(command).map(|command| command.get_arguments());
+    options.into_iter().flatten().filter_map(|option| option.get_long().map(String::from)).collect()
 }
 
 fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
@@ -136,9 +168,8 @@ fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
 /// The options of the command that stand on the command line.
 fn named(typed: &ArgMatches) -> Vec<String> {
     let Some((_, typed)) = typed.subcommand() else { return Vec::new() };
-    let is_typed = |id: &str| {
-        typed.try_contains_id(id).is_ok() && typed.value_source(id) == Some(ValueSource::CommandLine)
-    };
+    let is_typed =
+        |id: &str| typed.try_contains_id(id).is_ok() && typed.value_source(id) == Some(ValueSource::CommandLine);
     let ids = typed.ids().map(clap::Id::as_str).filter(|id| is_typed(id));
     ids.map(|id| id.replace('_', "-")).collect()
 }

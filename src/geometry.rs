@@ -17,7 +17,7 @@ mod warp;
 
 pub use affine::Affine;
 pub use grid::Grid;
-pub use inside::{FaceCounts, TIE_VOXELS, inside, outside_per_face, settle};
+pub use inside::{FaceCounts, TIE_VOXELS, inside, outside_per_face, planes_outside, settle};
 pub use mapping::{AxisMap, Mapping, Snapped};
 pub use orientation::Orientation;
 pub use pyramid::{PyramidLevel, pyramid};

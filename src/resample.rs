@@ -107,6 +107,8 @@ pub struct Scratch<A> {
     buffer: Vec<A>,
     /// Target voxels that ops found to look outside, where only they can tell; summed up until it is taken.
     pub outside: u64,
+    /// Samples that a kernel brought below and above what their integer type holds; summed up until they are taken.
+    pub beyond: [u64; 2],
     /// What the piece needs of a displacement field: [`Footprint::field_region`].
     pub field: Vectors,
 }
@@ -132,6 +134,10 @@ impl<A: Real> Scratch<A> {
             self.buffer.resize(len, A::default());
         }
         &mut self.buffer[..len]
+    }
+
+    fn add_beyond(&mut self, [below, above]: [u64; 2]) {
+        self.beyond = [self.beyond[0] + below, self.beyond[1] + above];
     }
 
     /// Fills the memory with `value`, for tests that look for reads of what was never written.

@@ -12,7 +12,7 @@ mod network;
 mod process;
 mod signals;
 
-pub use limits::{MemoryLimit, memory_limit, threads};
+pub use limits::{MemoryLimit, memory_limit, most_memory, threads};
 pub use maps::WatchedMap;
 pub use network::network_file_system;
 pub use process::{Process, clear_scratch, scratch_path, slurm_folder, writer_name};

@@ -32,7 +32,7 @@ mod role;
 
 pub use chain::{Chain, Step};
 pub use convention::{Convention, FieldKind};
-pub use field::{FieldGrid, Stencil};
+pub use field::{FieldGrid, Stencil, kind_of};
 pub use list::{ListEntry, TransformList};
 pub use request::{MatrixKind, TransformRequest};
 pub use role::{Ends, RoleImage};

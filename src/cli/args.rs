@@ -9,8 +9,9 @@ use clap::{
 
 use super::parse::{
     CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, PickArg, RegionArg, ShardArg, Size, Triple,
+    scale,
 };
-use super::rank::RankArg;
+use super::{habits, rank::RankArg};
 use crate::{
     geometry::{Align, Orientation},
     io::ome::OmeVersion,
@@ -50,8 +51,8 @@ pub struct GridArgs {
     /// New number of voxels
     #[arg(long, value_name = "N", group = "sizing")]
     pub size: Option<Extents>,
-    /// Factor on the number of voxels
-    #[arg(long, value_name = "F", group = "sizing")]
+    /// Factor on the number of voxels: 0.5 or 50%
+    #[arg(long, value_name = "F", group = "sizing", value_parser = scale)]
     pub scale: Option<Triple>,
     /// Same step along all axes: the smallest of the source, or S
     #[arg(long, value_name = "S", group = "sizing", num_args = 0..=1, require_equals = true, default_missing_value = "smallest")]
@@ -152,7 +153,8 @@ pub fn transform_parser() -> impl TypedValueParser<Value = TransformRequest> {
 pub struct DtypeArg(pub Option<Dtype>);
 
 fn dtype(text: &str) -> Result<DtypeArg, String> {
-    if text == "same" { Ok(DtypeArg(None)) } else { text.parse().map(|dtype| DtypeArg(Some(dtype))) }
+    let name = habits::dtype(text).unwrap_or(text);
+    if name == "same" { Ok(DtypeArg(None)) } else { name.parse().map(|dtype| DtypeArg(Some(dtype))) }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 
+use super::habits;
 use crate::{
     io::{
         gzip::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing},
@@ -24,10 +25,14 @@ pub struct Triple(pub [f64; 3]);
 pub struct Extents(pub [u64; 3]);
 
 fn three<N: Copy + FromStr>(text: &str, what: &str) -> Result<[N; 3], String> {
-    let numbers: Result<Vec<N>, _> = text.split(',').map(|part| part.trim().parse::<N>()).collect();
+    let mark = if text.contains(',') { ',' } else { 'x' };
+    let numbers: Result<Vec<N>, _> = text.split(mark).map(|part| part.trim().parse::<N>()).collect();
     match numbers.as_deref() {
         Ok([all]) => Ok([*all; 3]),
         Ok([x, y, z]) => Ok([*x, *y, *z]),
+        _ if text.trim_end_matches(char::is_alphabetic).len() < text.len() => {
+            Err(format!("expected one {what}, or three with commas between them, without a unit: it is the file's own"))
+        }
         _ => Err(format!("expected one {what}, or three with commas between them")),
     }
 }
@@ -37,6 +42,16 @@ impl FromStr for Triple {
     fn from_str(text: &str) -> Result<Self, String> {
         three(text, "number").map(Triple)
     }
+}
+
+/// Factors, as numbers or in percent.
+pub fn scale(text: &str) -> Result<Triple, String> {
+    let factor = |part: &str| match part.trim().strip_suffix('%') {
+        Some(percent) => percent.parse::<f64>().map(|percent| (percent / 100.0).to_string()),
+        None => Ok(part.to_string()),
+    };
+    let parts: Result<Vec<String>, _> = text.split(',').map(factor).collect();
+    parts.map_or_else(|_| text.to_string(), |parts| parts.join(",")).parse()
 }
 
 impl FromStr for Extents {
@@ -117,6 +132,9 @@ impl FromStr for PickArg {
     }
 }
 
+/// Fewer bytes without a unit are a slip.
+const LEAST_SIZE: u64 = 64 << 10;
+
 /// A number of bytes: `512MiB`, `2G`, `1000000`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Size(pub u64);
@@ -124,9 +142,14 @@ pub struct Size(pub u64);
 impl FromStr for Size {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse::<ByteSize>()
-            .map(|size| Size(size.as_u64()))
-            .map_err(|_| "expected a size such as 512MiB or 2G".into())
+        match (text.parse::<ByteSize>(), text.parse::<u64>()) {
+            (_, Ok(bytes)) if bytes < LEAST_SIZE => {
+                let unit = if bytes < 128 { "GiB" } else { "MiB" };
+                Err(format!("{bytes} bytes are too few for anything: did you mean {bytes}{unit}?"))
+            }
+            (Ok(size), _) => Ok(Size(size.as_u64())),
+            (Err(_), _) => Err("expected a size such as 512MiB or 2G".into()),
+        }
     }
 }
 
@@ -137,7 +160,12 @@ pub struct InterpArg(pub Option<Method>);
 impl FromStr for InterpArg {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "auto" { Ok(InterpArg(None)) } else { text.parse().map(|method| InterpArg(Some(method))) }
+        if text == "auto" {
+            return Ok(InterpArg(None));
+        }
+        let method = habits::interp(text).unwrap_or(text).parse();
+        let meant = |list: String| habits::near(text).map_or(list, |near| format!("did you mean {near}?"));
+        method.map(|method| InterpArg(Some(method))).map_err(meant)
     }
 }
 
@@ -248,6 +276,19 @@ mod tests {
         assert!(
             "1,2".parse::<Triple>().is_err() && "".parse::<Extents>().is_err() && "1.5".parse::<Extents>().is_err()
         );
+    }
+
+    #[test]
+    fn other_spellings_are_read_or_answered() {
+        assert_eq!("1x2x3".parse(), Ok(Triple([1.0, 2.0, 3.0])));
+        assert_eq!(scale("50%"), Ok(Triple([0.5; 3])));
+        assert_eq!(scale("50%,25%,1"), Ok(Triple([0.5, 0.25, 1.0])));
+        assert!("1mm".parse::<Triple>().unwrap_err().ends_with("without a unit: it is the file's own"));
+        assert!("2".parse::<Size>().unwrap_err().ends_with("did you mean 2GiB?"));
+        assert!("512".parse::<Size>().unwrap_err().ends_with("did you mean 512MiB?"));
+        assert_eq!("linaer".parse::<InterpArg>().unwrap_err(), "did you mean linear?");
+        assert!("nonsense".parse::<InterpArg>().unwrap_err().starts_with("expected nearest"));
+        assert_eq!("trilinear".parse::<InterpArg>(), "linear".parse());
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub struct PyramidArgs {
 /// `named` are the options that stand on the command line.
 pub fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
     if let Some(option) = named.iter().find(|named| ["scratch", "io"].contains(&named.as_str())) {
-        let what = format!("--{option} is for uncompressed files and streams, and levels are made from the levels above them");
+        let what =
+            format!("--{option} is for uncompressed files and streams, and levels are made from the levels above them");
         return Err(Error::usage_hint(what, "leave it out"));
     }
     let (memory_bytes, threads) = budget(&args.run);

@@ -11,6 +11,7 @@ use super::{
     parse::DryRun,
     progress::Display,
     rank::{RankArg, auto},
+    remarks::remarks,
     summary_place::SummaryPlace,
     tell,
 };
@@ -86,7 +87,7 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
         if !args.verbose {
             messages::note(&tell::grids(&summary));
         }
-        tell::remarks(&summary).iter().for_each(|remark| messages::warning(remark));
+        remarks(&summary).iter().for_each(|remark| messages::note(&remark.about("")));
         messages::note(&tell::outcome(&summary));
     }
     Ok(summary)
@@ -96,6 +97,7 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
 pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Result<Request> {
     Ok(Request {
         open: OpenOptions {
+            image: None,
             level: args.values.level,
             spacing_in: args.values.spacing_in.map(|triple| triple.storage()),
             channel: args.values.channel.map(|pick| pick.0),
@@ -161,6 +163,14 @@ fn rank(args: &ResampleArgs) -> Result<Option<Rank>> {
 /// Memory and threads as asked for, or what the job may use.
 pub fn budget(args: &RunArgs) -> (u64, usize) {
     let memory = args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0);
+    let most = args.memory.and_then(|_| sys::most_memory()).filter(|most| most.bytes < memory && !args.quiet);
+    if let Some(sys::MemoryLimit { bytes, set_by }) = most {
+        messages::warning(&format!(
+            "--memory {} is more than this machine or job has, {} ({set_by}): give less, or leave it out for half of what is free",
+            tell::bytes(memory),
+            tell::bytes(bytes)
+        ));
+    }
     sys::tune_allocator(memory);
     (memory, args.threads.map_or_else(sys::threads, usize::from))
 }

@@ -4,7 +4,6 @@ use bytesize::ByteSize;
 
 use super::progress;
 use crate::{
-    geometry::FaceCounts,
     job::{GridSummary, PassKind, PassSummary, Summary, TargetState},
     plan::Offer,
     transform::{Convention, FieldKind, Step},
@@ -223,79 +222,6 @@ fn decodes(summary: &Summary) -> String {
     let about = if passes.iter().all(|pass| pass.plan.exact) { "" } else { "about " };
     let planned: u64 = passes.iter().map(|pass| pass.plan.totals.decodes).sum();
     done.map_or(String::new(), |done| format!(", {done} chunk decodes (planned {about}{planned})"))
-}
-
-/// What happened that was not asked for; each with the way out.
-pub fn remarks(summary: &Summary) -> Vec<String> {
-    let mut remarks = Vec::new();
-    if summary.outside.outside > 0 {
-        let (count, faces) = (summary.outside.outside, faces(&summary.outside));
-        remarks.push(if faces.is_empty() {
-            format!("{count} target voxels look outside the source and got the outside value; --outside edge extends the source")
-        } else {
-            format!(
-                "{count} target voxels look outside the source ({faces}) and got the outside value; --align edges or --outside edge avoid it"
-            )
-        });
-    }
-    let nans: u64 = summary.passes.iter().filter_map(|pass| pass.done).map(|done| done.nans).sum();
-    if nans > 0 {
-        remarks.push(format!("{nans} NaNs became 0 in {}", summary.target_dtype));
-    }
-    remarks.extend(clipped(summary));
-    if summary.missing_chunks > 0 {
-        remarks.push(format!(
-            "{} chunks of the source are absent and were read as the fill value",
-            summary.missing_chunks
-        ));
-    }
-    if summary.hidden_keys > 0 {
-        remarks.push(format!(
-            "the server refuses {} of the source's chunks or shards (403), as it refuses all that is absent: taken for absent",
-            summary.hidden_keys
-        ));
-    }
-    remarks
-}
-
-/// What the type of the target could not hold: at either end, in percent.
-fn clipped(summary: &Summary) -> Option<String> {
-    let done: Vec<_> = summary.passes.iter().filter_map(|pass| pass.done).collect();
-    let (below, above) =
-        done.iter().fold((0, 0), |(below, above), done| (below + done.clipped_below, above + done.clipped_above));
-    let samples = summary.voxels.saturating_sub(summary.stored_before).saturating_mul(summary.components as u64).max(1);
-    // Overshoot of a kernel alone is told where there is much of it.
-    let is_asked_for = summary.source_dtype != summary.target_dtype;
-    if below + above == 0 || !is_asked_for && (below + above) as f64 <= 0.01 * samples as f64 {
-        return None;
-    }
-    let (least, most) = summary.target_dtype.range();
-    let end = |count: u64, where_: &str, limit: f64| {
-        let share = percent(count, samples);
-        (count > 0).then(|| format!("{share} {where_} {limit} became {limit}"))
-    };
-    let ends: Vec<String> = [end(below, "below", least), end(above, "above", most)].into_iter().flatten().collect();
-    let way_out = if is_asked_for { "--dtype same or f32 keeps them" } else { "--dtype f32 keeps them" };
-    Some(format!("{}; {way_out}", ends.join(", ")))
-}
-
-/// `28.8 %`; the number itself where that says more.
-pub fn percent(count: u64, of: u64) -> String {
-    let percent = 100.0 * count as f64 / of.max(1) as f64;
-    if percent < 0.05 { format!("{count} of {of}") } else { format!("{:.1} %", percent.min(100.0)) }
-}
-
-/// Counts per source face, by the file's axes.
-fn faces(counts: &FaceCounts) -> String {
-    let mut parts = Vec::new();
-    for (axis, name) in [(2, 'i'), (1, 'j'), (0, 'k')] {
-        for (count, end) in [(counts.low[axis], "below"), (counts.high[axis], "beyond")] {
-            if count > 0 {
-                parts.push(format!("{count} {end} {name}"));
-            }
-        }
-    }
-    parts.join(", ")
 }
 
 pub fn bytes(n: u64) -> String {

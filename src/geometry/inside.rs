@@ -54,16 +54,31 @@ pub fn outside_per_face(mapping: &[AxisMap; 3], target_shape: [u64; 3], bounds: 
     let mut faces = FaceCounts::default();
     let mut inside = target_shape;
     for (t, axis) in mapping.iter().enumerate() {
-        let (s, extent) = (axis.source_axis, target_shape[t]);
-        let low = count_where(axis, extent, axis.scale < 0.0, |c| below(c, bounds.lo[s]));
-        let high = count_where(axis, extent, axis.scale > 0.0, |c| beyond(c, bounds.hi[s]));
-        inside[t] = extent.saturating_sub(low).saturating_sub(high);
+        let s = axis.source_axis;
+        let [low, high] = planes_of(axis, target_shape[t], bounds);
+        inside[t] = target_shape[t].saturating_sub(low).saturating_sub(high);
         let across = |n: u64| product(std::array::from_fn(|a| if a == t { n } else { target_shape[a] }));
         faces.low[s] = across(low);
         faces.high[s] = across(high);
     }
     faces.outside = product(target_shape) - product(inside);
     faces
+}
+
+/// Planes of the target that lie outside `bounds` as a whole: how many at the beginning and at the end of each target axis.
+pub fn planes_outside(mapping: &[AxisMap; 3], target_shape: [u64; 3], bounds: Region) -> [[u64; 2]; 3] {
+    std::array::from_fn(|t| {
+        let [low, high] = planes_of(&mapping[t], target_shape[t], bounds);
+        if mapping[t].scale < 0.0 { [high, low] } else { [low, high] }
+    })
+}
+
+/// Indices of one target axis that look below the first voxel of the source, and beyond its last.
+fn planes_of(axis: &AxisMap, extent: u64, bounds: Region) -> [u64; 2] {
+    let (lo, hi) = (bounds.lo[axis.source_axis], bounds.hi[axis.source_axis]);
+    let low = count_where(axis, extent, axis.scale < 0.0, |c| below(c, lo));
+    let high = count_where(axis, extent, axis.scale > 0.0, |c| beyond(c, hi));
+    [low, high]
 }
 
 /// How many of the indices `0..extent` meet `test`, which holds on a run of them at the start, or at the end.
@@ -110,6 +125,15 @@ mod tests {
         let map = |source_axis| AxisMap { source_axis, scale: 0.5, offset: 0.0 };
         let faces = outside_per_face(&[map(1), map(0), map(2)], [8, 8, 8], Region::of_shape([4, 4, 5]));
         assert_eq!(faces, FaceCounts { low: [0; 3], high: [64, 64, 0], outside: 8 * (64 - 49) });
+    }
+
+    #[test]
+    fn planes_are_counted_at_the_ends_of_the_target() {
+        let map = |source_axis, scale, offset| AxisMap { source_axis, scale, offset };
+        let maps = [map(1, 0.5, 0.0), map(0, -0.5, 3.0), map(2, 1.0, -2.0)];
+        assert_eq!(planes_outside(&maps, [8, 8, 5], Region::of_shape([4, 4, 5])), [[0, 1], [0, 0], [2, 0]]);
+        let flipped = [map(0, -1.0, 5.0), map(1, 1.0, 0.0), map(2, 1.0, 0.0)];
+        assert_eq!(planes_outside(&flipped, [9, 4, 5], Region::of_shape([4, 4, 5])), [[2, 3], [0, 0], [0, 0]]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Uncompressed voxels in a file: read through a memory map or by position, written by position.
 //!
 //! Mapped pages count as resident memory, so a read converts its rows out of the map and gives the pages back every few
-//! MiB. The kernel maps pages around each fault (64 KiB by default); what is given back is counted in those windows.
+//! MiB. A fault maps more than its own page: 64 KiB around it, and since Linux 6.18 all of a large folio of the page cache, which has up to
+//! 2 MiB and lies at a multiple of its size. So what is mapped is counted, and given back, in whole units of 2 MiB.
 
 use std::{
     fs::{File, OpenOptions},
@@ -34,16 +35,16 @@ use crate::{
     voxel::Voxel,
 };
 
-/// Mapped bytes after which a read gives its pages back.
-const MAPPED_BYTES: u64 = 2 << 20;
+/// Mapped bytes after which a read gives its pages back: a few units.
+const MAPPED_BYTES: u64 = 8 << 20;
 /// Bytes that one positioned read asks for at most.
 const READ_BYTES: usize = 1 << 20;
 /// Bytes between two runs that are read along with them: another call to the kernel costs as much.
 const GAP_BYTES: u64 = 4 << 10;
 /// What one positioned read takes.
 pub const READ_TRANSFER_BYTES: u64 = READ_BYTES as u64;
-/// The kernel's fault-around window.
-const FAULT_BYTES: u64 = 64 << 10;
+/// What one fault maps at most, at a multiple of it in the file: the largest folio.
+const FAULT_BYTES: u64 = 2 << 20;
 
 /// How a raw file is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -97,7 +97,8 @@ fn words(grid: &Grid) -> String {
 
 /// A file by size, time and beginning; a store by its documents.
 fn file(path: &Path) -> Result<String> {
-    let location = Location::of(path)?;
+    let (path, image) = store::split_image(path);
+    let location = Location::of(&path)?;
     if let Location::Folder(folder) = &location {
         let meta = fs::metadata(folder).map_err(Error::io("look at", folder))?;
         if meta.is_file() {
@@ -125,7 +126,8 @@ fn file(path: &Path) -> Result<String> {
             documents.extend(above.get(key, 64 << 20).ok().flatten().unwrap_or_default());
         }
     }
-    Ok(format!("documents {}", digest(&documents)))
+    let image = image.map_or(String::new(), |image| format!(", image {image}"));
+    Ok(format!("documents {}{image}", digest(&documents)))
 }
 
 fn one_file(path: &Path) -> Result<String> {

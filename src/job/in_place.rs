@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{
     Event, PassKind, PassSummary,
     levels::{Descent, LevelPass, LevelsTo},
+    method::warning_of_levels,
     work::{Work, is_noted, settle},
 };
 use crate::{
@@ -128,6 +129,7 @@ impl InPlace {
         check(&request, &finest)?;
         let mut warnings = finest.warnings.clone();
         warnings.extend(rewritten_literals(&request.store));
+        warnings.extend(warning_of_levels(&finest, &request));
         let method = request.method.unwrap_or(if finest.is_label { Reduction::Mode } else { Reduction::Mean });
         let target = level_target(&finest, &mut warnings);
         let descent = Descent::new(&request.store, &target, method, request.levels)?;

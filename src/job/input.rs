@@ -13,7 +13,10 @@ use crate::{
         packed::Packed,
         raw::{RawSource, Reach},
         view::{View, ViewSource},
-        zarr::{self, OpenOptions, ZarrFile, ZarrSource, store::Location},
+        zarr::{
+            self, OpenOptions, ZarrFile, ZarrSource,
+            store::{Location, split_image},
+        },
     },
     transform::RoleImage,
     voxel::Voxel,
@@ -39,6 +42,9 @@ pub enum Input {
 impl Input {
     /// Opens whatever the file is, by its content.
     pub fn open(path: &Path, options: &OpenOptions) -> Result<Input> {
+        let (path, image) = split_image(path);
+        let path = path.as_path();
+        let options = &OpenOptions { image: image.or_else(|| options.image.clone()), ..options.clone() };
         let location = Location::of(path)?;
         let Some(path) = location.local() else {
             refuse_single_file(path)?;
@@ -52,6 +58,10 @@ impl Input {
         }
         if options.level.is_some() {
             return Err(Error::usage("--level is for multiscale images, and this is a single file"));
+        }
+        if let Some(image) = &options.image {
+            let what = format!("?image={image} is for groups of several images, and this is a single file");
+            return Err(Error::usage_hint(what, "leave it out"));
         }
         let mut file = foreign::explained(path, nifti::open(path))?;
         if let Some(spacing) = options.spacing_in {

@@ -1,13 +1,16 @@
 //! The method of a job: what the voxels are, which method suits them, and what a user should know of the choice.
 
+use std::path::Path;
+
 use super::{
-    Input, Request,
+    InPlaceRequest, Input, Request,
     names::{self, Names},
     series::Series,
 };
 use crate::{
     error::{Error, Result},
     geometry::{Grid, Mapping},
+    io::zarr::ZarrFile,
     region::Region,
     resample::{KernelShape, LabelWeights, Method, OpRequest, Order, Outside, Reduction, passes_through},
 };
@@ -111,12 +114,7 @@ pub fn method(
 
 /// Labels that the file does not call so, where something would mix them.
 fn warn_of_names(request: &Request, method: Method, names: Names, is_copy: bool, warnings: &mut Vec<String>) {
-    let Names { values, voxels, is_mask } = names;
-    let path = request.input.display();
-    let looks = if is_mask { "a mask" } else { "labels" };
-    let seen =
-        if voxels < 1_000_000 { format!("{voxels} voxels") } else { format!("{:.1} M voxels", voxels as f64 / 1e6) };
-    let looks = format!("{path} looks like {looks} ({values} whole values in {seen})");
+    let (looks, is_mask) = (looks_like(&request.input, names), names.is_mask);
     match request.method {
         None => warnings.push(format!("{looks}: --interp auto takes {method}; --interp linear treats them as quantities")),
         Some(_) if !method.mixes() || is_copy => {}
@@ -128,28 +126,59 @@ fn warn_of_names(request: &Request, method: Method, names: Names, is_copy: bool,
     if let Some(pyramid) = request.pyramid
         && pyramid.method.unwrap_or(Reduction::Mean) == Reduction::Mean
     {
-        warnings.push(format!("{looks}; the levels by mean make new ones: --method mode"));
+        warnings.push(level_warning(&looks));
     }
 }
 
+/// `seg.nii looks like labels (5 whole values in 2.6 M voxels)`
+fn looks_like(path: &Path, Names { values, voxels, is_mask }: Names) -> String {
+    let looks = if is_mask { "a mask" } else { "labels" };
+    let seen =
+        if voxels < 1_000_000 { format!("{voxels} voxels") } else { format!("{:.1} M voxels", voxels as f64 / 1e6) };
+    format!("{} looks like {looks} ({values} whole values in {seen})", path.display())
+}
+
+fn level_warning(looks: &str) -> String {
+    format!("{looks}; the levels by mean make new ones: --method mode")
+}
+
+/// The warning of an image that does not say that it holds labels and looks so, where its levels are to be made by mean.
+pub fn warning_of_levels(finest: &ZarrFile, request: &InPlaceRequest) -> Option<String> {
+    let makes_mean = request.method.unwrap_or(Reduction::Mean) == Reduction::Mean;
+    if finest.is_label || !makes_mean || request.memory_bytes < LEAST_MEMORY_TO_LOOK {
+        return None;
+    }
+    let look = Request::new(&request.store, &request.store, request.memory_bytes, request.threads);
+    let names = names::look(&Input::Zarr(Box::new(finest.clone())), &look)?;
+    Some(level_warning(&looks_like(&request.store, names)))
+}
+
 /// Says where a coarser grid makes the method pass voxels over, and which method does not.
-pub fn warn_of_aliasing(op: &OpRequest, series: Option<&Series>, kind: &Kind, warnings: &mut Vec<String>) {
+pub fn warn_of_aliasing(
+    op: &OpRequest,
+    series: Option<&Series>,
+    (kind, components): (&Kind, usize),
+    warnings: &mut Vec<String>,
+) {
     let mappings = series.map_or(std::slice::from_ref(&op.mapping), |series| &series.mappings);
     let largest = mappings.iter().flat_map(Mapping::ratio).fold(0.0, f64::max);
     let is_nearest = op.method == Method::Nearest;
     if op.antialias || !op.method.skips() || largest <= ALIASING_FACTOR || !is_nearest && passes_through(op) {
         return;
     }
+    // Nothing counts or averages the labels that are colours.
     let (what, way_out) = match (op.method, kind) {
+        (Method::Nearest, Kind::Labels | Kind::Alike(_)) if components > 1 => ("so small labels may be missed", ""),
         (Method::Label(_), _) | (Method::Nearest, Kind::Labels | Kind::Alike(_)) => {
-            ("so small labels may be missed", "--interp mode counts all voxels")
+            ("so small labels may be missed", "; --interp mode counts all voxels")
         }
-        (Method::Nearest, _) => ("so fine detail aliases", "--interp mean averages it, mode counts labels"),
-        (method, _) if method.stretches() => ("so fine detail aliases", "--antialias smooths it"),
-        _ => ("so fine detail aliases", "--interp mean, or linear with --antialias, smooths it"),
+        (Method::Nearest, _) if components > 1 => ("so fine detail aliases", "; --interp mean averages it"),
+        (Method::Nearest, _) => ("so fine detail aliases", "; --interp mean averages it, mode counts labels"),
+        (method, _) if method.stretches() => ("so fine detail aliases", "; --antialias smooths it"),
+        _ => ("so fine detail aliases", "; --interp mean, or linear with --antialias, smooths it"),
     };
     let method = op.method;
     warnings.push(format!(
-        "an axis is down-sampled {largest:.2} times by {method}, which passes voxels over, {what}; {way_out}"
+        "an axis is down-sampled {largest:.2} times by {method}, which passes voxels over, {what}{way_out}"
     ));
 }

@@ -121,7 +121,8 @@ pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -
         return Ok(false);
     }
     if Location::of(output)?.local().is_none() {
-        let what = format!("the target {shown} would take the place of the source, which no store keeps until it is complete");
+        let what =
+            format!("the target {shown} would take the place of the source, which no store keeps until it is complete");
         return Err(Error::usage_hint(what, "choose another name for the target"));
     }
     refuse_more_than_source(input, output)?;
@@ -132,7 +133,10 @@ pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -
     if !request.in_place {
         let source = request.input.display();
         let what = format!("the target {shown} would take the place of the source, {source}");
-        return Err(Error::usage_hint(what, "--in-place replaces it when the new one is complete, or choose another name"));
+        return Err(Error::usage_hint(
+            what,
+            "--in-place replaces it when the new one is complete, or choose another name",
+        ));
     }
     Ok(true)
 }

@@ -3,26 +3,29 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Format, GridChoice, Input, IoMode, OutsideRequest, Request, Values,
+    Format, GridChoice, Input, IoMode, Request, Values,
     field::Field,
     idle,
     method::{Kind, copies, method, warn_of_aliasing},
     output::{Heritage, Output},
+    outside::{self, OutsideView},
     reads,
     series::Series,
     turn::Turn,
 };
 use crate::{
     error::{Error, Result},
-    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit, outside_per_face},
+    geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
     io::{
         Layout,
-        zarr::{OpenOptions, store::Location},
+        zarr::{
+            OpenOptions,
+            store::{Location, split_image},
+        },
     },
-    region::Region,
     resample::OpRequest,
     sys,
-    transform::{Chain, Ends, RoleImage},
+    transform::{self, Chain, Ends, FieldKind, RoleImage},
 };
 
 /// A job that can be planned and run.
@@ -47,6 +50,7 @@ pub struct Job {
     pub output: Output,
     /// Target voxels that look outside the source, per face.
     pub outside: FaceCounts,
+    pub outside_view: OutsideView,
     /// What a user should know before the run.
     pub warnings: Vec<String>,
 }
@@ -57,7 +61,9 @@ impl Job {
     /// # Errors
     /// Whatever is wrong with the request or the source's metadata.
     pub fn resolve(mut request: Request) -> Result<Job> {
-        request.input = Location::of(&request.input)?.into_path();
+        let (source, image) = split_image(&request.input);
+        request.open.image = image.or(request.open.image.take());
+        request.input = Location::of(&source)?.into_path();
         request.output = target_path(&request.output)?;
         let format = Format::of_name(&request.output)?;
         idle::refuse(&request)?;
@@ -81,7 +87,7 @@ impl Job {
         let is_copy =
             !matches!(kind, Kind::Quantities) && series.is_none() && copies(&request, &mapping, &target, bounds);
         let method = method(&request, &input, &kind, is_copy, &mut warnings)?;
-        let outside = outside_before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
+        let outside = outside::before_the_run(&request, (&mapping, series.as_ref()), target.shape, bounds);
         let counted = outside.map(|counts| counts.outside);
         let values = Values::resolve(&request, &input, method, format.is_nifti(), counted, &mut warnings)?;
         idle::refuse_for(&request, &input, (values.target, is_in_place))?;
@@ -96,7 +102,7 @@ impl Job {
             rounding: request.rounding,
             order: values.order,
         };
-        warn_of_aliasing(&op, series.as_ref(), &kind, &mut warnings);
+        warn_of_aliasing(&op, series.as_ref(), (&kind, input.layout().components), &mut warnings);
         let name = image_name(&request.input);
         let heritage = Heritage {
             name: &name,
@@ -115,8 +121,11 @@ impl Job {
         warn_of_labels(&input, &mut warnings);
         warn_of_lost_levels(&request, &input, is_in_place, &mut warnings);
         warn_of_map(&request, &mut warnings);
+        warn_of_field(&input, format, &mut warnings);
         let outside =
             outside.or_else(|| Some(series.as_ref()?.outside_of_aligned(target.shape, bounds))).unwrap_or_default();
+        let outside_view = OutsideView::of(&request, &input, &op, series.is_some(), &values);
+        warn_of_other_space(&outside, &output, series.is_some(), &mut warnings);
         Ok(Job {
             request,
             input,
@@ -130,6 +139,7 @@ impl Job {
             field,
             output,
             outside,
+            outside_view,
             warnings,
         })
     }
@@ -141,24 +151,6 @@ fn target_path(output: &Path) -> Result<PathBuf> {
         Location::Folder(path) => path.components().collect(),
         url => url.into_path(),
     })
-}
-
-/// Target voxels that look outside the source, where the mapping tells it; with several mappings, where each does.
-fn outside_before_the_run(
-    request: &Request,
-    (mapping, series): (&Mapping, Option<&Series>),
-    target_shape: [u64; 3],
-    bounds: Region,
-) -> Option<FaceCounts> {
-    let is_aligned = |mapping: &Mapping| matches!(mapping, Mapping::AxisAligned(_));
-    match (mapping, series) {
-        _ if request.outside == OutsideRequest::Edge => Some(FaceCounts::default()),
-        (_, Some(series)) if series.mappings.iter().all(is_aligned) => {
-            Some(series.outside_of_aligned(target_shape, bounds))
-        }
-        (Mapping::AxisAligned(maps), None) => Some(outside_per_face(maps, target_shape, bounds)),
-        _ => None,
-    }
 }
 
 /// The name of a file or folder without what says its format.
@@ -277,6 +269,7 @@ fn series(
     let Layout { grid, outer, .. } = input.layout();
     warn_of_units(target, grid, warnings);
     warn_of_snapping(removed_voxels, warnings);
+    warnings.extend(series.taken_for_granted.clone());
     let shared = outer.largest_group();
     if shared > 1 {
         warnings.push(format!("chunks of the source span {shared} volumes, each of which is resampled by itself: they are decoded as often"));
@@ -313,6 +306,13 @@ fn warn_of_units(target: &Grid, source: &Grid, warnings: &mut Vec<String>) {
     }
 }
 
+/// Known before the run where axes stay aligned: nobody should wait for the end to learn of it.
+fn warn_of_other_space(outside: &FaceCounts, output: &Output, is_series: bool, warnings: &mut Vec<String>) {
+    let Layout { grid, outer, .. } = &output.layout;
+    let volumes = if is_series { outer.volumes() } else { 1 };
+    warnings.extend(outside::other_space(outside.outside, grid.voxels().saturating_mul(volumes)));
+}
+
 fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {
     if output.format.is_nifti() && output.layout.grid.index_to_world.shear() > 1e-4 {
         warnings.push("the target's axes are sheared: readers built on ITK refuse such files".into());
@@ -336,6 +336,19 @@ fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
     {
         warnings.extend(file.assumed_frame().map(|what| format!("the source {what}")));
     }
+}
+
+/// A Zarr states nothing of vectors, and is read as displacements in LPS.
+fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
+    let Input::Nifti(file) = input else { return };
+    let what = match transform::kind_of(&file.header).filter(|_| !format.is_nifti()) {
+        Some(FieldKind::PositionsRas) => "positions",
+        Some(FieldKind::DisplacementsRas) => "displacements in RAS",
+        Some(FieldKind::DisplacementsLps) | None => return,
+    };
+    warnings.push(format!(
+        "the source is a field of {what}, which a Zarr cannot state: --transform would take it for displacements in LPS; write .nii.gz to keep it a transform"
+    ));
 }
 
 /// What reads a NIfTI without a unit takes it for millimetres.

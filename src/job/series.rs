@@ -32,6 +32,8 @@ pub struct Series {
     pub list: PathBuf,
     /// How the entries were read, each way once.
     pub conventions: Vec<Convention>,
+    /// What was taken for granted of them.
+    pub taken_for_granted: Option<String>,
     pub mappings: Vec<Mapping>,
 }
 
@@ -55,6 +57,7 @@ impl Series {
         let (source, list) = (input.role_image(&request.input), TransformList::read(path)?);
         let reference = reference.filter(|_| request.transforms.is_empty()).unwrap_or_else(|| source.clone());
         let ends = Ends { target: reference, source };
+        let taken_for_granted = list.taken_for_granted(&ends)?;
         let (entries, conventions) = list.affines(input.layout().outer.volumes(), &ends)?;
         let source = &input.layout().grid;
         let Some(before) = chain.affine() else {
@@ -69,7 +72,7 @@ impl Series {
             removed_voxels = removed_voxels.max(snapped.removed_voxels);
             mappings.push(snapped.mapping);
         }
-        Ok(Some((Series { list: list.path, conventions, mappings }, removed_voxels)))
+        Ok(Some((Series { list: list.path, conventions, taken_for_granted, mappings }, removed_voxels)))
     }
 
     /// Target voxels that look outside, of all volumes whose axes stay aligned; of the others only the run can tell.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Job, PassKind, PassSummary, levels::LevelPass, passes::Route};
+use super::{Job, OutsideView, PassKind, PassSummary, levels::LevelPass, passes::Route};
 use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     io::Layout,
@@ -75,6 +75,10 @@ pub struct Summary {
     pub scratch_bytes: u64,
     /// Target voxels of one volume that look outside the source; of all volumes where each has its own mapping.
     pub outside: FaceCounts,
+    /// Target voxels among which those outside were counted.
+    pub outside_of: u64,
+    #[serde(skip)]
+    pub outside_view: OutsideView,
     pub warnings: Vec<String>,
     /// Absent storage chunks that stood for the fill value.
     pub missing_chunks: u64,
@@ -114,6 +118,7 @@ pub enum TargetState {
 impl Summary {
     pub(super) fn planned<T: Voxel>(job: &Job, source: &Layout, route: &Route<T>, levels: &[LevelPass]) -> Summary {
         let levels = levels.iter().map(LevelPass::summary);
+        let (grid, volumes) = (&job.output.layout.grid, job.output.layout.outer.volumes());
         Summary {
             version: env!("CARGO_PKG_VERSION"),
             input: job.request.input.display().to_string(),
@@ -144,12 +149,14 @@ impl Summary {
             passes: route.summaries().into_iter().chain(levels).collect(),
             scratch_bytes: route.scratch_bytes,
             outside: job.outside,
+            outside_of: grid.voxels().saturating_mul(if job.series.is_some() { volumes } else { 1 }),
+            outside_view: job.outside_view,
             warnings: job.warnings.clone(),
             missing_chunks: 0,
             hidden_keys: 0,
             peak_bytes: 0,
             rank: job.request.rank,
-            voxels: job.output.layout.grid.voxels().saturating_mul(job.output.layout.outer.volumes()),
+            voxels: grid.voxels().saturating_mul(volumes),
             stored_before: 0,
             inflated_again_bytes: 0,
             fingerprint: String::new(),
@@ -162,7 +169,9 @@ impl Summary {
         if self.passes[n].volume.is_some() {
             self.outside.outside = self.outside.outside.saturating_add(done.outside);
         } else if self.passes[n].kind == PassKind::Resample && ["affine", "warped"].contains(&self.mapping) {
+            // Of what this run made: an earlier run, or another rank, has counted the rest.
             self.outside.outside = done.outside / self.volumes.max(1);
+            self.outside_of = done.voxels_done / self.volumes.max(1);
         }
         self.passes[n].complete(done);
     }

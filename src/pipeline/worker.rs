@@ -8,7 +8,7 @@ use super::{Coarser, Shared, tally::Stage, turnstile::Parcel, window::Decoded};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Access, Encoded, Sink},
+    io::{Access, Encoded, Sink, convert::Lost},
     plan::Step,
     region::Region,
     resample::Scratch,
@@ -71,6 +71,8 @@ fn compute<T: Voxel>(
         shared.tally.time(Stage::Apply, || pass.op.apply(source.as_ref(), &mut target, piece, &mut slot.scratch));
     }
     shared.tally.outside.fetch_add(std::mem::take(&mut slot.scratch.outside), Ordering::Relaxed);
+    let [below, above] = std::mem::take(&mut slot.scratch.beyond);
+    shared.tally.lose(Lost { nans: 0, below, above });
     Ok(true)
 }
 

@@ -96,7 +96,9 @@ fn separable<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], tables: [TapTab
         // Interpolating would only copy: this way 64-bit integers stay exact.
         return Box::new(nearest(request, maps));
     }
-    Box::new(Separable::new(request.target_shape, maps, tables, request.outside, request.rounding))
+    let op = Separable::new(request.target_shape, maps, tables, request.outside, request.rounding);
+    let overshoots = matches!(request.method, Method::Kernel(shape) if shape.overshoots());
+    Box::new(op.with_overshoot(overshoots))
 }
 
 fn covered<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], cover: Cover) -> Box<dyn BlockOp<T>> {

@@ -96,7 +96,7 @@ impl<T: Voxel> Gather<T> {
         self.filter.as_ref().map_or(0, |filter| filter.scratch_len(source))
     }
 
-    /// Fills `piece` of one volume from samples around every point of it.
+    /// Fills `piece` of one volume from samples around every point of it; how many are below and above what the type holds.
     fn gather<S: Voxel<Acc = T::Acc>>(
         &self,
         samples: BlockRef<'_, S>,
@@ -104,8 +104,9 @@ impl<T: Voxel> Gather<T> {
         target: &mut BlockMut<'_, T>,
         piece: Region,
         volume: usize,
-    ) {
+    ) -> [u64; 2] {
         let (mut strip, mut corners) = (Strip::new(), Corners::new());
+        let mut beyond = [0; 2];
         for z in piece.lo[0]..piece.hi[0] {
             for y in piece.lo[1]..piece.hi[1] {
                 let run = self.run([z, y], piece.lo[2]..piece.hi[2]);
@@ -117,11 +118,13 @@ impl<T: Voxel> Gather<T> {
                         linear::strip(samples, self.reach.bounds, &line, &mut corners, self.rounding, out);
                     } else {
                         look::fill(mapping, [z, y, x], &mut strip);
-                        self.strip(samples, convert, &strip, &mut corners, out);
+                        let [below, above] = self.strip(samples, convert, &strip, &mut corners, out);
+                        beyond = [beyond[0] + below, beyond[1] + above];
                     }
                 }
             }
         }
+        beyond
     }
 
     /// The voxels of a row that are computed; the others look outside.
@@ -129,6 +132,7 @@ impl<T: Voxel> Gather<T> {
         if self.reach.extend { x } else { look::inside_run(&self.reach.mapping, row, x, self.reach.bounds) }
     }
 
+    /// The voxels of a strip; how many are below and above what the type holds.
     fn strip<S: Voxel<Acc = T::Acc>>(
         &self,
         samples: BlockRef<'_, S>,
@@ -136,16 +140,17 @@ impl<T: Voxel> Gather<T> {
         strip: &Strip,
         corners: &mut Corners<S, S::Acc>,
         out: &mut [T],
-    ) {
+    ) -> [u64; 2] {
         let (bounds, rounding, order) = (self.reach.bounds, self.rounding, self.order);
         match &self.point {
             Point::Nearest => nearest::strip(samples, bounds, strip, convert, out),
             Point::Linear => linear::strip(samples, bounds, strip, corners, rounding, out),
-            Point::Weighted(stencil) => sums::strip(samples, bounds, stencil, strip, rounding, out),
+            Point::Weighted(stencil) => return sums::strip(samples, bounds, stencil, strip, rounding, out),
             Point::Label => label::linear(samples, bounds, order, strip, convert, out),
             Point::LabelGaussian(stencil) => label::gaussian(samples, bounds, (stencil, order), strip, convert, out),
             Point::Covered(spread) => spread.strip(samples, bounds, strip, (convert, rounding, order), out),
         }
+        [0; 2]
     }
 
     /// Sets the voxels of `piece` that look outside; how many there are.
@@ -269,15 +274,16 @@ impl<T: Voxel> BlockOp<T> for Gather<T> {
         let rounding = self.rounding;
         for volume in 0..target.volumes {
             let source = source.volume(volume);
-            match &self.filter {
+            let beyond = match &self.filter {
                 None => self.gather(source, |sample| sample, target, piece, volume),
                 Some(filter) => {
                     let kept = self.reach.gathered_region(piece);
                     let memory = scratch.take(self.scratch_len(source.region.shape()));
                     let filtered = filter.apply(source, kept, self.reach.bounds, memory);
-                    self.gather(filtered, move |sum| T::from_acc(sum, rounding), target, piece, volume);
+                    self.gather(filtered, move |sum| T::from_acc(sum, rounding), target, piece, volume)
                 }
-            }
+            };
+            scratch.add_beyond(beyond);
         }
     }
 }

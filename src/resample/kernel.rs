@@ -123,6 +123,11 @@ impl KernelShape {
         !matches!(self, KernelShape::BSpline { .. } | KernelShape::Sinc { .. })
     }
 
+    /// Whether some weights are negative, so that sums leave the range of the samples.
+    pub(super) fn overshoots(self) -> bool {
+        !matches!(self, KernelShape::Linear | KernelShape::Gaussian { .. })
+    }
+
     /// Whether the weights are divided by their sum: those of the others sum to 1 at any phase, or are meant not to.
     pub(super) fn is_normalised(self) -> bool {
         matches!(self, KernelShape::Lanczos { .. } | KernelShape::Gaussian { .. })

@@ -5,7 +5,7 @@
 
 use multiversion::multiversion;
 
-use crate::voxel::{Real, Rounding, Voxel};
+use crate::voxel::{Real, Rounding, Voxel, num::Arithmetic};
 
 /// Lanes of the partial sums of a long dot product. Part of the result's definition, not of the machine.
 const LANES: usize = 8;
@@ -57,6 +57,29 @@ pub fn store<T: Voxel>(from: &[T::Acc], to: &mut [T], rounding: Rounding) {
             }
         }
     }
+}
+
+/// How many sums are below, and how many above, what rounds to a sample of the type; none of a float type.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn count_beyond<T: Voxel>(sums: &[T::Acc]) -> [u64; 2] {
+    let mut beyond = [0; 2];
+    let Some([least, most]) = held::<T>() else { return beyond };
+    // Counters of 32 bits, which cannot run over within a part: as wide as the sums, for whole vectors at once.
+    for part in sums.chunks(1 << 16) {
+        let (mut below, mut above) = (0u32, 0u32);
+        for &sum in part {
+            below += u32::from(sum < least);
+            above += u32::from(sum > most);
+        }
+        beyond = [beyond[0] + u64::from(below), beyond[1] + u64::from(above)];
+    }
+    beyond
+}
+
+/// The sums that round to a sample of an integer type: from the first to the second.
+pub fn held<T: Voxel>() -> Option<[T::Acc; 2]> {
+    let (least, most) = T::range();
+    (!T::DTYPE.is_float()).then(|| [T::Acc::of_f64(least - 0.5), T::Acc::of_f64(most + 0.5)])
 }
 
 /// `out[x] = a[x] * w`.
@@ -162,4 +185,19 @@ pub fn dot_of_some<A: Real>(weights: &[A], samples: &[A]) -> A {
         sum += s * w;
     }
     sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_beyond_the_type_are_counted_where_they_would_not_round_back_into_it() {
+        let sums = [-0.5f32, -0.51, 255.5, 255.51, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 7.0];
+        assert_eq!(count_beyond::<u8>(&sums), [2, 2]);
+        assert_eq!(count_beyond::<i16>(&sums), [1, 1]);
+        assert_eq!(count_beyond::<f32>(&sums), [0, 0]);
+        assert_eq!(count_beyond::<i64>(&[1e19, -1e19, 9e18]), [1, 1]);
+        assert_eq!(count_beyond::<u16>(&vec![-1.0f32; 200_001]), [200_001, 0]);
+    }
 }

@@ -25,6 +25,8 @@ pub struct Separable<T: Voxel> {
     reversed: bool,
     outside: T,
     rounding: Rounding,
+    /// Whether sums may go beyond the source's range, and are counted where they do.
+    overshoots: bool,
 }
 
 /// Extents of one piece, in source-axis order: what it reads and what it fills.
@@ -53,7 +55,13 @@ impl<T: Voxel> Separable<T> {
             axes,
             outside: outside.voxel(),
             rounding,
+            overshoots: false,
         }
+    }
+
+    /// The same with sums counted that the type does not hold, where the kernel has negative weights.
+    pub fn with_overshoot(self, overshoots: bool) -> Separable<T> {
+        Separable { overshoots: overshoots && !T::DTYPE.is_float(), ..self }
     }
 
     fn extents(&self, inside: &[Range<i64>; 3], source: Region) -> Extents {
@@ -137,6 +145,7 @@ impl<T: Voxel> BlockOp<T> for Separable<T> {
         let (plane, memory) = memory.split_at_mut(parts[1]);
         let (passed, memory) = memory.split_at_mut(parts[2]);
         let (row, sums) = memory.split_at_mut(parts[3]);
+        let mut beyond = [0; 2];
         for volume in 0..target.volumes {
             let mut piece = Piece {
                 op: self,
@@ -146,13 +155,16 @@ impl<T: Voxel> BlockOp<T> for Separable<T> {
                 passed: &mut *passed,
                 row: &mut *row,
                 sums: &mut *sums,
+                beyond: [0; 2],
             };
             if self.planes_last {
                 piece.planes_last(&mut *ring, target, volume);
             } else {
                 piece.planes_first(&mut *plane, target, volume);
             }
+            beyond = [0, 1].map(|end| beyond[end] + piece.beyond[end]);
         }
+        scratch.add_beyond(beyond);
     }
 }
 
@@ -165,6 +177,8 @@ struct Piece<'a, T: Voxel> {
     passed: &'a mut [T::Acc],
     row: &'a mut [T::Acc],
     sums: &'a mut [T::Acc],
+    /// Samples below and above what the type holds.
+    beyond: [u64; 2],
 }
 
 impl<T: Voxel> Piece<'_, T> {
@@ -186,7 +200,8 @@ impl<T: Voxel> Piece<'_, T> {
                 let ring = &*ring;
                 let at = |k: usize| slot(first + k as i64) + y * tx;
                 rows::combine(weights, |k| &ring[at(k)..at(k) + tx], &mut self.sums[..tx]);
-                self.op.store(self.inside, [i, self.inside[1].start + y as i64], &self.sums[..tx], target, volume);
+                let at = [i, self.inside[1].start + y as i64];
+                self.op.store(self.inside, at, &self.sums[..tx], target, volume, &mut self.beyond);
             }
         }
     }
@@ -238,7 +253,7 @@ impl<T: Voxel> Piece<'_, T> {
             if self.op.rows_last {
                 let passed = &*self.passed;
                 rows::combine(weights, |k| &passed[(first + k) * tx..(first + k + 1) * tx], &mut sum[..tx]);
-                self.op.emit(self.inside, target_y, y, &sum[..tx], &mut out);
+                self.op.emit(self.inside, target_y, y, &sum[..tx], &mut out, &mut self.beyond);
             } else {
                 match &from {
                     Rows::Ready(plane) => {
@@ -256,7 +271,7 @@ impl<T: Voxel> Piece<'_, T> {
                     }
                 }
                 self.op.along_row(&sum[..sx], self.source.region.lo[2], &self.inside[2], &mut rest[..tx]);
-                self.op.emit(self.inside, target_y, y, &rest[..tx], &mut out);
+                self.op.emit(self.inside, target_y, y, &rest[..tx], &mut out, &mut self.beyond);
             }
         }
     }
@@ -302,10 +317,18 @@ impl<T: Voxel> Separable<T> {
         }
     }
 
-    fn emit(&self, inside: &[Range<i64>; 3], target_y: i64, y: usize, sums: &[T::Acc], out: &mut Out<'_, '_, T>) {
+    fn emit(
+        &self,
+        inside: &[Range<i64>; 3],
+        target_y: i64,
+        y: usize,
+        sums: &[T::Acc],
+        out: &mut Out<'_, '_, T>,
+        beyond: &mut [u64; 2],
+    ) {
         match out {
             Out::Plane(plane) => plane[y * sums.len()..(y + 1) * sums.len()].copy_from_slice(sums),
-            Out::Target { target, volume, z } => self.store(inside, [*z, target_y], sums, target, *volume),
+            Out::Target { target, volume, z } => self.store(inside, [*z, target_y], sums, target, *volume, beyond),
         }
     }
 
@@ -317,7 +340,12 @@ impl<T: Voxel> Separable<T> {
         sums: &[T::Acc],
         target: &mut BlockMut<'_, T>,
         volume: usize,
+        beyond: &mut [u64; 2],
     ) {
+        if self.overshoots {
+            let [below, above] = rows::count_beyond::<T>(sums);
+            *beyond = [beyond[0] + below, beyond[1] + above];
+        }
         let start = self.axes.target_index([at[0], at[1], inside[2].start]);
         let stride = self.axes.stride(target.region);
         if stride == 1 {

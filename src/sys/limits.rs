@@ -17,16 +17,25 @@ pub struct MemoryLimit {
 
 /// The least memory ceiling that holds for this process. Without any, 1 GiB.
 pub fn memory_limit() -> MemoryLimit {
+    least("MemAvailable").unwrap_or(MemoryLimit { bytes: 1 << 30, set_by: "default".into() })
+}
+
+/// The same whatever other processes hold: beyond it, this process cannot go.
+pub fn most_memory() -> Option<MemoryLimit> {
+    least("MemTotal")
+}
+
+/// The least of all limits and a line of the machine's own figures.
+fn least(of_machine: &str) -> Option<MemoryLimit> {
     let limit = |bytes: Option<u64>, set_by: &str| bytes.map(|bytes| MemoryLimit { bytes, set_by: set_by.into() });
     let candidates = [
         own_cgroup_memory(),
         limit(slurm::memory(|name| std::env::var(name).ok()), "Slurm"),
         limit(resource_limit(libc::RLIMIT_AS), "RLIMIT_AS"),
         limit(resource_limit(libc::RLIMIT_DATA), "RLIMIT_DATA"),
-        limit(available(&read("/proc/meminfo")), "MemAvailable"),
+        limit(figure(&read("/proc/meminfo"), of_machine), of_machine),
     ];
-    let least = candidates.into_iter().flatten().min_by_key(|limit| limit.bytes);
-    least.unwrap_or(MemoryLimit { bytes: 1 << 30, set_by: "default".into() })
+    candidates.into_iter().flatten().min_by_key(|limit| limit.bytes)
 }
 
 /// The least limit of this process's memory cgroups.
@@ -36,7 +45,7 @@ pub(super) fn own_cgroup_memory() -> Option<MemoryLimit> {
 
 /// Memory that the page cache can have at most: what the machine has left, or the cgroups allow.
 pub(super) fn cache_bytes() -> u64 {
-    let limits = [own_cgroup_memory().map(|limit| limit.bytes), available(&read("/proc/meminfo"))];
+    let limits = [own_cgroup_memory().map(|limit| limit.bytes), figure(&read("/proc/meminfo"), "MemAvailable")];
     limits.into_iter().flatten().min().unwrap_or(u64::MAX)
 }
 
@@ -52,7 +61,8 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-fn available(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find(|line| line.starts_with("MemAvailable:"))?;
+/// The bytes of a line of `/proc/meminfo`.
+fn figure(meminfo: &str, name: &str) -> Option<u64> {
+    let line = meminfo.lines().find(|line| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')))?;
     Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
 }

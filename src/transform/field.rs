@@ -173,6 +173,11 @@ pub(super) fn kind(path: &Path, header: &Header) -> Result<FieldKind> {
     }
 }
 
+/// What the vectors of a NIfTI file are, where it is a field at all.
+pub fn kind_of(header: &Header) -> Option<FieldKind> {
+    kind(Path::new(""), header).ok()
+}
+
 fn niftyreg(path: &Path, kind: f64) -> Result<FieldKind> {
     let what = match kind {
         0.0 => return Ok(FieldKind::PositionsRas),

@@ -81,6 +81,29 @@ impl TransformList {
         Ok((affines, conventions))
     }
 
+    /// What is said of matrices that are taken for FSL's without their images: mcflirt and FLIRT do not write them down.
+    ///
+    /// # Errors
+    /// Those of [`Transform::read`].
+    pub fn taken_for_granted(&self, ends: &Ends) -> Result<Option<String>> {
+        for entry in &self.entries {
+            let ListEntry::File(request) = entry else { continue };
+            let is_said = request.source.is_some() && request.reference.is_some();
+            let Convention::Fsl { source, reference } = Transform::read(request, Some(ends))?.convention else {
+                continue;
+            };
+            if !is_said {
+                let (path, file) = (self.path.display(), request.path.display());
+                let (source, reference) = (source.display(), reference.display());
+                return Ok(Some(format!(
+                    "matrices of {path} are taken for FSL's, of -in {source} and -ref {reference}; for other images, or matrices in RAS, \
+                     give a text with a line for each: {file},src={source},ref={reference} or {file},ras"
+                )));
+            }
+        }
+        Ok(None)
+    }
+
     fn affine(&self, entry: &ListEntry, ends: &Ends) -> Result<(Affine, Convention)> {
         let Transform { map, convention } = match entry {
             ListEntry::Itk(affine) => return Ok((*affine, Convention::Itk)),

@@ -10,7 +10,7 @@ use clap::{
 
 use super::table::{Row, Table};
 use crate::{
-    cli::{args::ResampleArgs, resample},
+    cli::{args::ResampleArgs, habits, resample},
     error::{Error, Result},
     job::{Request, cannot_matter, leave_out},
 };
@@ -87,15 +87,25 @@ impl Options {
             if table.columns[..n].contains(name) {
                 return Err(wrong("there are two of this name"));
             }
+            let options = || self.command.get_arguments().filter_map(Arg::get_long);
             let option = || self.command.get_arguments().find(|arg| arg.get_long() == Some(name));
             columns.push(match (name.as_str(), option()) {
                 ("input", _) => Column::Input,
                 ("output", _) => Column::Output,
+                ("rank", _) => {
+                    return Err(wrong(
+                        "ranks share one target: leave it out, and give each process a table of its own, or make one target by resample --rank",
+                    ));
+                }
                 (_, Some(arg)) if arg.get_help_heading() == Some(RUN_HEADING) => {
                     return Err(wrong(&format!("one for the whole batch: give --{name} on the command line")));
                 }
                 (_, Some(arg)) => Column::Option(arg),
-                (_, None) => return Err(wrong("no option of resample")),
+                (_, None) => {
+                    let near = options().find(|ours| habits::is_near(name, ours));
+                    let meant = near.map_or_else(String::new, |near| format!(": did you mean {near}?"));
+                    return Err(wrong(&format!("no option of resample{meant}")));
+                }
             });
         }
         let is_missing = |name: &&str| !table.columns.iter().any(|column| column == name);
@@ -308,8 +318,12 @@ mod tests {
         );
         assert!(of("align", "x").ends_with("[possible values: origin, edges, center]"), "{}", of("align", "x"));
         assert_eq!(of("raw", "x"), "jobs.tsv, line 3, column raw: 'x' is none of true, false, yes, no, 1 and 0");
-        assert_eq!(of("spaceing", "1"), "jobs.tsv, line 1, column 3 ('spaceing'): no option of resample");
+        assert_eq!(
+            of("spaceing", "1"),
+            "jobs.tsv, line 1, column 3 ('spaceing'): no option of resample: did you mean spacing?"
+        );
         assert!(of("memory", "1G").ends_with("one for the whole batch: give --memory on the command line"));
+        assert!(of("rank", "0/2").ends_with("ranks share one target: leave it out, and give each process a table of its own, or make one target by resample --rank"));
         assert_eq!(of("input", "x"), "jobs.tsv, line 1, column 3 ('input'): there are two of this name");
         assert_eq!(refusal(&[], "input\tspacing\na\t1\n"), "jobs.tsv, line 1: there is no column output");
         assert_eq!(refusal(&[], "input\toutput\na\t\n"), "jobs.tsv, line 2, column output: there is no path");

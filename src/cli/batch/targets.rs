@@ -9,8 +9,9 @@ use std::{
 use super::{rows::Planned, table::Table};
 use crate::{
     error::{Error, Result},
-    io::zarr::store::Location,
-    job::GridChoice,
+    io::zarr::store::{Location, split_image},
+    job::{GridChoice, Request},
+    transform::TransformRequest,
 };
 
 /// # Errors
@@ -28,11 +29,7 @@ pub fn check(table: &Table, jobs: &[Planned]) -> Result<()> {
         if let Some(other) = output.parent().and_then(writer) {
             return Err(clash(table, job.line, "output", &job.request.output, other, "writes"));
         }
-        let reference = match &job.request.grid {
-            GridChoice::Like { path, .. } => Some(("like", path)),
-            GridChoice::Rules(_) => None,
-        };
-        for (column, path) in std::iter::once(("input", &job.request.input)).chain(reference) {
+        for (column, path) in read_by(&job.request) {
             let found = [key(path)?, followed(path)?].iter().find_map(|key| writer(key));
             if let Some(other) = found.filter(|&other| other != job.line) {
                 return Err(clash(table, job.line, column, path, other, "writes"));
@@ -40,6 +37,20 @@ pub fn check(table: &Table, jobs: &[Planned]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The files that a job reads, with the columns that name them.
+fn read_by(request: &Request) -> Vec<(&'static str, &PathBuf)> {
+    let mut read = vec![("input", &request.input)];
+    if let GridChoice::Like { path, .. } = &request.grid {
+        read.push(("like", path));
+    }
+    for TransformRequest { path, source, reference, .. } in &request.transforms {
+        let named = [Some(path), source.as_ref(), reference.as_ref()];
+        read.extend(named.into_iter().flatten().map(|path| ("transform", path)));
+    }
+    read.extend(request.transform_list.iter().map(|path| ("transform-list", path)));
+    read
 }
 
 fn clash(table: &Table, line: usize, column: &str, path: &Path, other: usize, does: &str) -> Error {
@@ -52,7 +63,8 @@ fn clash(table: &Table, line: usize, column: &str, path: &Path, other: usize, do
 
 /// One name for what has several: absolute, without `.` and `..`, links in its folder followed; the header for a pair.
 fn key(path: &Path) -> Result<PathBuf> {
-    let location = Location::of(path)?;
+    let (path, _) = split_image(path);
+    let location = Location::of(&path)?;
     let Some(path) = location.local() else {
         return Ok(PathBuf::from(location.into_path().to_string_lossy().trim_end_matches('/')));
     };
@@ -64,6 +76,8 @@ fn key(path: &Path) -> Result<PathBuf> {
 
 /// The same with a link at its end followed too.
 fn followed(path: &Path) -> Result<PathBuf> {
+    let (path, _) = split_image(path);
+    let path = &path;
     let location = Location::of(path)?;
     match location.local().map(Path::canonicalize) {
         Some(Ok(path)) => Ok(header_of(path)),
@@ -93,7 +107,6 @@ fn without_dots(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::Request;
 
     fn checked(jobs: &[(&str, &str)]) -> std::result::Result<(), String> {
         let table = Table { path: "jobs.tsv".into(), header_line: 1, columns: Vec::new(), rows: Vec::new() };
@@ -122,6 +135,24 @@ mod tests {
         assert_eq!(told, "jobs.tsv, line 2, column input: line 3 writes b.zarr/0");
         assert!(checked(&[("s3://b/x.zarr/1", "c.nii"), ("a.nii", "s3://b/x.zarr")]).is_err());
         assert_eq!(checked(&[("b.zarr2", "c.nii"), ("a.nii", "b.zarr")]), Ok(()));
+    }
+
+    #[test]
+    fn transforms_and_the_images_that_they_speak_of_are_read() {
+        let table = Table { path: "jobs.tsv".into(), header_line: 1, columns: Vec::new(), rows: Vec::new() };
+        for (named, is_refused) in
+            [("b.nii", true), ("m.mat,src=b.nii", true), ("m.mat,ref=b.nii", true), ("c.nii", false)]
+        {
+            let transform = TransformRequest::parse(std::ffi::OsStr::new(named), Path::new(""));
+            let reader = Request { transforms: vec![transform], ..Request::new("a.nii", "d.nii", 1 << 30, 1) };
+            let jobs = [
+                Planned { line: 2, request: Request::new("a.nii", "b.nii", 1 << 30, 1) },
+                Planned { line: 3, request: reader },
+            ];
+            let told = check(&table, &jobs).map_err(|error| error.to_string());
+            let refusal = "jobs.tsv, line 3, column transform: line 2 writes b.nii".to_string();
+            assert_eq!(told, if is_refused { Err(refusal) } else { Ok(()) }, "{named}");
+        }
     }
 
     #[cfg(unix)]

@@ -9,7 +9,13 @@ use serde_json::{Map, Value, json};
 
 use super::rows::Planned;
 use crate::{
-    cli::{args::RunArgs, messages, summary_place::SummaryPlace, tell},
+    cli::{
+        args::RunArgs,
+        messages,
+        remarks::{Remark, remarks},
+        summary_place::SummaryPlace,
+        tell,
+    },
     error::{Error, Result},
     job::{Outcome, Summary, TargetState},
     sys,
@@ -68,16 +74,18 @@ impl<'a> Teller<'a> {
         if self.args.quiet {
             return;
         }
-        let remarks: Vec<String> = summary.warnings.iter().cloned().chain(tell::remarks(summary)).collect();
+        let warnings = summary.warnings.iter().cloned().map(Remark::Warning);
+        let remarks: Vec<Remark> = warnings.chain(remarks(summary)).collect();
+        let warnings = remarks.iter().filter(|remark| matches!(remark, Remark::Warning(_))).count();
         let place = name(self.jobs, n);
         if summary.target_state == TargetState::FinishedBefore {
             return messages::note(&format!("{place}: already done"));
         }
         let mut line = format!("{place}: {}, {:.2} s", grids(summary), summary.seconds());
         if self.args.verbose {
-            remarks.iter().for_each(|remark| messages::warning(&format!("{place}: {remark}")));
-        } else if !remarks.is_empty() {
-            line += &format!(", {} (--verbose tells)", counted(remarks.len(), "warning"));
+            remarks.iter().for_each(|remark| messages::note(&remark.about(&format!("{place}: "))));
+        } else if warnings > 0 {
+            line += &format!(", {} (--verbose tells)", counted(warnings, "warning"));
         }
         messages::note(&line);
     }

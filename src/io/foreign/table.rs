@@ -150,6 +150,10 @@ fn by_layout(name: &str, start: &[u8]) -> Option<Known> {
     if mgh {
         return Some(known("is a FreeSurfer MGH image, which is not read", "convert it: mri_convert FILE STEM.nii.gz"));
     }
+    if name.ends_with(".m3z") && start.starts_with(&1f32.to_be_bytes()) {
+        let hint = "write it as a field of ITK: mri_warp_convert --inm3z FILE --outitk STEM.nii.gz";
+        return Some(known("is a FreeSurfer morph (.m3z), which is not read", hint));
+    }
     if start.starts_with(&[0x70, 0, 0, 0]) && start.get(8) == Some(&0x2a) {
         return Some(known("is a Leica LIF file, which is not read", BY_BIOFORMATS));
     }

@@ -32,8 +32,10 @@ mod locate;
 use locate::{Located, by_itself, locate};
 
 /// What the user says of the source beyond its path.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenOptions {
+    /// Which image of a group that has several: its number, from 0, or its name; the first by default.
+    pub image: Option<String>,
     /// Resolution level of an image; the finest by default.
     pub level: Option<usize>,
     /// Step along z, y, x, in place of what the file says; needed by bare arrays, which say nothing.
@@ -123,7 +125,7 @@ fn open_located(mut located: Located, options: &OpenOptions) -> Result<ZarrFile>
     if let Some(order) = nifti.as_ref().and_then(|nifti| nifti.outer.as_deref()) {
         dims.reorder_outer(&axes, order);
     }
-    warn_of_levels(&path, &located, &mut warnings);
+    warn_of_levels(&path, &located, options, &mut warnings);
     if located.image.is_none() && axes.len() == 5 && dimension_names(&located).iter().all(Option::is_none) {
         warnings.push(format!("{}: five dimensions without names are taken as t, c, z, y, x", path.display()));
     }
@@ -248,10 +250,17 @@ fn anatomy(path: &Path, axes: &[OmeAxis], dims: &Dims, warnings: &mut Vec<String
     anatomy
 }
 
-fn warn_of_levels(path: &Path, located: &Located, warnings: &mut Vec<String>) {
+fn warn_of_levels(path: &Path, located: &Located, options: &OpenOptions, warnings: &mut Vec<String>) {
     let Some(image) = &located.image else { return };
-    if image.ome.multiscales.len() > 1 {
-        warnings.push(format!("{}: the first of {} images is read", path.display(), image.ome.multiscales.len()));
+    let images = image.ome.multiscales.len();
+    // An array that is named by its own path says which image it is of.
+    if images > 1 && options.image.is_none() && !image.is_by_level {
+        let group = located.store.describe("");
+        warnings.push(format!(
+            "{}: the first of {images} images is read; {}?image=1 is the second",
+            path.display(),
+            group.display()
+        ));
     }
     if let Some(finer) = finer_level(image.multiscale(), located.meta.shape.len()) {
         warnings.push(format!("{}: level {finer} is finer than level 0, which is read", path.display()));

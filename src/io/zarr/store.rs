@@ -22,7 +22,7 @@ mod location;
 pub mod remote;
 
 pub use dir::{DirStore, unfinished};
-pub use location::{Location, Url};
+pub use location::{Location, Url, split_image};
 
 /// Keys to bytes. A store is rooted somewhere; [`Store::below`] and [`Store::above`] root it elsewhere.
 pub trait Store: fmt::Debug + Send + Sync {

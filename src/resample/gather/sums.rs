@@ -3,17 +3,19 @@
 use multiversion::multiversion;
 
 use super::{
-    look::Strip,
+    look::{STRIP, Strip},
     stencil::{Stencil, Taps},
 };
 use crate::{
     block::BlockRef,
     region::Region,
+    resample::rows,
     voxel::{Rounding, Voxel, num::Arithmetic},
 };
 
 /// Sums the taps of `stencil` around each point.
 ///
+/// Returns how many sums are below and above what the type holds.
 /// Points whose taps all exist and all count take a plain loop, the others a list of taps; which of them depends on the point
 /// and the source's bounds alone.
 pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
@@ -23,7 +25,7 @@ pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
     strip: &Strip,
     rounding: Rounding,
     out: &mut [T],
-) {
+) -> [u64; 2] {
     match stencil.taps {
         3 => fixed::<3, S, T>(samples, bounds, stencil, strip, rounding, out),
         4 => fixed::<4, S, T>(samples, bounds, stencil, strip, rounding, out),
@@ -40,12 +42,14 @@ fn listed<S: Voxel, T: Voxel<Acc = S::Acc>>(
     strip: &Strip,
     rounding: Rounding,
     out: &mut [T],
-) {
+) -> [u64; 2] {
     let mut taps = [Taps::new(), Taps::new(), Taps::new()];
-    for (n, voxel) in out.iter_mut().enumerate() {
+    let mut sums = [S::Acc::ZERO; STRIP];
+    for (n, sum) in sums[..out.len()].iter_mut().enumerate() {
         stencil.taps_around(strip.index(n), bounds, samples.region, &mut taps);
-        *voxel = T::from_acc(sum_listed(samples.voxels, &taps), rounding);
+        *sum = sum_listed(samples.voxels, &taps);
     }
+    store(&sums[..out.len()], rounding, out)
 }
 
 #[multiversion(targets("x86_64+avx2"))]
@@ -56,12 +60,13 @@ fn fixed<const K: usize, S: Voxel, T: Voxel<Acc = S::Acc>>(
     strip: &Strip,
     rounding: Rounding,
     out: &mut [T],
-) {
+) -> [u64; 2] {
     let region = samples.region;
     let [_, ny, nx] = region.shape();
     let mut taps = [Taps::new(), Taps::new(), Taps::new()];
     let mut weights = [[S::Acc::ZERO; K]; 3];
-    for (n, voxel) in out.iter_mut().enumerate() {
+    let mut sums = [S::Acc::ZERO; STRIP];
+    for (n, out) in sums[..out.len()].iter_mut().enumerate() {
         let c = strip.index(n);
         let mut first = [0; 3];
         for ((first, weights), c) in first.iter_mut().zip(&mut weights).zip(c) {
@@ -70,15 +75,20 @@ fn fixed<const K: usize, S: Voxel, T: Voxel<Acc = S::Acc>>(
         let all_exist = (0..3).all(|a| first[a] >= bounds.lo[a] && first[a] + K as i64 <= bounds.hi[a]);
         // A weight of 0 is no tap, which matters where voxels may be NaN or infinite.
         let all_count = !S::DTYPE.is_float() || weights.iter().flatten().all(|&weight| weight != S::Acc::ZERO);
-        let sum = if all_exist && all_count && stencil.cut.is_none() {
+        *out = if all_exist && all_count && stencil.cut.is_none() {
             let [z, y, x]: [usize; 3] = std::array::from_fn(|a| (first[a] - region.lo[a]) as usize);
             sum_fixed::<K, S>(&samples.voxels[(z * ny + y) * nx + x..], [ny * nx, nx], &weights)
         } else {
             stencil.taps_around(c, bounds, region, &mut taps);
             sum_listed(samples.voxels, &taps)
         };
-        *voxel = T::from_acc(sum, rounding);
     }
+    store(&sums[..out.len()], rounding, out)
+}
+
+fn store<T: Voxel>(sums: &[T::Acc], rounding: Rounding, out: &mut [T]) -> [u64; 2] {
+    rows::store(sums, out, rounding);
+    rows::count_beyond::<T>(sums)
 }
 
 /// The sum over `K` taps along each axis from the first voxel on; lane by lane along x, then across.

@@ -25,10 +25,10 @@ impl<T: Voxel> Gather<T> {
             return;
         }
         let (rounding, vectors) = (self.rounding, std::mem::take(&mut scratch.field));
-        let mut outside = 0;
+        let (mut outside, mut beyond) = (0, [0; 2]);
         for volume in 0..target.volumes {
             let source = source.volume(volume);
-            outside = match &self.filter {
+            let [out, below, above] = match &self.filter {
                 None => self.wander(warp, vectors.block(), source, |sample| sample, target, piece, volume),
                 Some(filter) => {
                     let kept = self.reach.gathered_region(piece);
@@ -38,12 +38,15 @@ impl<T: Voxel> Gather<T> {
                     self.wander(warp, vectors.block(), filtered, convert, target, piece, volume)
                 }
             };
+            (outside, beyond) = (out, [beyond[0] + below, beyond[1] + above]);
         }
         scratch.field = vectors;
         scratch.outside += outside;
+        scratch.add_beyond(beyond);
     }
 
-    /// Fills the voxels of one volume of `piece` that look inside; how many do not.
+    /// Fills the voxels of one volume of `piece` that look inside; how many do not, and how many are below and above what the
+    /// type holds.
     #[allow(clippy::too_many_arguments)]
     fn wander<S: Voxel<Acc = T::Acc>>(
         &self,
@@ -54,20 +57,21 @@ impl<T: Voxel> Gather<T> {
         target: &mut BlockMut<'_, T>,
         piece: Region,
         volume: usize,
-    ) -> u64 {
+    ) -> [u64; 3] {
         let (mut strip, mut corners) = (Strip::new(), Corners::new());
-        let (mut found, mut outside) = ([T::default(); STRIP], 0);
+        let (mut found, mut counts) = ([T::default(); STRIP], [0; 3]);
         for run in piece.tiles([1, 1, STRIP]) {
             strip.len = run.shape()[2];
             look::fill(&self.reach.mapping, run.lo, &mut strip);
             look::displace(warp, vectors, run.lo, &mut strip);
             let kept = self.keep_inside(&mut strip);
-            outside += run.voxels() - kept.len as u64;
-            self.strip(samples, convert, &strip, &mut corners, &mut found[..kept.len]);
+            let [below, above] = self.strip(samples, convert, &strip, &mut corners, &mut found[..kept.len]);
+            let outside = run.voxels() - kept.len as u64;
+            counts = [counts[0] + outside, counts[1] + below, counts[2] + above];
             let row = target.row(volume, run.lo[0], run.lo[1], run.lo[2]..run.hi[2]);
             kept.places[..kept.len].iter().zip(&found).for_each(|(&place, &voxel)| row[usize::from(place)] = voxel);
         }
-        outside
+        counts
     }
 
     /// Keeps the points of `strip` that look inside, and says where in it they were.

@@ -71,5 +71,7 @@ fn hints_name_the_file_and_its_folder() {
     let zip = "unpack it: unzip a.zarr.zip -d a; then name the folder that holds zarr.json or .zgroup";
     assert_eq!(hint("a.zarr.zip", b"PK\x03\x04"), zip);
     assert!(hint("a b.tif", b"II*\0").contains("bioformats2raw 'a b.tif' 'a b.zarr'; then"));
+    let morph = hint("d/warp.m3z", &1f32.to_be_bytes());
+    assert_eq!(morph, "write it as a field of ITK: mri_warp_convert --inm3z d/warp.m3z --outitk d/warp.nii.gz");
     assert!(hint("x.nrrd", b"NRRD0004").ends_with("\" x.nrrd x.nii.gz"));
 }

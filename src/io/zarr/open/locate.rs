@@ -52,8 +52,11 @@ impl Located {
 
 pub struct Image {
     pub attributes: Map<String, Value>,
+    /// The image in question stands first, whatever the order in the group.
     pub ome: OmeMetadata,
     pub level: usize,
+    /// Whether it was found by one of its levels, which was named.
+    pub is_by_level: bool,
 }
 
 impl Image {
@@ -67,8 +70,12 @@ pub fn locate(store: Arc<dyn Store>, options: &OpenOptions) -> Result<Located> {
     let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no zarr array or group here");
     let path = store.describe("");
     match node::read(&store)?.ok_or_else(|| Error::io("open", &path)(missing()))? {
-        Node::Group { attributes } => locate_level(store, attributes, options.level.unwrap_or(0)),
+        Node::Group { attributes } => locate_level(store, attributes, options),
         Node::Array { meta, attributes } => {
+            if let Some(image) = &options.image {
+                let what = format!("{} is one array, and has no image {image}", path.display());
+                return Err(Error::usage_hint(what, "leave ?image= out, or name the group"));
+            }
             if options.level.is_some() {
                 let hint = "name the group to choose a level, or the array alone";
                 return Err(Error::usage_hint(format!("{} is one array, without levels", path.display()), hint));
@@ -84,11 +91,29 @@ fn read_ome(store: &dyn Store, attributes: &Map<String, Value>) -> Result<Option
     Ok(ome.filter(|ome| !ome.multiscales.is_empty()))
 }
 
-fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, level: usize) -> Result<Located> {
-    let path = store.describe("");
-    let Some(ome) = read_ome(store.as_ref(), &attributes)? else {
+/// Puts the image of this number or name first.
+fn pick_image(path: &Path, ome: &mut OmeMetadata, image: &str) -> Result<()> {
+    let images = &mut ome.multiscales;
+    let by_name = images.iter().position(|multiscale| multiscale.name.as_deref() == Some(image));
+    let number = by_name.or_else(|| image.parse().ok().filter(|&n: &usize| n < images.len()));
+    let Some(number) = number else {
+        let names: Vec<&str> = images.iter().filter_map(|multiscale| multiscale.name.as_deref()).collect();
+        let named = if names.is_empty() { String::new() } else { format!(" ({:.200})", names.join(", ")) };
+        let what = format!("{} has {} images{named}, and none is {image:.60}", path.display(), images.len());
+        return Err(Error::usage_hint(what, format!("give a name, or a number: {}?image=0", path.display())));
+    };
+    images.swap(0, number);
+    Ok(())
+}
+
+fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, options: &OpenOptions) -> Result<Located> {
+    let (path, level) = (store.describe(""), options.level.unwrap_or(0));
+    let Some(mut ome) = read_ome(store.as_ref(), &attributes)? else {
         return Err(groups::not_an_image(&store, &attributes));
     };
+    if let Some(image) = &options.image {
+        pick_image(&path, &mut ome, image)?;
+    }
     let levels = &ome.multiscales[0].datasets;
     let Some(dataset) = levels.get(level) else {
         return Err(Error::usage(format!("{} has {} levels, there is no level {level}", path.display(), levels.len())));
@@ -96,7 +121,7 @@ fn locate_level(store: Arc<dyn Store>, attributes: Map<String, Value>, level: us
     let array_path = node::descend(store.as_ref(), &dataset.path)?;
     match node::read(&store.below(&array_path))? {
         Some(Node::Array { meta, attributes: array_attributes }) => {
-            let image = Some(Image { attributes, ome, level });
+            let image = Some(Image { attributes, ome, level, is_by_level: false });
             Ok(Located { store, array_path, meta: *meta, array_attributes, image, warnings: Vec::new(), refused: None })
         }
         _ => Err(Error::malformed(path, format!("level {level}"), format!("{array_path:?}"), "the path of an array")),
@@ -119,7 +144,7 @@ fn locate_parent(store: Arc<dyn Store>, meta: ArrayMeta, array_attributes: Map<S
             other => other?,
         };
         let Some(Node::Group { attributes }) = node else { continue };
-        let ome = match read_ome(ancestor.as_ref(), &attributes) {
+        let mut ome = match read_ome(ancestor.as_ref(), &attributes) {
             Ok(Some(ome)) => ome,
             Ok(None) => continue,
             Err(error) => {
@@ -129,8 +154,11 @@ fn locate_parent(store: Arc<dyn Store>, meta: ArrayMeta, array_attributes: Map<S
         };
         let within = ancestor.as_ref();
         let is_this = |dataset: &Dataset| node::descend(within, &dataset.path).is_ok_and(|path| path == array_path);
-        if let Some(level) = ome.multiscales[0].datasets.iter().position(is_this) {
-            let image = Some(Image { attributes, ome, level });
+        let level_of = |multiscale: &Multiscale| multiscale.datasets.iter().position(is_this);
+        let found = ome.multiscales.iter().enumerate().find_map(|(n, multiscale)| Some((n, level_of(multiscale)?)));
+        if let Some((number, level)) = found {
+            ome.multiscales.swap(0, number);
+            let image = Some(Image { attributes, ome, level, is_by_level: true });
             let (warnings, refused) = (Vec::new(), None);
             return Ok(Located { store: ancestor, array_path, meta, array_attributes, image, warnings, refused });
         }

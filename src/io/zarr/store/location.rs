@@ -51,7 +51,7 @@ impl Location {
         if authority.contains('@') || rest.contains(['?', '#']) {
             return Err(Error::usage_hint(
                 format!("the {scheme} URL has a user, a password, a query or a fragment"),
-                "give the plain address; credentials come from the environment",
+                "give the plain address; credentials come from the environment, and only ?image=N may stand behind it",
             ));
         }
         let path = below.trim_end_matches('/');
@@ -76,6 +76,14 @@ impl Location {
             Location::Folder(path) => path,
             Location::Url(url) => url.to_string().into(),
         }
+    }
+}
+
+/// A path or URL without `?image=NAME` at its end, and the number or name there; a local path that is there as it stands is left.
+pub fn split_image(path: &Path) -> (PathBuf, Option<String>) {
+    match path.to_str().and_then(|text| text.rsplit_once("?image=")) {
+        Some((plain, image)) if !image.is_empty() && !path.exists() => (plain.into(), Some(image.into())),
+        _ => (path.to_path_buf(), None),
     }
 }
 
@@ -161,6 +169,20 @@ mod tests {
         assert_eq!((parent.to_string().as_str(), name.as_str()), ("s3://bucket/deep", "a.zarr"));
         let top = parent.parent().unwrap().0;
         assert_eq!((top.to_string().as_str(), top.parent()), ("s3://bucket", None));
+    }
+
+    #[test]
+    fn an_image_of_a_group_stands_behind_its_path() {
+        let split = |text: &str| split_image(Path::new(text));
+        assert_eq!(split("a.zarr?image=1"), ("a.zarr".into(), Some("1".into())));
+        assert_eq!(split("s3://b/a.zarr?image=left eye"), ("s3://b/a.zarr".into(), Some("left eye".into())));
+        for plain in ["a.zarr", "a.zarr?image=", "https://host/a?sig=secret"] {
+            assert_eq!(split(plain), (plain.into(), None));
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let odd = dir.path().join("a?image=1");
+        std::fs::write(&odd, "x").unwrap();
+        assert_eq!(split_image(&odd), (odd, None));
     }
 
     #[test]
