@@ -1,7 +1,7 @@
 //! `reslice batch`.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Mutex, PoisonError, atomic::Ordering},
 };
@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    job::{Batch, Event, Forecast, Outcome, Request},
+    job::{Batch, Event, Forecast, Jobs as _, Outcome},
     sys,
 };
 
@@ -30,8 +30,8 @@ mod table;
 mod targets;
 mod told;
 
-use finished::Finished;
-use rows::{Options, Planned};
+use finished::{Finished, Record};
+use rows::{Jobs, Options};
 use table::Table;
 use told::Teller;
 
@@ -58,27 +58,22 @@ pub struct BatchArgs {
 
 pub fn run(args: &BatchArgs) -> Result<ExitCode> {
     let (memory_bytes, threads) = budget(&args.run);
-    let table = Table::read(&args.jobs)?;
-    let mut jobs = options()?.requests(&table, (memory_bytes, threads))?;
-    let finished = Finished::of_table(&args.jobs);
-    for Planned { request, .. } in &mut jobs {
-        request.keeps_note = true;
-        request.made_by = finished.made_by(request);
-    }
+    let table = Table::read(&args.jobs, memory_bytes)?;
+    let (options, finished) = (options()?, Finished::of_table(&args.jobs, memory_bytes)?);
+    let jobs = Jobs::new(&table, &options, &finished, (memory_bytes, threads))?;
     targets::check(&table, &jobs)?;
-    let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
-    let batch = Batch { jobs: &requests, memory_bytes, threads, keep_going: args.keep_going };
+    let batch = Batch { jobs: &jobs, memory_bytes, threads, keep_going: args.keep_going };
     if !args.keep_going {
         let row = |(n, error): (usize, Error)| Error::Row {
             table: table.path.clone(),
-            line: jobs[n].line,
+            line: table.line(n),
             source: Box::new(error),
         };
         batch.check().map_err(row)?;
     }
     match args.run.dry_run {
         Some(how) => forecast(&batch, &jobs, how),
-        None => execute(&batch, &jobs, (&args.run, finished)),
+        None => execute(&batch, &jobs, (&args.run, Record::of_table(&args.jobs))),
     }
 }
 
@@ -89,7 +84,7 @@ fn options() -> Result<Options> {
     Ok(Options::new(typed))
 }
 
-fn execute(batch: &Batch<'_>, jobs: &[Planned], (args, mut finished): (&RunArgs, Finished)) -> Result<ExitCode> {
+fn execute(batch: &Batch<'_>, jobs: &Jobs<'_>, (args, mut record): (&RunArgs, Record)) -> Result<ExitCode> {
     sys::outlive_terminal();
     let mut teller = Teller::new(jobs, args, batch.memory_bytes)?;
     let kind = match args.progress {
@@ -117,12 +112,12 @@ fn execute(batch: &Batch<'_>, jobs: &[Planned], (args, mut finished): (&RunArgs,
     };
     batch.run(sys::stop_flag(), &on_event, &mut |n, outcome| {
         if let Outcome::Done(summary) = &outcome {
-            finished.note(&jobs[n].request.output, &summary.fingerprint);
+            record.note(Path::new(&jobs.output(n)), &summary.fingerprint);
         }
         teller.ended(n, &outcome);
     });
     if teller.failed == 0 && !teller.is_incomplete() && !args.resume {
-        finished.forget();
+        record.forget();
     }
     teller.finish()?;
     let stopped = sys::stop_flag().load(Ordering::Relaxed) && teller.is_incomplete();
@@ -134,7 +129,7 @@ fn execute(batch: &Batch<'_>, jobs: &[Planned], (args, mut finished): (&RunArgs,
 }
 
 /// Plans, a line each or as JSON.
-fn forecast(batch: &Batch<'_>, jobs: &[Planned], how: DryRun) -> Result<ExitCode> {
+fn forecast(batch: &Batch<'_>, jobs: &Jobs<'_>, how: DryRun) -> Result<ExitCode> {
     let mut failed = 0;
     let mut before = "[";
     for n in 0..jobs.len() {

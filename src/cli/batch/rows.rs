@@ -8,11 +8,14 @@ use clap::{
     parser::ValueSource,
 };
 
-use super::table::{Row, Table};
+use super::{
+    finished::Finished,
+    table::{Row, Table},
+};
 use crate::{
     cli::{args::ResampleArgs, resample},
     error::{Error, Result},
-    job::Request,
+    job::{self, Request},
 };
 
 /// The heading of the options that are one for the whole batch.
@@ -20,11 +23,14 @@ const RUN_HEADING: &str = "Run";
 /// Parts the values of a cell whose option may be given more than once.
 const VALUE_SEPARATOR: char = ';';
 
-/// A job of the table.
-#[derive(Debug)]
-pub struct Planned {
-    pub line: usize,
-    pub request: Request,
+/// The jobs of a table. A request is made of its row when it is needed, and not kept.
+pub struct Jobs<'a> {
+    pub table: &'a Table,
+    options: &'a Options,
+    columns: Vec<Column<'a>>,
+    finished: &'a Finished,
+    /// Bytes and threads.
+    budget: (u64, usize),
 }
 
 /// What `resample` knows of options.
@@ -39,6 +45,52 @@ pub struct Options {
 struct Given {
     id: String,
     tokens: Vec<OsString>,
+}
+
+impl<'a> Jobs<'a> {
+    /// # Errors
+    /// A column that makes no sense.
+    pub fn new(
+        table: &'a Table,
+        options: &'a Options,
+        finished: &'a Finished,
+        budget: (u64, usize),
+    ) -> Result<Jobs<'a>> {
+        Ok(Jobs { table, options, columns: options.columns(table)?, finished, budget })
+    }
+
+    /// The target of job `n` as its row has it; for messages.
+    pub fn output(&self, n: usize) -> String {
+        self.cell(n, "output")
+    }
+
+    /// The same of its source.
+    pub fn input(&self, n: usize) -> String {
+        self.cell(n, "input")
+    }
+
+    fn cell(&self, n: usize, column: &str) -> String {
+        let place = self.table.columns.iter().position(|name| name == column);
+        let cell = |row: Row| place.and_then(|place| row.cells.into_iter().nth(place)).unwrap_or_default();
+        self.table.row(n).map(cell).unwrap_or_default()
+    }
+}
+
+impl job::Jobs for Jobs<'_> {
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Nothing is opened.
+    ///
+    /// # Errors
+    /// A cell that makes no sense, with its line and column.
+    fn request(&self, n: usize) -> Result<Request> {
+        let mut request = self.options.request(self.table, &self.columns, &self.table.row(n)?, self.budget)?;
+        request.keeps_note = true;
+        request.made_by = self.finished.made_by(&request);
+        Ok(request)
+    }
 }
 
 /// What a column holds.
@@ -62,17 +114,7 @@ impl Options {
         Options { command, defaults }
     }
 
-    /// The jobs of a table; nothing is opened.
-    ///
-    /// # Errors
-    /// The first cell that makes no sense, with its line and column.
-    pub fn requests(&self, table: &Table, budget: (u64, usize)) -> Result<Vec<Planned>> {
-        let columns = self.columns(table)?;
-        let request = |row: &Row| self.request(table, &columns, row, budget);
-        table.rows.iter().map(|row| Ok(Planned { line: row.line, request: request(row)? })).collect()
-    }
-
-    fn columns(&self, table: &Table) -> Result<Vec<Column<'_>>> {
+    fn columns<'a>(&'a self, table: &Table) -> Result<Vec<Column<'a>>> {
         let mut columns = Vec::new();
         for (n, name) in table.columns.iter().enumerate() {
             let wrong = |what: &str| table.wrong(table.header_line, Some(&format!("{} ('{name}')", n + 1)), what);
@@ -203,20 +245,31 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::job::Jobs as _;
     use crate::{
         cli::Cli,
         geometry::{GridRequest, Sizing},
         job::GridChoice,
     };
 
+    #[derive(Debug)]
+    struct Planned {
+        line: usize,
+        request: Request,
+    }
+
     fn requests(typed: &[&str], rows: &str) -> Result<Vec<Planned>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("jobs.tsv");
         std::fs::write(&path, rows).unwrap();
-        let mut table = Table::read(&path).unwrap();
+        let mut table = Table::read(&path, 1 << 30).unwrap();
         table.path = Path::new("jobs.tsv").into();
+        let finished = Finished::of_table(&path, 1 << 30).unwrap();
         let matches = Cli::command().get_matches_from([&["reslice", "batch", "jobs.tsv"], typed].concat());
-        Options::new(matches.subcommand_matches("batch").unwrap()).requests(&table, (1 << 30, 2))
+        let options = Options::new(matches.subcommand_matches("batch").unwrap());
+        let jobs = Jobs::new(&table, &options, &finished, (1 << 30, 2))?;
+        let planned = |n| Ok(Planned { line: table.line(n), request: jobs.request(n)? });
+        (0..table.len()).map(planned).collect()
     }
 
     fn refusal(typed: &[&str], rows: &str) -> String {

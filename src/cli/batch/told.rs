@@ -9,17 +9,17 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::rows::Planned;
+use super::rows::Jobs;
 use crate::{
     cli::{args::RunArgs, messages, tell},
     error::{Error, Result},
-    job::{Outcome, Summary, TargetState},
+    job::{Jobs as _, Outcome, Summary, TargetState},
     sys,
 };
 
 /// Tells how jobs end, and counts them.
 pub struct Teller<'a> {
-    jobs: &'a [Planned],
+    jobs: &'a Jobs<'a>,
     args: &'a RunArgs,
     memory_bytes: u64,
     begun: Instant,
@@ -31,7 +31,7 @@ pub struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    pub fn new(jobs: &'a [Planned], args: &'a RunArgs, memory_bytes: u64) -> Result<Teller<'a>> {
+    pub fn new(jobs: &'a Jobs<'a>, args: &'a RunArgs, memory_bytes: u64) -> Result<Teller<'a>> {
         let file = args.summary.as_deref().map(SummaryFile::create).transpose()?;
         let begun = Instant::now();
         Ok(Teller { jobs, args, memory_bytes, begun, file, done: 0, failed: 0, stopped: 0, not_begun: 0 })
@@ -99,8 +99,8 @@ impl<'a> Teller<'a> {
 }
 
 /// `3 of 40, out.nii`
-pub fn name(jobs: &[Planned], n: usize) -> String {
-    format!("{} of {}, {}", n + 1, jobs.len(), jobs[n].request.output.display())
+pub fn name(jobs: &Jobs<'_>, n: usize) -> String {
+    format!("{} of {}, {}", n + 1, jobs.len(), jobs.output(n))
 }
 
 /// Both grids, on one line.
@@ -119,14 +119,13 @@ fn chain(error: &Error) -> String {
 }
 
 /// A job in the file of summaries: which it is, how it ended, and its summary.
-fn entry(jobs: &[Planned], n: usize, status: &str, outcome: &Outcome) -> Value {
-    let Planned { line, request } = &jobs[n];
+fn entry(jobs: &Jobs<'_>, n: usize, status: &str, outcome: &Outcome) -> Value {
     let mut entry = Map::new();
     entry.insert("job".into(), json!(n + 1));
-    entry.insert("line".into(), json!(line));
+    entry.insert("line".into(), json!(jobs.table.line(n)));
     entry.insert("status".into(), json!(status));
-    entry.insert("input".into(), json!(request.input.to_string_lossy()));
-    entry.insert("output".into(), json!(request.output.to_string_lossy()));
+    entry.insert("input".into(), json!(jobs.input(n)));
+    entry.insert("output".into(), json!(jobs.output(n)));
     match outcome {
         Outcome::Done(summary) => {
             if let Ok(Value::Object(summary)) = serde_json::to_value(summary) {
