@@ -41,7 +41,7 @@ mod turn;
 mod values;
 mod work;
 
-pub use batch::{Batch, Forecast, OnEvent, Outcome};
+pub use batch::{Batch, Forecast, Jobs, OnEvent, Outcome};
 pub use colours::Colours;
 pub use execute::Event;
 pub use format::Format;

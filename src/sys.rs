@@ -3,7 +3,14 @@
 //!
 //! Every system call that is `unsafe` is in this file, as a small safe function for the modules below.
 
-use std::{ffi::CString, fs, io, mem, os::unix::ffi::OsStrExt, path::Path, ptr};
+use std::{
+    ffi::CString,
+    fs, io, mem,
+    os::unix::ffi::OsStrExt,
+    path::Path,
+    ptr,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 pub mod behind;
 mod limits;
@@ -23,12 +30,26 @@ const HEAP_SHARE: u64 = 16;
 /// Bounds of what the allocator maps by itself, as soon as it is that large.
 const LARGE_BYTES: std::ops::RangeInclusive<u64> = 256 << 10..=16 << 20;
 
-/// Makes the C allocator give large blocks back at once and keep one heap, so that resident memory is what is in use.
+/// The budget of this process; 0 where it has none.
+static BUDGET: AtomicU64 = AtomicU64::new(0);
+
+/// What the resident memory of this process is to stay within, where it was told so.
+pub fn budget() -> Option<u64> {
+    Some(BUDGET.load(Ordering::Relaxed)).filter(|&bytes| bytes > 0)
+}
+
+/// Notes the budget, for what is read before there is a plan.
+pub fn set_budget(memory_bytes: u64) {
+    BUDGET.store(memory_bytes, Ordering::Relaxed);
+}
+
+/// Notes the budget, and makes the C allocator give large blocks back at once and keep one heap, so that resident memory is what is in use.
 ///
 /// Compressors make and drop tables of some MiB for every block that they compress. Mapped anew each time, they took a third of
 /// the time of a run (docs/performance.md); where the budget is large, they come from the heap. To be called before there are
 /// other threads.
 pub fn tune_allocator(memory_bytes: u64) {
+    set_budget(memory_bytes);
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         let large = (memory_bytes / HEAP_SHARE).clamp(*LARGE_BYTES.start(), *LARGE_BYTES.end()) as libc::c_int;

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    job::{Batch, Event, Forecast, Outcome, Request, files},
+    job::{Batch, Event, Forecast, Jobs as _, Outcome, files},
     sys,
 };
 
@@ -31,8 +31,8 @@ mod table;
 mod targets;
 mod told;
 
-use finished::Finished;
-use rows::{Options, Planned};
+use finished::{Finished, Record};
+use rows::{Jobs, Options};
 use table::Table;
 use told::Teller;
 
@@ -60,22 +60,18 @@ pub struct BatchArgs {
 /// `typed` is the whole command line.
 pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
     let (memory_bytes, threads) = budget(&args.run);
-    let table = Table::read(&args.jobs)?;
+    let table = Table::read(&args.jobs, memory_bytes)?;
     let (_, typed) = typed.subcommand().ok_or_else(|| Error::usage("there is no command"))?;
-    let mut jobs = Options::new(typed).requests(&table, (memory_bytes, threads))?;
-    let finished = Finished::of_table(&args.jobs);
-    for Planned { request, .. } in &mut jobs {
-        request.keeps_note = true;
-        request.made_by = finished.made_by(request);
-    }
+    let (options, finished) = (Options::new(typed), Finished::of_table(&args.jobs, memory_bytes)?);
+    let jobs = Jobs::new(&table, &options, &finished, (memory_bytes, threads))?;
     targets::check(&table, &jobs)?;
+    jobs.refuse_idle()?;
     let summary = SummaryPlace::check(args.run.summary.as_deref(), kept(&args.jobs, &finished, &jobs))?;
-    let requests: Vec<Request> = jobs.iter().map(|job| job.request.clone()).collect();
-    let batch = Batch { jobs: &requests, memory_bytes, threads, keep_going: args.keep_going };
+    let batch = Batch { jobs: &jobs, memory_bytes, threads, keep_going: args.keep_going };
     if !args.keep_going {
         let row = |(n, error): (usize, Error)| Error::Row {
             table: table.path.clone(),
-            line: jobs[n].line,
+            line: table.line(n),
             source: Box::new(error),
         };
         batch.check().map_err(row)?;
@@ -84,21 +80,22 @@ pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
         Some(how) => forecast(&batch, &jobs, how),
         None => {
             let teller = Teller::new(&jobs, &args.run, memory_bytes, summary)?;
-            execute(&batch, &jobs, (&args.run, finished), teller)
+            execute(&batch, &jobs, (&args.run, Record::of_table(&args.jobs)), teller)
         }
     }
 }
 
 /// What a summary must not be written to.
-fn kept<'a>(table: &Path, finished: &Finished, jobs: &'a [Planned]) -> impl Iterator<Item = Kept> + use<'a> {
+fn kept<'a>(table: &Path, finished: &Finished, jobs: &'a Jobs<'_>) -> impl Iterator<Item = Kept> + use<'a> {
     let own = [("the table", table.to_path_buf()), ("the list of finished targets", finished.path().to_path_buf())];
-    own.into_iter().chain(jobs.iter().flat_map(|job| files(&job.request, None)))
+    own.into_iter()
+        .chain((0..jobs.len()).filter_map(|n| jobs.request(n).ok()).flat_map(|request| files(&request, None)))
 }
 
 fn execute(
     batch: &Batch<'_>,
-    jobs: &[Planned],
-    (args, mut finished): (&RunArgs, Finished),
+    jobs: &Jobs<'_>,
+    (args, mut record): (&RunArgs, Record),
     mut teller: Teller<'_>,
 ) -> Result<ExitCode> {
     sys::outlive_terminal();
@@ -127,12 +124,12 @@ fn execute(
     };
     batch.run(sys::stop_flag(), &on_event, &mut |n, outcome| {
         if let Outcome::Done(summary) = &outcome {
-            finished.note(&jobs[n].request.output, &summary.fingerprint);
+            record.note(Path::new(&jobs.output(n)), &summary.fingerprint);
         }
         teller.ended(n, &outcome);
     });
     if teller.failed == 0 && !teller.is_incomplete() && !args.resume {
-        finished.forget();
+        record.forget();
     }
     teller.finish()?;
     let stopped = sys::stop_flag().load(Ordering::Relaxed) && teller.is_incomplete();
@@ -144,7 +141,7 @@ fn execute(
 }
 
 /// Plans, a line each or as JSON.
-fn forecast(batch: &Batch<'_>, jobs: &[Planned], how: DryRun) -> Result<ExitCode> {
+fn forecast(batch: &Batch<'_>, jobs: &Jobs<'_>, how: DryRun) -> Result<ExitCode> {
     let mut failed = 0;
     let mut before = "[";
     for n in 0..jobs.len() {

@@ -56,6 +56,7 @@ fn answered(args: &CompareArgs) -> Result<bool> {
         threads: args.threads.map_or_else(sys::threads, usize::from),
         io: args.io.into(),
     };
+    sys::set_budget(request.memory_bytes);
     let comparison = compare(&request, sys::stop_flag())?;
     comparison.warnings.iter().for_each(|warning| messages::warning(warning));
     if args.json {

@@ -66,6 +66,7 @@ fn answered(args: &VerifyArgs) -> Result<bool> {
         threads: args.threads.map_or_else(sys::threads, usize::from),
         most_problems: if args.all { usize::MAX } else { FIRST_PROBLEMS },
     };
+    sys::set_budget(request.memory_bytes);
     let mut display = Display::new(args.progress, args.quiet);
     let report = verify(&request, sys::stop_flag(), |progress| show(&mut display, progress));
     display.finish();

@@ -36,6 +36,10 @@ impl OmeVersion {
     }
 }
 
+/// Images and levels of one group that are read at most: each is opened by its own, and a level that is a tenth coarser than the
+/// one before needs 300 to come from 10^12 voxels to one.
+const MOST_LEVELS: usize = 512;
+
 /// The member of a group's or array's attributes that is ours.
 pub const OWN_ATTRIBUTE: &str = "reslice";
 
@@ -167,6 +171,11 @@ impl OmeMetadata {
             .get("ome")
             .and_then(Value::as_object)
             .filter(|ome| ome.get("multiscales").is_some_and(|member| !member.is_null()));
+        let list = within.unwrap_or(attributes).get("multiscales").and_then(Value::as_array);
+        let levels = list.map_or(0, |images| images.iter().map(levels).fold(0, usize::saturating_add));
+        if levels > MOST_LEVELS {
+            return Err(format!("a list of {levels} images and levels (at most {MOST_LEVELS} are read)"));
+        }
         let members = match within {
             Some(ome) => ome.clone(),
             None if attributes.get("multiscales").is_some_and(|member| !member.is_null()) => {
@@ -178,6 +187,11 @@ impl OmeMetadata {
         };
         serde_json::from_value(Value::Object(members)).map(Some).map_err(|e| e.to_string())
     }
+}
+
+/// An image and its levels, counted.
+fn levels(image: &Value) -> usize {
+    1 + image.get("datasets").and_then(Value::as_array).map_or(0, Vec::len)
 }
 
 #[cfg(test)]
@@ -232,6 +246,18 @@ mod tests {
         assert_eq!(OmeMetadata::from_attributes(none.as_object().unwrap()), Ok(None));
         let bare = parse(json!({"multiscales": [{"axes": null, "name": true, "datasets": [{"path": "0"}]}]}));
         assert_eq!((bare.multiscales[0].axes.len(), bare.multiscales[0].name.as_deref()), (0, Some("true")));
+    }
+
+    #[test]
+    fn more_levels_than_an_image_can_have_are_refused() {
+        let levels = |count: usize| vec![json!({"path": "0"}); count];
+        let image = |count| json!({"axes": ["z", "y", "x"], "datasets": levels(count)});
+        let read = |images: Value| OmeMetadata::from_attributes(json!({"multiscales": images}).as_object().unwrap());
+        assert_eq!(read(json!([image(511)])).unwrap().unwrap().multiscales[0].datasets.len(), 511);
+        for images in [json!([image(20_000)]), json!(vec![image(1); 3000]), json!([image(512)])] {
+            let told = read(images).unwrap_err();
+            assert!(told.contains("images and levels (at most 512 are read)"), "{told}");
+        }
     }
 
     #[test]

@@ -247,9 +247,8 @@ impl Staging {
     pub fn commit(self, built: &[(PathBuf, PathBuf)], note: &[u8], keeps_note: bool) -> Result<()> {
         let finished = self.claim.notes.finished;
         let failed = |error: StoreError| error.at("write", self.state.describe(finished));
-        // What is new is on the disk before it has its name.
-        let put = self.state.delete(finished).and_then(|()| self.state.put_new(finished, note.to_vec()));
-        put.map_err(failed)?;
+        // What is new is on the disk before it has its name. A note that is there is replaced at once: others look for it.
+        self.state.put_durable(finished, note.to_vec()).map_err(failed)?;
         if let Place::Remote { store, .. } = &self.place {
             return remote::end(store.as_ref(), &self.state, keeps_note);
         }

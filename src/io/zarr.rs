@@ -35,7 +35,7 @@ pub mod store;
 mod target;
 
 pub use chunking::{MANY_FILES, chunk_of_shard, default_chunking, default_file_chunk, file_count};
-pub use document::{has_literals, parse as parse_document};
+pub use document::{has_literals, parse as parse_document, text_of as document_text};
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use file::ZarrFile;
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};

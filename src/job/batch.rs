@@ -25,11 +25,36 @@ use room::{Room, Wants};
 /// would leave the other threads idle at the end of a batch.
 const SMALL_VOXELS: u64 = 1 << 28;
 
+/// The jobs of a batch. Requests are made when they are needed: a batch may be longer than memory.
+pub trait Jobs: Sync {
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What job `n` is to do, from 0.
+    ///
+    /// # Errors
+    /// Whatever is wrong with it.
+    fn request(&self, n: usize) -> Result<Request>;
+}
+
+impl Jobs for Vec<Request> {
+    fn len(&self) -> usize {
+        self.as_slice().len()
+    }
+
+    fn request(&self, n: usize) -> Result<Request> {
+        Ok(self[n].clone())
+    }
+}
+
 /// Jobs and what they share.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Batch<'a> {
     /// No target is another's, or another's source.
-    pub jobs: &'a [Request],
+    pub jobs: &'a dyn Jobs,
     /// Ceiling of the resident memory of the whole process.
     pub memory_bytes: u64,
     pub threads: usize,
@@ -64,8 +89,8 @@ impl Batch<'_> {
     /// # Errors
     /// The first job that cannot be run, with its number (from 0).
     pub fn check(&self) -> Result<(), (usize, Error)> {
-        let check = |request: &Request| Job::resolve(request.clone())?.check_target();
-        self.jobs.iter().enumerate().try_for_each(|(n, request)| check(request).map_err(|error| (n, error)))
+        let check = |n| Job::resolve(self.jobs.request(n)?)?.check_target();
+        (0..self.jobs.len()).try_for_each(|n| check(n).map_err(|error| (n, error)))
     }
 
     /// What would be done with job `n`, without doing it.
@@ -104,7 +129,7 @@ impl Batch<'_> {
     }
 
     fn resolve(&self, n: usize) -> Result<Box<Job>> {
-        let request = Request { memory_bytes: self.memory_bytes, threads: self.threads, ..self.jobs[n].clone() };
+        let request = Request { memory_bytes: self.memory_bytes, threads: self.threads, ..self.jobs.request(n)? };
         Job::resolve(request).map(Box::new)
     }
 }

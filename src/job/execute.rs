@@ -14,14 +14,20 @@ use super::{
     passes::{self, Leg, Route, Task},
     reads,
     turn::Turned,
-    work::{done, is_finished},
+    work::{done, is_finished, is_noted},
 };
 use crate::{
     checkpoint::Identity,
     dispatch,
     error::{Error, Result},
     geometry::Mapping,
-    io::{Access, Layout, Source, ledger::Restored, raw::READ_TRANSFER_BYTES, staging::Claim, steady},
+    io::{
+        Access, Layout, Source,
+        ledger::Restored,
+        raw::READ_TRANSFER_BYTES,
+        staging::{Claim, TARGET_NOTES},
+        steady,
+    },
     pipeline::Progress,
     plan::{self, Budget, Cut, Todo},
     rank::Rank,
@@ -253,9 +259,18 @@ impl Job {
             Ok(true) => Ok(true),
             // What is there is to be replaced.
             Ok(false) | Err(Error::OtherJob { .. }) if self.output.overwrites() => Ok(false),
+            // Where a target is built where it stays, it has its name before its note: another run is about to complete it.
+            Ok(false) if self.output.stays_where_built() && self.is_begun(identity)? => Ok(false),
+            // It has done so since.
+            Ok(false) if is_finished(self.output.state().as_ref(), &self.output.path, identity)? => Ok(true),
             Ok(false) => Err(Error::TargetExists { path: self.output.path.clone() }),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether this very job was begun, and neither finished nor cleared.
+    fn is_begun(&self, identity: &Identity) -> Result<bool> {
+        is_noted(self.output.state().as_ref(), TARGET_NOTES.job, &self.output.path, identity)
     }
 
     /// An error where the folder of the target is not there, and is not to be made.

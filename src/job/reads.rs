@@ -146,7 +146,7 @@ fn refuse_more_than_source(input: &Input, output: &Path) -> Result<()> {
     let (shown, another) = (output.display(), "choose another name for the target");
     let root = match input {
         Input::Zarr(file) => file.root(),
-        Input::Nifti(file) if !output.is_dir() => return Ok(drop(file)),
+        Input::Nifti(_) if !output.is_dir() => return Ok(()),
         Input::Nifti(file) => file.data_path.clone(),
     };
     if !(is_within(output, &root) && is_within(&root, output)) {

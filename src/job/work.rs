@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Bytes of a small file of the state at most.
-const STATE_BYTES: u64 = 16 << 20;
+const STATE_BYTES: u64 = 1 << 20;
 /// How the target is cut into shares.
 const CUT: &str = "ranks.json";
 

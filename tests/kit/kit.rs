@@ -8,6 +8,7 @@ pub mod faulty;
 pub mod folder;
 pub mod nifti;
 pub mod oblique;
+pub mod peak;
 pub mod plans;
 pub mod reference;
 pub mod rng;

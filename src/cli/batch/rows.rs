@@ -8,11 +8,14 @@ use clap::{
     parser::ValueSource,
 };
 
-use super::table::{Row, Table};
+use super::{
+    finished::Finished,
+    table::{Row, Table},
+};
 use crate::{
     cli::{args::ResampleArgs, habits, resample},
     error::{Error, Result},
-    job::{Request, cannot_matter, leave_out},
+    job::{self, Request, cannot_matter, leave_out},
 };
 
 /// The heading of the options that are one for the whole batch.
@@ -20,11 +23,14 @@ const RUN_HEADING: &str = "Run";
 /// Parts the values of a cell whose option may be given more than once.
 const VALUE_SEPARATOR: char = ';';
 
-/// A job of the table.
-#[derive(Debug)]
-pub struct Planned {
-    pub line: usize,
-    pub request: Request,
+/// The jobs of a table. A request is made of its row when it is needed, and not kept.
+pub struct Jobs<'a> {
+    pub table: &'a Table,
+    options: &'a Options,
+    columns: Vec<Column<'a>>,
+    finished: &'a Finished,
+    /// Bytes and threads.
+    budget: (u64, usize),
 }
 
 /// What `resample` knows of options.
@@ -39,6 +45,78 @@ pub struct Options {
 struct Given {
     id: String,
     tokens: Vec<OsString>,
+}
+
+impl<'a> Jobs<'a> {
+    /// # Errors
+    /// A column that makes no sense.
+    pub fn new(
+        table: &'a Table,
+        options: &'a Options,
+        finished: &'a Finished,
+        budget: (u64, usize),
+    ) -> Result<Jobs<'a>> {
+        Ok(Jobs { table, options, columns: options.columns(table)?, finished, budget })
+    }
+
+    /// Refuses an option of the command line that can matter to no job.
+    pub fn refuse_idle(&self) -> Result<()> {
+        let names = self.options.names().into_iter();
+        let mut idle: Vec<(String, Option<Error>)> = names.map(|name| (name, None)).collect();
+        for n in 0..self.table.len() {
+            if idle.is_empty() {
+                break;
+            }
+            let request = job::Jobs::request(self, n)?;
+            idle.retain_mut(|(option, why)| {
+                let found = cannot_matter(option, &request);
+                let is_idle = found.is_some();
+                *why = why.take().or(found);
+                is_idle
+            });
+        }
+        match idle.into_iter().find_map(|(_, why)| why) {
+            Some(Error::Usage { what, hint }) => {
+                Err(Error::Usage { what: format!("of no use to any job: {what}"), hint })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The target of job `n` as its row has it; for messages.
+    pub fn output(&self, n: usize) -> String {
+        self.cell(n, "output")
+    }
+
+    /// The same of its source.
+    pub fn input(&self, n: usize) -> String {
+        self.cell(n, "input")
+    }
+
+    fn cell(&self, n: usize, column: &str) -> String {
+        let place = self.table.columns.iter().position(|name| name == column);
+        let cell = |row: Row| place.and_then(|place| row.cells.into_iter().nth(place)).unwrap_or_default();
+        self.table.row(n).map(cell).unwrap_or_default()
+    }
+}
+
+impl job::Jobs for Jobs<'_> {
+    fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Nothing is opened.
+    ///
+    /// # Errors
+    /// A cell that makes no sense, with its line and column.
+    fn request(&self, n: usize) -> Result<Request> {
+        let mut request = self.options.request(self.table, &self.columns, &self.table.row(n)?, self.budget)?;
+        let defaults = self.options.names();
+        leave_out(&mut request, &defaults.iter().map(String::as_str).collect::<Vec<_>>());
+        request.keeps_note = true;
+        request.made_by = self.finished.made_by(&request);
+        Ok(request)
+    }
 }
 
 /// What a column holds.
@@ -62,25 +140,12 @@ impl Options {
         Options { command, defaults }
     }
 
-    /// The jobs of a table; nothing is opened.
-    ///
-    /// # Errors
-    /// The first cell that makes no sense, with its line and column.
-    pub fn requests(&self, table: &Table, budget: (u64, usize)) -> Result<Vec<Planned>> {
-        let columns = self.columns(table)?;
-        let request = |row: &Row| self.request(table, &columns, row, budget);
-        let jobs = table.rows.iter().map(|row| Ok(Planned { line: row.line, request: request(row)? }));
-        let mut jobs: Vec<Planned> = jobs.collect::<Result<_>>()?;
-        let defaults: Vec<String> = self.defaults.iter().map(|given| given.id.replace('_', "-")).collect();
-        for option in &defaults {
-            refuse_idle(option, &jobs)?;
-        }
-        let defaults: Vec<&str> = defaults.iter().map(String::as_str).collect();
-        jobs.iter_mut().for_each(|job| leave_out(&mut job.request, &defaults));
-        Ok(jobs)
+    /// The options of the command line, without dashes.
+    fn names(&self) -> Vec<String> {
+        self.defaults.iter().map(|given| given.id.replace('_', "-")).collect()
     }
 
-    fn columns(&self, table: &Table) -> Result<Vec<Column<'_>>> {
+    fn columns<'a>(&'a self, table: &Table) -> Result<Vec<Column<'a>>> {
         let mut columns = Vec::new();
         for (n, name) in table.columns.iter().enumerate() {
             let wrong = |what: &str| table.wrong(table.header_line, Some(&format!("{} ('{name}')", n + 1)), what);
@@ -164,15 +229,6 @@ impl Options {
     }
 }
 
-/// Refuses an option of the command line that can matter to no job.
-fn refuse_idle(option: &str, jobs: &[Planned]) -> Result<()> {
-    let idle: Option<Vec<Error>> = jobs.iter().map(|job| cannot_matter(option, &job.request)).collect();
-    match idle.and_then(|idle| idle.into_iter().next()) {
-        Some(Error::Usage { what, hint }) => Err(Error::Usage { what: format!("of no use to any job: {what}"), hint }),
-        _ => Ok(()),
-    }
-}
-
 /// An option as it was typed.
 fn retyped(arg: &Arg, typed: &ArgMatches) -> Vec<OsString> {
     let long = arg.get_long().unwrap_or_default();
@@ -233,20 +289,31 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::job::Jobs as _;
     use crate::{
         cli::Cli,
         geometry::{GridRequest, Sizing},
         job::GridChoice,
     };
 
+    #[derive(Debug)]
+    struct Planned {
+        line: usize,
+        request: Request,
+    }
+
     fn requests(typed: &[&str], rows: &str) -> Result<Vec<Planned>> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("jobs.tsv");
         std::fs::write(&path, rows).unwrap();
-        let mut table = Table::read(&path).unwrap();
+        let mut table = Table::read(&path, 1 << 30).unwrap();
         table.path = Path::new("jobs.tsv").into();
+        let finished = Finished::of_table(&path, 1 << 30).unwrap();
         let matches = Cli::command().get_matches_from([&["reslice", "batch", "jobs.tsv"], typed].concat());
-        Options::new(matches.subcommand_matches("batch").unwrap()).requests(&table, (1 << 30, 2))
+        let options = Options::new(matches.subcommand_matches("batch").unwrap());
+        let jobs = Jobs::new(&table, &options, &finished, (1 << 30, 2))?;
+        let planned = |n| Ok(Planned { line: table.line(n), request: jobs.request(n)? });
+        (0..table.len()).map(planned).collect()
     }
 
     fn refusal(typed: &[&str], rows: &str) -> String {

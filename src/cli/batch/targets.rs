@@ -2,37 +2,109 @@
 //! and side by side.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet, hash_map::RandomState},
+    hash::BuildHasher,
     path::{Component, Path, PathBuf},
 };
 
-use super::{rows::Planned, table::Table};
+use super::table::Table;
 use crate::{
     error::{Error, Result},
     io::zarr::store::{Location, split_image},
-    job::{GridChoice, Request},
+    job::{GridChoice, Jobs, Request},
     transform::TransformRequest,
 };
 
-/// # Errors
-/// Two rows with the same target, a target within another, or a target that another row reads.
-pub fn check(table: &Table, jobs: &[Planned]) -> Result<()> {
-    let mut targets = HashMap::new();
-    for job in jobs {
-        if let Some(other) = targets.insert(key(&job.request.output)?, job.line) {
-            return Err(clash(table, job.line, "output", &job.request.output, other, "writes"));
+/// Rows by hashes of paths, so that a table takes little memory however long its paths are. What seems to clash is looked at again.
+#[derive(Default)]
+struct Rows {
+    hasher: RandomState,
+    /// Who writes a path.
+    writers: HashMap<u64, u32>,
+    /// Who writes below a path.
+    above: HashSet<u64>,
+    /// Who reads a path, or one below it: the first two rows.
+    readers: HashMap<u64, (u32, u32)>,
+}
+
+impl Rows {
+    fn hash(&self, path: &Path) -> u64 {
+        self.hasher.hash_one(path)
+    }
+
+    fn reads(&mut self, path: &Path, row: u32) {
+        for part in path.ancestors() {
+            let hash = self.hash(part);
+            self.readers.entry(hash).and_modify(|(_, last)| *last = row).or_insert((row, row));
         }
     }
-    let writer = |key: &Path| key.ancestors().find_map(|part| targets.get(part).copied());
-    for job in jobs {
-        let output = key(&job.request.output)?;
-        if let Some(other) = output.parent().and_then(writer) {
-            return Err(clash(table, job.line, "output", &job.request.output, other, "writes"));
+
+    /// Whether any row writes what another writes or reads, or within it; now and then where none does.
+    fn seem_to_clash(&self) -> bool {
+        let is_read = |hash: &u64, row: u32| self.readers.get(hash).is_some_and(|&(a, b)| a != row || b != row);
+        self.writers.iter().any(|(hash, &row)| self.above.contains(hash) || is_read(hash, row))
+    }
+}
+
+/// # Errors
+/// A row that makes no sense; two rows with the same target, a target within another, or a target that another row reads.
+pub fn check(table: &Table, jobs: &dyn Jobs) -> Result<()> {
+    let mut rows = Rows::default();
+    let mut is_twice = false;
+    for n in 0..jobs.len() {
+        let (request, row) = (jobs.request(n)?, n as u32);
+        let output = key(&request.output)?;
+        for part in output.ancestors().skip(1) {
+            let hash = rows.hash(part);
+            rows.above.insert(hash);
         }
-        for (column, path) in read_by(&job.request) {
-            let found = [key(path)?, followed(path)?].iter().find_map(|key| writer(key));
-            if let Some(other) = found.filter(|&other| other != job.line) {
-                return Err(clash(table, job.line, column, path, other, "writes"));
+        let hash = rows.hash(&output);
+        is_twice |= rows.writers.insert(hash, row).is_some();
+        for (_, path) in read_by(&request) {
+            rows.reads(&key(path)?, row);
+            rows.reads(&followed(path)?, row);
+        }
+    }
+    if is_twice || rows.seem_to_clash() { look_closely(table, jobs, &rows) } else { Ok(()) }
+}
+
+/// The first clash, told.
+fn look_closely(table: &Table, jobs: &dyn Jobs, rows: &Rows) -> Result<()> {
+    // By the last row of each target, and the first one of those that have the same.
+    let mut first: HashMap<u64, usize> = HashMap::new();
+    let is_key = |n: usize, wanted: &Path| Ok::<_, Error>(key(&jobs.request(n)?.output)? == wanted);
+    for n in 0..jobs.len() {
+        let request = jobs.request(n)?;
+        let output = key(&request.output)?;
+        if let Some(other) = first.insert(rows.hash(&output), n)
+            && is_key(other, &output)?
+        {
+            return Err(clash(table, table.line(n), "output", &request.output, table.line(other), "writes"));
+        }
+    }
+    let writer = |path: &Path| {
+        for part in path.ancestors() {
+            if let Some(&n) = first.get(&rows.hash(part))
+                && is_key(n, part)?
+            {
+                return Ok(Some(n));
+            }
+        }
+        Ok::<_, Error>(None)
+    };
+    for n in 0..jobs.len() {
+        let request = jobs.request(n)?;
+        let above = key(&request.output)?.parent().map_or(Ok(None), writer)?;
+        if let Some(other) = above {
+            return Err(clash(table, table.line(n), "output", &request.output, table.line(other), "writes"));
+        }
+        for (column, path) in read_by(&request) {
+            let found = match writer(&key(path)?)? {
+                None => writer(&followed(path)?)?,
+                found => found,
+            };
+            if let Some(other) = found.filter(|&other| other != n) {
+                return Err(clash(table, table.line(n), column, path, table.line(other), "writes"));
             }
         }
     }
@@ -109,12 +181,12 @@ mod tests {
     use super::*;
 
     fn checked(jobs: &[(&str, &str)]) -> std::result::Result<(), String> {
-        let table = Table { path: "jobs.tsv".into(), header_line: 1, columns: Vec::new(), rows: Vec::new() };
-        let planned = |(n, (input, output)): (usize, &(&str, &str))| Planned {
-            line: n + 2,
-            request: Request::new(input, output, 1 << 30, 1),
-        };
-        let jobs: Vec<Planned> = jobs.iter().enumerate().map(planned).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let rows: String = jobs.iter().map(|(input, output)| format!("{input}\t{output}\n")).collect();
+        std::fs::write(dir.path().join("jobs.tsv"), format!("input\toutput\n{rows}")).unwrap();
+        let mut table = Table::read(&dir.path().join("jobs.tsv"), 1 << 30).unwrap();
+        table.path = "jobs.tsv".into();
+        let jobs: Vec<Request> = jobs.iter().map(|(input, output)| Request::new(input, output, 1 << 30, 1)).collect();
         check(&table, &jobs).map_err(|error| error.to_string())
     }
 

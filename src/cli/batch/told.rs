@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use super::rows::Planned;
+use super::rows::Jobs;
 use crate::{
     cli::{
         args::RunArgs,
@@ -17,13 +17,13 @@ use crate::{
         tell,
     },
     error::{Error, Result},
-    job::{Outcome, Summary, TargetState},
+    job::{Jobs as _, Outcome, Summary, TargetState},
     sys,
 };
 
 /// Tells how jobs end, and counts them.
 pub struct Teller<'a> {
-    jobs: &'a [Planned],
+    jobs: &'a Jobs<'a>,
     args: &'a RunArgs,
     memory_bytes: u64,
     begun: Instant,
@@ -36,7 +36,7 @@ pub struct Teller<'a> {
 
 impl<'a> Teller<'a> {
     pub fn new(
-        jobs: &'a [Planned],
+        jobs: &'a Jobs<'a>,
         args: &'a RunArgs,
         memory_bytes: u64,
         summary: Option<SummaryPlace>,
@@ -110,8 +110,8 @@ impl<'a> Teller<'a> {
 }
 
 /// `3 of 40, out.nii`
-pub fn name(jobs: &[Planned], n: usize) -> String {
-    format!("{} of {}, {}", n + 1, jobs.len(), jobs[n].request.output.display())
+pub fn name(jobs: &Jobs<'_>, n: usize) -> String {
+    format!("{} of {}, {}", n + 1, jobs.len(), jobs.output(n))
 }
 
 /// Both grids, on one line.
@@ -130,14 +130,13 @@ fn chain(error: &Error) -> String {
 }
 
 /// A job in the file of summaries: which it is, how it ended, and its summary.
-fn entry(jobs: &[Planned], n: usize, status: &str, outcome: &Outcome) -> Value {
-    let Planned { line, request } = &jobs[n];
+fn entry(jobs: &Jobs<'_>, n: usize, status: &str, outcome: &Outcome) -> Value {
     let mut entry = Map::new();
     entry.insert("job".into(), json!(n + 1));
-    entry.insert("line".into(), json!(line));
+    entry.insert("line".into(), json!(jobs.table.line(n)));
     entry.insert("status".into(), json!(status));
-    entry.insert("input".into(), json!(request.input.to_string_lossy()));
-    entry.insert("output".into(), json!(request.output.to_string_lossy()));
+    entry.insert("input".into(), json!(jobs.input(n)));
+    entry.insert("output".into(), json!(jobs.output(n)));
     match outcome {
         Outcome::Done(summary) => {
             if let Ok(Value::Object(summary)) = serde_json::to_value(summary) {
@@ -176,7 +175,7 @@ impl SummaryFile {
 
     fn finish(mut self) -> Result<()> {
         let open = if self.entries == 0 { "[" } else { "" };
-        let end = || writeln!(self.file, "{open}\n]").and_then(|()| self.file.flush());
+        let mut end = || writeln!(self.file, "{open}\n]").and_then(|()| self.file.flush());
         self.place.outcome(self.written.and_then(|()| end()))
     }
 }

@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::io::zarr::parse_document;
+
 /// Entries that are looked at, over all folders, and how many folders deep.
 const MOST_ENTRIES: usize = 2000;
 const MOST_DEPTH: usize = 2;
@@ -39,7 +41,7 @@ impl Folder {
 
     /// The same by documents alone, where nothing can be listed.
     pub fn of_documents(text: impl Fn(&str) -> Option<Vec<u8>>) -> Folder {
-        let document = |name: &str| serde_json::from_slice::<Value>(&text(name)?).ok();
+        let document = |name: &str| parse_document(&text(name)?).ok();
         let n5 = document("attributes.json").is_some_and(|document| is_n5(&document));
         let precomputed = !n5 && document("info").is_some_and(|document| is_precomputed(&document));
         Folder { n5, precomputed, ..Folder::default() }

@@ -3,8 +3,19 @@
 //! Four bytes say by the first of them whether extensions follow; each is esize, ecode (i32 in the header's byte order)
 //! and esize - 8 bytes that are nobody's business here.
 
+use crate::sys;
+
 /// The most that is read between header and voxels.
 pub const MAX_EXTENSION_BYTES: u64 = 64 << 20;
+/// The part of a budget that it may be: a copy for the target is made of it, and a list of what it holds.
+const SHARE: u64 = 16;
+/// So much is always read.
+const LEAST_BYTES: u64 = 1 << 20;
+
+/// The most that is read between header and voxels within the budget of this process.
+pub(super) fn most_bytes() -> u64 {
+    sys::budget().map_or(MAX_EXTENSION_BYTES, |budget| (budget / SHARE).clamp(LEAST_BYTES, MAX_EXTENSION_BYTES))
+}
 
 /// One extension: its code and its content.
 pub(super) type Extension<'a> = (i32, &'a [u8]);

@@ -89,15 +89,22 @@ pub fn open(path: &Path) -> Result<NiftiFile> {
 /// What stands between header and voxels; `bytes` is what was read so far from the start.
 fn read_extensions(path: &Path, header: &Header, mut stream: Stream, mut bytes: Vec<u8>) -> Result<Vec<u8>> {
     let start = header.version.header_bytes();
-    let limit = start as u64 + MAX_EXTENSION_BYTES;
-    let end = if header.single_file { header.vox_offset.unsigned_abs() } else { limit };
-    if end > limit {
-        let expected = format!("at most {limit}: {MAX_EXTENSION_BYTES} bytes of extensions");
-        return Err(Error::malformed(path, "vox_offset", end, expected));
+    let most = extension::most_bytes();
+    let limit = start as u64 + most;
+    let end = if header.single_file { header.vox_offset.unsigned_abs() } else { limit + 1 };
+    let too_long = |field, found: String| {
+        let memory = if most < MAX_EXTENSION_BYTES { ", or more with a larger --memory" } else { "" };
+        Error::malformed(path, field, found, format!("at most {limit}: {most} bytes of extensions{memory}"))
+    };
+    if header.single_file && end > limit {
+        return Err(too_long("vox_offset", end.to_string()));
     }
     stream.read(end.saturating_sub(bytes.len() as u64), &mut bytes)?;
     if header.single_file && (bytes.len() as u64) < end {
         return Err(Error::malformed(path, "vox_offset", end, format!("at most the {} bytes there are", bytes.len())));
+    }
+    if bytes.len() as u64 > limit {
+        return Err(too_long("size of the header's file", format!("{limit} bytes and more")));
     }
     bytes.truncate(end as usize);
     Ok(bytes.split_off(start))

@@ -28,6 +28,8 @@ pub const VOID_AFTER: Duration = Duration::from_secs(60);
 /// Bytes of a lease at most.
 const LEASE_BYTES: u64 = 4096;
 const PREFIX: &str = "lease-";
+/// Leases of one target that are looked at.
+const MOST_LEASES: usize = 1 << 16;
 /// Times that a void lease is taken over before it is given up.
 const TRIES: u32 = 3;
 
@@ -137,9 +139,13 @@ impl Lease {
             if is_lease(key) {
                 keys.push(key.to_string());
             }
-            ControlFlow::Continue(())
+            if keys.len() > MOST_LEASES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         listed.map_err(self.at("list"))?;
+        if keys.len() > MOST_LEASES {
+            let found = format!("more than {MOST_LEASES}");
+            return Err(Error::malformed(self.state.describe(""), "number of leases", found, "one for each rank"));
+        }
         Ok(keys)
     }
 

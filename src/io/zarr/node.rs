@@ -11,9 +11,6 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Documents larger than this are not metadata.
-const DOCUMENT_LIMIT: u64 = 64 << 20;
-
 /// How many folders up a node's relatives are looked for.
 pub const ANCESTORS: usize = 4;
 
@@ -106,15 +103,21 @@ impl Documents<'_> {
     }
 }
 
-/// What the nearest consolidated metadata say of this node.
+/// What the nearest consolidated metadata say of this node. They may be large: values are made of what is looked for alone.
 fn consolidated(store: &Arc<dyn Store>) -> Result<HashMap<&'static str, Map<String, Value>>> {
     let mut found = HashMap::new();
     let (mut store, mut below) = (store.clone(), String::new());
     for _ in 0..=ANCESTORS {
-        if let Some(mut document) = read_if_allowed(store.as_ref(), ".zmetadata")? {
+        if let Some(text) = text_if_allowed(store.as_ref(), ".zmetadata")? {
+            let path = || store.describe(".zmetadata");
+            document::check(&text).map_err(|e| Error::malformed(path(), "document", e, "a JSON object"))?;
+            let metadata = document::member(&text, "metadata").unwrap_or_default();
             for name in [".zarray", ".zattrs", ".zgroup"] {
-                let entry = document.get_mut("metadata").and_then(|m| m.get_mut(format!("{below}{name}")));
-                if let Some(Value::Object(entry)) = entry.map(Value::take) {
+                let Some(entry) = document::member(metadata, &format!("{below}{name}")) else { continue };
+                let entry = document::parse(entry);
+                let entry =
+                    entry.map_err(|e| Error::malformed(path(), format!("{below}{name}"), e, "a JSON object"))?;
+                if let Value::Object(entry) = entry {
                     found.entry(name).or_insert(entry);
                 }
             }
@@ -126,8 +129,8 @@ fn consolidated(store: &Arc<dyn Store>) -> Result<HashMap<&'static str, Map<Stri
 }
 
 /// `None` also where access is denied.
-fn read_if_allowed(store: &dyn Store, name: &str) -> Result<Option<Map<String, Value>>> {
-    match read_document(store, name) {
+fn text_if_allowed(store: &dyn Store, name: &str) -> Result<Option<Vec<u8>>> {
+    match document_text(store, name) {
         Err(error) if is_denied(&error) => Ok(None),
         other => other,
     }
@@ -138,28 +141,38 @@ pub fn is_denied(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
-/// A JSON object under a key; `None` where there is none.
-fn read_document(store: &dyn Store, key: &str) -> Result<Option<Map<String, Value>>> {
-    let path = || store.describe(key);
-    let text = match store.get(key, DOCUMENT_LIMIT) {
-        Ok(Some(text)) => text,
-        Ok(None) => return Ok(None),
-        Err(StoreError::TooLarge { bytes, .. }) => {
-            let expected = format!("at most {DOCUMENT_LIMIT} bytes of metadata");
-            return Err(Error::malformed(path(), "size", format!("{bytes} bytes"), expected));
-        }
-        Err(e) => return Err(e.at("read", path())),
-    };
-    if store.folder().is_none() && document::is_page(&text) {
+/// The text of a document; `None` where there is none.
+fn document_text(store: &dyn Store, key: &str) -> Result<Option<Vec<u8>>> {
+    let (path, limit) = (|| store.describe(key), document::most_bytes());
+    match store.get(key, limit) {
         // A server that answers with a page has no such document.
-        return Ok(None);
+        Ok(Some(text)) if store.folder().is_none() && document::is_page(&text) => Ok(None),
+        Ok(text) => Ok(text),
+        Err(StoreError::TooLarge { bytes, .. }) => {
+            let expected = format!("at most {limit} bytes of metadata");
+            Err(Error::malformed(path(), "size", format!("{bytes} bytes"), expected))
+        }
+        Err(e) => Err(e.at("read", path())),
     }
-    match document::parse(&text) {
+}
+
+/// A JSON object under a key; `None` where there is none. What it repeats of the nodes below it is left out.
+fn read_document(store: &dyn Store, key: &str) -> Result<Option<Map<String, Value>>> {
+    let Some(text) = document_text(store, key)? else { return Ok(None) };
+    let malformed = |found: String| Error::malformed(store.describe(key), "document", found, "a JSON object");
+    let whole = match document::member(&text, "consolidated_metadata") {
+        Some(_) => {
+            document::check(&text).map_err(|e| malformed(e.to_string()))?;
+            document::parse(&document::without(&text, "consolidated_metadata"))
+        }
+        None => document::parse(&text),
+    };
+    match whole {
         Ok(Value::Object(document)) => Ok(Some(document)),
         // As programs dump what was never set.
         Ok(Value::Null) => Ok(None),
-        Ok(_) => Err(Error::malformed(path(), "document", "not an object", "a JSON object")),
-        Err(e) => Err(Error::malformed(path(), "document", e, "a JSON object")),
+        Ok(_) => Err(malformed("not an object".into())),
+        Err(e) => Err(malformed(e.to_string())),
     }
 }
 

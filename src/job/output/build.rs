@@ -46,6 +46,11 @@ impl Output {
         }
     }
 
+    /// Whether there is no other place for it while it is built than where it stays.
+    pub fn stays_where_built(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Whether there is something under the final name.
     pub fn exists(&self) -> Result<bool> {
         match &self.store {

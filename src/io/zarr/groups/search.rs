@@ -2,8 +2,6 @@
 
 use std::{collections::VecDeque, fs, sync::Arc};
 
-use serde_json::{Map, Value};
-
 use super::{
     super::{
         document,
@@ -16,33 +14,28 @@ use super::{
 /// Folders that are looked into, and how deep.
 const MOST_FOLDERS: usize = 500;
 const MOST_DEPTH: usize = 3;
-/// Consolidated metadata that are larger are not looked through.
-const DOCUMENT_LIMIT: u64 = 16 << 20;
 
 /// A path below `store` that can be opened.
 pub fn first(store: &Arc<dyn Store>) -> Option<String> {
     consolidated(store).or_else(|| listed(store))
 }
 
-/// The first image that consolidated metadata name, and that is there.
+/// The first image that consolidated metadata name, and that is there. Values are made of one node at a time.
 pub fn consolidated(store: &Arc<dyn Store>) -> Option<String> {
-    let object = |key: &str| match document::parse(&store.get(key, DOCUMENT_LIMIT).ok()??).ok()? {
-        Value::Object(document) => Some(document),
-        _ => None,
+    let text = |key: &str| {
+        let text = store.get(key, document::most_bytes()).ok()??;
+        document::check(&text).ok().map(|()| text)
     };
-    let metadata = |document: Option<Map<String, Value>>| match document?.remove("metadata")? {
-        Value::Object(metadata) => Some(metadata),
-        _ => None,
-    };
-    let within = object("zarr.json").and_then(|mut document| match document.remove("consolidated_metadata")? {
-        Value::Object(consolidated) => Some(consolidated),
-        _ => None,
-    });
-    let v3 = metadata(within).unwrap_or_default().into_iter();
-    let v3 = v3.map(|(path, mut node)| (path, node.get_mut("attributes").map(Value::take).unwrap_or_default()));
-    let v2 = metadata(object(".zmetadata")).unwrap_or_default().into_iter();
+    let (v3, v2) = (text("zarr.json").unwrap_or_default(), text(".zmetadata").unwrap_or_default());
+    let member = |text, name| document::member(text, name).unwrap_or_default();
+    let v3 = document::members(member(member(&v3, "consolidated_metadata"), "metadata"));
+    let v3 = v3.map(|(path, node)| (path.into_owned(), member(node, "attributes")));
+    let v2 = document::members(member(&v2, "metadata"));
     let v2 = v2.filter_map(|(key, value)| Some((key.strip_suffix("/.zattrs")?.to_string(), value)));
-    let mut images = v3.chain(v2).filter(|(_, attributes)| attributes.as_object().is_some_and(holds_image));
+    let holds = |attributes: &[u8]| {
+        document::parse(attributes).is_ok_and(|attributes| attributes.as_object().is_some_and(holds_image))
+    };
+    let mut images = v3.chain(v2).filter(|(_, attributes)| holds(attributes));
     images.find_map(|(path, _)| is_image(store, &path).then_some(path))
 }
 

@@ -5,28 +5,36 @@
 //! else.
 
 use std::{
+    cell::Cell,
     fmt,
     ops::ControlFlow,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::SystemTime,
 };
 
 use futures_util::StreamExt;
 use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, multipart::MultipartStore,
+    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, list::PaginatedListStore,
+    multipart::MultipartStore,
 };
 use tokio::{runtime::Runtime, sync::Semaphore};
 
-use super::{Part, Piece, Store, StoreError, StoreMemory, Url, check_key, reserve};
-use answer::Asked;
+use super::{Part, Piece, Store, StoreError, StoreMemory, Url, check_key};
+use answer::{Asked, Body};
 use retry::{Failure, Patience};
+use secret::Secrets;
+use seen::{Like, Seen};
 
 mod answer;
 mod aws;
 mod cause;
+mod client;
 mod connect;
+mod list;
 mod retry;
+mod secret;
+mod seen;
 mod upload;
 
 pub use connect::connect;
@@ -59,6 +67,8 @@ struct Bucket {
     objects: Arc<dyn ObjectStore>,
     /// Uploads in parts, where there are such.
     parts: Option<Arc<dyn MultipartStore>>,
+    /// Lists of keys, where there are such.
+    pages: Option<Arc<dyn PaginatedListStore>>,
     /// Taken only when it is shut down.
     runtime: Option<Runtime>,
     requests: Semaphore,
@@ -66,7 +76,9 @@ struct Bucket {
     patience: Patience,
     /// Where requests go, if that is not what the URL says.
     endpoint: Option<String>,
-    can_list: bool,
+    secrets: Secrets,
+    /// What objects that are read in parts were like.
+    seen: Mutex<Seen>,
 }
 
 impl Drop for Bucket {
@@ -87,13 +99,14 @@ impl fmt::Debug for RemoteStore {
 
 impl RemoteStore {
     /// A store over any client; `url` is for messages, its path the prefix of all keys.
-    pub fn new<O: ObjectStore + MultipartStore>(
+    pub fn new<O: ObjectStore + MultipartStore + PaginatedListStore>(
         objects: Arc<O>,
         url: Url,
         patience: Patience,
     ) -> Result<RemoteStore, StoreError> {
         let mut bucket = Bucket::new(objects.clone(), patience)?;
-        bucket.parts = Some(objects);
+        bucket.parts = Some(objects.clone());
+        bucket.pages = Some(objects);
         Ok(RemoteStore { prefix: url.path.clone(), bucket: Arc::new(bucket), url })
     }
 
@@ -119,41 +132,39 @@ impl RemoteStore {
     ) -> Result<Option<Piece>, StoreError> {
         let path = self.path_of(key)?;
         let bucket = &self.bucket;
+        // Of all tries of this request.
+        let first = &Mutex::new(Seen::default());
         let answer = bucket.ask(0, || async {
             let asked = Asked::new(limit);
             let mut options = GetOptions::new().with_range(range.clone());
             options.extensions.insert(asked.clone());
             let offered = bucket.patience.progress(bucket.objects.get_opts(&path, options)).await??;
             let (total, len) = (offered.meta.size, offered.range.end.saturating_sub(offered.range.start));
+            let like = Like { tag: offered.meta.e_tag.clone(), bytes: (!asked.is_unsized()).then_some(total) };
+            seen::hold(if range.is_some() { &bucket.seen } else { first }, &path, like)?;
             match range {
+                Some(_) if asked.is_compressed() => return Err(StoreError::Unsupported(PARTS_OF_GZIP.into()).into()),
                 Some(_) => accept(len, total)?,
                 None if len > asked.room() => return Err(StoreError::TooLarge { bytes: len, limit }.into()),
                 None => {}
             }
-            let mut bytes = reserve(len)?;
+            let mut body = Body::new(&asked, len)?;
             let mut stream = offered.into_stream();
             while let Some(piece) = bucket.patience.progress(stream.next()).await? {
                 let piece = piece?;
-                if bytes.len() as u64 + piece.len() as u64 > len {
+                if body.received() + piece.len() as u64 > len {
                     if range.is_none() && asked.is_unsized() {
                         return Err(StoreError::TooLarge { bytes: limit.saturating_add(1), limit }.into());
                     }
                     return Err(Failure::Again(format!("more than the {len} bytes announced")));
                 }
-                bytes.extend_from_slice(&piece);
+                body.take(&piece)?;
             }
-            if bytes.len() as u64 != len && (range.is_some() || !asked.is_unsized()) {
-                return Err(Failure::Again(format!("cut after {} of {len} bytes", bytes.len())));
+            if body.received() != len && (range.is_some() || !asked.is_unsized()) {
+                return Err(Failure::Again(format!("cut after {} of {len} bytes", body.received())));
             }
-            match range {
-                Some(_) if asked.is_compressed() => Err(StoreError::Unsupported(PARTS_OF_GZIP.into()).into()),
-                Some(_) => Ok(Piece { bytes, total }),
-                None => {
-                    bytes.shrink_to_fit();
-                    let bytes = asked.plain(bytes)?;
-                    Ok(Piece { total: bytes.len() as u64, bytes })
-                }
-            }
+            let bytes = body.end()?;
+            Ok(Piece { total: if range.is_some() { total } else { bytes.len() as u64 }, bytes })
         });
         found(answer)
     }
@@ -208,6 +219,7 @@ impl Store for RemoteStore {
     fn put(&self, key: &str, bytes: Vec<u8>) -> Result<(), StoreError> {
         let path = self.path_of(key)?;
         let (bucket, len, payload) = (&self.bucket, bytes.len() as u64, PutPayload::from(bytes));
+        seen::forget(&bucket.seen, &path);
         bucket.ask(len, || async { Ok(bucket.objects.put(&path, payload.clone()).await.map(drop)?) })
     }
 
@@ -215,18 +227,35 @@ impl Store for RemoteStore {
     fn put_new(&self, key: &str, bytes: Vec<u8>) -> Result<bool, StoreError> {
         let path = self.path_of(key)?;
         let (bucket, len, payload) = (&self.bucket, bytes.len() as u64, PutPayload::from(bytes.clone()));
+        let is_again = &Cell::new(false);
         let put = bucket.ask(len, || async {
             let options = PutOptions::from(PutMode::Create);
             match bucket.objects.put_opts(&path, payload.clone(), options).await {
                 Ok(_) => Ok(Some(true)),
-                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => {
-                    Ok(Some(false))
+                Err(
+                    error @ object_store::Error::AlreadyExists { .. }
+                    | error @ object_store::Error::Precondition { .. },
+                ) => {
+                    match cause::judge(error) {
+                        // Two at once: who was first is known in a moment.
+                        Failure::Again(what) => Err(Failure::Again(what)),
+                        Failure::Final(_) => Ok(Some(false)),
+                    }
                 }
                 Err(object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. }) => Ok(None),
-                Err(error) => Err(error.into()),
+                Err(error) => {
+                    is_again.set(true);
+                    Err(error.into())
+                }
             }
         })?;
+        // It may be there by an earlier try whose answer was lost.
+        let is_ours = || Ok::<_, StoreError>(self.get(key, len)?.is_some_and(|found| found == bytes));
         match put {
+            Some(false) if is_again.get() => match is_ours() {
+                Err(StoreError::TooLarge { .. }) => Ok(false),
+                other => other,
+            },
             Some(new) => Ok(new),
             None if self.exists(key)? => Ok(false),
             None => self.put(key, bytes).map(|()| true),
@@ -242,20 +271,32 @@ impl Store for RemoteStore {
     }
 
     fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {
-        self.bucket.upload(&self.path_of(key)?, file)?;
+        let path = self.path_of(key)?;
+        seen::forget(&self.bucket.seen, &path);
+        self.bucket.upload(&path, file)?;
         Ok(std::fs::remove_file(file)?)
     }
 
     fn delete(&self, key: &str) -> Result<(), StoreError> {
         let path = self.path_of(key)?;
         let bucket = &self.bucket;
-        let answer = bucket.ask(0, || async { Ok(bucket.patience.progress(bucket.objects.delete(&path)).await??) });
+        seen::forget(&bucket.seen, &path);
+        let answer = bucket.ask(0, || async {
+            let Err(error) = bucket.patience.progress(bucket.objects.delete(&path)).await? else { return Ok(()) };
+            match cause::judge(error) {
+                // Some services do not answer well for what is gone, as it is after a try whose answer was lost.
+                Failure::Again(what) => match bucket.patience.progress(bucket.objects.head(&path)).await? {
+                    Err(object_store::Error::NotFound { .. }) => Ok(()),
+                    _ => Err(Failure::Again(what)),
+                },
+                last => Err(last),
+            }
+        });
         found(answer).map(drop)
     }
 
-    /// In pages; after a failure it goes on behind the last key that was seen.
     fn list(&self, prefix: &str, visit: &mut dyn FnMut(&str, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
-        if !self.bucket.can_list {
+        if self.bucket.pages.is_none() {
             return Err(StoreError::Unsupported("a web server has no list of its keys".into()));
         }
         let top = if prefix.is_empty() { self.full_path("")? } else { self.path_of(prefix)? };

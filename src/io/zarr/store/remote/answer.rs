@@ -4,22 +4,17 @@
 //! length that is accepted, and both are marked, so that whoever asked knows what came.
 
 use std::{
-    future::Future,
-    io::Read,
-    pin::Pin,
+    io::Write,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
 
-use flate2::read::MultiGzDecoder;
-use object_store::{
-    ClientOptions,
-    client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService, ReqwestConnector},
-};
+use flate2::write::MultiGzDecoder;
+use object_store::client::HttpResponse;
 
-use crate::io::zarr::store::StoreError;
+use crate::io::zarr::store::{StoreError, reserve};
 
 /// What a gzip stream adds to bytes that cannot be compressed, beside a sixteenth of them: header, name, checksum.
 const GZIP_BYTES: u64 = 4 << 10;
@@ -54,30 +49,12 @@ impl Asked {
         self.marks.without_length.load(Ordering::Relaxed)
     }
 
-    /// The bytes that were meant.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::TooLarge`] for more than the limit, and what is wrong with the stream.
-    pub fn plain(&self, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
-        let within = |bytes: Vec<u8>| match bytes.len() as u64 {
-            bytes if bytes > self.limit => Err(StoreError::TooLarge { bytes, limit: self.limit }),
-            _ => Ok(bytes),
-        };
-        if !self.is_compressed() || !bytes.starts_with(&[0x1f, 0x8b]) {
-            return within(bytes);
-        }
-        let mut plain = Vec::new();
-        MultiGzDecoder::new(&bytes[..]).take(self.limit.saturating_add(1)).read_to_end(&mut plain)?;
-        within(plain)
-    }
-
     /// Whether the answer is compressed.
     pub fn is_compressed(&self) -> bool {
         self.marks.gzip.load(Ordering::Relaxed)
     }
 
-    fn mark(&self, answer: &mut HttpResponse) {
+    pub fn mark(&self, answer: &mut HttpResponse) {
         let is_gzip = answer.headers().get("content-encoding").is_some_and(|value| {
             value.to_str().is_ok_and(|name| matches!(name.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip"))
         });
@@ -90,43 +67,101 @@ impl Asked {
     }
 }
 
-/// Makes clients that mark answers.
-#[derive(Debug, Default)]
-pub struct Marking(ReqwestConnector);
-
-#[derive(Debug)]
-struct MarkingClient(HttpClient);
-
-impl HttpConnector for Marking {
-    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(MarkingClient(self.0.connect(options)?)))
-    }
+/// The bytes of an answer as they come; what is compressed is held decoded only.
+pub struct Body {
+    limit: u64,
+    /// Bytes that have come.
+    received: u64,
+    form: Form,
 }
 
-impl HttpService for MarkingClient {
-    fn call<'me, 'call>(
-        &'me self,
-        request: HttpRequest,
-    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'call>>
-    where
-        'me: 'call,
-        Self: 'call,
-    {
-        Box::pin(async move {
-            let asked = request.extensions().get::<Asked>().cloned();
-            let mut answer = self.0.execute(request).await?;
-            if let Some(asked) = asked.filter(|_| answer.status().is_success()) {
-                asked.mark(&mut answer);
+enum Form {
+    /// Compressed by what the server says, and too short to be sure.
+    Unknown(Vec<u8>),
+    Plain(Vec<u8>),
+    Gzip(Box<MultiGzDecoder<Vec<u8>>>),
+}
+
+/// How a gzip stream begins.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// What is handed to the decoder at once: so much more than the limit may be decoded before it is seen.
+const STEP: usize = 4 << 10;
+
+impl Body {
+    /// For an answer that announces `len` bytes.
+    pub fn new(asked: &Asked, len: u64) -> Result<Body, StoreError> {
+        let form = if asked.is_compressed() { Form::Unknown(Vec::new()) } else { Form::Plain(reserve(len)?) };
+        Ok(Body { limit: asked.limit, received: 0, form })
+    }
+
+    pub fn received(&self) -> u64 {
+        self.received
+    }
+
+    /// # Errors
+    ///
+    /// [`StoreError::TooLarge`] for more than the limit, and what is wrong with the stream.
+    pub fn take(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.received += piece.len() as u64;
+        if let Form::Unknown(start) = &mut self.form {
+            start.extend_from_slice(piece);
+            if start.len() < MAGIC.len() {
+                return Ok(());
             }
-            Ok(answer)
-        })
+            let start = std::mem::take(start);
+            if !start.starts_with(&MAGIC) {
+                self.form = Form::Plain(start);
+                return self.check();
+            }
+            self.form = Form::Gzip(Box::new(MultiGzDecoder::new(Vec::new())));
+            return self.decode(&start);
+        }
+        match &mut self.form {
+            Form::Plain(bytes) => bytes.extend_from_slice(piece),
+            _ => return self.decode(piece),
+        }
+        self.check()
+    }
+
+    fn decode(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        for step in piece.chunks(STEP) {
+            if let Form::Gzip(decoder) = &mut self.form {
+                decoder.write_all(step)?;
+            }
+            self.check()?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> Result<(), StoreError> {
+        let bytes = match &self.form {
+            Form::Unknown(bytes) | Form::Plain(bytes) => bytes.len() as u64,
+            Form::Gzip(decoder) => decoder.get_ref().len() as u64,
+        };
+        if bytes > self.limit { Err(StoreError::TooLarge { bytes, limit: self.limit }) } else { Ok(()) }
+    }
+
+    /// The bytes that were meant.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Body::take`].
+    pub fn end(mut self) -> Result<Vec<u8>, StoreError> {
+        if let Form::Gzip(decoder) = &mut self.form {
+            decoder.try_finish()?;
+        }
+        self.check()?;
+        let mut bytes = match self.form {
+            Form::Unknown(bytes) | Form::Plain(bytes) => bytes,
+            Form::Gzip(decoder) => decoder.finish()?,
+        };
+        bytes.shrink_to_fit();
+        Ok(bytes)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -141,17 +176,29 @@ mod tests {
         asked
     }
 
+    fn taken(asked: &Asked, bytes: &[u8], step: usize) -> Result<Vec<u8>, StoreError> {
+        let mut body = Body::new(asked, bytes.len() as u64)?;
+        bytes.chunks(step).try_for_each(|piece| body.take(piece))?;
+        body.end()
+    }
+
     #[test]
     fn compressed_answers_are_decoded_within_the_limit() {
         let bomb = gzip(&vec![0; 10 << 20]);
-        assert_eq!(compressed(4).plain(gzip(b"abcd")).unwrap(), b"abcd");
-        assert!(matches!(compressed(3).plain(gzip(b"abcd")), Err(StoreError::TooLarge { limit: 3, .. })));
-        assert!(matches!(compressed(1000).plain(bomb), Err(StoreError::TooLarge { bytes: 1001, .. })));
-        assert!(compressed(100).plain(gzip(b"abcd")[..15].to_vec()).is_err());
+        for step in [1, 2, 3, 1 << 20] {
+            let plain = |asked: &Asked, bytes: &[u8]| taken(asked, bytes, step);
+            assert_eq!(plain(&compressed(4), &gzip(b"abcd")).unwrap(), b"abcd");
+            assert_eq!(plain(&compressed(8), &[gzip(b"abcd"), gzip(b"efgh")].concat()).unwrap(), b"abcdefgh");
+            assert!(matches!(plain(&compressed(3), &gzip(b"abcd")), Err(StoreError::TooLarge { limit: 3, .. })));
+            assert!(matches!(plain(&compressed(1000), &bomb), Err(StoreError::TooLarge { bytes: ..8_000_000, .. })));
+            assert!(plain(&compressed(100), &gzip(b"abcd")[..15]).is_err());
+            // What is not compressed, whatever the server says, and what it does not say of.
+            assert_eq!(plain(&compressed(4), b"abcd").unwrap(), b"abcd");
+            assert_eq!(plain(&compressed(4), b"a").unwrap(), b"a");
+            assert_eq!(plain(&compressed(4), b"").unwrap(), b"");
+            assert_eq!(plain(&Asked::new(100), &gzip(b"abcd")).unwrap(), gzip(b"abcd"));
+            assert!(plain(&compressed(3), b"abcd").is_err());
+        }
         assert!(compressed(4).room() >= gzip(b"abcd").len() as u64 && Asked::new(4).room() == 4);
-        // What is not compressed, whatever the server says, and what it does not say of.
-        assert_eq!(compressed(4).plain(b"abcd".to_vec()).unwrap(), b"abcd");
-        assert_eq!(Asked::new(100).plain(gzip(b"abcd")).unwrap(), gzip(b"abcd"));
-        assert!(compressed(3).plain(b"abcd".to_vec()).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! What went wrong, out of the errors of the client: whether to ask again, and what to say.
 //!
-//! Bodies of error answers are never passed on as they stand: those of S3 hold the access key and the signature.
+//! Bodies of error answers are never passed on as they stand: those of S3 hold the access key and the signature. What is told
+//! of them passes through [`super::secret`].
 
 use std::{error::Error as _, io};
 
@@ -9,7 +10,7 @@ use object_store::{
     client::{HttpError, HttpErrorKind},
 };
 
-use super::retry::Failure;
+use super::{retry::Failure, secret::scrubbed};
 use crate::io::zarr::store::StoreError;
 
 /// How the client begins what it says of an answer that is not a success.
@@ -17,13 +18,39 @@ const STATUS: &str = "Server returned non-2xx status code: ";
 /// The same for an error within a success.
 const RESPONSE: &str = "Server returned error response: ";
 
+/// How it begins what it says of an answer that cannot be read: one that was cut, or of something in between.
+const UNREADABLE: [&str; 2] = ["Got invalid ", "Error decoding "];
+/// Error codes of S3 that pass, whatever status they come with.
+const PASSING: [&str; 7] = [
+    "InternalError",
+    "SlowDown",
+    "ServiceUnavailable",
+    "RequestTimeout",
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    "ServerBusy",
+];
+
+/// What the client must not go on with: no other try will be better.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Refusal(pub String);
+
 /// Whether another try may help, and what to say.
 pub fn judge(error: Error) -> Failure {
     let io = |kind, what: String| Failure::Final(StoreError::Io(io::Error::new(kind, what)));
+    let last = |what| Failure::Final(StoreError::Remote { what, attempts: 1, seconds: 0.0 });
+    if let Some(Refusal(what)) = chain(&error).find_map(|e| e.downcast_ref()) {
+        return last(what.clone());
+    }
+    let answer = status(&error);
+    if let Some(Answer { what, .. }) = answer.as_ref().filter(|answer| PASSING.contains(&answer.name.as_str())) {
+        return Failure::Again(what.clone());
+    }
     match &error {
         Error::NotFound { .. } => return io(io::ErrorKind::NotFound, "there is no such key".into()),
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-            let what = status(&error).map_or("access is denied".into(), |(_, what)| what);
+            let what = answer.map_or("access is denied".into(), |answer| answer.what);
             return io(io::ErrorKind::PermissionDenied, what);
         }
         Error::NotSupported { .. } | Error::NotImplemented { .. } => {
@@ -31,17 +58,31 @@ pub fn judge(error: Error) -> Failure {
         }
         _ => {}
     }
-    if let Some((code, what)) = status(&error) {
+    if let Some(Answer { code, what, .. }) = answer {
         return match code {
             408 | 429 | 500.. => Failure::Again(what),
-            _ => Failure::Final(StoreError::Remote { what, attempts: 1, seconds: 0.0 }),
+            _ => last(what),
         };
     }
     if let Some(what) = transport(&error) {
         return Failure::Again(what);
     }
-    let what = innermost(&error);
-    Failure::Final(StoreError::Remote { what, attempts: 1, seconds: 0.0 })
+    if let Some(what) = unreadable(&error) {
+        return Failure::Again(what);
+    }
+    last(innermost(&error))
+}
+
+/// What is wrong with an answer that was a success by its status, and cannot be read; also one key's part of such an answer.
+fn unreadable(error: &Error) -> Option<String> {
+    chain(error).find_map(|e| {
+        let text = e.to_string();
+        if UNREADABLE.iter().any(|known| text.starts_with(known)) {
+            return Some("the answer is cut, or not one of an object store".to_string());
+        }
+        let code = text.rsplit_once("(code: ")?.1.trim_end_matches(')');
+        PASSING.contains(&code).then(|| code.to_string())
+    })
 }
 
 /// What the client says where a whole file was answered instead of a part.
@@ -51,30 +92,40 @@ fn chain(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'stati
     std::iter::successors(error.source(), |e: &&(dyn std::error::Error + 'static)| (*e).source())
 }
 
-/// Status and text of an answer that was an error.
-fn status(error: &Error) -> Option<(u16, String)> {
+/// An answer that was an error.
+struct Answer {
+    code: u16,
+    /// The service's own name of the error; empty where it has none.
+    name: String,
+    what: String,
+}
+
+fn status(error: &Error) -> Option<Answer> {
     chain(error).find_map(|e| {
         let text = e.to_string();
         if let Some(body) = text.strip_prefix(RESPONSE) {
-            return Some((500, said(body).unwrap_or_else(|| "an error within a success".into())));
+            let what = said(body).unwrap_or_else(|| "an error within a success".into());
+            return Some(Answer { code: 500, name: element(body, "Code").unwrap_or_default(), what });
         }
         let (line, body) = text.strip_prefix(STATUS)?.split_once(": ")?;
         let code = line.get(..3)?.parse().ok()?;
-        Some((code, said(body).map_or_else(|| line.to_string(), |said| format!("{line}: {said}"))))
+        let what = said(body).map_or_else(|| line.to_string(), |said| format!("{line}: {said}"));
+        Some(Answer { code, name: element(body, "Code").unwrap_or_default(), what })
     })
 }
 
 /// Code and message of an error document; nothing else of it.
 fn said(body: &str) -> Option<String> {
-    let element = |name: &str| {
-        let (_, rest) = body.split_once(&format!("<{name}>"))?;
-        let text = rest.split_once("</")?.0;
-        Some(text.chars().filter(|c| !c.is_control()).take(200).collect::<String>())
-    };
-    match (element("Code"), element("Message")) {
+    match (element(body, "Code"), element(body, "Message")) {
         (Some(code), Some(message)) => Some(format!("{code}, {message}")),
         (code, message) => code.or(message),
     }
+}
+
+fn element(body: &str, name: &str) -> Option<String> {
+    let (_, rest) = body.split_once(&format!("<{name}>"))?;
+    let text = rest.split_once("</")?.0;
+    Some(text.chars().filter(|c| !c.is_control()).take(2000).collect())
 }
 
 /// What is wrong with the connection, if that is it.
@@ -100,27 +151,6 @@ pub fn innermost(error: &Error) -> String {
     }
 }
 
-/// Without what stands behind a question mark in a URL: signatures and tokens.
-pub fn scrubbed(text: &str) -> String {
-    let word = |word: &str| match word.split_once("://").and_then(|_| word.split_once('?')) {
-        Some((address, _)) => format!("{address}?..."),
-        None => word.to_string(),
-    };
-    text.split(' ').map(word).collect::<Vec<_>>().join(" ")
-}
-
-/// Without user and password in front of the host.
-pub fn without_user(address: &str) -> String {
-    match address.split_once("://") {
-        Some((scheme, rest)) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let host = rest[..end].rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{}", &rest[end..])
-        }
-        None => address.to_string(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,22 +161,34 @@ mod tests {
             <AWSAccessKeyId>AKIASECRET</AWSAccessKeyId><SignatureProvided>SECRET</SignatureProvided></Error>";
         assert_eq!(said(body).unwrap(), "SignatureDoesNotMatch, The signature differs");
         assert_eq!(said("<html>SECRET</html>"), None);
-        let text = "error sending request for url (https://host/key?sig=SECRET&x=1) at once";
-        assert!(!scrubbed(text).contains("SECRET") && scrubbed(text).contains("https://host/key"));
-        assert_eq!(without_user("http://me:SECRET@host:9/a@b"), "http://host:9/a@b");
     }
 
     #[test]
     fn what_is_worth_another_try() {
         let generic = |text: &str| Error::Generic { store: "S3", source: io::Error::other(text.to_string()).into() };
-        for (text, again) in
-            [("503 Service Unavailable", true), ("429 Too Many Requests", true), ("400 Bad Request", false)]
-        {
-            let judged = judge(generic(&format!("{STATUS}{text}: ")));
+        for (text, again) in [
+            ("503 Service Unavailable: ", true),
+            ("429 Too Many Requests: ", true),
+            ("400 Bad Request: ", false),
+            ("400 Bad Request: <Error><Code>RequestTimeout</Code><Message>idle</Message></Error>", true),
+            ("400 Bad Request: <Error><Code>Malformed</Code><Message>RequestTimeout</Message></Error>", false),
+        ] {
+            let judged = judge(generic(&format!("{STATUS}{text}")));
             assert_eq!(matches!(judged, Failure::Again(_)), again, "{text}");
         }
         let cut = HttpError::new(HttpErrorKind::Interrupted, io::Error::other("reset"));
         assert!(matches!(judge(Error::Generic { store: "S3", source: cut.into() }), Failure::Again(_)));
-        assert!(matches!(judge(generic("no such region")), Failure::Final(StoreError::Remote { .. })));
+        let done_and_cut = [
+            "Got invalid DeleteObjects response: missing field `$value`",
+            "Got invalid list response: unexpected end",
+            "DeleteObjects request failed for key a: try later (code: SlowDown)",
+        ];
+        assert!(done_and_cut.iter().all(|text| matches!(judge(generic(text)), Failure::Again(_))));
+        for text in ["no such region", "DeleteObjects request failed for key a: no (code: AccessDenied)"] {
+            assert!(matches!(judge(generic(text)), Failure::Final(StoreError::Remote { .. })), "{text}");
+        }
+        let refusal = HttpError::new(HttpErrorKind::Unknown, Refusal("elsewhere".into()));
+        let judged = judge(Error::Generic { store: "S3", source: refusal.into() });
+        assert!(matches!(judged, Failure::Final(StoreError::Remote { what, .. }) if what == "elsewhere"));
     }
 }

@@ -2,24 +2,25 @@
 //!
 //! Credentials come from the environment, the usual files and the machine's own service; never from the URL.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use object_store::{
-    ClientConfigKey, ClientOptions, ObjectStore, RetryConfig,
+    ClientOptions, ObjectStore, RetryConfig,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
-    azure::{AzureConfigKey, MicrosoftAzureBuilder},
-    gcp::{GoogleCloudStorageBuilder, GoogleConfigKey},
+    azure::MicrosoftAzureBuilder,
+    gcp::GoogleCloudStorageBuilder,
     http::HttpBuilder,
+    list::PaginatedListStore,
     multipart::MultipartStore,
 };
 
-use super::{Bucket, RemoteStore, answer::Marking, aws, cause, retry::Patience};
+use super::{
+    Bucket, RemoteStore, aws, cause,
+    client::Connector,
+    retry::Patience,
+    secret::{Secrets, scrubbed, without_user},
+};
 use crate::io::zarr::store::{StoreError, Url, location::percent_decoded};
-
-/// How long a connection may take to be made.
-const CONNECT_TIMEOUT: &str = "5 seconds";
-/// Limit of a whole answer: none, since silence is what is limited.
-const ANSWER_TIMEOUT: &str = "7 days";
 
 /// The store behind `url`. Nothing is asked of it yet.
 pub fn connect(url: &Url) -> Result<RemoteStore, StoreError> {
@@ -29,19 +30,16 @@ pub fn connect(url: &Url) -> Result<RemoteStore, StoreError> {
             let builder = GoogleCloudStorageBuilder::from_env()
                 .with_bucket_name(&url.authority)
                 .with_retry(once())
-                .with_http_connector(Marking::default())
-                .with_config(GoogleConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-                .with_config(GoogleConfigKey::Client(ClientConfigKey::Timeout), ANSWER_TIMEOUT);
-            objects(url, builder.build().map_err(refused)?, None)
+                .with_http_connector(Connector::signed());
+            objects(url, builder.build().map_err(refused)?, None, Secrets::default())
         }
         "az" => {
             let builder = MicrosoftAzureBuilder::from_env()
                 .with_container_name(&url.authority)
                 .with_retry(once())
-                .with_http_connector(Marking::default())
-                .with_config(AzureConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-                .with_config(AzureConfigKey::Client(ClientConfigKey::Timeout), ANSWER_TIMEOUT);
-            objects(url, builder.build().map_err(refused)?, None)
+                .with_http_connector(Connector::signed());
+            let secrets = Secrets::of_azure(&builder);
+            objects(url, builder.build().map_err(refused)?, None, secrets)
         }
         _ => web(url),
     }
@@ -51,38 +49,35 @@ fn s3(url: &Url) -> Result<RemoteStore, StoreError> {
     let builder = AmazonS3Builder::from_env()
         .with_bucket_name(&url.authority)
         .with_retry(once())
-        .with_http_connector(Marking::default())
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::ConnectTimeout), CONNECT_TIMEOUT)
-        .with_config(AmazonS3ConfigKey::Client(ClientConfigKey::Timeout), ANSWER_TIMEOUT);
+        .with_http_connector(Connector::signed());
     let builder = aws::with_profile(builder);
     let endpoint = builder.get_config_value(&AmazonS3ConfigKey::Endpoint);
-    objects(url, builder.build().map_err(refused)?, endpoint)
+    let secrets = Secrets::of_s3(&builder);
+    objects(url, builder.build().map_err(refused)?, endpoint, secrets)
 }
 
-fn objects<O: ObjectStore + MultipartStore>(
+fn objects<O: ObjectStore + MultipartStore + PaginatedListStore>(
     url: &Url,
     client: O,
     endpoint: Option<String>,
+    secrets: Secrets,
 ) -> Result<RemoteStore, StoreError> {
     let client = Arc::new(client);
-    let endpoint = endpoint.map(|at| cause::without_user(&cause::scrubbed(&at)));
     let mut bucket = Bucket::new(client.clone(), Patience::default())?;
-    bucket.parts = Some(client);
-    bucket.endpoint = endpoint;
+    bucket.parts = Some(client.clone());
+    bucket.pages = Some(client);
+    bucket.endpoint = endpoint.map(|at| without_user(&scrubbed(&at)));
+    bucket.secrets = secrets;
     Ok(RemoteStore { bucket: Arc::new(bucket), url: url.clone(), prefix: url.path.clone() })
 }
 
 /// A plain web server: whole files and parts of them, no list.
 fn web(url: &Url) -> Result<RemoteStore, StoreError> {
-    let options = ClientOptions::new()
-        .with_allow_http(url.scheme == "http")
-        .with_connect_timeout(Duration::from_secs(5))
-        .with_timeout_disabled();
+    let options = ClientOptions::new().with_allow_http(url.scheme == "http");
     let root = format!("{}://{}", url.scheme, url.authority);
     let builder = HttpBuilder::new().with_url(root).with_retry(once()).with_client_options(options);
-    let client = builder.with_http_connector(Marking::default()).build();
-    let mut bucket = Bucket::new(Arc::new(client.map_err(refused)?), Patience::default())?;
-    bucket.can_list = false;
+    let client = builder.with_http_connector(Connector::plain()).build();
+    let bucket = Bucket::new(Arc::new(client.map_err(refused)?), Patience::default())?;
     Ok(RemoteStore { bucket: Arc::new(bucket), url: url.clone(), prefix: percent_decoded(&url.path) })
 }
 

@@ -1,24 +1,19 @@
 //! Asking again: what is worth it, how often, how long.
 
 use std::{
-    cell::{Cell, RefCell},
     future::Future,
     hash::{BuildHasher, Hasher, RandomState},
-    ops::ControlFlow,
+    io,
     pin::pin,
-    rc::Rc,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::{Duration, Instant},
 };
 
-use futures_util::{
-    StreamExt,
-    future::{Either, select},
-};
-use object_store::{ObjectStore, path::Path};
+use futures_util::future::{Either, select};
+use object_store::ObjectStore;
 use tokio::{runtime, sync::Semaphore, time};
 
-use super::{Bucket, PARTS_IN_FLIGHT, REQUESTS_IN_FLIGHT, cause};
+use super::{Bucket, PARTS_IN_FLIGHT, REQUESTS_IN_FLIGHT, cause, secret::Secrets};
 use crate::io::zarr::store::StoreError;
 
 /// How often a wait looks whether the process is to stop, and how long it may go on then.
@@ -118,12 +113,14 @@ impl Bucket {
         Ok(Bucket {
             objects,
             parts: None,
+            pages: None,
             runtime: Some(runtime),
             requests: Semaphore::new(REQUESTS_IN_FLIGHT),
             part_buffers: Semaphore::new(PARTS_IN_FLIGHT),
             patience,
             endpoint: None,
-            can_list: true,
+            secrets: Secrets::default(),
+            seen: Mutex::default(),
         })
     }
 
@@ -173,8 +170,8 @@ impl Bucket {
             attempts += 1;
             let what = match answer {
                 Ok(answer) => return Ok(answer),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Again(what)) => what,
+                Err(Failure::Final(error)) => return Err(self.without_secrets(error)),
+                Err(Failure::Again(what)) => self.secrets.hide(&what),
             };
             let pause = self.patience.pause(attempts);
             if attempts >= self.patience.tries || start.elapsed() + pause > self.patience.give_up_after {
@@ -187,56 +184,16 @@ impl Bucket {
         }
     }
 
-    /// Visits what lies below `top` until `visit` breaks off. After a failure it goes on behind the last key that was seen, and
-    /// as long as it comes any further.
-    pub fn list(&self, top: &Path, visit: &mut dyn FnMut(&Path, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
-        let state = &RefCell::new((visit, None::<Path>));
-        self.as_long_as_it_goes_on(|seen| async move {
-            let from = state.borrow().1.clone();
-            let mut keys = match &from {
-                Some(from) => self.objects.list_with_offset(Some(top), from),
-                None => self.objects.list(Some(top)),
-            };
-            while let Some(object) = self.patience.progress(keys.next()).await? {
-                let object = object?;
-                let (visit, last) = &mut *state.borrow_mut();
-                *last = Some(object.location.clone());
-                seen.set(seen.get() + 1);
-                if visit(&object.location, object.size).is_break() {
-                    break;
-                }
+    fn without_secrets(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Remote { what, attempts, seconds } => {
+                StoreError::Remote { what: self.secrets.hide(&what), attempts, seconds }
             }
-            Ok(())
-        })
-    }
-
-    /// Removes everything below `top`; another try begins anew with what is left.
-    pub fn clear(&self, top: &Path) -> Result<(), StoreError> {
-        self.as_long_as_it_goes_on(|seen| async move {
-            let keys = self.objects.list(Some(top)).map(|object| object.map(|object| object.location)).boxed();
-            let mut deleted = self.objects.delete_stream(keys);
-            while let Some(key) = self.patience.progress(deleted.next()).await? {
-                match key {
-                    Ok(_) | Err(object_store::Error::NotFound { .. }) => seen.set(seen.get() + 1),
-                    Err(error) => return Err(error.into()),
-                }
+            StoreError::Unsupported(what) => StoreError::Unsupported(self.secrets.hide(&what)),
+            StoreError::Io(error) => {
+                StoreError::Io(io::Error::new(error.kind(), self.secrets.hide(&error.to_string())))
             }
-            Ok(())
-        })
-    }
-
-    /// Asks anew while patience ends later than the last thing that was counted.
-    fn as_long_as_it_goes_on<F>(&self, request: impl Fn(Rc<Cell<u64>>) -> F) -> Result<(), StoreError>
-    where
-        F: Future<Output = Result<(), Failure>>,
-    {
-        let seen = Rc::new(Cell::new(0u64));
-        loop {
-            let before = seen.get();
-            match self.ask(0, || request(seen.clone())) {
-                Err(StoreError::Remote { .. }) if seen.get() > before => {}
-                answer => return answer,
-            }
+            other => other,
         }
     }
 }

@@ -11,11 +11,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{StreamExt, stream, stream::BoxStream};
+use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
     CopyOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload, ObjectMeta,
     PutMultipartOptions, PutOptions, PutResult,
     client::{HttpError, HttpErrorKind},
+    list::{PaginatedListOptions, PaginatedListResult},
     memory::InMemory,
     multipart::PartId,
     path::Path as Key,
@@ -44,7 +45,7 @@ enum Fault {
 /// A store in memory with a fault for each call, by its number.
 #[derive(Debug)]
 struct Faulty {
-    inner: InMemory,
+    inner: Arc<InMemory>,
     /// Parts of uploads; the store in memory takes them in order only.
     parts: Mutex<BTreeMap<(MultipartId, usize), Vec<u8>>>,
     calls: AtomicU64,
@@ -57,6 +58,22 @@ impl fmt::Display for Faulty {
     }
 }
 
+/// As the client says it of a `DeleteResult` with nothing in it.
+fn unreadable() -> object_store::Error {
+    let source = io::Error::other("Got invalid DeleteObjects response: missing field `$value`");
+    object_store::Error::Generic { store: "test", source: source.into() }
+}
+
+trait Halved {
+    fn step_by_two(self) -> BoxStream<'static, Outcome<Key>>;
+}
+
+impl Halved for BoxStream<'static, Outcome<Key>> {
+    fn step_by_two(self) -> BoxStream<'static, Outcome<Key>> {
+        self.enumerate().filter_map(|(n, key)| std::future::ready((n % 2 == 0).then_some(key))).boxed()
+    }
+}
+
 fn broken() -> object_store::Error {
     let source = HttpError::new(HttpErrorKind::Interrupted, io::Error::other("reset by the test"));
     object_store::Error::Generic { store: "test", source: source.into() }
@@ -64,7 +81,11 @@ fn broken() -> object_store::Error {
 
 impl Faulty {
     fn new(fault: fn(u64) -> Option<Fault>) -> Faulty {
-        Faulty { inner: InMemory::new(), parts: Mutex::default(), calls: AtomicU64::new(0), fault }
+        Faulty::over(Arc::new(InMemory::new()), fault)
+    }
+
+    fn over(inner: Arc<InMemory>, fault: fn(u64) -> Option<Fault>) -> Faulty {
+        Faulty { inner, parts: Mutex::default(), calls: AtomicU64::new(0), fault }
     }
 
     fn next(&self) -> Option<Fault> {
@@ -108,19 +129,22 @@ impl ObjectStore for Faulty {
     }
 
     fn delete_stream(&self, keys: BoxStream<'static, Outcome<Key>>) -> BoxStream<'static, Outcome<Key>> {
+        let inner = self.inner.clone();
         match self.next() {
-            Some(_) => stream::iter([Err(broken())]).boxed(),
-            None => self.inner.delete_stream(keys),
+            None => inner.delete_stream(keys),
+            Some(Fault::Stall) => stream::pending().boxed(),
+            // Half of the keys, and the others not; or all of them, which nobody hears of.
+            Some(Fault::Cut) => inner.delete_stream(keys.step_by_two()).chain(stream::iter([Err(broken())])).boxed(),
+            Some(Fault::Lose) => {
+                let all = inner.delete_stream(keys).filter(|_| std::future::ready(false));
+                all.chain(stream::iter([Err(unreadable())])).boxed()
+            }
+            Some(Fault::Fail) => stream::iter([Err(broken())]).boxed(),
         }
     }
 
     fn list(&self, prefix: Option<&Key>) -> BoxStream<'static, Outcome<ObjectMeta>> {
-        let keys = self.inner.list(prefix);
-        match self.next() {
-            // A key, and then no more.
-            Some(_) => keys.take(1).chain(stream::iter([Err(broken())])).boxed(),
-            None => keys,
-        }
+        self.inner.list(prefix)
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Key>) -> Outcome<ListResult> {
@@ -129,6 +153,33 @@ impl ObjectStore for Faulty {
 
     async fn copy_opts(&self, from: &Key, to: &Key, options: CopyOptions) -> Outcome<()> {
         self.call(self.inner.copy_opts(from, to, options)).await
+    }
+}
+
+/// Pages of three keys; the token is the last key of the page before.
+#[async_trait]
+impl PaginatedListStore for Faulty {
+    async fn list_paginated(
+        &self,
+        prefix: Option<&str>,
+        options: PaginatedListOptions,
+    ) -> Outcome<PaginatedListResult> {
+        let keys = self.inner.list(prefix.map(Key::from).as_ref());
+        let page = async {
+            let mut objects: Vec<ObjectMeta> = keys.try_collect().await?;
+            objects.sort_by(|a, b| a.location.cmp(&b.location));
+            objects.retain(|object| {
+                options.page_token.as_ref().is_none_or(|token| object.location.as_ref() > token.as_str())
+            });
+            let is_cut = objects.len() > 3;
+            objects.truncate(3);
+            let page_token = objects.last().filter(|_| is_cut).map(|object| object.location.to_string());
+            Ok::<_, object_store::Error>(PaginatedListResult {
+                result: ListResult { objects, common_prefixes: Vec::new() },
+                page_token,
+            })
+        };
+        self.call(page).await
     }
 }
 
@@ -194,7 +245,7 @@ fn faulty(fault: fn(u64) -> Option<Fault>) -> RemoteStore {
 fn a_store_in_memory_conforms() {
     let dir = tempfile::tempdir().unwrap();
     for prefix in ["s3://bucket", "s3://bucket/deep/a.zarr"] {
-        let objects = Arc::new(InMemory::new());
+        let objects = Arc::new(Faulty::new(|_| None));
         let beside = RemoteStore::new(objects.clone(), url("s3://bucket"), hasty()).unwrap();
         if prefix != "s3://bucket" {
             // Names that only begin like the prefix are not below it.
@@ -271,6 +322,55 @@ fn time_is_a_limit_too() {
 fn nothing_is_said_but_the_url() {
     let store = faulty(|_| None);
     assert_eq!(format!("{store:?}"), "RemoteStore(s3://bucket/deep/a.zarr)");
+}
+
+/// Each call in turn is done and its answer lost, fails, or is cut: what was to be there is, and nothing else.
+#[test]
+fn a_fault_at_every_call_of_clearing_and_leasing() {
+    static AT: AtomicU64 = AtomicU64::new(0);
+    for kind in [
+        |call| (call == AT.load(Ordering::Relaxed)).then_some(Fault::Lose),
+        |call| (call == AT.load(Ordering::Relaxed)).then_some(Fault::Fail),
+        |call| (call == AT.load(Ordering::Relaxed)).then_some(Fault::Cut),
+    ] as [fn(u64) -> Option<Fault>; 3]
+    {
+        for at in 0..40 {
+            AT.store(at, Ordering::Relaxed);
+            let store = faulty(kind);
+            assert!(store.put_new("lease", b"mine".to_vec()).unwrap(), "{at}");
+            assert!(!store.put_new("lease", b"other".to_vec()).unwrap(), "{at}");
+            (0..8u8).for_each(|n| store.put(&format!("c/{n}"), vec![n]).unwrap());
+            store.delete("lease").unwrap();
+            assert_eq!(store.get("lease", 10).unwrap(), None, "{at}");
+            let mut found = 0;
+            store
+                .list("c", &mut |_, _| {
+                    found += 1;
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+            assert_eq!(found, 8, "{at}");
+            store.clear("").unwrap();
+            store.list("", &mut |key, _| panic!("{key} is left, {at}")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn secrets_of_the_account_are_in_no_message() {
+    let mut store = faulty(|_| None);
+    let builder = object_store::aws::AmazonS3Builder::new()
+        .with_access_key_id("minio-admin")
+        .with_secret_access_key("SECRET-SECRET");
+    let bucket = Arc::get_mut(&mut store.bucket).unwrap();
+    bucket.secrets = Secrets::of_s3(&builder);
+    let ask = |failure: fn() -> Failure| bucket.ask(0, || async { Err::<(), _>(failure()) }).unwrap_err().to_string();
+    let last = ask(|| Failure::Final(StoreError::Unsupported("minio-admin has no right".into())));
+    assert_eq!(last, "... has no right");
+    let again = ask(|| Failure::Again("key SECRET-SECRET of AKIAIOSFODNN7EXAMPLE".into()));
+    assert!(again.starts_with("key ... of ..., 9 attempts"), "{again}");
+    let denied = ask(|| Failure::Final(StoreError::Io(io::Error::other("minio-admin"))));
+    assert_eq!(denied, "...");
 }
 
 #[test]
