@@ -3,14 +3,14 @@
 
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions},
-    io::Write,
+    fs::{self, File},
+    io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use crate::{
     error::{Error, Result},
-    io::staging,
+    io::{staging, steady},
     job::Request,
 };
 
@@ -32,7 +32,8 @@ impl Finished {
         name.push(".done");
         let path = PathBuf::from(name);
         let is_small = fs::metadata(&path).is_ok_and(|meta| meta.is_file() && meta.len() <= MOST_BYTES);
-        let text = if is_small { fs::read_to_string(&path).unwrap_or_default() } else { String::new() };
+        let text =
+            if is_small { steady::open(&path).and_then(io::read_to_string).unwrap_or_default() } else { String::new() };
         // A line that was torn has no tab, or a target that no row has.
         let lines = text.lines().filter_map(|line| line.split_once('\t'));
         let known = lines.map(|(fingerprint, target)| (target.to_string(), fingerprint.to_string())).collect();
@@ -55,7 +56,7 @@ impl Finished {
     fn append(&mut self, target: &Path, fingerprint: &str) -> Result<()> {
         let failed = |error| Error::io("write", &self.path)(error);
         if self.file.is_none() {
-            self.file = Some(OpenOptions::new().append(true).create(true).open(&self.path).map_err(failed)?);
+            self.file = Some(steady::unlinked().append(true).create(true).open(&self.path).map_err(failed)?);
         }
         let Some(file) = &mut self.file else { return Ok(()) };
         file.write_all(format!("{fingerprint}\t{}\n", key(target)).as_bytes()).map_err(failed)

@@ -2,12 +2,14 @@
 //! it.
 
 use std::{
-    fs::File,
     io::Read,
     path::{Path, PathBuf},
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    io::steady,
+};
 
 /// Tables are small; this bounds what a wrong file makes us read.
 const MOST_BYTES: u64 = 64 << 20;
@@ -34,7 +36,7 @@ pub struct Row {
 impl Table {
     pub fn read(path: &Path) -> Result<Table> {
         let mut bytes = Vec::new();
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let file = steady::open_once(path).map_err(Error::io("open", path))?;
         file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
         if bytes.len() as u64 > MOST_BYTES {
             return Err(Error::usage(format!("{} has more than {MOST_BYTES} bytes: no table of jobs", path.display())));
