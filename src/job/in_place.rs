@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::{self, Write},
+    io::{self, Read, Write},
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
@@ -39,6 +39,7 @@ use crate::{
     sys,
 };
 
+mod begun;
 mod paths;
 
 /// Where the levels are built, within the staging folder.
@@ -182,10 +183,10 @@ impl InPlace {
         if staging.cleared {
             on_event(Event::Cleared(&staging.cleared_path()));
         }
-        let work = Work::begin(staging, &self.identity)?;
+        let mut work = Work::begin(staging, &self.identity)?;
         let lease = work.staging.lease();
         pipeline::heartbeat(RENEW_EVERY, &|| lease.renew(), || {
-            if !work.has_mark(BUILT)? {
+            if self.is_open(&mut work)? {
                 self.make(&work, stop, &mut on_event)?;
                 work.set_mark(BUILT)?;
             }
@@ -300,13 +301,18 @@ impl InPlace {
 /// The warning where the group's document has numbers that JSON does not know: it is written anew.
 fn rewritten_literals(store: &Path) -> Option<String> {
     let path = ["zarr.json", ".zattrs"].map(|name| store.join(name)).into_iter().find(|path| path.is_file())?;
-    let has_literals = fs::read(&path).is_ok_and(|text| zarr::has_literals(&text));
+    let has_literals = read(&path).is_ok_and(|text| zarr::has_literals(&text));
     has_literals.then(|| format!("{}: NaN and Infinity become strings, since JSON does not know them", path.display()))
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    steady::open(path)?.read_to_end(&mut text).map(|_| text)
 }
 
 /// A JSON document; `None` where there is no such file.
 fn read_document(path: &Path) -> Result<Option<Value>> {
-    let text = match fs::read(path) {
+    let text = match read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
