@@ -14,6 +14,7 @@ mod batch;
 mod compare;
 mod completions;
 mod demo;
+mod escape;
 mod info;
 mod messages;
 mod parse;
@@ -97,13 +98,32 @@ enum Command {
     Man(completions::ManArgs),
 }
 
+/// Libraries panic where the system grants them no thread: an error like any other.
+fn tell_of_threads() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.contains("spawn") && text.contains("thread") {
+            let source = std::io::Error::other(text.to_string());
+            messages::error(&Error::Threads { what: "a library", source });
+            std::process::exit(1);
+        }
+        before(panic);
+    }));
+}
+
 /// Parses, runs, prints errors; the exit code of the process.
 pub fn main() -> ExitCode {
+    tell_of_threads();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; clap knows where each belongs. A closed pipe is nobody's concern.
-            let _ = error.print();
+            let is_plain = std::env::args_os().all(|arg| !arg.to_string_lossy().contains(escape::is_control));
+            match error.use_stderr() && !is_plain {
+                true => messages::note(error.to_string().trim_end()),
+                false => drop(error.print()),
+            }
             return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
         }
     };
