@@ -8,5 +8,5 @@ mod journal;
 mod record;
 
 pub use identity::{Identity, digest};
-pub use journal::{Journal, restore};
+pub use journal::{Journal, Said, restore, restore_if};
 pub use record::parse as parse_record;

@@ -18,6 +18,7 @@ mod batch;
 mod compare;
 mod completions;
 mod demo;
+mod escape;
 mod habits;
 mod info;
 mod messages;
@@ -104,8 +105,23 @@ enum Command {
     Man(completions::ManArgs),
 }
 
+/// Libraries panic where the system grants them no thread: an error like any other.
+fn tell_of_threads() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        if text.contains("spawn") && text.contains("thread") {
+            let source = std::io::Error::other(text.to_string());
+            messages::error(&Error::Threads { what: "a library", source });
+            std::process::exit(1);
+        }
+        before(panic);
+    }));
+}
+
 /// Parses, runs, prints errors; the exit code of the process.
 pub fn main() -> ExitCode {
+    tell_of_threads();
     let parsed = Cli::command().try_get_matches().and_then(|typed| Ok((Cli::from_arg_matches(&typed)?, typed)));
     let (cli, typed) = match parsed {
         Ok(parsed) => parsed,
@@ -139,7 +155,10 @@ fn refused(mut error: clap::Error) -> ExitCode {
         error.remove(ContextKind::SuggestedArg);
     }
     // clap knows where each belongs. A closed pipe is nobody's concern.
-    let _ = error.print();
+    match error.use_stderr() && typed.iter().any(|word| word.contains(escape::is_control)) {
+        true => messages::note(error.to_string().trim_end()),
+        false => drop(error.print()),
+    }
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 

@@ -35,6 +35,13 @@ pub enum Error {
     #[error("cannot {action} chunk {chunk} ({stored_bytes} stored bytes) of {}: {what}", path.display())]
     Chunk { action: &'static str, path: PathBuf, chunk: String, stored_bytes: u64, what: String },
 
+    /// More chunks of an array of ours are absent than were left out when it was written.
+    #[error(
+        "{}: {absent} of {chunks} chunks are absent, and {left_out} were left out when it was written: the others are lost",
+        path.display()
+    )]
+    Lost { path: PathBuf, absent: u64, chunks: u64, left_out: u64 },
+
     /// The data is valid, but this program does not handle it.
     #[error("{}: {what}", path.display())]
     Unsupported { path: PathBuf, what: String, hint: Option<String> },
@@ -101,6 +108,18 @@ pub enum Error {
     #[error("a worker panicked: {message}")]
     Panic { message: String },
 
+    /// A limit of address space does not leave what the plan takes.
+    #[error("the plan takes {} MiB in {threads} threads, and {set_by} of {} MiB leaves {} MiB for that", mib(*projected_bytes), mib(*limit_bytes), mib(*left_bytes))]
+    AddressSpace { projected_bytes: u64, left_bytes: u64, limit_bytes: u64, threads: usize, set_by: &'static str },
+
+    /// The system grants no more threads.
+    #[error("no thread to be had for {what}")]
+    Threads {
+        what: &'static str,
+        #[source]
+        source: std::io::Error,
+    },
+
     /// The run was asked to stop before it was complete.
     #[error("stopped after {blocks_done} of {blocks} blocks")]
     Stopped { blocks_done: u64, blocks: u64 },
@@ -141,6 +160,11 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } | Error::Unsupported { hint, .. } => hint.clone(),
+            Error::Lost { .. } => Some(
+                "bring the files back; or, where another program has removed chunks that are all fill, take `empty_chunks` out of \
+                 the array's attribute `reslice`"
+                    .into(),
+            ),
             Error::TargetExists { .. } => Some("use --overwrite to replace it, or another name".into()),
             Error::OtherJob { path, .. } if is_unfinished(path) => {
                 Some("the same arguments go on with it, --restart in place of --resume or --rank begins anew".into())
@@ -150,6 +174,16 @@ impl Error {
             Error::Unfinished { .. } => Some("--restart begins anew, or choose another name".into()),
             Error::Io { action: "write into", source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
                 Some("--parents makes the folder".into())
+            }
+            Error::AddressSpace { left_bytes, .. } => Some(format!(
+                "use --memory {}MiB or fewer --threads, or raise the limit (ulimit -v, ulimit -d)",
+                left_bytes >> 20
+            )),
+            Error::Threads { .. } => Some(
+                "use fewer with --threads, or raise the limit of processes (ulimit -u) or of address space (ulimit -v)".into(),
+            ),
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::FileTooLarge => {
+                Some("raise the limit of a file's size (ulimit -f), or write to another file system".into())
             }
             Error::Stopped { .. } => Some("the same command with --resume goes on from here".into()),
             Error::TargetBusy { .. } => Some("wait for it to end, or choose another name".into()),
@@ -179,6 +213,11 @@ impl Error {
 /// Whether what is said of `path` is said of the folder in which a target is built.
 fn is_unfinished(path: &Path) -> bool {
     path.to_string_lossy().trim_end_matches('/').ends_with(".reslice")
+}
+
+/// In whole MiB, rounded up.
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 /// `61 % of this job`

@@ -22,6 +22,7 @@ pub mod packed;
 pub mod raw;
 pub mod reader;
 pub mod staging;
+pub mod stamp;
 pub mod steady;
 pub mod view;
 pub mod volume;

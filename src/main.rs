@@ -4,8 +4,12 @@ use std::process::ExitCode;
 
 use reslice::{cli, sys};
 
+#[global_allocator]
+static ALLOCATOR: sys::Allocator = sys::Allocator;
+
 fn main() -> ExitCode {
     sys::tune_allocator(0);
     sys::watch_signals();
+    sys::watch_exhaustion();
     cli::main()
 }

@@ -10,7 +10,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::atomic::{AtomicBool, Ordering},
-    thread,
+    thread::{self, Scope},
     time::Duration,
 };
 
@@ -55,7 +55,7 @@ const KEEP_EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=
 /// The system grants no threads.
 pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
-    pool.map_err(|error| Error::Panic { message: error.to_string() })
+    pool.map_err(|error| Error::Threads { what: "a pool of workers", source: std::io::Error::other(error) })
 }
 
 /// One pass from a source through an op into a sink.
@@ -141,6 +141,19 @@ impl<'a, T: Voxel> Shared<'a, T> {
         }
     }
 
+    /// Begins a thread; where none is to be had, that ends the run.
+    fn begin<'s>(
+        &'s self,
+        scope: &'s Scope<'s, '_>,
+        what: &'static str,
+        work: impl FnOnce() -> Result<()> + Send + 's,
+    ) {
+        let begun = thread::Builder::new().spawn_scoped(scope, move || self.guard(work));
+        if let Err(source) = begun {
+            self.fail(Error::Threads { what, source });
+        }
+    }
+
     /// Spawns the threads, follows them until all have ended.
     fn work(&self, keep: Option<&Keep<'_>>, stop: &AtomicBool, on_progress: &mut impl FnMut(&Progress)) {
         let plan = self.pass.plan;
@@ -149,16 +162,16 @@ impl<'a, T: Voxel> Shared<'a, T> {
             tracing::debug!(blocks = plan.blocks, workers = plan.workers.count, "pass begins");
             for _ in 0..plan.workers.count {
                 let finished = finished.clone();
-                scope.spawn(move || self.guard(|| worker::work(self, &finished)));
+                self.begin(scope, "a worker", move || worker::work(self, &finished));
             }
             for _ in 0..self.ahead.as_ref().map_or(0, |_| plan.ahead) {
-                scope.spawn(|| {
-                    self.guard(|| self.ahead.iter().try_for_each(|ahead| ahead.fetch(self.pass.source, &self.halt)))
+                self.begin(scope, "what is fetched ahead", || {
+                    self.ahead.iter().try_for_each(|ahead| ahead.fetch(self.pass.source, &self.halt))
                 });
             }
             let _ends = EndsRun(&self.halt);
             if let Some(keep) = keep {
-                scope.spawn(move || self.guard(|| self.halt.every(KEEP_EVERY, keep)));
+                self.begin(scope, "the journal", move || self.halt.every(KEEP_EVERY, keep));
             }
             drop(finished);
             // Moved in here: should `on_progress` panic, dropping it ends the workers before the scope waits for them.

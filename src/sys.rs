@@ -4,6 +4,8 @@
 //! Every system call that is `unsafe` is in this file, as a small safe function for the modules below.
 
 use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    cell::Cell,
     ffi::CString,
     fs, io, mem,
     os::unix::ffi::OsStrExt,
@@ -13,13 +15,15 @@ use std::{
 };
 
 pub mod behind;
+mod exhausted;
 mod limits;
 mod maps;
 mod network;
 mod process;
 mod signals;
 
-pub use limits::{MemoryLimit, memory_limit, most_memory, threads};
+pub use exhausted::watch_exhaustion;
+pub use limits::{AddressRoom, MemoryLimit, address_room, memory_limit, most_memory, threads};
 pub use maps::WatchedMap;
 pub use network::network_file_system;
 pub use process::{Process, clear_scratch, scratch_path, slurm_folder, writer_name};
@@ -70,6 +74,69 @@ pub fn trim_allocator() {
     unsafe {
         libc::malloc_trim(0);
     }
+}
+
+/// The system's allocator for the command. Where it has nothing left, the process ends with a message: far from a plan nothing can be
+/// done about it.
+#[derive(Debug)]
+pub struct Allocator;
+
+thread_local! {
+    /// Whether the one who allocates on this thread can do without.
+    static CAN_DO_WITHOUT: Cell<bool> = const { Cell::new(false) };
+}
+
+// SAFETY: the system's allocator, whose answers are handed on as they are.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are the system's.
+        granted(unsafe { System.alloc(layout) }, layout.size())
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        granted(unsafe { System.alloc_zeroed(layout) }, layout.size())
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, bytes: usize) -> *mut u8 {
+        // SAFETY: as above.
+        granted(unsafe { System.realloc(memory, layout, bytes) }, bytes)
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+fn granted(memory: *mut u8, bytes: usize) -> *mut u8 {
+    if memory.is_null() && !CAN_DO_WITHOUT.get() {
+        exhausted::no_memory(bytes as u64);
+    }
+    memory
+}
+
+/// Calls what tries to allocate, and can do without.
+pub fn can_do_without<R>(attempt: impl FnOnce() -> R) -> R {
+    let before = CAN_DO_WITHOUT.replace(true);
+    let done = attempt();
+    CAN_DO_WITHOUT.set(before);
+    done
+}
+
+/// Whether the system has no memory left for this process; async-signal-safe.
+fn is_exhausted() -> bool {
+    const PROBE_BYTES: usize = 1 << 20;
+    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+    // SAFETY: a new map at an address of the kernel's choice, which nobody else knows of before it is gone.
+    unsafe {
+        let probe = libc::mmap(ptr::null_mut(), PROBE_BYTES, access, flags, -1, 0);
+        if probe == libc::MAP_FAILED {
+            return true;
+        }
+        libc::munmap(probe, PROBE_BYTES);
+    }
+    false
 }
 
 /// Resident memory of this process.

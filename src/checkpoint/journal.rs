@@ -9,6 +9,7 @@ use std::{
     io::Write,
     ops::ControlFlow,
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use super::record;
@@ -96,6 +97,20 @@ impl Ledger for Journal {
 
 /// What all journals in the folder or store say.
 pub fn restore(state: &dyn Store) -> Result<Restored> {
+    restore_if(state, &mut |_| true)
+}
+
+/// An entry of a journal.
+#[derive(Clone, Copy, Debug)]
+pub struct Said<'a> {
+    pub writer: &'a str,
+    /// When the last line of the journal was written, where that is known.
+    pub written: Option<SystemTime>,
+    pub entry: &'a Entry,
+}
+
+/// The same, of those entries for which `holds`: what they speak of is there.
+pub fn restore_if(state: &dyn Store, holds: &mut dyn FnMut(Said<'_>) -> bool) -> Result<Restored> {
     let mut writers: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let listed = state.list_top(&mut |key, _| {
         if let Some(name) = key.strip_prefix(PREFIX).filter(|name| is_writer(name)) {
@@ -109,8 +124,10 @@ pub fn restore(state: &dyn Store) -> Result<Restored> {
     for (writer, mut keys) in writers {
         keys.sort();
         for key in keys {
+            let written = state.modified(&key).map_err(|e| e.at("look at", state.describe(&key)))?;
             let read = lines(state, &key, &mut |line| {
-                if let Some(entry) = record::parse(line) {
+                let holds = |entry: &Entry| holds(Said { writer: &writer, written, entry });
+                if let Some(entry) = record::parse(line).filter(holds) {
                     restored.add(&writer, entry);
                 }
             });
@@ -156,7 +173,7 @@ mod tests {
 
     fn entry(n: i64) -> Entry {
         let region = Region::new([n, 0, 0], [n + 1, 4, 4]);
-        Entry::Region { level: 0, volume: 0, region, empty_chunks: 1 }
+        Entry::Region { level: 0, volume: 0, region, empty_chunks: 1, stamp: None }
     }
 
     fn kept(journal: &Journal, entries: std::ops::Range<i64>) {

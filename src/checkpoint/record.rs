@@ -1,13 +1,17 @@
 //! One entry as one line of text: a checksum, a letter, numbers.
 //!
-//! `crc32c R level volume lo*3 hi*3 empty_chunks`, `crc32c C level volume lo*3 hi*3 turn place offset len shard`,
-//! `crc32c U number segment offset len crc32 raw_bytes`. Numbers are decimal, the checksum (of what stands behind
-//! it and its blank) is eight hexadecimal digits. A line that was torn, by a kill or a full disk, has no right checksum.
+//! `crc32c R level volume lo*3 hi*3 empty_chunks bytes stored`, `crc32c C level volume lo*3 hi*3 turn place offset len shard stored`,
+//! `crc32c U number segment offset len crc32 raw_bytes stored`. Numbers are decimal, the checksum (of what stands behind
+//! it and its blank) is eight hexadecimal digits. A line that was torn, by a kill or a full disk, has no right checksum. `stored` is the
+//! CRC-32C of the stored bytes; earlier versions wrote neither it nor `bytes`, and their lines are read too.
 
 use std::fmt::Write;
 
 use crate::{
-    io::ledger::{Entry, Extent, Place, StreamUnit},
+    io::{
+        ledger::{Entry, Extent, Place, StoredChunk, StreamUnit},
+        stamp::Stamp,
+    },
     region::Region,
 };
 
@@ -21,22 +25,29 @@ fn body(entry: &Entry) -> String {
     let mut text = String::new();
     // Writing into a string cannot fail.
     let _ = match entry {
-        Entry::Region { level, volume, region, empty_chunks } => {
-            write!(text, "R {level} {volume} {} {empty_chunks}", corners(region))
+        Entry::Region { level, volume, region, empty_chunks, stamp } => {
+            let stamp = stamp.map_or(String::new(), |Stamp { bytes, crc32c }| format!(" {bytes} {crc32c}"));
+            write!(text, "R {level} {volume} {} {empty_chunks}{stamp}", corners(region))
         }
-        Entry::Chunk { level, volume, region, shard, turn, place } => {
+        Entry::Chunk { level, volume, shard, turn, chunk: StoredChunk { region, place, crc32c } } => {
             let (place, Extent { offset, len }) = match *place {
                 Place::Empty => ("empty", Extent::default()),
                 Place::Part(extent) => ("part", extent),
                 Place::Side(extent) => ("side", extent),
             };
-            write!(text, "C {level} {volume} {} {turn} {place} {offset} {len} {shard}", corners(region))
+            let stored = stored(*crc32c);
+            write!(text, "C {level} {volume} {} {turn} {place} {offset} {len} {shard}{stored}", corners(region))
         }
-        Entry::Unit(StreamUnit { number, segment, extent: Extent { offset, len }, crc32, raw_bytes }) => {
-            write!(text, "U {number} {segment} {offset} {len} {crc32} {raw_bytes}")
+        Entry::Unit(unit) => {
+            let StreamUnit { number, segment, extent: Extent { offset, len }, crc32, raw_bytes, stored_crc32c } = unit;
+            write!(text, "U {number} {segment} {offset} {len} {crc32} {raw_bytes}{}", stored(*stored_crc32c))
         }
     };
     text
+}
+
+fn stored(crc32c: Option<u32>) -> String {
+    crc32c.map_or(String::new(), |crc32c| format!(" {crc32c}"))
 }
 
 fn corners(region: &Region) -> String {
@@ -50,13 +61,17 @@ pub fn parse(line: &str) -> Option<Entry> {
     if sum.len() != 8 || u32::from_str_radix(sum, 16).ok()? != crc32c::crc32c(text.as_bytes()) {
         return None;
     }
-    let mut words = Words(text.split(' '));
+    let mut words = Words(text.split(' ').peekable());
     let entry = match words.0.next()? {
         "R" => Entry::Region {
             level: words.number()?,
             volume: words.number()?,
             region: words.region()?,
             empty_chunks: words.number()?,
+            stamp: match words.is_at_end() {
+                true => None,
+                false => Some(Stamp { bytes: words.number()?, crc32c: words.number()? }),
+            },
         },
         "C" => {
             let (level, volume, region, turn) = (words.number()?, words.number()?, words.region()?, words.number()?);
@@ -67,7 +82,8 @@ pub fn parse(line: &str) -> Option<Entry> {
                 "side" => Place::Side(extent),
                 _ => return None,
             };
-            Entry::Chunk { level, volume, region, shard: words.0.next()?.to_string(), turn, place }
+            let shard = words.0.next()?.to_string();
+            Entry::Chunk { level, volume, shard, turn, chunk: StoredChunk { region, place, crc32c: words.crc32c()? } }
         }
         "U" => Entry::Unit(StreamUnit {
             number: words.number()?,
@@ -75,15 +91,25 @@ pub fn parse(line: &str) -> Option<Entry> {
             extent: words.extent()?,
             crc32: words.number()?,
             raw_bytes: words.number()?,
+            stored_crc32c: words.crc32c()?,
         }),
         _ => return None,
     };
     words.0.next().is_none().then_some(entry)
 }
 
-struct Words<'a>(std::str::Split<'a, char>);
+struct Words<'a>(std::iter::Peekable<std::str::Split<'a, char>>);
 
 impl Words<'_> {
+    fn is_at_end(&mut self) -> bool {
+        self.0.peek().is_none()
+    }
+
+    /// The last word; there may be none, and one that is no number makes the line none.
+    fn crc32c(&mut self) -> Option<Option<u32>> {
+        if self.is_at_end() { Some(None) } else { self.number().map(Some) }
+    }
+
     fn number<N: std::str::FromStr>(&mut self) -> Option<N> {
         self.0.next()?.parse().ok()
     }
@@ -112,21 +138,26 @@ mod tests {
 
     use super::*;
 
-    fn entries() -> [Entry; 3] {
+    fn entries() -> [Entry; 6] {
         let region = Region::new([0, 64, 128], [64, 128, 131]);
         let extent = Extent { offset: 7, len: 123 };
-        let unit = StreamUnit { number: 9, segment: 3, extent, crc32: u32::MAX, raw_bytes: 1 << 20 };
+        let unit =
+            StreamUnit { number: 9, segment: 3, extent, crc32: u32::MAX, raw_bytes: 1 << 20, stored_crc32c: None };
+        let chunk = |crc32c| Entry::Chunk {
+            level: 0,
+            volume: 0,
+            shard: "0/c/1/2/3".into(),
+            turn: 4,
+            chunk: StoredChunk { region, place: Place::Side(extent), crc32c },
+        };
+        let stamp = Stamp { bytes: 77, crc32c: u32::MAX };
         [
-            Entry::Region { level: 1, volume: 2, region, empty_chunks: 5 },
-            Entry::Chunk {
-                level: 0,
-                volume: 0,
-                region,
-                shard: "0/c/1/2/3".into(),
-                turn: 4,
-                place: Place::Side(extent),
-            },
+            Entry::Region { level: 1, volume: 2, region, empty_chunks: 5, stamp: None },
+            Entry::Region { level: 1, volume: 2, region, empty_chunks: 5, stamp: Some(stamp) },
+            chunk(None),
+            chunk(Some(7)),
             Entry::Unit(unit),
+            Entry::Unit(StreamUnit { stored_crc32c: Some(0), ..unit }),
         ]
     }
 

@@ -1,19 +1,31 @@
 //! Answers, on stdout.
 
-use std::io::{ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 
 use serde::Serialize;
 
+use super::escape::{self, Escaping};
 use crate::error::{Error, Result};
 
-/// Prints `text` and a line feed. A reader that has gone away is no error.
+/// Prints `text` and a line feed; what is not ours in it escaped. A reader that has gone away is no error.
 pub fn line(text: &str) -> Result<()> {
-    bytes(format!("{}\n", text.trim_end_matches('\n')).as_bytes())
+    bytes(format!("{}\n", escape::text(text.trim_end_matches('\n'))).as_bytes())
 }
 
 /// Prints a value as indented JSON.
 pub fn json<V: Serialize>(value: &V) -> Result<()> {
-    line(&to_json(value)?)
+    json_part(&to_json(value)?)
+}
+
+/// Prints JSON, or a part of some, and a line feed.
+pub fn json_part(json: &str) -> Result<()> {
+    bytes(format!("{}\n", escape::json(json)).as_bytes())
+}
+
+/// Where a copy of somebody's data goes: as it is, but for a terminal.
+pub fn copy() -> BufWriter<Box<dyn Write>> {
+    let out = std::io::stdout().lock();
+    BufWriter::new(if out.is_terminal() { Box::new(Escaping::new(out)) } else { Box::new(out) })
 }
 
 pub fn to_json<V: Serialize>(value: &V) -> Result<String> {

@@ -151,7 +151,7 @@ fn forecast(batch: &Batch<'_>, jobs: &Jobs<'_>, how: DryRun) -> Result<ExitCode>
         match batch.dry_run(n) {
             Ok(Forecast { summary, beside }) if how == DryRun::Json => {
                 let summary = answer::to_json(&json!({"job": n + 1, "beside_others": beside, "summary": summary}))?;
-                answer::line(&format!("{before}{summary}"))?;
+                answer::json_part(&format!("{before}{summary}"))?;
                 before = ",";
             }
             Ok(forecast) => answer::line(&format!("{}: {}", told::name(jobs, n), planned(&forecast)))?,

@@ -1,7 +1,10 @@
-//! Errors, warnings and notes, on stderr.
+//! Errors, warnings and notes, on stderr; what is not ours in them escaped.
 
 use std::{error::Error as _, io::Write};
 
+use serde_json::Value;
+
+use super::escape;
 use crate::error::Error;
 
 /// `error:` with the numbers, `caused by:` lines, `hint:` the way out.
@@ -26,11 +29,22 @@ pub fn warning(text: &str) {
     say(format_args!("warning: {text}"));
 }
 
+/// One line or several.
 pub fn note(text: &str) {
-    say(format_args!("{text}"));
+    write(&escape::text(text));
+}
+
+/// An object of JSON, on one line.
+pub fn json(object: &Value) {
+    write(&escape::json(&object.to_string()));
+}
+
+/// One line: what has several, as a name may, becomes one.
+fn say(line: std::fmt::Arguments<'_>) {
+    write(&escape::line(&line.to_string()));
 }
 
 /// There is nobody to tell when stderr is closed.
-fn say(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+fn write(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }

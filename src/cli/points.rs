@@ -1,8 +1,7 @@
 //! `reslice points`.
 
 use std::{
-    fs::File,
-    io::{BufReader, BufWriter, ErrorKind},
+    io::{BufReader, ErrorKind, Write},
     path::PathBuf,
     process::ExitCode,
 };
@@ -10,11 +9,13 @@ use std::{
 use clap::Args;
 
 use super::{
+    answer,
     args::{TRANSFORM, transform_parser},
     messages, tell,
 };
 use crate::{
     error::{Error, Result},
+    io::steady,
     points::{Frame, PointMap},
     transform::{Chain, Ends, RoleImage, TransformRequest},
 };
@@ -49,11 +50,12 @@ pub fn run(args: &PointsArgs) -> Result<ExitCode> {
     chain.warnings.iter().for_each(|warning| messages::warning(warning));
     let map = PointMap::open(&mut chain)?;
     messages::note(&tell::chain(&chain.steps, None));
-    let table = BufReader::new(File::open(&args.file).map_err(Error::io("open", &args.file))?);
+    let table = BufReader::new(steady::open_once(&args.file).map_err(Error::io("open", &args.file))?);
     let frame = if args.lps { Frame::Lps } else { Frame::Ras };
-    let mut output = BufWriter::new(std::io::stdout().lock());
-    match map.table(&args.file, table, &mut output, frame) {
-        Ok(_) => Ok(ExitCode::SUCCESS),
+    let mut output = answer::copy();
+    let written = map.table(&args.file, table, &mut output, frame);
+    match written.and_then(|_| output.flush().map_err(Error::io("write to", "standard output"))) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
         // A reader that has gone away is no error.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error),

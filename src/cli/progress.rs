@@ -74,7 +74,7 @@ impl Display {
                 bar.set_prefix(name.to_string());
                 bar.set_message(format!("{unit}  {figures}"));
             }
-            (None, ProgressArg::Json) => messages::note(&json.to_string()),
+            (None, ProgressArg::Json) => messages::json(json),
             (None, _) => messages::note(&format!("{name}: {done}/{of} {unit}, {figures}")),
         }
     }

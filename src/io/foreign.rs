@@ -3,15 +3,17 @@
 //! Looked at only after a file was refused, so that nothing here can refuse a file that can be read.
 
 use std::{
-    fs::{File, FileType},
+    fs::FileType,
     io::{ErrorKind, Read},
-    os::unix::fs::FileTypeExt,
     path::Path,
 };
 
 use flate2::read::MultiGzDecoder;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    io::steady,
+};
 
 mod folder;
 mod table;
@@ -74,12 +76,10 @@ pub fn kind_of(path: &Path) -> Result<FileType> {
         Ok(meta) => meta.file_type(),
         Err(error) => return Err(dangling(path).unwrap_or_else(|| Error::io("open", path)(error))),
     };
-    let what = match kind {
-        _ if kind.is_file() || kind.is_dir() => return Ok(kind),
-        _ if kind.is_fifo() => "a pipe",
-        _ if kind.is_socket() => "a socket",
-        _ => "a device",
-    };
+    if kind.is_file() || kind.is_dir() {
+        return Ok(kind);
+    }
+    let what = steady::kind_name(kind);
     let hint = "sources are read by position and more than once: store it in a file first, and name that";
     Err(refusal(path, format!("is {what}, not a file"), hint.into()))
 }
@@ -113,7 +113,7 @@ fn file(path: &Path) -> Option<Error> {
 /// The first bytes of a file, decompressed where they are a gzip stream.
 fn start(path: &Path) -> Option<Vec<u8>> {
     let mut stored = Vec::new();
-    File::open(path).ok()?.take(START_BYTES).read_to_end(&mut stored).ok()?;
+    steady::open(path).ok()?.take(START_BYTES).read_to_end(&mut stored).ok()?;
     if !stored.starts_with(&[0x1f, 0x8b]) {
         return Some(stored);
     }

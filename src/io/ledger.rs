@@ -9,6 +9,7 @@ use std::{
     sync::Arc,
 };
 
+use super::stamp::Stamp;
 use crate::{
     error::Result,
     region::{Boxes, Region},
@@ -35,12 +36,22 @@ pub enum Place {
 /// Something that was stored.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
-    /// Whole write units in their final place: a chunk, a shard, or any region of a raw file.
-    Region { level: u32, volume: u64, region: Region, empty_chunks: u64 },
+    /// Whole write units in their final place: a chunk, a shard, or any region of a raw file. The stamp is of their bytes, of none
+    /// where all of it was left out; records of earlier versions have none.
+    Region { level: u32, volume: u64, region: Region, empty_chunks: u64, stamp: Option<Stamp> },
     /// An inner chunk of a shard that is not complete.
-    Chunk { level: u32, volume: u64, region: Region, shard: String, turn: u64, place: Place },
+    Chunk { level: u32, volume: u64, shard: String, turn: u64, chunk: StoredChunk },
     /// A unit of a stream.
     Unit(StreamUnit),
+}
+
+/// An inner chunk of an unfinished shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredChunk {
+    pub region: Region,
+    pub place: Place,
+    /// Of its stored bytes; records of earlier versions have none.
+    pub crc32c: Option<u32>,
 }
 
 /// A unit of a stream: number `number` of all, in a segment file that the writer begun with unit `segment`.
@@ -51,6 +62,15 @@ pub struct StreamUnit {
     pub extent: Extent,
     pub crc32: u32,
     pub raw_bytes: u64,
+    /// CRC-32C of the stored bytes; records of earlier versions have none.
+    pub stored_crc32c: Option<u32>,
+}
+
+impl StreamUnit {
+    /// The stamp of the stored bytes.
+    pub fn stamp(&self) -> Option<Stamp> {
+        self.stored_crc32c.map(|crc32c| Stamp { bytes: self.extent.len, crc32c })
+    }
 }
 
 /// Hears of everything that a sink stores.
@@ -108,7 +128,7 @@ pub struct Unfinished {
     pub writer: String,
     pub volume: u64,
     /// By their place in line.
-    pub chunks: BTreeMap<u64, (Region, Place)>,
+    pub chunks: BTreeMap<u64, StoredChunk>,
 }
 
 /// Successive units of a stream that lie behind each other in a segment.
@@ -120,6 +140,8 @@ pub struct StreamRun {
     pub extent: Extent,
     pub crc32: u32,
     pub raw_bytes: u64,
+    /// Of the stored bytes; nothing where a unit's is not known.
+    pub stamp: Option<Stamp>,
 }
 
 impl RestoredLevel {
@@ -130,7 +152,9 @@ impl RestoredLevel {
         self.volumes.retain(|&volume, boxes| boxes.regions().iter().all(|region| is_in(volume, region)));
         self.shards.retain(|name, writers| {
             writers.retain(|Unfinished { volume, chunks, .. }| {
-                chunks.values().all(|(region, _)| is_in(*volume, region) && key(*volume, *region) == *name)
+                chunks
+                    .values()
+                    .all(|StoredChunk { region, .. }| is_in(*volume, region) && key(*volume, *region) == *name)
             });
             !writers.is_empty()
         });
@@ -141,20 +165,20 @@ impl Restored {
     /// Takes in an entry of `writer`'s. What is known already changes nothing.
     pub fn add(&mut self, writer: &str, entry: Entry) {
         match entry {
-            Entry::Region { level, volume, region, empty_chunks } => {
+            Entry::Region { level, volume, region, empty_chunks, .. } => {
                 let level = self.levels.entry(level).or_default();
                 if level.volumes.entry(volume).or_default().insert(region) {
                     level.empty_chunks = level.empty_chunks.saturating_add(empty_chunks);
                 }
             }
-            Entry::Chunk { level, volume, region, shard, turn, place } => {
+            Entry::Chunk { level, volume, shard, turn, chunk } => {
                 let writers = self.levels.entry(level).or_default().shards.entry(shard).or_default();
                 let found = writers.iter().position(|unfinished| unfinished.writer == writer);
                 let n = found.unwrap_or_else(|| {
                     writers.push(Unfinished { writer: writer.into(), volume, ..Unfinished::default() });
                     writers.len() - 1
                 });
-                writers[n].chunks.insert(turn, (region, place));
+                writers[n].chunks.insert(turn, chunk);
             }
             Entry::Unit(unit) => self.add_unit(writer, unit),
         }
@@ -175,12 +199,14 @@ impl Restored {
                 run.crc32 = crc.finalize();
                 run.raw_bytes = run.raw_bytes.saturating_add(unit.raw_bytes);
                 run.extent.len += unit.extent.len;
+                run.stamp = run.stamp.zip(unit.stamp()).map(|(before, unit)| before.then(unit));
                 run.units += 1;
                 return;
             }
         }
-        let StreamUnit { number, segment, extent, crc32, raw_bytes } = unit;
-        self.runs.insert(number, StreamRun { units: 1, writer: writer.into(), segment, extent, crc32, raw_bytes });
+        let (writer, stamp) = (writer.into(), unit.stamp());
+        let StreamUnit { number, segment, extent, crc32, raw_bytes, .. } = unit;
+        self.runs.insert(number, StreamRun { units: 1, writer, segment, extent, crc32, raw_bytes, stamp });
     }
 
     /// Forgets unfinished shards that somebody has finished.
@@ -190,7 +216,7 @@ impl Restored {
             shards.retain(|_, writers| {
                 let is_open = |unfinished: &Unfinished| {
                     let done = volumes.get(&unfinished.volume);
-                    unfinished.chunks.values().any(|(region, _)| !done.is_some_and(|done| done.cover(*region)))
+                    unfinished.chunks.values().any(|chunk| !done.is_some_and(|done| done.cover(chunk.region)))
                 };
                 writers.iter().any(is_open)
             });
@@ -207,7 +233,7 @@ impl Restored {
     pub fn held_voxels(&self, level: u32, voxel_bytes: u64) -> u64 {
         let unfinished = |writers: &Vec<Unfinished>| {
             let held =
-                |of: &Unfinished| of.chunks.values().map(|(region, _)| region.voxels()).fold(0, u64::saturating_add);
+                |of: &Unfinished| of.chunks.values().map(|chunk| chunk.region.voxels()).fold(0, u64::saturating_add);
             writers.iter().map(held).max().unwrap_or(0)
         };
         let in_shards = |level: &RestoredLevel| level.shards.values().map(unfinished).fold(0, u64::saturating_add);
@@ -228,7 +254,7 @@ mod tests {
 
     fn unit(number: u64, segment: u64, offset: u64) -> Entry {
         let (extent, crc32) = (Extent { offset, len: 10 }, crc32fast::hash(&[number as u8]));
-        Entry::Unit(StreamUnit { number, segment, extent, crc32, raw_bytes: 1 })
+        Entry::Unit(StreamUnit { number, segment, extent, crc32, raw_bytes: 1, stored_crc32c: Some(number as u32) })
     }
 
     #[test]
@@ -255,11 +281,11 @@ mod tests {
         let mut restored = Restored::default();
         let (inside, outside) = (Region::new([0; 3], [2; 3]), Region::new([0; 3], [2, 2, 9]));
         for (volume, region) in [(0, inside), (1, outside), (2, inside)] {
-            restored.add("a", Entry::Region { level: 0, volume, region, empty_chunks: u64::MAX });
+            restored.add("a", Entry::Region { level: 0, volume, region, empty_chunks: u64::MAX, stamp: None });
         }
         for (shard, region) in [("c/0", inside), ("../c/0", inside), ("/c/0", inside), ("c/1", outside)] {
-            let (shard, place) = (shard.to_string(), Place::Empty);
-            restored.add("a", Entry::Chunk { level: 0, volume: 0, region, shard, turn: 0, place });
+            let chunk = StoredChunk { region, place: Place::Empty, crc32c: None };
+            restored.add("a", Entry::Chunk { level: 0, volume: 0, shard: shard.to_string(), turn: 0, chunk });
         }
         let level = restored.levels.get_mut(&0).unwrap();
         level.keep_within(Region::new([0; 3], [4; 3]), 2, |_, region| format!("c/{}", region.lo[0]));
@@ -290,13 +316,13 @@ mod tests {
         let mut restored = Restored::default();
         let region = Region::new([0; 3], [4; 3]);
         for writer in ["a", "b"] {
-            let chunk = Region::new([0; 3], [2; 3]);
-            let (shard, place) = ("0/c/0".to_string(), Place::Empty);
-            restored.add(writer, Entry::Chunk { level: 0, volume: 0, region: chunk, shard, turn: 0, place });
+            let region = Region::new([0; 3], [2; 3]);
+            let chunk = StoredChunk { region, place: Place::Empty, crc32c: None };
+            restored.add(writer, Entry::Chunk { level: 0, volume: 0, shard: "0/c/0".into(), turn: 0, chunk });
         }
         assert_eq!(restored.levels[&0].shards["0/c/0"].len(), 2);
         for writer in ["a", "b"] {
-            restored.add(writer, Entry::Region { level: 0, volume: 0, region, empty_chunks: 3 });
+            restored.add(writer, Entry::Region { level: 0, volume: 0, region, empty_chunks: 3, stamp: None });
         }
         restored.drop_finished_shards();
         assert!(restored.levels[&0].shards.is_empty());

@@ -40,7 +40,7 @@ impl Packed {
     }
 
     /// The longest runs of `region` that are contiguous in the stream, in ascending order: position, voxels.
-    pub fn runs(&self, volume: u64, region: Region) -> impl Iterator<Item = (u64, usize)> + use<> {
+    pub fn runs(&self, volume: u64, region: Region) -> impl Iterator<Item = (u64, usize)> + Clone + use<> {
         let packed = *self;
         let [nz, ny, nx] = region.shape();
         let whole_rows = nx as u64 == self.shape[2];

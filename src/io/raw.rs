@@ -14,14 +14,16 @@ use std::{
     },
     path::{Path, PathBuf},
     sync::Arc,
+    time::SystemTime,
 };
 
 use memmap2::{Mmap, UncheckedAdvice};
 
 use super::{
     Access, Encoded, Layout, Sink, Source,
-    ledger::{Entry, Ledger, NoLedger},
+    ledger::{Entry, Extent, Ledger, NoLedger},
     packed::Packed,
+    stamp::{self, Stamp},
     steady::{self, SteadyFile},
 };
 use crate::{
@@ -306,6 +308,28 @@ impl<T: Voxel> RawSink<T> {
     }
 }
 
+/// Whether the file at `path` is as long as it is to be, as it is from when it was created on.
+pub fn is_whole(path: &Path, layout: &Layout, packed: &Packed) -> bool {
+    stamp::file_bytes(path) == Some(packed.position(layout.outer.volumes(), [0; 3]))
+}
+
+/// Whether the voxels of a region of a volume stand in the file at `path` with this stamp; they are read where it has changed since
+/// `written`.
+pub fn holds(
+    path: &Path,
+    layout: &Layout,
+    packed: &Packed,
+    (volume, region, stamp): (u64, Region, Stamp),
+    written: Option<SystemTime>,
+) -> bool {
+    if volume >= layout.outer.volumes() || !Region::of_shape(layout.grid.shape).contains(&region) {
+        return false;
+    }
+    let extent = |(offset, voxels): (u64, usize)| Extent { offset, len: voxels as u64 * packed.voxel_bytes() };
+    let runs = packed.runs(volume, region).map(extent);
+    stamp::open(path).and_then(|file| stamp.is_of(&file, runs, written)).unwrap_or(false)
+}
+
 impl<T: Voxel> Sink<T> for RawSink<T> {
     fn layout(&self) -> &Layout {
         &self.layout
@@ -328,7 +352,8 @@ impl<T: Voxel> Sink<T> for RawSink<T> {
             }
             first += len;
         }
-        self.ledger.note(Entry::Region { level: 0, volume: outer, region: unit, empty_chunks: 0 });
+        let stamp = Some(Stamp::of(&encoded.bytes));
+        self.ledger.note(Entry::Region { level: 0, volume: outer, region: unit, empty_chunks: 0, stamp });
         Ok(encoded.bytes.len() as u64)
     }
 

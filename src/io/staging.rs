@@ -27,12 +27,14 @@ use crate::{
 mod folder;
 mod lease;
 mod links;
+mod ours;
 mod remote;
 
 use folder::{clear, clear_but, sync};
 pub use folder::{remove_note, state_folder};
 use lease::is_lease;
 pub use lease::{Lease, RENEW_EVERY};
+pub use ours::check_folder;
 use remote::LocalFolder;
 
 /// How a run comes to a target.
@@ -100,6 +102,8 @@ impl Staging {
         if !claim.overwrite && !claim.resume && steady::look_at(target)?.is_some() {
             return Err(Error::TargetExists { path: target.to_path_buf() });
         }
+        ours::refuse_others_link(target)?;
+        check_folder(target)?;
         let folder = state_folder(target);
         match steady::uninterrupted(|| fs::create_dir(&folder)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
@@ -107,11 +111,7 @@ impl Staging {
             }
             _ => {}
         }
-        // A link would have whatever it leads to emptied.
-        let meta = steady::uninterrupted(|| folder.symlink_metadata()).map_err(Error::io("look at", &folder))?;
-        if !meta.is_dir() {
-            return Err(Error::malformed(&folder, "file type", "not a folder", "a folder, or nothing"));
-        }
+        check_folder(target)?;
         if claim.resume {
             links::refuse(&folder, claim.rank.of == 1)?;
         }
@@ -206,16 +206,22 @@ impl Staging {
     }
 
     /// Whether a run was about to rename what it had built, all of which is there under one name or the other; `None` where no run
-    /// came as far.
+    /// came as far, or none of it has its name: then it is held against the records as any rest is.
     pub fn is_built(&self, built: &[(PathBuf, PathBuf)]) -> Result<Option<bool>> {
         let finished = self.claim.notes.finished;
         if !self.state.exists(finished).map_err(|e| e.at("look at", self.state.describe(finished)))? {
             return Ok(None);
         }
+        let mut left = 0;
         for (from, to) in built {
-            if steady::look_at(from)?.is_none() && steady::look_at(to)?.is_none() {
-                return Ok(Some(false));
+            match (steady::look_at(from)?, steady::look_at(to)?) {
+                (Some(_), _) => left += 1,
+                (None, Some(_)) => {}
+                (None, None) => return Ok(Some(false)),
             }
+        }
+        if left == built.len() && self.keeps_files() {
+            return Ok(None);
         }
         Ok(Some(self.keeps_files()))
     }
@@ -304,9 +310,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("out.nii");
         let staging = Staging::create(&target, Claim::fresh(false)).unwrap();
-        fs::write(staging.path("out.nii"), b"voxels").unwrap();
+        fs::write(staging.path("target"), b"voxels").unwrap();
         assert!(!target.exists());
-        let built = staging.path("out.nii");
+        let built = staging.path("target");
         staging.commit(&[(built, target.clone())], b"{}", false).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"voxels");
         assert!(!state_folder(&target).exists());
@@ -318,13 +324,13 @@ mod tests {
         let target = dir.path().join("out.zarr");
         let first = Staging::create(&target, Claim::fresh(false)).unwrap();
         assert!(matches!(Staging::create(&target, Claim::fresh(false)), Err(Error::TargetBusy { .. })));
-        fs::write(first.path("half"), b"x").unwrap();
+        fs::write(first.path("target.half"), b"x").unwrap();
         drop(first);
         let resume = Claim { resume: true, ..Claim::fresh(false) };
         let mut again = Staging::create(&target, resume).unwrap();
-        assert!(!again.cleared && again.path("half").exists());
+        assert!(!again.cleared && again.path("target.half").exists());
         again.clear().unwrap();
-        assert!(again.cleared && !again.path("half").exists());
+        assert!(again.cleared && !again.path("target.half").exists());
     }
 
     #[test]
@@ -335,7 +341,7 @@ mod tests {
         fs::write(target.join("old"), b"old").unwrap();
         assert!(matches!(Staging::create(&target, Claim::fresh(false)), Err(Error::TargetExists { .. })));
         let staging = Staging::create(&target, Claim::fresh(true)).unwrap();
-        let built = staging.path("out.zarr");
+        let built = staging.path("target");
         fs::create_dir(&built).unwrap();
         assert!(target.join("old").exists());
         staging.commit(&[(built, target.clone())], b"{}", false).unwrap();

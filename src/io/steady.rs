@@ -2,9 +2,9 @@
 //! what the second one met.
 
 use std::{
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, FileType, Metadata, OpenOptions},
     io::{self, ErrorKind},
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{PoisonError, RwLock},
     thread,
@@ -66,7 +66,7 @@ impl Identity {
 
 impl SteadyFile {
     pub fn open(path: &Path) -> io::Result<SteadyFile> {
-        let file = File::open(path)?;
+        let file = open(path)?;
         let identity = Identity::of(&file.metadata()?);
         Ok(SteadyFile { path: path.to_path_buf(), identity, file: RwLock::new(file) })
     }
@@ -96,7 +96,7 @@ impl SteadyFile {
     }
 
     fn reopen(&self) -> io::Result<()> {
-        let file = File::open(&self.path)?;
+        let file = open(&self.path)?;
         if Identity::of(&file.metadata()?) != self.identity {
             return Err(io::Error::other("the file was changed or replaced while it was read"));
         }
@@ -105,10 +105,49 @@ impl SteadyFile {
     }
 }
 
-/// Options by which no link is opened: what lies where others may write is a file of ours, or refused.
+/// Opens a file to read it: without waiting for whoever might write into a pipe, and nothing but a file.
+///
+/// # Errors
+/// Those of opening; it is a folder, a pipe, a socket or a device.
+pub fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path);
+    let file = file.map_err(|error| match fs::metadata(path) {
+        // A socket cannot be opened at all.
+        Ok(meta) if !meta.is_file() && !meta.is_dir() => not_a_file(meta.file_type()),
+        _ => error,
+    })?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() { Ok(file) } else { Err(not_a_file(kind)) }
+}
+
+/// The same for what is read once, from its beginning to its end: what this process was given open, as `/dev/stdin` or by a shell's `<(...)`,
+/// may be a pipe.
+pub fn open_once(path: &Path) -> io::Result<File> {
+    let is_given = ["/dev/stdin", "/dev/fd", "/proc/self/fd"].iter().any(|given| path.starts_with(given));
+    if is_given { File::open(path) } else { open(path) }
+}
+
+fn not_a_file(kind: FileType) -> io::Error {
+    let what = kind_name(kind);
+    io::Error::new(ErrorKind::InvalidInput, format!("it is {what}, not a file"))
+}
+
+/// What a file that is none is called, with its article.
+pub fn kind_name(kind: FileType) -> &'static str {
+    match kind {
+        _ if kind.is_file() => "a file",
+        _ if kind.is_dir() => "a folder",
+        _ if kind.is_symlink() => "a link",
+        _ if kind.is_fifo() => "a pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+/// Options by which no link is opened, and nobody waited for at a pipe: what lies where others may write is a file of ours, or refused.
 pub fn unlinked() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.custom_flags(libc::O_NOFOLLOW);
+    options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
     options
 }
 

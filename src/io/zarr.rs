@@ -32,6 +32,7 @@ mod shard;
 mod sink;
 mod source;
 pub mod store;
+mod stored;
 mod target;
 
 pub use chunking::{MANY_FILES, chunk_of_shard, default_chunking, default_file_chunk, file_count};
@@ -44,6 +45,7 @@ pub use shard::Yard;
 pub use sink::{ZarrSink, adopt};
 pub use source::ZarrSource;
 pub use store::tidy;
+pub use stored::StoredLevel;
 pub use target::{Levels, ZarrTarget};
 
 /// Whether `path` is a folder that holds a Zarr array or group, by its content.

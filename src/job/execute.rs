@@ -103,17 +103,23 @@ impl<T: Voxel> Opened<T> {
         planned_passes::<T>(&self.job, self.source.layout(), budget, &todo, &Restored::default())
     }
 
-    fn with(self, (route, levels): (Route<T>, Vec<LevelPass>), cut: Option<Cut>, budget: Budget) -> Prepared<T> {
+    fn with(
+        self,
+        (route, levels): (Route<T>, Vec<LevelPass>),
+        cut: Option<Cut>,
+        budget: Budget,
+    ) -> Result<Prepared<T>> {
         let Opened { job, source, vectors } = self;
         let summary = Summary::planned(&job, source.layout(), &route, &levels);
         tracing::debug!(passes = summary.passes.len(), projected_bytes = summary.projected_bytes(), "planned");
-        Prepared { summary, job, source, vectors, cut, route, levels, budget }
+        check_address_room(&summary)?;
+        Ok(Prepared { summary, job, source, vectors, cut, route, levels, budget })
     }
 
     fn prepare(self) -> Result<Prepared<T>> {
         let (cut, budget) = (self.cut(), self.job.budget());
         let passes = self.passes(cut.as_ref(), budget)?;
-        Ok(self.with(passes, cut, budget))
+        self.with(passes, cut, budget)
     }
 
     /// Reads the displacement field, where there is one; with a `folder`, so that the job can be run.
@@ -140,7 +146,7 @@ impl<T: Voxel> Opened<T> {
         for &budget in budgets {
             match self.passes(cut.as_ref(), budget) {
                 Ok(passes) if passes.0.is_single_and_decodes_once() => {
-                    return Ok(Beside::Planned(Box::new(self.with(passes, cut, budget))));
+                    return Ok(Beside::Planned(Box::new(self.with(passes, cut, budget)?)));
                 }
                 Ok(_) | Err(Error::Plan(_)) => {}
                 Err(error) => return Err(error),
@@ -148,6 +154,18 @@ impl<T: Voxel> Opened<T> {
         }
         Ok(Beside::TooLarge(Box::new(self.job)))
     }
+}
+
+/// Refuses a plan that a limit of address space does not leave room for: what is resident is mapped, and each thread has a stack.
+fn check_address_room(summary: &Summary) -> Result<()> {
+    let Some(room) = sys::address_room() else { return Ok(()) };
+    let threads = summary.passes.iter().map(|pass| pass.plan.workers.count).max().unwrap_or(1);
+    let (projected_bytes, left_bytes) = (summary.projected_bytes(), room.memory_bytes(threads));
+    if projected_bytes <= left_bytes {
+        return Ok(());
+    }
+    let sys::AddressRoom { limit_bytes, set_by, .. } = room;
+    Err(Error::AddressSpace { projected_bytes, left_bytes, limit_bytes, threads, set_by })
 }
 
 /// The passes to what `todo` names of the finest level, and to what is not stored of those that are not made along with it.
@@ -232,6 +250,7 @@ impl Job {
     /// An error where the target is there and is neither to be replaced nor a finished one of this job.
     pub(super) fn check_target(&self) -> Result<()> {
         self.check_folder()?;
+        self.output.check_place()?;
         if self.request.resume && !self.output.overwrites() {
             return self.identity().and_then(|identity| self.is_finished(&identity)).map(drop);
         }

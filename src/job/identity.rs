@@ -12,7 +12,10 @@ use crate::{
     checkpoint::{Identity, digest},
     error::{Error, Result},
     geometry::{Grid, Mapping},
-    io::zarr::store::{self, Location},
+    io::{
+        steady,
+        zarr::store::{self, Location},
+    },
     transform::Convention,
 };
 
@@ -48,9 +51,10 @@ impl Job {
         if let Some(list) = &request.transform_list {
             identity.add("transform list", listed(list)?);
         }
-        let mapping = match &op.mapping {
-            Mapping::Warped(_) => "through a displacement field".into(),
-            aligned_or_affine => format!("{aligned_or_affine:?}"),
+        // Before the field is read, the mapping stands in for what it will be.
+        let mapping = match (&self.field, &op.mapping) {
+            (Some(_), _) | (None, Mapping::Warped(_)) => "through a displacement field".into(),
+            (None, aligned_or_affine) => format!("{aligned_or_affine:?}"),
         };
         identity.add("interpolation", op.method.to_string());
         identity.add("antialias", request.antialias);
@@ -138,7 +142,7 @@ fn one_file(path: &Path) -> Result<String> {
 
 fn head(path: &Path) -> Result<Vec<u8>> {
     let mut head = Vec::new();
-    let opened = fs::File::open(path).map_err(Error::io("open", path))?;
+    let opened = steady::open(path).map_err(Error::io("open", path))?;
     opened.take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::io("read", path))?;
     Ok(head)
 }

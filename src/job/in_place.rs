@@ -40,6 +40,7 @@ use crate::{
     sys,
 };
 
+mod begun;
 mod paths;
 
 /// Where the levels are built, within the staging folder.
@@ -184,10 +185,10 @@ impl InPlace {
         if staging.cleared {
             on_event(Event::Cleared(&staging.cleared_path()));
         }
-        let work = Work::begin(staging, &self.identity)?;
+        let mut work = Work::begin(staging, &self.identity)?;
         let lease = work.staging.lease();
         pipeline::heartbeat(RENEW_EVERY, &|| lease.renew(), || {
-            if !work.has_mark(BUILT)? {
+            if self.is_open(&mut work)? {
                 self.make(&work, stop, &mut on_event)?;
                 work.set_mark(BUILT)?;
             }
@@ -302,13 +303,13 @@ impl InPlace {
 /// The warning where the group's document has numbers that JSON does not know: it is written anew.
 fn rewritten_literals(store: &Path) -> Option<String> {
     let path = ["zarr.json", ".zattrs"].map(|name| store.join(name)).into_iter().find(|path| path.is_file())?;
-    let has_literals = fs::File::open(&path).and_then(zarr::document_text).is_ok_and(|text| zarr::has_literals(&text));
+    let has_literals = steady::open(&path).and_then(zarr::document_text).is_ok_and(|text| zarr::has_literals(&text));
     has_literals.then(|| format!("{}: NaN and Infinity become strings, since JSON does not know them", path.display()))
 }
 
 /// A JSON document; `None` where there is no such file.
 fn read_document(path: &Path) -> Result<Option<Value>> {
-    let text = match fs::File::open(path).and_then(zarr::document_text) {
+    let text = match steady::open(path).and_then(zarr::document_text) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),

@@ -10,13 +10,17 @@ use super::{
     work::{Work, done},
 };
 use crate::{
+    checkpoint::restore_if,
     dispatch,
     error::{Error, Result},
     geometry::pyramid,
     io::{
         Layout, Source,
-        ledger::Restored,
-        zarr::{self, Levels, OpenOptions, Yard, ZarrFile, ZarrSink, ZarrSource, ZarrTarget, store::StoreMemory},
+        ledger::{Entry, Restored},
+        zarr::{
+            self, Levels, OpenOptions, StoredLevel, Yard, ZarrFile, ZarrSink, ZarrSource, ZarrTarget,
+            store::{Store, StoreMemory},
+        },
     },
     pipeline::{self, Pass, Progress},
     plan::{self, Budget, Plan, Todo},
@@ -68,6 +72,19 @@ impl Descent {
             ..target.levels
         };
         Ok(Descent { method, target, factors, memory: StoreMemory::default() })
+    }
+
+    /// What earlier runs have stored of the levels in `yard`, as far as it is there still.
+    pub fn restore(&self, yard: &Yard, state: &dyn Store) -> Result<Restored> {
+        let level = |n| StoredLevel::of(yard.clone(), &self.target.at_level(n));
+        let levels = (0..=self.factors.len()).map(level).collect::<Result<Vec<_>>>()?;
+        restore_if(state, &mut |said| match said.entry {
+            Entry::Region { level, .. } => {
+                let level = levels.get(*level as usize).and_then(Option::as_ref);
+                level.is_some_and(|level| level.holds(said.entry, said.written))
+            }
+            _ => true,
+        })
     }
 
     /// Plans every level, for what is not stored of it. `finest` is the layout of level 0 as a source.

@@ -8,6 +8,9 @@ use std::{
 use super::{Format, Input, PyramidRequest, Values, levels::Descent};
 
 mod build;
+mod replace;
+mod stored;
+
 use crate::{
     checkpoint::Identity,
     error::{Error, Result},
@@ -27,6 +30,7 @@ use crate::{
     },
     resample::Reduction,
 };
+pub use stored::Whose;
 
 /// How the target is stored.
 #[derive(Clone, Debug, PartialEq)]

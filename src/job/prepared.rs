@@ -5,6 +5,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 use super::{
     Event, PassKind, Summary,
     execute::{Prepared, Runnable, planned_passes},
+    output::Whose,
     passes::{Leg, Route},
     reads,
     run::Run,
@@ -12,10 +13,11 @@ use super::{
     work::{Work, done, is_finished, settle},
 };
 use crate::{
-    checkpoint::{self, Identity},
+    checkpoint::Identity,
     error::{Error, Result},
     io::{
         Access,
+        ledger::Restored,
         staging::{RENEW_EVERY, Staging},
     },
     pipeline,
@@ -121,6 +123,7 @@ impl<T: Voxel> Prepared<T> {
             let key = if is_stream { volume } else { source.outer.locate(volume).0 };
             todo.regions(key).iter().any(|own| !own.intersect(&region).is_empty())
         };
+        work.stored = self.stored(work, &Whose::Own(&is_ours))?;
         self.job.output.adopt(work, &is_ours)?;
         let mut done = done(&work.stored, 0, [1; 3]);
         done.keep(is_ours);
@@ -134,6 +137,19 @@ impl<T: Voxel> Prepared<T> {
         Ok(())
     }
 
+    /// What earlier runs have stored, as far as it is there still.
+    fn stored(&self, work: &mut Work, whose: &Whose<'_>) -> Result<Restored> {
+        let output = &self.job.output;
+        if !work.staging.claim().resume {
+            return Ok(Restored::default());
+        }
+        work.stored = output.restore(&work.staging, whose)?;
+        match output.drop_wrong_join(work)? {
+            true => output.restore(&work.staging, whose),
+            false => Ok(std::mem::take(&mut work.stored)),
+        }
+    }
+
     fn make(&mut self, work: &Work, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let Prepared { summary, job, source, vectors, route, levels, budget, .. } = self;
         let (source, vectors) = (source.as_ref(), vectors.as_ref());
@@ -145,15 +161,18 @@ impl<T: Voxel> Prepared<T> {
     /// Completes the target, if all shares of it are stored and nobody else is about to.
     fn complete_shares(&self, mut work: Work, identity: &Identity) -> Result<TargetState> {
         let output = &self.job.output;
-        work.stored = checkpoint::restore(work.staging.state().as_ref())?;
-        output.adopt(&mut work, &|_, _| false)?;
         let voxels = output.layout.grid.voxels().saturating_mul(output.layout.outer.volumes());
-        let stored = work.stored.voxels(0);
-        if self.job.is_finished(identity)? {
-            return Ok(TargetState::Complete);
-        }
-        if stored < voxels {
-            return Ok(TargetState::LeftToOthers { voxels_left: voxels - stored });
+        // The records alone first: all but the last rank find that there are not enough of them.
+        for whose in [Whose::Own(&|_, _| false), Whose::All] {
+            work.stored = self.stored(&mut work, &whose)?;
+            output.adopt(&mut work, &|_, _| false)?;
+            let stored = work.stored.voxels(0);
+            if self.job.is_finished(identity)? {
+                return Ok(TargetState::Complete);
+            }
+            if stored < voxels {
+                return Ok(TargetState::LeftToOthers { voxels_left: voxels - stored });
+            }
         }
         let Some(lease) = work.staging.completing()? else {
             return Ok(TargetState::LeftToOthers { voxels_left: 0 });

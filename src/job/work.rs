@@ -35,16 +35,15 @@ pub struct Work {
 }
 
 impl Work {
-    /// Notes the job, or finds that it is the one that was begun here; reads what was done of it.
+    /// Notes the job, or finds that it is the one that was begun here. What was done of it is not read yet.
     ///
     /// # Errors
     /// [`Error::OtherJob`] where another job was begun here; those of the files.
     pub fn begin(staging: Staging, identity: &Identity) -> Result<Work> {
         let state = staging.state().clone();
         agree(state.as_ref(), staging.claim().notes.job, identity.note(), |text| difference(text, identity))?;
-        let stored = if staging.claim().resume { restore(state.as_ref())? } else { Restored::default() };
         let journal = Arc::new(Journal::new(state, staging.writer()));
-        Ok(Work { staging, journal, stored, keeping: Mutex::default() })
+        Ok(Work { staging, journal, stored: Restored::default(), keeping: Mutex::default() })
     }
 
     /// Notes how the target is cut into shares, or finds that others have cut it in the same way. A cut that nobody works by any
@@ -72,6 +71,11 @@ impl Work {
     pub fn set_mark(&self, mark: &str) -> Result<()> {
         let state = self.staging.state();
         state.put_new(mark, Vec::new()).map(drop).map_err(|e| e.at("write", state.describe(mark)))
+    }
+
+    pub fn drop_mark(&self, mark: &str) -> Result<()> {
+        let state = self.staging.state();
+        state.delete(mark).map_err(|e| e.at("remove", state.describe(mark)))
     }
 
     pub fn ledger(&self) -> Arc<dyn Ledger> {

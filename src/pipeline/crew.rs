@@ -45,7 +45,7 @@ impl<'scope, R: Send> Crew<'scope, '_, R> {
             let _ = sender.send((number, result));
         };
         let begun = thread::Builder::new().spawn_scoped(self.scope, run);
-        begun.map_err(|error| Error::Panic { message: format!("no thread for another job: {error}") })?;
+        begun.map_err(|source| Error::Threads { what: "another job", source })?;
         self.running += 1;
         Ok(())
     }

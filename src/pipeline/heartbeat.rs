@@ -3,15 +3,22 @@
 use std::{thread, time::Duration};
 
 use super::halt::{EndsRun, Halt};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Calls `body` on this thread, and meanwhile `beat` every `period` on another. A beat that cannot be done is left out, and traced:
 /// whoever misses it for long finds out by other means.
-pub fn heartbeat<R>(period: Duration, beat: &(dyn Fn() -> Result<()> + Sync), body: impl FnOnce() -> R) -> R {
+///
+/// # Errors
+/// Those of `body`; the system grants no thread.
+pub fn heartbeat<R>(
+    period: Duration,
+    beat: &(dyn Fn() -> Result<()> + Sync),
+    body: impl FnOnce() -> Result<R>,
+) -> Result<R> {
     let halt = Halt::default();
     thread::scope(|scope| {
         let _ends = EndsRun(&halt);
-        scope.spawn(|| {
+        let begun = thread::Builder::new().spawn_scoped(scope, || {
             halt.every(period..=period, &|| {
                 if let Err(error) = beat() {
                     tracing::warn!(%error, "no sign of life");
@@ -19,6 +26,7 @@ pub fn heartbeat<R>(period: Duration, beat: &(dyn Fn() -> Result<()> + Sync), bo
                 Ok(())
             })
         });
+        begun.map_err(|source| Error::Threads { what: "the sign of life of this run", source })?;
         body()
     })
 }
@@ -40,10 +48,10 @@ mod tests {
             while beats.load(Ordering::SeqCst) < 3 {
                 thread::yield_now();
             }
-            beats.load(Ordering::SeqCst)
+            Ok(beats.load(Ordering::SeqCst))
         });
-        assert!(seen >= 3);
-        let panics = || heartbeat(Duration::from_secs(1000), &beat, || panic!("not today"));
+        assert!(seen.unwrap() >= 3);
+        let panics = || heartbeat::<()>(Duration::from_secs(1000), &beat, || panic!("not today"));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
     }
 }

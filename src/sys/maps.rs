@@ -59,9 +59,11 @@ impl WatchedMap {
         let slot = SLOTS.iter().position(|slot| !slot.taken.swap(true, Ordering::SeqCst))?;
         BEFORE.get_or_init(on_bus_error);
         let hint = "hint: --io pread reads without a map";
+        let name = path.to_string_lossy();
+        let name = name.escape_debug();
         let messages = Messages {
-            shorter: format!("error: {} became shorter while it was read\n", path.display()).into_bytes(),
-            unreadable: format!("error: cannot read {} through its map\n{hint}\n", path.display()).into_bytes(),
+            shorter: format!("error: {name} became shorter while it was read\n").into_bytes(),
+            unreadable: format!("error: cannot read {name} through its map\n{hint}\n").into_bytes(),
         };
         SLOTS[slot].set(messages);
         SLOTS[slot].len.store(len, Ordering::SeqCst);

@@ -22,7 +22,8 @@ pub fn stop_flag() -> &'static AtomicBool {
 }
 
 /// Makes SIGTERM, SIGINT and SIGUSR1 set [`stop_flag`]. A second SIGINT ends the process at once; the others may come
-/// twice, as a launcher and the batch system both send them. A process that goes on for 9 s ends with exit code 75.
+/// twice, as a launcher and the batch system both send them. A process that goes on for 9 s ends with exit code 75. Files that meet
+/// their limit are errors.
 pub fn watch_signals() {
     extern "C" fn stop(_: libc::c_int) {
         if !STOP.swap(true, Ordering::SeqCst) {
@@ -39,6 +40,8 @@ pub fn watch_signals() {
         on_signal(signal, stop, flags);
     }
     on_signal(libc::SIGALRM, give_up, libc::SA_RESTART);
+    // A file that may not become larger is an error of the write then.
+    ignore_by_default(libc::SIGXFSZ);
 }
 
 /// Lets the process go on when its terminal goes away; whoever already handles SIGHUP keeps doing so.

@@ -1,7 +1,7 @@
 //! Folders that hold neither a Zarr array nor a Zarr group: what else is in them.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::Read,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::io::zarr::parse_document;
+use crate::io::{steady, zarr::parse_document};
 
 /// Entries that are looked at, over all folders, and how many folders deep.
 const MOST_ENTRIES: usize = 2000;
@@ -137,13 +137,13 @@ fn document(path: &Path) -> Option<Vec<u8>> {
         return None;
     }
     let mut text = Vec::new();
-    File::open(path).ok()?.take(DOCUMENT_BYTES).read_to_end(&mut text).ok()?;
+    steady::open(path).ok()?.take(DOCUMENT_BYTES).read_to_end(&mut text).ok()?;
     Some(text)
 }
 
 fn is_dicom(path: &Path) -> bool {
     let mut mark = [0; 4];
-    File::open(path).and_then(|file| file.read_exact_at(&mut mark, 128)).is_ok() && &mark == b"DICM"
+    steady::open(path).and_then(|file| file.read_exact_at(&mut mark, 128)).is_ok() && &mark == b"DICM"
 }
 
 #[cfg(test)]

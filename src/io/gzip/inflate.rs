@@ -8,7 +8,10 @@ use std::{
 
 use flate2::bufread::GzDecoder;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    io::steady,
+};
 
 /// Compressed bytes that are read at once.
 const BUFFER_BYTES: usize = 256 << 10;
@@ -53,7 +56,7 @@ pub struct Inflate {
 
 impl Inflate {
     pub fn open(path: &Path) -> Result<Inflate> {
-        let file = File::open(path).map_err(Error::io("open", path))?;
+        let file = steady::open(path).map_err(Error::io("open", path))?;
         let input = Counted { inner: BufReader::with_capacity(BUFFER_BYTES, file), consumed: 0 };
         Ok(Inflate { path: path.to_path_buf(), member: Some(GzDecoder::new(input)), position: 0 })
     }

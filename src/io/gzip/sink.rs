@@ -9,12 +9,13 @@
 //! buffers that grow and tables of some 100 KiB left the heap full of holes, and a run some MiB above its budget.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
     marker::PhantomData,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
 };
 
 use super::press::Press;
@@ -26,6 +27,7 @@ use crate::{
         ledger::{Entry, Extent, Ledger, NoLedger, Restored, StreamRun, StreamUnit},
         nifti::write_unit,
         packed::Packed,
+        stamp::{self, Stamp},
         steady,
     },
     region::{Boxes, Region},
@@ -104,11 +106,21 @@ pub fn target_layout(mut layout: Layout) -> Layout {
     layout
 }
 
+/// Whether the unit of `writer` stands in its segment of the target at `path` as it was written; it is read where the segment has changed
+/// since `written`.
+pub fn holds(path: &Path, writer: &str, unit: &StreamUnit, written: Option<SystemTime>) -> bool {
+    let found = stamp::open(&segment_path(path, writer, unit.segment)).and_then(|file| match unit.stamp() {
+        Some(stamp) => stamp.is_of(&file, [unit.extent], written),
+        None => Ok(file.metadata()?.len() >= unit.extent.offset.saturating_add(unit.extent.len)),
+    });
+    found.unwrap_or(false)
+}
+
 /// Forgets runs of units whose segments are not there, or shorter than the record says; the regions of the others, by volume.
 pub fn stored_regions(path: &Path, layout: &Layout, stored: &mut Restored) -> Vec<(u64, Boxes)> {
     stored.runs.retain(|_, run| {
-        let meta = fs::symlink_metadata(segment_path(path, &run.writer, run.segment));
-        meta.is_ok_and(|meta| meta.is_file() && meta.len() >= run.extent.offset.saturating_add(run.extent.len))
+        let bytes = stamp::file_bytes(&segment_path(path, &run.writer, run.segment));
+        bytes.is_some_and(|bytes| bytes >= run.extent.offset.saturating_add(run.extent.len))
     });
     let counts = layout.chunk_counts();
     let per_volume = counts.iter().product::<u64>().max(1);
@@ -197,6 +209,23 @@ impl<T: Voxel> GzipSink<T> {
             raw_bytes += run.raw_bytes;
         }
         [&FINAL_BLOCK[..], &crc.finalize().to_le_bytes(), &(raw_bytes as u32).to_le_bytes()].concat()
+    }
+
+    /// Whether the file under the final name is what the units that are stored make.
+    pub fn is_joined(&self) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.check_complete(&state.stored).is_err() {
+            return false;
+        }
+        let (head, end) = (Stamp::of(&self.head.bytes), Stamp::of(&self.end(&state.stored)));
+        let mut runs = state.stored.runs.values();
+        match runs.clone().try_fold(head, |before, run| Some(before.then(run.stamp?))) {
+            Some(stamp) => stamp.then(end).is_of_file(&self.path, None),
+            None => {
+                stamp::file_bytes(&self.path)
+                    == Some(runs.try_fold(head.bytes + end.bytes, |n, run| n.checked_add(run.extent.len)).unwrap_or(0))
+            }
+        }
     }
 
     /// An error where a unit is missing.
@@ -300,7 +329,8 @@ impl<T: Voxel> Sink<T> for GzipSink<T> {
         segment.append(&encoded.bytes)?;
         segment.next += 1;
         let Encoded { crc32, raw_bytes, .. } = encoded;
-        let unit = StreamUnit { number, segment: segment.first, extent, crc32, raw_bytes };
+        let stored_crc32c = Some(crc32c::crc32c(&encoded.bytes));
+        let unit = StreamUnit { number, segment: segment.first, extent, crc32, raw_bytes, stored_crc32c };
         stored.add_unit(self.ledger.writer(), unit);
         self.ledger.note(Entry::Unit(unit));
         Ok(extent.len)

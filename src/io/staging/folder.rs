@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{LEVEL_NOTES, NOTES, Notes, TARGET_NOTES, is_lease};
+use super::{LEVEL_NOTES, NOTES, Notes, TARGET_NOTES, check_folder, is_lease, ours::is_ours};
 use crate::{
     error::{Error, Result},
     io::steady,
@@ -13,7 +13,12 @@ use crate::{
 
 /// The folder beside `target` that it is built in.
 pub fn state_folder(target: &Path) -> PathBuf {
-    let mut name = target.as_os_str().to_os_string();
+    // `a.zarr/`, as completion writes it, is the same target, and `.` stands for a folder that has a name.
+    let plain = match target.file_name() {
+        Some(_) => target.components().as_path().to_path_buf(),
+        None => target.canonicalize().unwrap_or_else(|_| target.to_path_buf()),
+    };
+    let mut name = plain.into_os_string();
     name.push(".reslice");
     PathBuf::from(name)
 }
@@ -21,7 +26,10 @@ pub fn state_folder(target: &Path) -> PathBuf {
 /// Removes the note of a finished job beside a local target, and the folder that it is in, should it be empty then.
 pub fn remove_note(target: &Path) {
     let folder = state_folder(target);
-    // Only for tidiness: what cannot be removed stays.
+    // Only for tidiness: what cannot be removed stays, and what is not ours.
+    if !check_folder(target).unwrap_or(false) {
+        return;
+    }
     let _ = fs::remove_file(folder.join(TARGET_NOTES.finished));
     let _ = fs::remove_dir(&folder);
 }
@@ -33,14 +41,16 @@ pub fn clear(folder: &Path, notes: Notes) -> Result<bool> {
     clear_but(folder, |name| is_lease(name) || is_beneath(name))
 }
 
-/// Removes everything but the names that are to be kept; whether any of it was more than the note of a finished job. Links are
+/// Removes everything of ours but the names that are to be kept; whether any of it was more than the note of a finished job. Links are
 /// removed, not followed.
 pub fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
     let mut found = false;
     let entries = steady::uninterrupted(|| fs::read_dir(folder)).map_err(Error::io("list", folder))?;
     for entry in entries {
         let entry = entry.map_err(Error::io("list", folder))?;
-        if is_kept(&entry.file_name().to_string_lossy()) {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if is_kept(&name) || !is_ours(&name) {
             continue;
         }
         found |= !NOTES.iter().any(|note| entry.file_name() == *note);

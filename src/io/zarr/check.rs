@@ -83,7 +83,7 @@ impl ArrayCheck {
 
     /// Chunks, or inner chunks of shards, within the bounds of the array.
     pub fn chunks(&self) -> u64 {
-        walk::counts(self.meta()).iter().fold(1, |n, &count| n.saturating_mul(count))
+        Chunks::total(self.meta())
     }
 
     /// All chunks, in order.

@@ -167,7 +167,8 @@ fn check_size(found: u64, room: Room) -> Result<(), String> {
 pub fn reserve(bytes: u64) -> Result<Vec<u8>, String> {
     let mut buffer = Vec::new();
     let len = usize::try_from(bytes).map_err(|_| format!("{bytes} bytes are too many to hold"))?;
-    buffer.try_reserve_exact(len).map_err(|_| format!("{bytes} bytes are too many to hold"))?;
+    crate::sys::can_do_without(|| buffer.try_reserve_exact(len))
+        .map_err(|_| format!("{bytes} bytes are too many to hold"))?;
     Ok(buffer)
 }
 

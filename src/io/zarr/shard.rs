@@ -7,10 +7,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs::{self, File},
-    io::ErrorKind,
     os::unix::fs::FileExt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -20,12 +18,18 @@ use std::{
 use super::store::{DirStore, Store, unfinished};
 use crate::{
     error::{Error, Result},
-    io::ledger::{Entry, Extent, Ledger, Place},
+    io::{
+        ledger::{Entry, Extent, Ledger, Place, StoredChunk},
+        stamp::Stamp,
+    },
     region::Region,
     sys::behind,
 };
 
 mod adopt;
+mod files;
+
+use files::{index, rank, remove, side_path, slot, write_at};
 
 /// Shards that a schedule has open at once, for the memory their indexes are counted with.
 const OPEN_SHARDS: u64 = 64;
@@ -101,7 +105,8 @@ struct Shard {
     /// Place in line of the next chunk to be appended.
     next: u64,
     entries: Vec<(u64, u64)>,
-    part_bytes: u64,
+    /// Of what stands in the beginning of the shard.
+    part: Stamp,
     side_bytes: u64,
     early: BTreeMap<u64, Early>,
 }
@@ -233,32 +238,32 @@ impl Assembler {
             extent: std::array::from_fn(|a| per_shard[a].min(counts[a] - first[a])),
             next: 0,
             entries: vec![ABSENT; per_shard.iter().product::<u64>() as usize],
-            part_bytes: 0,
+            part: Stamp::default(),
             side_bytes: 0,
             early: BTreeMap::new(),
         }
     }
 
-    /// Notes where chunk `turn` lies, where that outlives the run.
-    fn note(&self, yard: &Yard, key: &str, shard: &Shard, turn: u64, place: Place) {
+    /// Notes where chunk `turn` lies, with the CRC-32C of its bytes, where that outlives the run.
+    fn note(&self, yard: &Yard, key: &str, shard: &Shard, turn: u64, place: Place, crc32c: u32) {
         if yard.is_kept() {
-            let region = self.grid.region(shard.at(turn), [1; 3]);
+            let chunk = StoredChunk { region: self.grid.region(shard.at(turn), [1; 3]), place, crc32c: Some(crc32c) };
             let (level, volume, shard) = (self.grid.level, shard.volume, key.to_string());
-            self.ledger.note(Entry::Chunk { level, volume, region, shard, turn, place });
+            self.ledger.note(Entry::Chunk { level, volume, shard, turn, chunk });
         }
     }
 
     fn append(&self, yard: &Yard, key: &str, shard: &mut Shard, bytes: &[u8]) -> Result<()> {
         let turn = shard.next;
-        let extent = Extent { offset: shard.part_bytes, len: bytes.len() as u64 };
+        let (stamp, extent) = (Stamp::of(bytes), Extent { offset: shard.part.bytes, len: bytes.len() as u64 });
         if !bytes.is_empty() {
             write_at(&self.part(yard, key), extent.offset, bytes)?;
             shard.entries[slot(turn, shard.extent, self.grid.per_shard)] = (extent.offset, extent.len);
-            shard.part_bytes += extent.len;
+            shard.part = shard.part.then(stamp);
         }
         shard.next += 1;
         let place = if bytes.is_empty() { Place::Empty } else { Place::Part(extent) };
-        self.note(yard, key, shard, turn, place);
+        self.note(yard, key, shard, turn, place, stamp.crc32c);
         Ok(())
     }
 
@@ -287,7 +292,7 @@ impl Assembler {
         let waiting = self.early_bytes.fetch_add(len, Ordering::Relaxed).saturating_add(len);
         if waiting <= self.early_limit || bytes.is_empty() {
             if bytes.is_empty() {
-                self.note(yard, key, shard, turn, Place::Empty);
+                self.note(yard, key, shard, turn, Place::Empty, 0);
             }
             shard.early.insert(turn, Early::Memory(bytes));
             return Ok(());
@@ -301,17 +306,18 @@ impl Assembler {
         write_at(&self.side(yard, key), extent.offset, bytes)?;
         shard.side_bytes += extent.len;
         shard.early.insert(turn, Early::Side(extent));
-        self.note(yard, key, shard, turn, Place::Side(extent));
+        self.note(yard, key, shard, turn, Place::Side(extent), Stamp::of(bytes).crc32c);
         Ok(())
     }
 
     /// Index, and over to the store; the bytes of the index. A shard without chunks is not written.
     fn complete(&self, yard: &Yard, key: &str, shard: &mut Shard) -> Result<u64> {
-        let mut index_bytes = 0;
-        if shard.part_bytes > 0 {
+        let (mut index_bytes, mut stamp) = (0, Stamp::default());
+        if shard.part.bytes > 0 {
             let index = index(&shard.entries);
             let part = self.part(yard, key);
-            behind::closed(write_at(&part, shard.part_bytes, &index)?, shard.part_bytes);
+            behind::closed(write_at(&part, shard.part.bytes, &index)?, shard.part.bytes);
+            stamp = shard.part.then(Stamp::of(&index));
             yard.store.put_file(key, &part).map_err(|e| e.at("write", yard.store.describe(key)))?;
             index_bytes = index.len() as u64;
         }
@@ -326,7 +332,8 @@ impl Assembler {
         let empty_chunks = shard.chunks() - present;
         self.empty.fetch_add(empty_chunks, Ordering::Relaxed);
         let region = self.grid.region(shard.first, shard.extent);
-        self.ledger.note(Entry::Region { level: self.grid.level, volume: shard.volume, region, empty_chunks });
+        let (level, volume, stamp) = (self.grid.level, shard.volume, Some(stamp));
+        self.ledger.note(Entry::Region { level, volume, region, empty_chunks, stamp });
         Ok(index_bytes)
     }
 
@@ -342,56 +349,6 @@ impl Assembler {
 
 fn lock<V>(mutex: &Mutex<V>) -> MutexGuard<'_, V> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn index(entries: &[(u64, u64)]) -> Vec<u8> {
-    let mut index: Vec<u8> = Vec::with_capacity(entries.len() * 16 + 4);
-    for (offset, len) in entries {
-        index.extend_from_slice(&offset.to_le_bytes());
-        index.extend_from_slice(&len.to_le_bytes());
-    }
-    let sum = crc32c::crc32c(&index);
-    index.extend_from_slice(&sum.to_le_bytes());
-    index
-}
-
-/// Removes a file that may be there.
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            Err(Error::io("remove", path)(e))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Writes at `offset`; the file is made anew at offset 0.
-fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
-    let file = match offset {
-        0 => DirStore::create(path),
-        _ => DirStore::reopen(path),
-    };
-    let file = file.map_err(Error::io("write", path))?;
-    file.write_all_at(bytes, offset).map_err(Error::io("write", path))?;
-    behind::appended(&file, offset, bytes.len() as u64);
-    Ok(file)
-}
-
-fn side_path(path: &Path, writer: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{writer}.side"));
-    path.with_file_name(name)
-}
-
-/// Place in line of chunk `at` among those that lie in the grid, C order.
-fn rank(at: [u64; 3], extent: [u64; 3]) -> u64 {
-    (at[0] * extent[1] + at[1]) * extent[2] + at[2]
-}
-
-/// Entry in the index, which counts the chunks beyond the grid too.
-fn slot(turn: u64, extent: [u64; 3], per_shard: [u64; 3]) -> usize {
-    let at = [turn / (extent[1] * extent[2]), turn / extent[2] % extent[1], turn % extent[2]];
-    rank(at, per_shard) as usize
 }
 
 #[cfg(test)]

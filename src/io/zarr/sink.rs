@@ -23,6 +23,7 @@ use crate::{
         Encoded, Layout, Sink,
         convert::Lost,
         ledger::{Entry, Ledger, NoLedger, RestoredLevel},
+        stamp::Stamp,
     },
     region::Region,
     voxel::Voxel,
@@ -173,13 +174,14 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         if let Some(assembler) = &self.assembler {
             return assembler.put(&self.yard, &key, outer, at, encoded.bytes);
         }
+        let stamp = Some(Stamp::of(&encoded.bytes));
         if stored_bytes > 0 {
             self.set(&key, encoded.bytes, stored_bytes)?;
         }
         let empty_chunks = u64::from(stored_bytes == 0);
         self.empty.fetch_add(empty_chunks, Ordering::Relaxed);
         let level = self.target.levels.current as u32;
-        self.ledger.note(Entry::Region { level, volume: outer, region: unit, empty_chunks });
+        self.ledger.note(Entry::Region { level, volume: outer, region: unit, empty_chunks, stamp });
         Ok(stored_bytes)
     }
 

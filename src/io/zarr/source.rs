@@ -9,6 +9,10 @@ use std::{
     },
 };
 
+mod absent;
+
+use absent::Absent;
+
 use super::{
     copy::Decoded,
     file::ZarrFile,
@@ -28,7 +32,7 @@ use crate::{
 pub struct ZarrSource<T> {
     file: ZarrFile,
     indexes: IndexCache,
-    missing: AtomicU64,
+    absent: Absent,
     /// Keys of absent chunks that the server refused to show.
     hidden: AtomicU64,
     /// Whether the server refuses what is absent; empty until that was asked.
@@ -70,8 +74,8 @@ impl<T: Voxel> ZarrSource<T> {
         let mut fill = [T::default()];
         decoded(&file, &[]).decode(&file.meta.fill, &mut fill);
         let indexes = IndexCache::new(&file.meta);
-        let (missing, hidden, hides) = (AtomicU64::new(0), AtomicU64::new(0), OnceLock::new());
-        ZarrSource { indexes, missing, hidden, hides, fill: fill[0], file }
+        let (absent, hidden, hides) = (Absent::default(), AtomicU64::new(0), OnceLock::new());
+        ZarrSource { indexes, absent, hidden, hides, fill: fill[0], file }
     }
 
     pub fn file(&self) -> &ZarrFile {
@@ -274,7 +278,7 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
             return Err(Error::usage(format!("{found} is not region {} x {members} that was fetched", fetched.region)));
         }
         let Some(stored) = fetched.stored else {
-            self.missing.fetch_add(1, Ordering::Relaxed);
+            self.note_absent()?;
             into.voxels.fill(self.fill);
             return Ok(());
         };
@@ -288,7 +292,7 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
     }
 
     fn missing_chunks(&self) -> u64 {
-        self.missing.load(Ordering::Relaxed)
+        self.absent.read()
     }
 
     fn hidden_keys(&self) -> u64 {

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Names within the staging folder.
-const BUILT: &str = "target";
+pub(super) const BUILT: &str = "target";
 const BUILT_HEADER: &str = "target.hdr";
 
 impl Output {
@@ -115,6 +115,16 @@ impl Output {
         }
     }
 
+    /// The stream as it is stored so far; `None` for other targets.
+    pub(super) fn stream(&self, work: &Work) -> Result<Option<GzipSink<u8>>> {
+        let Recipe::Nifti { prefix, packed } = &self.recipe else { return Ok(None) };
+        if self.format != Format::NiftiGz {
+            return Ok(None);
+        }
+        let (built, layout, stored) = (work.staging.path(BUILT), self.layout.clone(), work.stored.clone());
+        GzipSink::join(&built, layout, *packed, prefix, self.options.framing, work.ledger(), stored).map(Some)
+    }
+
     /// Removes what killed runs have left half written within a Zarr target.
     pub fn tidy(&self, staging: &Staging) -> Result<()> {
         let Recipe::Zarr(_) = &self.recipe else { return Ok(()) };
@@ -134,6 +144,8 @@ impl Output {
             let synced = File::open(&header).and_then(|file| file.sync_all());
             synced.map_err(Error::io("write back", &header))?;
         }
+        // Somebody may have put something there meanwhile.
+        self.check_place()?;
         let moves = self.moves(&staging);
         staging.commit(&moves, note, keeps_note)
     }
@@ -149,15 +161,17 @@ impl Output {
         moves.map(|(built, to)| if built.exists() { built } else { to }).collect()
     }
 
+    /// Where the target will be, file by file.
+    pub(super) fn final_names(&self) -> Vec<PathBuf> {
+        match self.format {
+            Format::Pair => ["img", "hdr"].map(|ending| self.path.with_extension(ending)).into(),
+            _ => vec![self.path.clone()],
+        }
+    }
+
     /// What is built, and where it goes, in this order.
     fn moves(&self, staging: &Staging) -> Vec<(PathBuf, PathBuf)> {
         let built = staging.path(BUILT);
-        match self.format {
-            Format::Pair => vec![
-                (built, self.path.with_extension("img")),
-                (staging.path(BUILT_HEADER), self.path.with_extension("hdr")),
-            ],
-            _ => vec![(built, self.path.clone())],
-        }
+        [built, staging.path(BUILT_HEADER)].into_iter().zip(self.final_names()).collect()
     }
 }

@@ -41,6 +41,11 @@ impl Chunks {
         Chunks { object, one: true, ..Chunks::new(meta) }
     }
 
+    /// How many there are.
+    pub fn total(meta: &ArrayMeta) -> u64 {
+        counts(meta).iter().fold(1, |n, &count| n.saturating_mul(count))
+    }
+
     fn step(&mut self) {
         let inside = |(d, object): (usize, &u64)| {
             self.per_object[d].min(self.counts[d].saturating_sub(object.saturating_mul(self.per_object[d])))

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::File,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
@@ -14,7 +14,8 @@ use super::{Assembler, Early, Shard, Yard, lock, remove, side_path, slot};
 use crate::{
     error::{Error, Result},
     io::{
-        ledger::{Extent, Place, RestoredLevel, Unfinished},
+        ledger::{Extent, Place, RestoredLevel, StoredChunk, Unfinished},
+        stamp::{self, Stamp},
         steady,
         zarr::store::{DirStore, unfinished},
     },
@@ -27,6 +28,14 @@ struct Left<'a> {
     writer: &'a str,
     beginning: PathBuf,
     shard: Shard,
+    /// CRC-32C of the chunks, by their turns.
+    sums: BTreeMap<u64, u32>,
+}
+
+/// The two files of one writer's shard, as far as they are there.
+struct Files {
+    beginning: Option<File>,
+    side: Option<File>,
 }
 
 impl Assembler {
@@ -35,8 +44,8 @@ impl Assembler {
         let shards = std::mem::take(&mut level.shards);
         let mut taken = Vec::new();
         for (key, writers) in &shards {
-            let ours = |left: &&Unfinished| left.chunks.values().any(|(region, _)| is_ours(left.volume, *region));
-            let found = writers.iter().filter(ours).filter_map(|unfinished| self.look(yard, key, unfinished));
+            let ours = |left: &&Unfinished| left.chunks.values().any(|chunk| is_ours(left.volume, chunk.region));
+            let found = writers.iter().filter(ours).filter_map(|unfinished| self.look(yard, key, unfinished, true));
             if let Some(left) = found.max_by_key(|left| left.shard.next + left.shard.early.len() as u64) {
                 self.note_all(yard, &left);
                 taken.push(left);
@@ -47,9 +56,9 @@ impl Assembler {
         for left in taken {
             self.take_files(yard, &left)?;
             let done = level.volumes.entry(left.shard.volume).or_default();
-            let chunks = self.places(&left.shard);
-            chunks.values().for_each(|(region, _)| {
-                done.insert(*region);
+            let chunks = self.places(&left);
+            chunks.values().for_each(|chunk| {
+                done.insert(chunk.region);
             });
             own.push((left.key.to_string(), Unfinished { writer: writer.clone(), volume: left.shard.volume, chunks }));
         }
@@ -61,7 +70,7 @@ impl Assembler {
     pub fn load(&self, yard: &Yard, level: &RestoredLevel) -> Result<()> {
         for (key, writers) in &level.shards {
             let own = writers.iter().filter(|unfinished| unfinished.writer == self.ledger.writer());
-            let Some(Left { mut shard, .. }) = own.filter_map(|left| self.look(yard, key, left)).next() else {
+            let Some(Left { mut shard, .. }) = own.filter_map(|left| self.look(yard, key, left, false)).next() else {
                 continue;
             };
             self.append_waiting(yard, key, &mut shard)?;
@@ -81,83 +90,104 @@ impl Assembler {
         old.append(new);
     }
 
-    /// The shard as far as its files hold what the record says; `None` where that is nothing.
-    fn look<'a>(&self, yard: &Yard, key: &'a str, left: &'a Unfinished) -> Option<Left<'a>> {
+    /// The shard as far as its files hold what the record says; `None` where that is nothing. What was looked at before is not
+    /// `read` again.
+    fn look<'a>(&self, yard: &Yard, key: &'a str, left: &'a Unfinished, read: bool) -> Option<Left<'a>> {
         let path = yard.path(key);
-        let len = |path: &Path| fs::symlink_metadata(path).ok().filter(|meta| meta.is_file()).map(|meta| meta.len());
         // A shard that was finished, but not on record, has its name already.
         let part = unfinished(&path, &left.writer);
-        let beginning = if len(&part).is_some() { part } else { path.clone() };
-        let (part_bytes, side_bytes) =
-            (len(&beginning).unwrap_or(0), len(&side_path(&path, &left.writer)).unwrap_or(0));
-        let (region, _) = left.chunks.values().next()?;
+        let beginning = if stamp::file_bytes(&part).is_some() { part } else { path.clone() };
+        let open = |path| stamp::open(path).ok().filter(|_| read);
+        let files = Files { beginning: open(&beginning), side: open(&side_path(&path, &left.writer)) };
+        let region = left.chunks.values().next()?.region;
         let at: [u64; 3] = std::array::from_fn(|a| region.lo[a] as u64 / self.grid.chunk[a]);
-        let mut shard = self.empty_shard(left.volume, at);
-        let mut in_line = true;
-        for (&turn, &(region, place)) in &left.chunks {
-            if turn >= shard.chunks() || region != self.grid.region(shard.at(turn), [1; 3]) {
+        let (mut shard, mut sums, mut in_line) = (self.empty_shard(left.volume, at), BTreeMap::new(), true);
+        for (&turn, chunk) in &left.chunks {
+            if turn >= shard.chunks() || chunk.region != self.grid.region(shard.at(turn), [1; 3]) {
                 return None;
             }
             in_line &= turn == shard.next;
-            match place {
-                Place::Part(Extent { offset, len })
-                    if in_line && offset == shard.part_bytes && offset + len <= part_bytes =>
-                {
-                    shard.entries[slot(turn, shard.extent, self.grid.per_shard)] = (offset, len);
-                    shard.part_bytes = offset + len;
-                    shard.next += 1;
-                }
-                Place::Empty if in_line => shard.next += 1,
-                Place::Empty => {
-                    shard.early.insert(turn, Early::Memory(Vec::new()));
-                }
-                Place::Side(extent) if extent.offset + extent.len <= side_bytes => {
-                    in_line = false;
-                    shard.side_bytes = shard.side_bytes.max(extent.offset + extent.len);
-                    shard.early.insert(turn, Early::Side(extent));
-                }
-                _ => in_line = false,
-            }
+            let sum = if read { files.sum(chunk) } else { chunk.crc32c };
+            in_line &= self.take(&mut shard, (turn, in_line), chunk.place, sum);
+            sums.extend(sum.map(|sum| (turn, sum)));
         }
         let holds_any = shard.next > 0 || !shard.early.is_empty();
-        holds_any.then(|| Left { key, writer: &left.writer, beginning, shard })
+        holds_any.then(|| Left { key, writer: &left.writer, beginning, shard, sums })
     }
 
-    fn note_all(&self, yard: &Yard, Left { key, shard, .. }: &Left<'_>) {
-        for (turn, (_, place)) in self.places(shard) {
-            self.note(yard, key, shard, turn, place);
+    /// Takes chunk `turn` of the record into the shard, where `sum` says that it is there; whether the next one may follow it.
+    fn take(&self, shard: &mut Shard, (turn, in_line): (u64, bool), place: Place, sum: Option<u32>) -> bool {
+        match (place, sum) {
+            (Place::Part(Extent { offset, len }), Some(crc32c)) if in_line && offset == shard.part.bytes => {
+                shard.entries[slot(turn, shard.extent, self.grid.per_shard)] = (offset, len);
+                shard.part = shard.part.then(Stamp { bytes: len, crc32c });
+                shard.next += 1;
+            }
+            (Place::Empty, _) if in_line => shard.next += 1,
+            (Place::Empty, _) => {
+                shard.early.insert(turn, Early::Memory(Vec::new()));
+            }
+            (Place::Side(extent), Some(_)) => {
+                shard.side_bytes = shard.side_bytes.max(extent.offset + extent.len);
+                shard.early.insert(turn, Early::Side(extent));
+                return false;
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn note_all(&self, yard: &Yard, left: &Left<'_>) {
+        for (turn, StoredChunk { place, crc32c, .. }) in self.places(left) {
+            self.note(yard, left.key, &left.shard, turn, place, crc32c.unwrap_or(0));
         }
     }
 
     /// Where the chunks of a shard lie.
-    fn places(&self, shard: &Shard) -> BTreeMap<u64, (Region, Place)> {
-        let region = |turn| self.grid.region(shard.at(turn), [1; 3]);
+    fn places(&self, Left { shard, sums, .. }: &Left<'_>) -> BTreeMap<u64, StoredChunk> {
+        let stored = |turn: u64, place| {
+            let crc32c = Some(sums.get(&turn).copied().unwrap_or(0));
+            (turn, StoredChunk { region: self.grid.region(shard.at(turn), [1; 3]), place, crc32c })
+        };
         let in_line = (0..shard.next).map(|turn| match shard.entries[slot(turn, shard.extent, self.grid.per_shard)] {
-            super::ABSENT => (turn, (region(turn), Place::Empty)),
-            (offset, len) => (turn, (region(turn), Place::Part(Extent { offset, len }))),
+            super::ABSENT => stored(turn, Place::Empty),
+            (offset, len) => stored(turn, Place::Part(Extent { offset, len })),
         });
         let early = shard.early.iter().map(|(&turn, early)| match early {
-            Early::Memory(_) => (turn, (region(turn), Place::Empty)),
-            Early::Side(extent) => (turn, (region(turn), Place::Side(*extent))),
+            Early::Memory(_) => stored(turn, Place::Empty),
+            Early::Side(extent) => stored(turn, Place::Side(*extent)),
         });
         in_line.chain(early).collect()
     }
 
-    fn take_files(&self, yard: &Yard, Left { key, writer, beginning, shard }: &Left<'_>) -> Result<()> {
+    fn take_files(&self, yard: &Yard, Left { key, writer, beginning, shard, .. }: &Left<'_>) -> Result<()> {
         let side = side_path(&yard.path(key), writer);
         if shard.side_bytes > 0 {
             rename(&side, &self.side(yard, key))?;
         } else {
             remove(&side)?;
         }
-        if shard.part_bytes == 0 {
+        if shard.part.bytes == 0 {
             return remove(beginning);
         }
         let part = self.part(yard, key);
         rename(beginning, &part)?;
         // An index may stand behind the chunks already.
         let file = DirStore::reopen(&part).map_err(Error::io("open", &part))?;
-        file.set_len(shard.part_bytes).map_err(Error::io("shorten", &part))
+        file.set_len(shard.part.bytes).map_err(Error::io("shorten", &part))
+    }
+}
+
+impl Files {
+    /// The CRC-32C of a chunk's bytes, which are as the record says; `None` where they are not.
+    fn sum(&self, chunk: &StoredChunk) -> Option<u32> {
+        let (file, extent) = match chunk.place {
+            Place::Empty => return Some(0),
+            Place::Part(extent) => (self.beginning.as_ref()?, extent),
+            Place::Side(extent) => (self.side.as_ref()?, extent),
+        };
+        let found = stamp::stamp_of(file, [extent]).ok()?.crc32c;
+        chunk.crc32c.is_none_or(|written| written == found).then_some(found)
     }
 }
 

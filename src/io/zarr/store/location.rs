@@ -36,7 +36,8 @@ impl Location {
     /// secrets are seen.
     pub fn of(path: &Path) -> Result<Location> {
         let Some((scheme, rest)) = path.to_str().and_then(split_scheme) else {
-            return Ok(Location::Folder(path.to_path_buf()));
+            // Without the slash at the end that completion leaves.
+            return Ok(Location::Folder(path.components().as_path().to_path_buf()));
         };
         if scheme == "file" {
             return local(rest);
