@@ -15,7 +15,10 @@ use kit::{
 };
 use reslice::{
     geometry::{Affine, Mapping},
-    io::{Access, Layout, Outer, memory::MemorySource},
+    io::{
+        Access, Layout, Outer,
+        memory::{MemorySink, MemorySource},
+    },
     plan::{Plan, Request},
     resample::{BlockOp, Cover, KernelShape, Method, Outside, block_op},
     voxel::Voxel,
@@ -193,5 +196,39 @@ fn random_cases_on_random_storage() {
             let source = Counted::new(MemorySource::new(layout, voxels));
             check(&source, op.as_ref(), &target, memory, threads, &expected, &case);
         }
+    });
+}
+
+/// 64000 chunks under one block: looking through all of them for each decode would take hours.
+#[test]
+fn regression_work_on_a_block_grows_with_its_chunks_and_not_with_their_square() {
+    within(100, || {
+        let source_shape = [160, 160, 160];
+        let case = cases::resized(LINEAR, source_shape, [0, 1, 2], [10.0; 3], 0.0);
+        let op = block_op::<u8>(&case.request);
+        let voxels = random_voxels::<u8>(count(source_shape), &mut Rng::new("many chunks"));
+        let expected = expected(&case.request, &voxels, source_shape);
+        let layout = volumes::layout(u8::DTYPE, source_shape, Access::Chunked, [4; 3]);
+        let target = target_layout::<u8>(&case, &layout, Access::Chunked, [16; 3]);
+        let source = Counted::new(MemorySource::new(layout, voxels));
+        check(&source, op.as_ref(), &target, AMPLE, 3, &expected, &case);
+    });
+}
+
+/// Each volume of a group is a step of its own: asking for all of them at each would take hours.
+#[test]
+fn regression_work_on_a_group_grows_with_its_volumes_and_not_with_their_square() {
+    within(100, || {
+        let together = outer(&[40_000], &[40_000]);
+        let case = cases::resized(LINEAR, [1, 1, 3], [0, 1, 2], [1.0, 1.0, 0.5], 0.0);
+        let op = block_op::<u8>(&case.request);
+        let voxels = random_voxels::<u8>(3 * 40_000, &mut Rng::new("many volumes"));
+        let expected = expected(&case.request, &voxels, [1, 1, 3]);
+        let layout = Layout { outer: together, ..volumes::layout(u8::DTYPE, [1, 1, 3], Access::Chunked, [1, 1, 3]) };
+        let target = target_layout::<u8>(&case, &layout, Access::Chunked, [1, 1, 6]);
+        let source = MemorySource::new(layout, voxels);
+        let sink = MemorySink::new(target);
+        run_with(&source, op.as_ref(), &sink, budget(AMPLE, 3), &AtomicBool::new(false)).unwrap();
+        assert!(sink.into_voxels() == expected);
     });
 }

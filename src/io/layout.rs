@@ -1,5 +1,7 @@
 //! What a plan must know of a file, as plain data.
 
+use std::ops::Range;
+
 use crate::{geometry::Grid, region::Region, voxel::Dtype};
 
 /// In which order storage can be reached.
@@ -61,6 +63,32 @@ impl Outer {
 
     /// The volumes of one group, ascending.
     pub fn members(&self, group: u64) -> Vec<u64> {
+        let mut volumes = vec![0];
+        for (range, axis) in self.ranges(group).into_iter().zip(&self.axes) {
+            volumes = volumes.iter().flat_map(|&v| range.clone().map(move |i| v * axis.len + i)).collect();
+        }
+        volumes
+    }
+
+    /// The number of volumes of one group.
+    pub fn members_of(&self, group: u64) -> u64 {
+        self.ranges(group).iter().fold(1, |n, range| n.saturating_mul(range.end - range.start))
+    }
+
+    /// Volume `member` of one group, counted from 0.
+    pub fn member(&self, group: u64, member: u64) -> u64 {
+        let (mut rest, mut volume, mut stride) = (member, 0, 1);
+        for (range, axis) in self.ranges(group).iter().zip(&self.axes).rev() {
+            let extent = range.end - range.start;
+            volume += (range.start + rest % extent) * stride;
+            rest /= extent;
+            stride *= axis.len;
+        }
+        volume
+    }
+
+    /// The indices that one group has along each outer axis.
+    fn ranges(&self, group: u64) -> Vec<Range<u64>> {
         let mut rest = group;
         let mut ranges = vec![0..0; self.axes.len()];
         for (a, &count) in self.group_counts().iter().enumerate().rev() {
@@ -68,11 +96,7 @@ impl Outer {
             rest /= count;
             ranges[a] = at * self.chunk[a]..((at + 1) * self.chunk[a]).min(self.axes[a].len);
         }
-        let mut volumes = vec![0];
-        for (range, axis) in ranges.into_iter().zip(&self.axes) {
-            volumes = volumes.iter().flat_map(|&v| range.clone().map(move |i| v * axis.len + i)).collect();
-        }
-        volumes
+        ranges
     }
 
     /// The group of volume `volume` and its position among the group's members.
@@ -164,8 +188,11 @@ mod tests {
         assert_eq!((outer.volumes(), outer.groups(), outer.largest_group()), (15, 6, 4));
         let mut seen = Vec::new();
         for group in 0..outer.groups() {
-            for (member, volume) in outer.members(group).into_iter().enumerate() {
+            let members = outer.members(group);
+            assert_eq!(outer.members_of(group), members.len() as u64);
+            for (member, volume) in members.into_iter().enumerate() {
                 assert_eq!(outer.locate(volume), (group, member));
+                assert_eq!(outer.member(group, member as u64), volume);
                 seen.push(volume);
             }
         }

@@ -57,7 +57,7 @@ impl<'a, T: Voxel> RegionReader<'a, T> {
             }
             let region = layout.chunk_region(at);
             let voxels = &self.kept[&(group, at)];
-            let volumes = layout.outer.members(group).len() * layout.components;
+            let volumes = layout.outer.members_of(group) as usize * layout.components;
             into.copy_from(BlockRef::new(region, volumes, voxels), member * layout.components);
         }
         Ok(())
@@ -66,7 +66,7 @@ impl<'a, T: Voxel> RegionReader<'a, T> {
     fn decode(&mut self, group: u64, at: [u64; 3]) -> Result<Vec<T>> {
         let layout = self.source.layout();
         let region = layout.chunk_region(at);
-        let volumes = layout.outer.members(group).len() * layout.components;
+        let volumes = layout.outer.members_of(group) as usize * layout.components;
         let mut voxels = self.spare.pop().unwrap_or_default();
         voxels.resize(region.voxels() as usize * volumes, T::default());
         self.source.read(group, BlockMut::new(region, volumes, &mut voxels))?;

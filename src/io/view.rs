@@ -177,7 +177,7 @@ impl<'a, T: Voxel> ViewSource<'a, T> {
         let (behind, places) = self.behind(group);
         let Some(places) = places else { return read(behind, into) };
         let components = self.layout.components;
-        let members = self.view.behind.members(behind).len();
+        let members = self.view.behind.members_of(behind) as usize;
         let len = into.region.voxels() as usize * components;
         let mut voxels = vec![T::default(); len * members];
         read(behind, BlockMut::new(into.region, members * components, &mut voxels))?;

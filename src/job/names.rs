@@ -68,7 +68,7 @@ fn sampled(input: &Input, request: &Request, is_remote: bool) -> Option<Names> {
         let source = input.source::<T>(input.conversion(), request.io).ok()?;
         let mut sample = Sample::default();
         for (group, region) in regions(source.layout(), is_remote) {
-            let volumes = source.layout().outer.members(group).len();
+            let volumes = source.layout().outer.members_of(group) as usize;
             let mut voxels = vec![T::default(); usize::try_from(region.voxels()).ok()? * volumes];
             source.read(group, BlockMut::new(region, volumes, &mut voxels)).ok()?;
             let row = region.shape()[2].max(1);

@@ -63,10 +63,48 @@ enum Slot<T> {
 
 /// What a worker that needs chunks is to do next.
 enum Turn<T> {
-    Take(Vec<Arc<Decoded<T>>>),
+    Take,
     /// The chunk, its load's number, and memory for it.
     Decode(Chunk, u64, Vec<T>),
     Wait,
+}
+
+/// The chunks of a block, as far as a worker has them. Each is looked up once, and again only while others decode it.
+struct Gathered<'a, T> {
+    step: &'a Step,
+    /// In C order.
+    chunks: Vec<Option<Arc<Decoded<T>>>>,
+    /// Number of the first chunk that was not looked up.
+    next: u64,
+    /// Numbers of those that others were decoding.
+    awaited: Vec<u64>,
+    /// Looks into the window.
+    looks: u64,
+}
+
+impl<'a, T: Voxel> Gathered<'a, T> {
+    fn new(step: &'a Step) -> Gathered<'a, T> {
+        let chunks = (0..step.chunks.len()).map(|_| None).collect();
+        Gathered { step, chunks, next: 0, awaited: Vec::new(), looks: 0 }
+    }
+
+    fn chunk(&self, number: u64) -> Chunk {
+        Chunk { group: self.step.group, at: self.step.chunks.nth(number) }
+    }
+
+    /// Takes chunk `number`, if it is decoded; else says how it stands.
+    fn look<'s>(&mut self, state: &'s State<T>, number: u64) -> Result<Option<&'s Slot<T>>> {
+        self.looks += 1;
+        let chunk = self.chunk(number);
+        match state.slots.get(&chunk) {
+            Some(Slot::Ready(decoded)) => {
+                self.chunks[number as usize] = Some(Arc::clone(decoded));
+                Ok(None)
+            }
+            Some(other) => Ok(Some(other)),
+            None => Err(Error::Panic { message: format!("chunk {:?} is not in the window", chunk.at) }),
+        }
+    }
 }
 
 impl<T: Voxel> Window<T> {
@@ -106,13 +144,14 @@ impl<T: Voxel> Window<T> {
     ///
     /// `None` when the run has ended.
     pub fn acquire(&self, shared: &Shared<'_, T>, step: &Step) -> Result<Option<Vec<Arc<Decoded<T>>>>> {
+        let mut gathered = Gathered::new(step);
         let mut state = self.lock();
         loop {
             if shared.halt.is_halted() {
                 return Ok(None);
             }
-            match self.turn(&mut state, step)? {
-                Turn::Take(chunks) => return Ok(Some(chunks)),
+            match self.turn(&mut state, &mut gathered)? {
+                Turn::Take => return Ok(Some(gathered.chunks.into_iter().flatten().collect())),
                 Turn::Wait => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Turn::Decode(chunk, number, memory) => {
                     drop(state);
@@ -126,28 +165,28 @@ impl<T: Voxel> Window<T> {
         }
     }
 
-    fn turn(&self, state: &mut State<T>, step: &Step) -> Result<Turn<T>> {
-        let mut ready = Vec::with_capacity(step.chunks.len() as usize);
-        for at in step.chunks.iter() {
-            let chunk = Chunk { group: step.group, at };
-            match state.slots.get(&chunk) {
-                Some(Slot::Ready(decoded)) => ready.push(Arc::clone(decoded)),
-                Some(&Slot::Admitted(number)) if !self.ascending => return Ok(self.begin(state, chunk, number)),
-                Some(_) => {}
-                None => return Err(Error::Panic { message: format!("chunk {:?} is not in the window", chunk.at) }),
+    fn turn(&self, state: &mut State<T>, gathered: &mut Gathered<'_, T>) -> Result<Turn<T>> {
+        while gathered.next < gathered.step.chunks.len() {
+            let number = gathered.next;
+            match gathered.look(state, number)? {
+                None => {}
+                // A stream is read by one worker at a time, and in order, also past chunks that only others need.
+                Some(_) if self.ascending => {
+                    let front = if state.reading { None } else { state.queue.pop_front() };
+                    return Ok(front.map_or(Turn::Wait, |chunk| self.begin(state, chunk, 0)));
+                }
+                Some(&Slot::Admitted(load)) => return Ok(self.begin(state, gathered.chunk(number), load)),
+                Some(_) => gathered.awaited.push(number),
+            }
+            gathered.next += 1;
+        }
+        let awaited = std::mem::take(&mut gathered.awaited);
+        for number in awaited {
+            if gathered.look(state, number)?.is_some() {
+                gathered.awaited.push(number);
             }
         }
-        if ready.len() as u64 == step.chunks.len() {
-            return Ok(Turn::Take(ready));
-        }
-        // A stream is read by one worker at a time, and in order, also past chunks that only others need.
-        if self.ascending
-            && !state.reading
-            && let Some(chunk) = state.queue.pop_front()
-        {
-            return Ok(self.begin(state, chunk, 0));
-        }
-        Ok(Turn::Wait)
+        Ok(if gathered.awaited.is_empty() { Turn::Take } else { Turn::Wait })
     }
 
     fn begin(&self, state: &mut State<T>, chunk: Chunk, number: u64) -> Turn<T> {
@@ -192,5 +231,5 @@ fn decode<T: Voxel>(
 
 /// Stacked volumes that a read of `group` fills: members times components.
 fn volumes_of(layout: &Layout, group: u64) -> usize {
-    layout.outer.members(group).len() * layout.components
+    layout.outer.members_of(group) as usize * layout.components
 }

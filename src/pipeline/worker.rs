@@ -9,7 +9,7 @@ use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
     io::{Access, Encoded, Sink, convert::Lost},
-    plan::Step,
+    plan::{ChunkBox, Step},
     region::Region,
     resample::Scratch,
     voxel::Voxel,
@@ -102,7 +102,10 @@ fn fetch<T: Voxel>(
 ) -> Result<()> {
     if shared.pass.touch.chunk_counts.is_some() {
         let volume = step.member as usize * into.volumes;
-        chunks.iter().for_each(|chunk| into.copy_from(chunk.block(), volume));
+        let needed = ChunkBox::of(into.region, shared.pass.source.layout().chunk).intersect(&step.chunks);
+        for at in needed.iter() {
+            into.copy_from(chunks[step.chunks.number(at) as usize].block(), volume);
+        }
         return Ok(());
     }
     let region = into.region;

@@ -131,8 +131,8 @@ impl Places<'_> {
             true => outer.locate(key),
             false => (key, member as usize),
         };
-        let members = outer.members(group);
-        Place { group, member: member as u64, members: members.len() as u64, volume: members[member], at, part }
+        let member = member as u64;
+        Place { group, member, members: outer.members_of(group), volume: outer.member(group, member), at, part }
     }
 
     /// Place in the order of the next use of `chunk` after `place`; [`NEVER`] when there is none.
@@ -151,9 +151,10 @@ impl Places<'_> {
                     return code(place.volume, at, 0);
                 }
             }
-            let members = self.touch.outer.members(chunk.group);
-            let later = members.into_iter().filter(|&volume| volume > place.volume);
-            let first = later.into_iter().find_map(|v| self.next_user(v, None, chunk).map(|at| code(v, at, 0)));
+            let members =
+                (0..self.touch.outer.members_of(chunk.group)).map(|n| self.touch.outer.member(chunk.group, n));
+            let mut later = members.filter(|&volume| volume > place.volume);
+            let first = later.find_map(|v| self.next_user(v, None, chunk).map(|at| code(v, at, 0)));
             return first.unwrap_or(NEVER);
         }
         let code = |at, rank: u64| {

@@ -41,6 +41,27 @@ impl ChunkBox {
         (0..3).all(|a| self.lo[a] <= at[a] && at[a] < self.hi[a])
     }
 
+    /// Chunk `number` in C order, from 0.
+    pub fn nth(&self, number: u64) -> [u64; 3] {
+        let [_, ny, nx] = std::array::from_fn(|a| self.hi[a] - self.lo[a]);
+        [self.lo[0] + number / (ny * nx), self.lo[1] + number / nx % ny, self.lo[2] + number % nx]
+    }
+
+    /// The number of chunk `at` in C order; it is one of the box's.
+    pub fn number(&self, at: [u64; 3]) -> u64 {
+        let [z, y, x]: [u64; 3] = std::array::from_fn(|a| at[a] - self.lo[a]);
+        (z * (self.hi[1] - self.lo[1]) + y) * (self.hi[2] - self.lo[2]) + x
+    }
+
+    /// The chunks of both.
+    pub fn intersect(&self, other: &ChunkBox) -> ChunkBox {
+        let both = ChunkBox {
+            lo: std::array::from_fn(|a| self.lo[a].max(other.lo[a])),
+            hi: std::array::from_fn(|a| self.hi[a].min(other.hi[a])),
+        };
+        if both.is_empty() { ChunkBox::default() } else { both }
+    }
+
     /// The chunks, in C order.
     pub fn iter(&self) -> impl Iterator<Item = [u64; 3]> + use<> {
         let ChunkBox { lo, hi } = *self;
