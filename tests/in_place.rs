@@ -95,7 +95,11 @@ fn other_files_that_a_run_reads_are_never_replaced() {
         ("src.nii", &["--transform", roles], "an image of a transform"),
     ] {
         let refused = folder.run(&[&["resample", "a.nii", output, "--overwrite"], options].concat()).expect(2);
-        assert!(refused.stderr.contains(says) && refused.stderr.contains("hint: choose another name"), "{}", refused.stderr);
+        assert!(
+            refused.stderr.contains(says) && refused.stderr.contains("hint: choose another name"),
+            "{}",
+            refused.stderr
+        );
     }
     // The image that was moved is the source itself.
     folder.run(&["resample", "src.nii", "src.nii", "--transform", roles, "--in-place", "-q"]).expect(0);

@@ -145,7 +145,9 @@ mod tests {
         fs::write(at("file"), "x").unwrap();
         assert!(refusal(&at("none/s.json"), &[]).contains("there is no folder"));
         assert!(refusal(&at("file/s.json"), &[]).contains("file"));
-        assert!(refusal(dir.path(), &[]).contains("it is a folder") && refusal(&at("new/"), &[]).contains("it is a folder"));
+        assert!(
+            refusal(dir.path(), &[]).contains("it is a folder") && refusal(&at("new/"), &[]).contains("it is a folder")
+        );
         let fine = SummaryPlace::check(Some(&at("s.json")), []).unwrap();
         assert!(matches!(fine, Some(SummaryPlace::File(_))) && !at("s.json").exists());
         assert!(matches!(SummaryPlace::check(Some(Path::new("-")), []).unwrap(), Some(SummaryPlace::Stdout)));
