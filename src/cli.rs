@@ -136,9 +136,8 @@ fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
 /// The options of the command that stand on the command line.
 fn named(typed: &ArgMatches) -> Vec<String> {
     let Some((_, typed)) = typed.subcommand() else { return Vec::new() };
-    let is_typed = |id: &str| {
-        typed.try_contains_id(id).is_ok() && typed.value_source(id) == Some(ValueSource::CommandLine)
-    };
+    let is_typed =
+        |id: &str| typed.try_contains_id(id).is_ok() && typed.value_source(id) == Some(ValueSource::CommandLine);
     let ids = typed.ids().map(clap::Id::as_str).filter(|id| is_typed(id));
     ids.map(|id| id.replace('_', "-")).collect()
 }

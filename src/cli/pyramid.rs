@@ -42,7 +42,8 @@ pub struct PyramidArgs {
 /// `named` are the options that stand on the command line.
 pub fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
     if let Some(option) = named.iter().find(|named| ["scratch", "io"].contains(&named.as_str())) {
-        let what = format!("--{option} is for uncompressed files and streams, and levels are made from the levels above them");
+        let what =
+            format!("--{option} is for uncompressed files and streams, and levels are made from the levels above them");
         return Err(Error::usage_hint(what, "leave it out"));
     }
     let (memory_bytes, threads) = budget(&args.run);
@@ -56,11 +57,14 @@ pub fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
         overwrite: args.overwrite,
         resume: args.run.resume,
         restart: args.run.restart,
+        checks_disk: !args.run.no_disk_check,
         memory_bytes,
         threads,
     })?;
     if !args.run.quiet {
         image.summary.warnings.iter().for_each(|warning| messages::warning(warning));
+        let disks = image.summary.disks.iter().filter_map(|disk| disk.warning(&args.store));
+        disks.for_each(|warning| messages::warning(&warning));
     }
     match args.run.dry_run {
         Some(DryRun::Text) => answer::line(&plan(&image.summary))?,

@@ -117,11 +117,12 @@ pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -
         let what = format!("the target {shown} would take the place of {what}, {}", path.display());
         return Err(Error::usage_hint(what, "choose another name for the target"));
     }
-    if !sources.iter().any(|read| is_taken(read)) {
+    if !sources.iter().any(&is_taken) {
         return Ok(false);
     }
     if Location::of(output)?.local().is_none() {
-        let what = format!("the target {shown} would take the place of the source, which no store keeps until it is complete");
+        let what =
+            format!("the target {shown} would take the place of the source, which no store keeps until it is complete");
         return Err(Error::usage_hint(what, "choose another name for the target"));
     }
     refuse_more_than_source(input, output)?;
@@ -132,7 +133,10 @@ pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -
     if !request.in_place {
         let source = request.input.display();
         let what = format!("the target {shown} would take the place of the source, {source}");
-        return Err(Error::usage_hint(what, "--in-place replaces it when the new one is complete, or choose another name"));
+        return Err(Error::usage_hint(
+            what,
+            "--in-place replaces it when the new one is complete, or choose another name",
+        ));
     }
     Ok(true)
 }
@@ -142,7 +146,7 @@ fn refuse_more_than_source(input: &Input, output: &Path) -> Result<()> {
     let (shown, another) = (output.display(), "choose another name for the target");
     let root = match input {
         Input::Zarr(file) => file.root(),
-        Input::Nifti(file) if !output.is_dir() => return Ok(drop(file)),
+        Input::Nifti(_) if !output.is_dir() => return Ok(()),
         Input::Nifti(file) => file.data_path.clone(),
     };
     if !(is_within(output, &root) && is_within(&root, output)) {
