@@ -14,6 +14,7 @@ mod batch;
 mod compare;
 mod completions;
 mod demo;
+mod forecast;
 mod info;
 mod messages;
 mod parse;

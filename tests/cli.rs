@@ -126,7 +126,7 @@ fn plans_and_summaries_are_json() {
     assert_eq!(plan["target"]["shape"], serde_json::json!([58, 46, 40]));
     assert!(plan["passes"][0]["projected_bytes"].as_u64() > Some(0) && plan["passes"][0]["done"].is_null());
     let text = folder.run(&["resample", "scan.nii", "out.zarr", "--scale", "2", "--dry-run"]).expect(0);
-    assert!(text.stdout.contains("target  58x46x40"), "{}", text.stdout);
+    assert!(text.stdout.contains("output  out.zarr: 58x46x40 voxels"), "{}", text.stdout);
     assert!(!folder.path("out.zarr").exists() && !folder.path("out.zarr.reslice").exists());
     folder.run(&["resample", "scan.nii", "out.zarr", "--scale", "2", "--summary", "run.json"]).expect(0);
     let summary: Value = serde_json::from_slice(&fs::read(folder.path("run.json")).unwrap()).unwrap();

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     answer,
     args::RunArgs,
-    messages,
+    forecast, messages,
     parse::{DryRun, LevelsArg},
     progress::Display,
     resample::budget,
@@ -104,6 +104,7 @@ fn plan(summary: &InPlaceSummary) -> String {
     let mut lines =
         vec![format!("store   {}, {} levels by {}", summary.store, summary.levels.len(), summary.method.name())];
     lines.extend(levels(summary));
+    lines.extend(forecast::disks(&summary.disks));
     lines.extend(summary.passes.iter().map(|pass| tell::pass(pass, summary.threads)));
     let projected = summary.passes.iter().map(|pass| pass.projected_bytes).max().unwrap_or(0);
     lines.push(format!("memory  {} projected of {}", tell::bytes(projected), tell::bytes(summary.memory_bytes)));

@@ -70,6 +70,9 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
             messages::note(&format!("cleared {}, left by a run that did not end", folder.display()));
         }
         Event::Begin(summary) if !args.quiet => {
+            if !args.verbose {
+                tell::begin(summary).iter().for_each(|line| messages::note(line));
+            }
             // Those that the disk adds.
             summary.warnings.iter().skip(warned).for_each(|warning| messages::warning(warning));
         }
