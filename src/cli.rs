@@ -19,6 +19,7 @@ mod compare;
 mod completions;
 mod demo;
 mod escape;
+mod forecast;
 mod habits;
 mod info;
 mod messages;

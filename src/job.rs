@@ -17,6 +17,7 @@ use crate::{
 mod batch;
 mod cascade;
 mod colours;
+mod disk;
 mod execute;
 mod field;
 mod format;
@@ -36,6 +37,7 @@ mod resolve;
 mod run;
 mod scratch;
 mod series;
+mod size;
 mod summary;
 mod turn;
 mod values;
@@ -43,6 +45,7 @@ mod work;
 
 pub use batch::{Batch, Forecast, Jobs, OnEvent, Outcome};
 pub use colours::Colours;
+pub use disk::{Disk, Fit, TargetSize};
 pub use execute::Event;
 pub use format::Format;
 pub use idle::{cannot_matter, leave_out};
@@ -126,6 +129,8 @@ pub struct Request {
     pub parents: bool,
     /// The target may take the place of the source, when it is complete.
     pub in_place: bool,
+    /// Refuse a target or a scratch file that cannot fit the disk, before anything is written.
+    pub checks_disk: bool,
     /// Options of the command that were named for this job, without dashes: refused where they cannot matter to it.
     pub named: Vec<String>,
     /// Make only a share of the target; goes with `resume`.
@@ -161,6 +166,7 @@ impl Request {
             made_by: None,
             parents: false,
             in_place: false,
+            checks_disk: true,
             named: Vec::new(),
             rank: None,
         }

@@ -126,7 +126,7 @@ fn plans_and_summaries_are_json() {
     assert_eq!(plan["target"]["shape"], serde_json::json!([58, 46, 40]));
     assert!(plan["passes"][0]["projected_bytes"].as_u64() > Some(0) && plan["passes"][0]["done"].is_null());
     let text = folder.run(&["resample", "scan.nii", "out.zarr", "--scale", "2", "--dry-run"]).expect(0);
-    assert!(text.stdout.contains("target  58x46x40"), "{}", text.stdout);
+    assert!(text.stdout.contains("output  out.zarr: 58x46x40 voxels"), "{}", text.stdout);
     assert!(!folder.path("out.zarr").exists() && !folder.path("out.zarr.reslice").exists());
     folder.run(&["resample", "scan.nii", "out.zarr", "--scale", "2", "--summary", "run.json"]).expect(0);
     let summary: Value = serde_json::from_slice(&fs::read(folder.path("run.json")).unwrap()).unwrap();
@@ -368,7 +368,7 @@ fn resident_memory_stays_within_the_budget() {
     for (n, (budget, args)) in [
         (24, &["scan.nii", "scan.nii.gz"][..]),
         (32, &["scan.nii", "scan.zarr", "--chunk", "64"]),
-        (32, &["scan.nii", "scan.nii", "--overwrite", "--io", "pread"]),
+        (32, &["scan.nii", "scan.nii", "--in-place", "--io", "pread"]),
         (32, &["scan.nii.gz", "a.nii", "--scale", "0.7,0.6,0.9"]),
         (40, &["scan.zarr", "b.nii.gz", "--scale", "0.6", "--interp", "cubic", "--antialias"]),
         (48, &["scan.nii.gz", "c.zarr", "--scale", "0.8", "--chunk", "64"]),

@@ -157,6 +157,7 @@ fn run(request: Request) {
 fn in_place(store: &Path, method: Reduction) -> InPlaceRequest {
     let (memory_bytes, threads) = (400 << 20, 2);
     InPlaceRequest {
+        checks_disk: true,
         store: store.into(),
         levels: None,
         method: Some(method),

@@ -142,6 +142,7 @@ fn levels_in_place_are_gone_on_with() {
     let (set, mut rng) = (Set::new(), Rng::new("levels"));
     let case = Case { input: "a.nii", output: "out.zarr", adapt: small_shards };
     let request = |overwrite, resume| InPlaceRequest {
+        checks_disk: true,
         store: set.at("out.zarr"),
         levels: Some(2),
         method: None,

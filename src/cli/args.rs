@@ -237,6 +237,9 @@ pub struct RunArgs {
     /// folder for temporary files
     #[arg(long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
+    /// Begin even where target or scratch file cannot fit the disk
+    #[arg(long)]
+    pub no_disk_check: bool,
     /// How uncompressed files are read
     #[arg(long, value_enum, default_value_t = IoArg::Auto)]
     pub io: IoArg,

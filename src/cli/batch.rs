@@ -120,7 +120,7 @@ fn execute(
         }
         Event::Planned(summary) if args.verbose => messages::note(&tell::plan(summary)),
         Event::Resumed(summary) if !args.quiet => tell::resumed(summary).iter().for_each(|line| messages::note(line)),
-        Event::Cleared(_) | Event::Planned(_) | Event::Resumed(_) => {}
+        Event::Begin(_) | Event::Cleared(_) | Event::Planned(_) | Event::Resumed(_) => {}
     };
     batch.run(sys::stop_flag(), &on_event, &mut |n, outcome| {
         if let Outcome::Done(summary) = &outcome {

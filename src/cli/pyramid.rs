@@ -7,7 +7,7 @@ use clap::Args;
 use super::{
     answer,
     args::RunArgs,
-    messages,
+    forecast, messages,
     parse::{DryRun, LevelsArg},
     progress::Display,
     resample::budget,
@@ -57,11 +57,14 @@ pub fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
         overwrite: args.overwrite,
         resume: args.run.resume,
         restart: args.run.restart,
+        checks_disk: !args.run.no_disk_check,
         memory_bytes,
         threads,
     })?;
     if !args.run.quiet {
         image.summary.warnings.iter().for_each(|warning| messages::warning(warning));
+        let disks = image.summary.disks.iter().filter_map(|disk| disk.warning(&args.store));
+        disks.for_each(|warning| messages::warning(&warning));
     }
     match args.run.dry_run {
         Some(DryRun::Text) => answer::line(&plan(&image.summary))?,
@@ -101,6 +104,7 @@ fn plan(summary: &InPlaceSummary) -> String {
     let mut lines =
         vec![format!("store   {}, {} levels by {}", summary.store, summary.levels.len(), summary.method.name())];
     lines.extend(levels(summary));
+    lines.extend(forecast::disks(&summary.disks));
     lines.extend(summary.passes.iter().map(|pass| tell::pass(pass, summary.threads)));
     let projected = summary.passes.iter().map(|pass| pass.projected_bytes).max().unwrap_or(0);
     lines.push(format!("memory  {} projected of {}", tell::bytes(projected), tell::bytes(summary.memory_bytes)));

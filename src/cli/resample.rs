@@ -65,9 +65,17 @@ impl<'a> Report<'a> {
 pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
     sys::outlive_terminal();
     let mut display = Display::new(args.progress, args.quiet);
+    let warned = job.warnings.len();
     let outcome = job.run(sys::stop_flag(), |event| match event {
         Event::Cleared(folder) if !args.quiet => {
             messages::note(&format!("cleared {}, left by a run that did not end", folder.display()));
+        }
+        Event::Begin(summary) if !args.quiet => {
+            if !args.verbose {
+                tell::begin(summary).iter().for_each(|line| messages::note(line));
+            }
+            // Those that the disk adds.
+            summary.warnings.iter().skip(warned).for_each(|warning| messages::warning(warning));
         }
         Event::Planned(summary) if args.verbose => messages::note(&tell::plan(summary)),
         Event::Planned(summary) if summary.scratch_bytes > 0 && !args.quiet => {
@@ -77,7 +85,7 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
         Event::Resumed(summary) if !args.quiet => {
             tell::resumed(summary).iter().for_each(|line| messages::note(line));
         }
-        Event::Cleared(_) | Event::Planned(_) | Event::Resumed(_) => {}
+        Event::Begin(_) | Event::Cleared(_) | Event::Planned(_) | Event::Resumed(_) => {}
     });
     display.finish();
     let summary = outcome?;
@@ -128,6 +136,7 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         restart: args.run.restart,
         parents: args.target.parents,
         in_place: args.target.in_place,
+        checks_disk: !args.run.no_disk_check,
         rank: rank(args)?,
         ..Request::new(&args.input, &args.output, memory_bytes, threads)
     })

@@ -2,10 +2,9 @@
 
 use bytesize::ByteSize;
 
-use super::progress;
+use super::{forecast, progress};
 use crate::{
     job::{GridSummary, PassKind, PassSummary, Summary, TargetState},
-    plan::Offer,
     transform::{Convention, FieldKind, Step},
 };
 
@@ -30,11 +29,7 @@ pub fn number(x: f64) -> String {
 /// Both grids and what leads from one to the other, a line each.
 pub fn grids(summary: &Summary) -> String {
     let volumes = if summary.volumes > 1 { format!(" x {} volumes", summary.volumes) } else { String::new() };
-    let list = summary.transform_list.as_deref().map(|list| (list, &summary.list_conventions[..]));
-    let chain = match (&summary.chain[..], list) {
-        ([], None) => String::new(),
-        (steps, list) => format!("\n{}", chain(steps, list)),
-    };
+    let chain = chain_of(summary).map_or(String::new(), |chain| format!("\n{chain}"));
     format!(
         "source  {}{volumes}, {}\ntarget  {}{volumes}, {}{chain}",
         grid(&summary.source),
@@ -42,6 +37,15 @@ pub fn grids(summary: &Summary) -> String {
         grid(&summary.target),
         summary.target_dtype
     )
+}
+
+/// The line `chain`, where there are transforms.
+pub fn chain_of(summary: &Summary) -> Option<String> {
+    let list = summary.transform_list.as_deref().map(|list| (list, &summary.list_conventions[..]));
+    match (&summary.chain[..], list) {
+        ([], None) => None,
+        (steps, list) => Some(chain(steps, list)),
+    }
 }
 
 /// `chain   target -> w.nii.gz (displacement field, LPS) -> affine.mat (ITK, LPS) -> source`; of a list of transforms, with
@@ -77,22 +81,26 @@ fn convention(convention: &Convention) -> String {
 
 /// What will be done.
 pub fn plan(summary: &Summary) -> String {
-    let mut lines = vec![
-        format!("input   {} ({})", summary.input, summary.source_format),
-        format!("output  {}", summary.output),
-        grids(summary),
-        format!(
-            "values  {}{}, {} mapping{}",
-            summary.interpolation,
-            if summary.antialias { ", anti-aliased" } else { "" },
-            summary.mapping.replace('_', "-"),
-            if summary.vectors_turned { ", vectors turned along" } else { "" }
-        ),
-    ];
+    let mut lines = begin(summary);
+    lines.extend(chain_of(summary));
+    lines.push(format!(
+        "values  {}{}, {} mapping{}",
+        summary.interpolation,
+        if summary.antialias { ", anti-aliased" } else { "" },
+        summary.mapping.replace('_', "-"),
+        if summary.vectors_turned { ", vectors turned along" } else { "" }
+    ));
     lines.extend(passes(summary));
     lines.push(format!("memory  {} projected of {}", bytes(summary.projected_bytes()), bytes(summary.memory_bytes)));
-    lines.extend(summary.passes.iter().flat_map(|pass| offers(&pass.what_memory_buys, summary.memory_bytes)));
+    lines.extend(
+        summary.passes.iter().filter_map(|pass| forecast::memory(&pass.what_memory_buys, summary.memory_bytes)),
+    );
     lines.join("\n")
+}
+
+/// What is read, what is written, and the room for it.
+pub fn begin(summary: &Summary) -> Vec<String> {
+    std::iter::once(forecast::ends(summary)).chain(forecast::disks(&summary.disks)).collect()
 }
 
 /// A line for each pass; of those to single volumes for the first and the last.
@@ -110,26 +118,6 @@ fn passes(summary: &Summary) -> Vec<String> {
         }
     }
     lines
-}
-
-/// What other budgets would buy, a line each; nothing where that is all one.
-fn offers(offers: &[Offer], given_bytes: u64) -> Vec<String> {
-    if offers.is_empty() {
-        return Vec::new();
-    }
-    let row = |offer: &Offer| {
-        let about = if offer.exact { "" } else { "about " };
-        let decodes = match (offer.amplification, offer.decode_share) {
-            (Some(amplification), Some(share)) => {
-                format!("{:<13}  {:.0} % of the time", format!("{about}{amplification:.3}"), share * 100.0)
-            }
-            _ => "too small".into(),
-        };
-        let mark = if offer.memory_bytes == given_bytes { "  (as given)" } else { "" };
-        format!("        {:<10}  {decodes}{mark}", bytes(offer.memory_bytes))
-    };
-    let head = format!("        {:<10}  {:<13}  decoding", "with", "amplification");
-    std::iter::once(head).chain(offers.iter().map(row)).collect()
 }
 
 pub fn pass(pass: &PassSummary, threads: usize) -> String {

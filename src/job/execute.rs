@@ -42,6 +42,8 @@ use crate::{
 pub enum Event<'a> {
     /// The schedule is fixed and the run begins.
     Planned(&'a Summary),
+    /// All is planned and, as far as that is known, fits the disk; nothing is written yet.
+    Begin(&'a Summary),
     /// A stale staging folder of a run that did not end was cleared.
     Cleared(&'a Path),
     /// What is stored is gone on with, or only a share is made: the plan for the rest.
@@ -67,6 +69,7 @@ impl<T: Voxel> Prepared<T> {
     /// The summary, with what other budgets would buy.
     fn with_offers(self) -> Summary {
         let mut summary = self.summary;
+        summary.disks = self.job.disks(summary.scratch_bytes);
         let mut passes = summary.passes.iter_mut();
         for leg in &self.route.legs {
             match (leg, passes.next()) {

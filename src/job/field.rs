@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Input, IoMode, PassKind,
+    Input, IoMode, PassKind, disk,
     passes::{copying, everything, planned, scratch_layout},
     scratch::Scratch,
 };
@@ -35,6 +35,8 @@ pub struct Field {
     pub base: Affine,
     target_to_field: Affine,
     vector_to_source: [[f64; 3]; 3],
+    /// Refuse a scratch file that cannot fit the disk.
+    pub checks_disk: bool,
 }
 
 /// A field whose ranges are known.
@@ -78,6 +80,7 @@ impl Field {
             target_to_field: grid.world_to_index.after(&target_to_world),
             vector_to_source,
             grid,
+            checks_disk: true,
         }))
     }
 
@@ -101,7 +104,7 @@ impl Field {
         let source = self.source()?;
         let target = scratch_layout::<f32>(source.layout());
         let scratch = match folder {
-            Some(folder) if source.layout().access != Access::Random => Some(scratch(folder, &target)?),
+            Some(folder) if source.layout().access != Access::Random => Some(self.scratch(folder, &target)?),
             _ => None,
         };
         let sink = RangeSink {
@@ -133,14 +136,21 @@ impl Field {
         Ok(ReadField { warp, vectors })
     }
 
+    /// # Errors
+    /// There is no room for it in `folder`.
+    fn scratch(&self, folder: &Path, layout: &Layout) -> Result<Scratch> {
+        let bytes = super::passes::scratch_bytes::<f32>(layout);
+        if self.checks_disk {
+            let found = disk::disks(&[disk::Part::exact(folder.to_path_buf(), bytes)]);
+            disk::check(&found, Path::new("the scratch file of the displacement field"))?;
+        }
+        Ok(Scratch::within(folder, "field", bytes))
+    }
+
     fn source(&self) -> Result<Box<dyn Source<f32>>> {
         let conversion = Conversion { slope: self.input.slope(), ..self.input.conversion() };
         Ok(self.grid.displacements(self.input.source(conversion, IoMode::Auto)?))
     }
-}
-
-fn scratch(folder: &Path, layout: &Layout) -> Result<Scratch> {
-    Scratch::within(folder, "field", super::passes::scratch_bytes::<f32>(layout))
 }
 
 /// Takes in a field: notes the ranges of its vectors, and writes them on where there is a file.

@@ -75,12 +75,12 @@ impl Job {
         if !self.is_in_place {
             return Ok(identity.clone());
         }
-        let blank = Request::new(&self.request.input, &self.request.output, 0, 0);
-        let Request { memory_bytes, threads, io, scratch, named, .. } = blank;
-        let Request { resume, restart, keeps_note, made_by, parents, rank, .. } = blank;
+        let blank = Request::new("", "", 0, 0);
+        let Request { input, output, memory_bytes, threads, io, scratch, named, .. } = blank;
+        let Request { resume, restart, keeps_note, made_by, parents, checks_disk, rank, .. } = blank;
         let asked = self.request.clone();
-        let asked = Request { memory_bytes, threads, io, scratch, named, resume, restart, ..asked };
-        let asked = Request { keeps_note, made_by, parents, rank, ..asked };
+        let asked = Request { input, output, memory_bytes, threads, io, scratch, named, ..asked };
+        let asked = Request { resume, restart, keeps_note, made_by, parents, checks_disk, rank, ..asked };
         let mut finished = Identity::default();
         finished.add("version of results", RESULTS_VERSION);
         finished.add("codecs", codec_versions());

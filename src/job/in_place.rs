@@ -4,8 +4,7 @@
 //! last and in one step.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     sync::atomic::AtomicBool,
 };
@@ -14,9 +13,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    Event, PassKind, PassSummary,
+    Disk, Event, PassKind, PassSummary,
+    disk::{self, Packing, Part, Prospect, disks},
     levels::{Descent, LevelPass, LevelsTo},
     method::warning_of_levels,
+    size::raw_bytes,
     work::{Work, is_noted, settle},
 };
 use crate::{
@@ -28,7 +29,6 @@ use crate::{
         ledger::Restored,
         ome::{Carried, OmeVersion},
         staging::{Claim, LEVEL_NOTES, RENEW_EVERY, Staging, state_folder},
-        steady,
         zarr::{
             self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget,
             store::{DirStore, Location},
@@ -41,7 +41,10 @@ use crate::{
 };
 
 mod begun;
+mod documents;
 mod paths;
+
+use documents::{read_document, replace_document, rewritten_literals};
 
 /// Where the levels are built, within the staging folder.
 const LEVELS: &str = "levels";
@@ -62,6 +65,8 @@ pub struct InPlaceRequest {
     pub resume: bool,
     /// Begin anew where an unfinished run has stored something.
     pub restart: bool,
+    /// Refuse levels that cannot fit the disk, before anything is written.
+    pub checks_disk: bool,
     pub memory_bytes: u64,
     pub threads: usize,
 }
@@ -91,6 +96,8 @@ pub struct InPlaceSummary {
     pub finished_before: bool,
     /// Highest resident memory of the process; 0 in a dry run.
     pub peak_bytes: u64,
+    /// What the disk of the store is to take, and what it has free.
+    pub disks: Vec<Disk>,
 }
 
 /// An image whose new levels are planned.
@@ -163,6 +170,7 @@ impl InPlace {
             warnings,
             finished_before: is_finished,
             peak_bytes: 0,
+            disks: disks_of_levels(&finest, &passes, &request.store),
         };
         Ok(InPlace { request, finest, descent, passes, paths, budget, identity, is_finished, summary })
     }
@@ -176,6 +184,9 @@ impl InPlace {
             // What a run has left that was ended after it had named the levels; only for tidiness.
             let _ = Staging::create(&store, claim).and_then(|staging| staging.sweep());
             return Ok(self.summary);
+        }
+        if self.request.checks_disk && !self.request.resume {
+            disk::check(&self.summary.disks, &store)?;
         }
         let mut staging = Staging::create(&store, claim)?;
         let volumes = self.finest.layout.outer.volumes();
@@ -300,32 +311,6 @@ impl InPlace {
     }
 }
 
-/// The warning where the group's document has numbers that JSON does not know: it is written anew.
-fn rewritten_literals(store: &Path) -> Option<String> {
-    let path = ["zarr.json", ".zattrs"].map(|name| store.join(name)).into_iter().find(|path| path.is_file())?;
-    let has_literals = steady::open(&path).and_then(zarr::document_text).is_ok_and(|text| zarr::has_literals(&text));
-    has_literals.then(|| format!("{}: NaN and Infinity become strings, since JSON does not know them", path.display()))
-}
-
-/// A JSON document; `None` where there is no such file.
-fn read_document(path: &Path) -> Result<Option<Value>> {
-    let text = match steady::open(path).and_then(zarr::document_text) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io("read", path)(error)),
-    };
-    let document = zarr::parse_document(&text);
-    document.map(Some).map_err(|e| Error::malformed(path, "document", e, "JSON"))
-}
-
-fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Result<()> {
-    let built = staging.path("group.json");
-    let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", path)(e.into()))?;
-    let write = |mut file: fs::File| file.write_all(&text).and_then(|()| file.sync_all());
-    DirStore::create(&built).and_then(write).map_err(Error::io("write", &built))?;
-    steady::rename(&built, path).map_err(Error::io("rename to", path))
-}
-
 fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
     let store = request.store.display();
     let resample = "reslice resample STORE NEW.zarr --pyramid writes a new store";
@@ -378,6 +363,19 @@ fn level_target(finest: &ZarrFile, warnings: &mut Vec<String>) -> ZarrTarget {
         nifti: None,
         levels: Levels { detached: true, ..Levels::default() },
     }
+}
+
+/// What new levels take beside the store, at the ratio of its finest.
+fn disks_of_levels(finest: &ZarrFile, passes: &[LevelPass], store: &Path) -> Vec<Disk> {
+    let most_bytes = passes.iter().fold(0u64, |sum, pass| sum.saturating_add(raw_bytes(&pass.target)));
+    let sample_bytes = (finest.stored.bytes(), finest.stored.bytes());
+    let (packing, source_ratio) = match finest.codec {
+        Some(Codec::None) => (Packing::PlainChunks, None),
+        _ => (Packing::Chunks, finest.stored_ratio()),
+    };
+    let prospect = Prospect { packing, source_ratio, sample_bytes, growth: 1.0, inside: Some(1.0) };
+    let (least_bytes, estimated_bytes) = prospect.stored(most_bytes);
+    disks(&[Part { folder: state_folder(store), least_bytes, estimated_bytes, most_bytes }])
 }
 
 fn level_summaries(descent: &Descent, paths: &[String]) -> Vec<LevelSummary> {

@@ -8,6 +8,7 @@ use std::{
 use super::{Format, Input, PyramidRequest, Values, levels::Descent};
 
 mod build;
+mod bytes;
 mod replace;
 mod stored;
 
@@ -204,7 +205,12 @@ impl Output {
         }
     }
 
-    fn folder(&self) -> &Path {
+    /// Whether the target is a file or folder of this machine.
+    pub fn is_local(&self) -> bool {
+        self.store.is_none()
+    }
+
+    pub fn folder(&self) -> &Path {
         self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 

@@ -1,6 +1,6 @@
 //! Which passes a job takes: one, or one more through a scratch file where a stream does not fit its order.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -16,7 +16,6 @@ use crate::{
     plan::{self, Budget, Offer, Plan, PlanError, Todo, Touch},
     region::Region,
     resample::{BlockOp, Method, OpRequest, Order, Outside, block_op},
-    sys,
     voxel::{Rounding, Voxel},
 };
 
@@ -347,14 +346,4 @@ pub fn copying(layout: &Layout) -> OpRequest {
         rounding: Rounding::Nearest,
         order: Order::Rising,
     }
-}
-
-/// Refuses a scratch file that is larger than what is free in its folder.
-pub fn check_scratch(folder: &Path, needed_bytes: u64) -> Result<()> {
-    let free_bytes = sys::free_bytes(folder).unwrap_or(u64::MAX);
-    if needed_bytes > free_bytes {
-        let folder = folder.display().to_string();
-        return Err(PlanError::ScratchTooSmall { needed_bytes, free_bytes, folder }.into());
-    }
-    Ok(())
 }

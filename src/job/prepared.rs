@@ -3,7 +3,7 @@
 use std::sync::{Arc, atomic::AtomicBool};
 
 use super::{
-    Event, PassKind, Summary,
+    Event, Job, PassKind, Summary, disk,
     execute::{Prepared, Runnable, planned_passes},
     output::Whose,
     passes::{Leg, Route},
@@ -39,6 +39,8 @@ impl<T: Voxel> Runnable for Prepared<T> {
             self.job.sweep();
             return self.finished_before(&identity);
         }
+        self.check_disk()?;
+        on_event(Event::Begin(&self.summary));
         let made = self.make_target(&identity, stop, on_event);
         // Other ranks may have completed the target meanwhile, and cleared what this one was about to read.
         match made {
@@ -51,6 +53,20 @@ impl<T: Voxel> Runnable for Prepared<T> {
 }
 
 impl<T: Voxel> Prepared<T> {
+    /// Finds what the disks have free, and refuses what cannot fit.
+    fn check_disk(&mut self) -> Result<()> {
+        let Job { request, output, .. } = &self.job;
+        let disks = self.job.disks(self.summary.scratch_bytes);
+        if request.checks_disk {
+            disk::check(&disks, &output.path)?;
+        }
+        let warnings: Vec<String> = disks.iter().filter_map(|disk| disk.warning(&output.path)).collect();
+        self.job.warnings.extend_from_slice(&warnings);
+        self.summary.warnings.extend(warnings);
+        self.summary.disks = disks;
+        Ok(())
+    }
+
     /// Comes to the place of the target and goes on with what is there.
     fn make_target(
         &mut self,
@@ -130,7 +146,8 @@ impl<T: Voxel> Prepared<T> {
         let todo = Arc::new(todo.clone().without(vec![done]));
         if !todo.is_fresh() {
             let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, &work.stored)?;
-            self.summary = Summary::planned(&self.job, source, &passes.0, &passes.1);
+            let disks = std::mem::take(&mut self.summary.disks);
+            self.summary = Summary { disks, ..Summary::planned(&self.job, source, &passes.0, &passes.1) };
             (self.route, self.levels) = passes;
         }
         self.summary.stored_before = work.stored.voxels(0);

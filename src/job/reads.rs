@@ -117,7 +117,7 @@ pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -
         let what = format!("the target {shown} would take the place of {what}, {}", path.display());
         return Err(Error::usage_hint(what, "choose another name for the target"));
     }
-    if !sources.iter().any(|read| is_taken(read)) {
+    if !sources.iter().any(&is_taken) {
         return Ok(false);
     }
     if Location::of(output)?.local().is_none() {

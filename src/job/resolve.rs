@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{
     Format, GridChoice, Input, IoMode, Request, Values,
+    disk::TargetSize,
     field::Field,
     idle,
     method::{Kind, copies, method, warn_of_aliasing},
@@ -35,6 +36,8 @@ pub struct Job {
     pub input: Input,
     /// Whether the target takes the place of the source.
     pub is_in_place: bool,
+    /// How large the target becomes.
+    pub size: TargetSize,
     pub source_grid: Grid,
     pub values: Values,
     /// Through the base of the field alone, where there is one, until it is read.
@@ -61,16 +64,7 @@ impl Job {
     /// # Errors
     /// Whatever is wrong with the request or the source's metadata.
     pub fn resolve(mut request: Request) -> Result<Job> {
-        let (source, image) = split_image(&request.input);
-        request.open.image = image.or(request.open.image.take());
-        request.input = Location::of(&source)?.into_path();
-        request.output = target_path(&request.output)?;
-        let format = Format::of_name(&request.output)?;
-        idle::refuse(&request)?;
-        let opened = Input::open(&request.input, &request.open);
-        let input = opened.map_err(|error| reads::missing_source(&request, error))?;
-        let is_in_place = reads::takes_place_of_source(&request, &input, format)?;
-        request.target.overwrite |= is_in_place;
+        let (format, input, is_in_place) = open(&mut request)?;
         let mut warnings: Vec<String> = input.warnings().to_vec();
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;
@@ -79,10 +73,11 @@ impl Job {
         let Resolved { target, bounds, lacking } = target_grid(&request, &input, reference.as_ref())?;
         let mut chain = chain(&request, &input, reference.as_ref(), &mut warnings)?;
         let series = series(&request, &input, (&target, reference.as_ref()), &chain, &mut warnings)?;
-        let (mapping, field) = match series.as_ref().and_then(|series| series.mappings.first()) {
+        let (mapping, mut field) = match series.as_ref().and_then(|series| series.mappings.first()) {
             Some(first) => (first.clone(), None),
             None => mapping(&mut chain, &target, &source_grid, &mut warnings)?,
         };
+        field.iter_mut().for_each(|field| field.checks_disk = request.checks_disk);
         let kind = Kind::of(&request, &input);
         let is_copy =
             !matches!(kind, Kind::Quantities) && series.is_none() && copies(&request, &mapping, &target, bounds);
@@ -115,21 +110,16 @@ impl Job {
         };
         let output = Output::describe(&request.output, format, &target, &values, &request.target, &heritage)?;
         warnings.extend_from_slice(&output.warnings);
-        warn_of_shear(&output, &mut warnings);
-        warn_of_frame(&input, format, &mut warnings);
-        warn_of_length(&target, format, &mut warnings);
-        warn_of_labels(&input, &mut warnings);
-        warn_of_lost_levels(&request, &input, is_in_place, &mut warnings);
-        warn_of_map(&request, &mut warnings);
-        warn_of_field(&input, format, &mut warnings);
+        warn_of_ends(&request, &input, &output, is_in_place, &mut warnings);
         let outside =
             outside.or_else(|| Some(series.as_ref()?.outside_of_aligned(target.shape, bounds))).unwrap_or_default();
         let outside_view = OutsideView::of(&request, &input, &op, series.is_some(), &values);
         warn_of_other_space(&outside, &output, series.is_some(), &mut warnings);
-        Ok(Job {
+        let mut job = Job {
             request,
             input,
             is_in_place,
+            size: TargetSize::default(),
             source_grid,
             values,
             op,
@@ -141,8 +131,25 @@ impl Job {
             outside,
             outside_view,
             warnings,
-        })
+        };
+        job.size = job.target_size();
+        Ok(job)
     }
+}
+
+/// Opens the source, and decides whether the target takes its place.
+fn open(request: &mut Request) -> Result<(Format, Input, bool)> {
+    let (source, image) = split_image(&request.input);
+    request.open.image = image.or(request.open.image.take());
+    request.input = Location::of(&source)?.into_path();
+    request.output = target_path(&request.output)?;
+    let format = Format::of_name(&request.output)?;
+    idle::refuse(request)?;
+    let opened = Input::open(&request.input, &request.open);
+    let input = opened.map_err(|error| reads::missing_source(request, error))?;
+    let is_in_place = reads::takes_place_of_source(request, &input, format)?;
+    request.target.overwrite |= is_in_place;
+    Ok((format, input, is_in_place))
 }
 
 /// A target's path or URL, without a slash behind it.
@@ -311,6 +318,17 @@ fn warn_of_other_space(outside: &FaceCounts, output: &Output, is_series: bool, w
     let Layout { grid, outer, .. } = &output.layout;
     let volumes = if is_series { outer.volumes() } else { 1 };
     warnings.extend(outside::other_space(outside.outside, grid.voxels().saturating_mul(volumes)));
+}
+
+/// What source and target lack of each other.
+fn warn_of_ends(request: &Request, input: &Input, output: &Output, is_in_place: bool, warnings: &mut Vec<String>) {
+    warn_of_shear(output, warnings);
+    warn_of_frame(input, output.format, warnings);
+    warn_of_length(&output.layout.grid, output.format, warnings);
+    warn_of_labels(input, warnings);
+    warn_of_lost_levels(request, input, is_in_place, warnings);
+    warn_of_map(request, warnings);
+    warn_of_field(input, output.format, warnings);
 }
 
 fn warn_of_shear(output: &Output, warnings: &mut Vec<String>) {

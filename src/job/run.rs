@@ -37,8 +37,8 @@ impl<T: Voxel> Run<'_, T> {
     pub fn finest(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let staging = &self.work.staging;
         let scratch = match &self.job.request.scratch {
-            Some(folder) => Scratch::within(folder, "scratch", self.route.scratch_bytes)?,
-            None => Scratch::at(staging.path(&format!("scratch-{}", staging.writer())), self.route.scratch_bytes)?,
+            Some(folder) => Scratch::within(folder, "scratch", self.route.scratch_bytes),
+            None => Scratch::at(staging.path(&format!("scratch-{}", staging.writer()))),
         };
         on_event(Event::Planned(summary));
         let sink = self.job.output.create::<T>(self.work)?;

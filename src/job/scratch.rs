@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::passes;
 use crate::{
     error::{Error, Result},
     io::{
@@ -29,19 +28,16 @@ const MODE: u32 = 0o600;
 impl Scratch {
     /// In `folder`, under a name that tells the next run to remove it, should this one be killed; what earlier ones left there
     /// goes.
-    pub fn within(folder: &Path, kind: &str, bytes: u64) -> Result<Scratch> {
+    pub fn within(folder: &Path, kind: &str, bytes: u64) -> Scratch {
         if bytes > 0 {
             sys::clear_scratch(folder);
         }
-        Scratch::at(sys::scratch_path(folder, kind), bytes)
+        Scratch::at(sys::scratch_path(folder, kind))
     }
 
-    /// At `path`; refused where its folder has no room for `bytes`.
-    pub fn at(path: PathBuf, bytes: u64) -> Result<Scratch> {
-        if bytes > 0 {
-            passes::check_scratch(path.parent().unwrap_or(Path::new(".")), bytes)?;
-        }
-        Ok(Scratch { path })
+    /// At `path`.
+    pub fn at(path: PathBuf) -> Scratch {
+        Scratch { path }
     }
 
     pub fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {

@@ -2,7 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Job, OutsideView, PassKind, PassSummary, levels::LevelPass, passes::Route};
+use super::{
+    Disk, Job, OutsideView, PassKind, PassSummary, TargetSize, levels::LevelPass, passes::Route, size::raw_bytes,
+};
 use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     io::Layout,
@@ -73,6 +75,11 @@ pub struct Summary {
     pub passes: Vec<PassSummary>,
     /// Size of the scratch file; 0 without one.
     pub scratch_bytes: u64,
+    /// Bytes of the source before compression.
+    pub source_bytes: u64,
+    pub target_size: TargetSize,
+    /// What the disks are to take that target and scratch file go to, by what was not stored yet when the run began.
+    pub disks: Vec<Disk>,
     /// Target voxels of one volume that look outside the source; of all volumes where each has its own mapping.
     pub outside: FaceCounts,
     /// Target voxels among which those outside were counted.
@@ -148,6 +155,9 @@ impl Summary {
             threads: job.request.threads,
             passes: route.summaries().into_iter().chain(levels).collect(),
             scratch_bytes: route.scratch_bytes,
+            source_bytes: raw_bytes(source),
+            target_size: job.size.clone(),
+            disks: Vec::new(),
             outside: job.outside,
             outside_of: grid.voxels().saturating_mul(if job.series.is_some() { volumes } else { 1 }),
             outside_view: job.outside_view,

@@ -34,13 +34,6 @@ pub enum PlanError {
         ByteSize(*.memory_bytes).display().iec(), ByteSize(*.smallest_bytes).display().iec()
     )]
     VerificationTooSmall { memory_bytes: u64, smallest_bytes: u64, array: String },
-
-    /// The scratch file that would make the plan possible does not fit.
-    #[error(
-        "a scratch file of {} is needed, {} has {} free",
-        ByteSize(*.needed_bytes).display().iec(), .folder, ByteSize(*.free_bytes).display().iec()
-    )]
-    ScratchTooSmall { needed_bytes: u64, free_bytes: u64, folder: String },
 }
 
 impl PlanError {
@@ -56,9 +49,6 @@ impl PlanError {
             PlanError::ComparisonTooSmall { smallest_bytes, .. }
             | PlanError::VerificationTooSmall { smallest_bytes, .. } => {
                 format!("use --memory {}MiB or more", mebibytes(*smallest_bytes))
-            }
-            PlanError::ScratchTooSmall { .. } => {
-                "name a folder with more room by --scratch, or give more --memory".into()
             }
         })
     }

@@ -103,7 +103,8 @@ def scan_compared(path, name, folder, interp, kind, way):
         options = ["--region", ",".join(f"{lo}:{hi}" for lo, hi in region)]
     target, asked = onto(folder, source, kind, FACTORS[way])
     for dtype in ["same"] if copies(interp) or is_float else ["same", "f32"]:
-        given = [*options, *asked, "--interp", interp, "--rounding", "truncate", "--dtype", dtype, "--raw"]
+        given = [*options, *asked, "--interp", interp, "--dtype", dtype, "--raw"]
+        given += [] if is_float or dtype == "f32" else ["--rounding", "truncate"]
         resample(path, folder / "out.nii", *given, "--overwrite")
         for before, after in zip(volumes(samples), volumes(grids.raw(nib.load(folder / "out.nii"))), strict=True):
             yield oblique.compare(before, source, target, after, interp)

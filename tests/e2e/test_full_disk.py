@@ -73,12 +73,69 @@ def content(target):
 @pytest.mark.parametrize("name", TARGETS)
 def test_full_disk_and_on_with_more_room(noise, right, disk, name):
     target = disk / name
-    run = refused("resample", noise, target, *TARGETS[name], expect=1, says=("space", "hint: ", str(disk)))
+    goes_on = (*TARGETS[name], "--no-disk-check")
+    refused("resample", noise, target, *goes_on, expect=1, says=("space", "hint: ", str(disk)))
     assert not target.exists() and not target.with_suffix(".img").exists()
     assert leftovers(target) in ([], [f"{name}.reslice"]), os.listdir(disk)
-    refused("resample", noise, target, *TARGETS[name], "--resume", expect=1, says="space")
+    refused("resample", noise, target, *goes_on, "--resume", expect=1, says="space")
     assert not target.exists()
     subprocess.run(["mount", "-o", "remount,size=80m", disk], check=True)
     reslice("resample", noise, target, *TARGETS[name], "--resume")
     assert content(target) == right[name]
     assert not strays(target)
+
+
+PLAIN = {"out.nii": (), "out.hdr": (), "plain.zarr": ("--codec", "none", "--chunk", "32")}
+
+
+@pytest.mark.parametrize("disk", ["14m"], indirect=True)
+@pytest.mark.parametrize("name", PLAIN)
+def test_what_cannot_fit_is_refused_before_the_start(noise, disk, name):
+    job = ("resample", noise, disk / name, *PLAIN[name])
+    refused(*job, expect=2, says=("needs 16.0 MiB", "14.0 MiB free", "hint: ", "--no-disk-check"))
+    assert not os.listdir(disk)
+    assert "NOT ENOUGH" in reslice(*job, "--dry-run").stdout
+    reslice(*job, "--dtype", "u8")
+
+
+@pytest.mark.parametrize("disk", ["30m"], indirect=True)
+def test_what_is_replaced_is_not_free_until_the_end(noise, disk):
+    target = disk / "out.nii"
+    reslice("resample", noise, target)
+    before = digest(target)
+    refused("resample", noise, target, "--overwrite", expect=2, says="--no-disk-check")
+    assert digest(target) == before and os.listdir(disk) == ["out.nii"]
+
+
+@pytest.mark.parametrize("disk", ["6m"], indirect=True)
+def test_what_is_stored_is_counted(noise, right, disk):
+    target = disk / "out.nii"
+    refused("resample", noise, target, "--no-disk-check", expect=1, says="space")
+    subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+    refused("resample", noise, disk / "another.nii", expect=2, says="--no-disk-check")
+    reslice("resample", noise, target, "--resume")
+    assert content(target) == right["out.nii"]
+
+
+@pytest.mark.parametrize("disk", ["1m"], indirect=True)
+def test_estimates_go_by_the_source_and_refuse_by_far_only(noise, disk, tmp_path):
+    source = tmp_path / "noise.nii.gz"
+    reslice("resample", noise, source)
+    refused("resample", source, disk / "out.zarr", expect=2, says=("needs at least 1.", "--no-disk-check"))
+    # Nothing is known of how well a source is compressed that is not.
+    run = refused("resample", noise, disk / "out.zarr", expect=1, says="space")
+    assert "may not fit" in run.stderr and "before compression" in run.stderr
+    subprocess.run(["mount", "-o", "remount,size=6m", disk], check=True)
+    run = refused("resample", source, disk / "out.zarr", "--restart", expect=1, says="space")
+    assert "compressed as the source is" in run.stderr
+
+
+@pytest.mark.parametrize("disk", ["20m"], indirect=True)
+def test_levels_are_held_against_the_disk(noise, disk):
+    reslice("resample", noise, disk / "a.zarr", "--codec", "none", "--chunk", "32", "--dtype", "u8")
+    free = os.statvfs(disk)
+    (disk / "filler").write_bytes(bytes(free.f_bavail * free.f_frsize - 500_000))
+    refused("pyramid", disk / "a.zarr", expect=2, says=("needs 1.", "--no-disk-check"))
+    assert sorted(os.listdir(disk)) == ["a.zarr", "filler"]
+    (disk / "filler").unlink()
+    reslice("pyramid", disk / "a.zarr")

@@ -48,8 +48,9 @@ def crop_around(shape, middle, factors):
 
 def run_and_compare(resample, folder, path, samples, source, target, interp, options, dtype):
     """Runs the command onto `target` and compares every volume."""
-    given = ["--like", folder / "like.nii", "--interp", interp, "--rounding", "truncate", *options]
-    given += ["--dtype", dtype, "--raw"] if dtype else []
+    given = ["--like", folder / "like.nii", "--interp", interp, *options]
+    stays_float = nib.load(path).get_data_dtype().kind == "f"
+    given += ["--dtype", dtype, "--raw"] if dtype else [] if stays_float else ["--rounding", "truncate"]
     resample(path, folder / "out.nii", *given, "--overwrite")
     ours = grids.raw(nib.load(folder / "out.nii"))
     assert dtype is None or ours.dtype == np.float32

@@ -175,7 +175,7 @@ impl SummaryFile {
 
     fn finish(mut self) -> Result<()> {
         let open = if self.entries == 0 { "[" } else { "" };
-        let mut end = || writeln!(self.file, "{open}\n]").and_then(|()| self.file.flush());
-        self.place.outcome(self.written.and_then(|()| end()))
+        let written = self.written.and_then(|()| writeln!(self.file, "{open}\n]")).and_then(|()| self.file.flush());
+        self.place.outcome(written)
     }
 }

@@ -23,6 +23,9 @@ use crate::{
     voxel::Dtype,
 };
 
+/// Files that are looked at to learn how well an array is compressed.
+const SAMPLED: u64 = 64;
+
 /// An open array: what a plan, a copy and a report need of it.
 #[derive(Clone, Debug)]
 pub struct ZarrFile {
@@ -72,6 +75,31 @@ impl ZarrFile {
             return Ok(None);
         }
         store::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
+    }
+
+    /// Stored bytes over bytes before compression, by up to [`SAMPLED`] files of the array; `None` where chunks are not
+    /// compressed, behind a URL, and where none of those files is there.
+    pub fn stored_ratio(&self) -> Option<f64> {
+        self.store.folder()?;
+        if self.codec == Some(Codec::None) {
+            return None;
+        }
+        let (meta, store) = (&self.meta, self.store.below(&self.array_path));
+        let counts: Vec<u64> = meta.shape.iter().zip(&meta.object).map(|(len, object)| len.div_ceil(*object)).collect();
+        let objects = counts.iter().fold(1u64, |n, &count| n.saturating_mul(count));
+        let (mut stored, mut raw) = (0u64, 0u64);
+        for sample in 0..objects.min(SAMPLED) {
+            // Spread over all of them.
+            let mut rest = (u128::from(sample) * u128::from(objects) / u128::from(objects.min(SAMPLED))) as u64;
+            let (mut at, mut voxels) = (vec![0; counts.len()], 1u64);
+            for d in (0..counts.len()).rev() {
+                (at[d], rest) = (rest % counts[d], rest / counts[d]);
+                voxels = voxels.saturating_mul(meta.object[d].min(meta.shape[d] - at[d] * meta.object[d]));
+            }
+            stored += store.size(&meta.keys.key(&at)).ok()?.unwrap_or(0);
+            raw = raw.saturating_add(voxels.saturating_mul(meta.sample.bytes() as u64));
+        }
+        (stored > 0 && raw > 0).then(|| stored as f64 / raw as f64)
     }
 
     /// The folder or URL of the image, or of a bare array.

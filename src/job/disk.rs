@@ -1,0 +1,321 @@
+//! Room on the disk: what a target and a scratch file take, as far as that is known before they are written, and what is free.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use bytesize::ByteSize;
+use serde::Serialize;
+
+use crate::{
+    error::{Error, Result},
+    sys,
+};
+
+/// What an estimate by the source's ratio may be too large by, at most.
+const TOO_LARGE: f64 = 10.0;
+/// The smallest part of its data that a deflate stream can have (RFC 1951: 258 bytes in 2 bits).
+const LEAST_DEFLATED: f64 = 1.0 / 1032.0;
+/// The same for codecs that know no such limit: nobody has seen less.
+const LEAST_PACKED: f64 = 1e-4;
+
+/// How a target is compressed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Packing {
+    /// Not at all.
+    Plain,
+    /// Not at all, but chunks that are all fill are left out.
+    PlainChunks,
+    /// All of it, by deflate.
+    Deflate,
+    /// By any codec, and chunks that are all fill are left out.
+    Chunks,
+}
+
+/// What bears on how small voxels become.
+#[derive(Clone, Copy, Debug)]
+pub struct Prospect {
+    pub packing: Packing,
+    /// Stored bytes of the source over its bytes before compression, where it is compressed.
+    pub source_ratio: Option<f64>,
+    /// Bytes of a sample of the source and of the target.
+    pub sample_bytes: (usize, usize),
+    /// Target voxels for each source voxel.
+    pub growth: f64,
+    /// The part of the target that looks inside the source, where that is known: the rest is one value.
+    pub inside: Option<f64>,
+}
+
+impl Prospect {
+    /// What `raw_bytes` take at the least, whatever their voxels are, and about; the latter is `None` where nothing is known.
+    pub fn stored(&self, raw_bytes: u64) -> (u64, Option<u64>) {
+        let (raw, inside) = (raw_bytes as f64, self.inside.unwrap_or(0.0));
+        let likely = self.source_ratio.map(|ratio| (raw * ratio) as u64);
+        let (source, target) = self.sample_bytes;
+        let narrowed = (source as f64 / target.max(1) as f64).min(1.0);
+        let by_ratio = self.source_ratio.map_or(0.0, |ratio| ratio * narrowed / (TOO_LARGE * self.growth.max(1.0)));
+        match self.packing {
+            Packing::Plain => (raw_bytes, Some(raw_bytes)),
+            Packing::PlainChunks => ((raw * inside) as u64, Some(raw_bytes)),
+            Packing::Deflate => ((raw * (inside * by_ratio).max(LEAST_DEFLATED)) as u64, likely),
+            Packing::Chunks => ((raw * inside * by_ratio.max(LEAST_PACKED)) as u64, likely),
+        }
+    }
+}
+
+/// How large a target becomes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TargetSize {
+    /// Of the finest level, or the only one, before compression.
+    pub raw_bytes: u64,
+    /// Of each coarser level, before compression.
+    pub level_raw_bytes: Vec<u64>,
+    /// Files with voxels, of all levels.
+    pub files: u64,
+    pub is_compressed: bool,
+    /// Of all levels, at the source's ratio, or exact without compression; nothing where the source is not compressed.
+    pub estimated_bytes: Option<u64>,
+    /// No target of this grid takes less.
+    pub least_bytes: u64,
+    /// Stored bytes of the source over its bytes before compression, where it is compressed.
+    pub source_ratio: Option<f64>,
+}
+
+impl TargetSize {
+    /// Of all levels, before compression.
+    pub fn all_raw_bytes(&self) -> u64 {
+        self.level_raw_bytes.iter().fold(self.raw_bytes, |sum, &bytes| sum.saturating_add(bytes))
+    }
+}
+
+/// What goes to one folder.
+#[derive(Clone, Debug)]
+pub struct Part {
+    pub folder: PathBuf,
+    pub least_bytes: u64,
+    /// `None` where nothing is known but the most.
+    pub estimated_bytes: Option<u64>,
+    pub most_bytes: u64,
+}
+
+impl Part {
+    /// A file of that many bytes.
+    pub fn exact(folder: PathBuf, bytes: u64) -> Part {
+        Part { folder, least_bytes: bytes, estimated_bytes: Some(bytes), most_bytes: bytes }
+    }
+
+    /// What of it is still to be written, where `held` of it, 0 to 1, is there, and `share` of the rest is this run's.
+    pub fn rest(self, held: f64, share: f64) -> Part {
+        let rest = |bytes: u64, share: f64| (bytes as f64 * (1.0 - held).max(0.0) * share) as u64;
+        Part {
+            least_bytes: rest(self.least_bytes, share),
+            estimated_bytes: self.estimated_bytes.map(|bytes| rest(bytes, 1.0)),
+            most_bytes: rest(self.most_bytes, 1.0),
+            ..self
+        }
+    }
+}
+
+/// What one file system is to take, and what it has.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Disk {
+    pub folder: String,
+    /// For this user.
+    pub free_bytes: u64,
+    /// What is needed at the least.
+    pub least_bytes: u64,
+    /// What is needed about; nothing where only the most is known.
+    pub estimated_bytes: Option<u64>,
+    /// What is needed at most, without what compression may add.
+    pub most_bytes: u64,
+}
+
+/// How what is needed stands to what is free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    Fits,
+    MayNotFit,
+    DoesNotFit,
+}
+
+impl Disk {
+    pub fn fit(&self) -> Fit {
+        match self {
+            Disk { least_bytes, free_bytes, .. } if least_bytes > free_bytes => Fit::DoesNotFit,
+            Disk { free_bytes, .. } if self.estimated_bytes.unwrap_or(self.most_bytes) > *free_bytes => Fit::MayNotFit,
+            _ => Fit::Fits,
+        }
+    }
+
+    /// `12.0 MiB`, `about 12.0 MiB at the source's ratio`, `at most 12.0 MiB, before compression`.
+    pub fn needed(&self) -> String {
+        let bytes = |n: u64| ByteSize(n).display().iec().to_string();
+        match self.estimated_bytes {
+            Some(exact) if exact == self.most_bytes => bytes(exact),
+            Some(about) => format!("about {}, compressed as the source is", bytes(about)),
+            None => format!("at most {}, before compression", bytes(self.most_bytes)),
+        }
+    }
+
+    /// The error where it does not fit.
+    pub fn refusal(&self, output: &Path) -> Option<Error> {
+        let bytes = |n: u64| ByteSize(n).display().iec().to_string();
+        let at_least = if self.estimated_bytes == Some(self.least_bytes) { "" } else { "at least " };
+        (self.fit() == Fit::DoesNotFit).then(|| {
+            let (output, least, free) = (output.display(), bytes(self.least_bytes), bytes(self.free_bytes));
+            let (exact, folder) = (self.least_bytes, &self.folder);
+            let what = format!(
+                "{output} needs {at_least}{least} ({exact} bytes), and {folder} has {free} free ({})",
+                self.free_bytes
+            );
+            Error::usage_hint(what, "free some space, write to another disk, or go on with --no-disk-check")
+        })
+    }
+
+    /// What to say where it may not fit.
+    pub fn warning(&self, output: &Path) -> Option<String> {
+        (self.fit() == Fit::MayNotFit).then(|| {
+            let (output, free) = (output.display(), ByteSize(self.free_bytes).display().iec());
+            format!("{output} may not fit: {free} are free in {}, it needs {}", self.folder, self.needed())
+        })
+    }
+}
+
+/// The file systems that the parts go to, each once; those that do not say what is free are left out.
+pub fn disks(parts: &[Part]) -> Vec<Disk> {
+    let parts = parts.iter().filter(|part| part.most_bytes > 0);
+    let found = parts.filter_map(|part| {
+        let folder = existing(&part.folder);
+        let device = fs::metadata(&folder).ok()?.dev();
+        Some((device, sys::free_bytes(&folder)?, Part { folder, ..part.clone() }))
+    });
+    by_device(found)
+}
+
+/// One disk for each device; what several parts need of it is added up.
+fn by_device(parts: impl Iterator<Item = (u64, u64, Part)>) -> Vec<Disk> {
+    let mut disks: Vec<(u64, Disk)> = Vec::new();
+    for (device, free_bytes, Part { folder, least_bytes, estimated_bytes, most_bytes }) in parts {
+        match disks.iter_mut().find(|(known, _)| *known == device) {
+            Some((_, disk)) => {
+                disk.least_bytes = disk.least_bytes.saturating_add(least_bytes);
+                disk.most_bytes = disk.most_bytes.saturating_add(most_bytes);
+                disk.estimated_bytes = disk.estimated_bytes.zip(estimated_bytes).map(|(a, b)| a.saturating_add(b));
+                disk.free_bytes = disk.free_bytes.min(free_bytes);
+            }
+            None => {
+                let folder = folder.display().to_string();
+                disks.push((device, Disk { folder, free_bytes, least_bytes, estimated_bytes, most_bytes }));
+            }
+        }
+    }
+    disks.into_iter().map(|(_, disk)| disk).collect()
+}
+
+/// The folder, or the first above it that is there.
+fn existing(folder: &Path) -> PathBuf {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let found = absolute.ancestors().find(|folder| folder.exists()).map(Path::to_path_buf);
+    found.filter(|found| *found != absolute).unwrap_or_else(|| folder.to_path_buf())
+}
+
+/// Refuses what cannot fit.
+pub fn check(disks: &[Disk], output: &Path) -> Result<()> {
+    disks.iter().find_map(|disk| disk.refusal(output)).map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn prospect(packing: Packing) -> Prospect {
+        Prospect { packing, source_ratio: Some(0.5), sample_bytes: (2, 2), growth: 1.0, inside: Some(1.0) }
+    }
+
+    fn part(folder: &str, least_bytes: u64, estimated_bytes: Option<u64>, most_bytes: u64) -> Part {
+        Part { folder: folder.into(), least_bytes, estimated_bytes, most_bytes }
+    }
+
+    #[test]
+    fn what_is_not_compressed_is_known() {
+        assert_eq!(prospect(Packing::Plain).stored(GIB), (GIB, Some(GIB)));
+        assert_eq!(prospect(Packing::PlainChunks).stored(GIB), (GIB, Some(GIB)));
+        let half = Prospect { inside: Some(0.5), ..prospect(Packing::PlainChunks) };
+        assert_eq!(half.stored(GIB), (GIB / 2, Some(GIB)), "chunks beyond the source are left out");
+        let unknown = Prospect { inside: None, ..half };
+        assert_eq!(unknown.stored(GIB), (0, Some(GIB)));
+        assert_eq!(Prospect { packing: Packing::Plain, ..unknown }.stored(GIB).0, GIB);
+    }
+
+    #[test]
+    fn what_is_compressed_is_estimated_by_the_source_and_bounded_far_below() {
+        let (least, likely) = prospect(Packing::Chunks).stored(GIB);
+        assert_eq!(likely, Some(GIB / 2));
+        assert_eq!(least, GIB / 20);
+        // Neighbours of an enlarged volume repeat each other.
+        let enlarged = Prospect { growth: 8.0, ..prospect(Packing::Chunks) };
+        assert_eq!(enlarged.stored(GIB), (GIB / 160, Some(GIB / 2)));
+        // A wider type adds no information.
+        let wider = Prospect { sample_bytes: (1, 8), ..prospect(Packing::Chunks) };
+        assert_eq!(wider.stored(GIB).0, GIB / 160);
+        let unknown = Prospect { source_ratio: None, ..prospect(Packing::Deflate) };
+        assert_eq!(unknown.stored(1032 * GIB), (GIB, None));
+        assert_eq!(Prospect { inside: None, ..unknown }.stored(1032 * GIB).0, GIB, "no stream of deflate is smaller");
+        let outside = Prospect { inside: Some(0.0), ..prospect(Packing::Chunks) };
+        assert_eq!(outside.stored(GIB).0, 0);
+    }
+
+    #[test]
+    fn what_is_there_is_counted_and_a_share_is_held_against_the_disk() {
+        let rest = part("a", 1000, Some(2000), 4000).rest(0.75, 0.5);
+        assert_eq!((rest.least_bytes, rest.estimated_bytes, rest.most_bytes), (125, Some(500), 1000));
+        assert_eq!(Part::exact("a".into(), 1000).rest(1.0, 1.0).most_bytes, 0);
+    }
+
+    #[test]
+    fn one_file_system_is_counted_once() {
+        let parts = [
+            (7, 100, part("a", 60, Some(60), 60)),
+            (9, 50, part("b", 10, None, 90)),
+            (7, 90, part("c", 40, Some(40), 40)),
+        ];
+        let disks = by_device(parts.into_iter());
+        assert_eq!(disks.len(), 2);
+        assert_eq!((disks[0].folder.as_str(), disks[0].least_bytes, disks[0].free_bytes), ("a", 100, 90));
+        assert_eq!([disks[0].fit(), disks[1].fit()], [Fit::DoesNotFit, Fit::MayNotFit]);
+    }
+
+    #[test]
+    fn refusals_say_what_is_needed_and_what_is_free() {
+        let disk = |least_bytes, estimated_bytes| Disk {
+            folder: "/d".into(),
+            free_bytes: 1 << 20,
+            least_bytes,
+            estimated_bytes,
+            most_bytes: 3 << 20,
+        };
+        let exact = disk(3 << 20, Some(3 << 20));
+        assert_eq!(exact.needed(), "3.0 MiB");
+        let told = exact.refusal(Path::new("o.nii")).unwrap();
+        assert_eq!(told.to_string(), "o.nii needs 3.0 MiB (3145728 bytes), and /d has 1.0 MiB free (1048576)");
+        assert!(told.exit_code() == 2 && told.hint().unwrap().contains("--no-disk-check"));
+        assert!(
+            disk(2 << 20, Some(5 << 20))
+                .refusal(Path::new("o"))
+                .unwrap()
+                .to_string()
+                .contains("needs at least 2.0 MiB")
+        );
+        assert_eq!(disk(1 << 20, Some(1 << 20)).fit(), Fit::Fits);
+        let perhaps = disk(0, None).warning(Path::new("o.nii.gz")).unwrap();
+        assert_eq!(
+            perhaps,
+            "o.nii.gz may not fit: 1.0 MiB are free in /d, it needs at most 3.0 MiB, before compression"
+        );
+        assert!(disk(0, Some(0)).warning(Path::new("o")).is_none());
+    }
+}
