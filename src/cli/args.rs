@@ -13,6 +13,7 @@ use super::parse::{
 };
 use super::{habits, rank::RankArg};
 use crate::{
+    error::Error,
     geometry::{Align, Orientation},
     io::ome::OmeVersion,
     job::IoMode,
@@ -64,11 +65,18 @@ pub struct GridArgs {
     #[arg(long, value_enum, default_value_t = AlignArg::Origin)]
     pub align: AlignArg,
     /// Permute and flip the axes to these codes first, such as RAS
-    #[arg(long, value_name = "CODES")]
+    #[arg(long, value_name = "CODES", value_parser = orientation)]
     pub orient: Option<Orientation>,
     /// Crop to these source voxels first: x0:x1,y0:y1,z0:z1
     #[arg(long, value_name = "BOX")]
     pub region: Option<RegionArg>,
+}
+
+/// The way out belongs to the message: what is wrong with a value is told in one line.
+fn orientation(text: &str) -> Result<Orientation, String> {
+    let told =
+        |error: Error| [Some(error.to_string()), error.hint()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    text.parse().map_err(told)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]

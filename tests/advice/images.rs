@@ -78,7 +78,7 @@ fn push(
     extents: [usize; 2],
 ) {
     let [x, y, z] = at;
-    let block = (((x / 5 * 7 + y / 5 * 3 + z / 5 * 5) % 11) * 2_654_435_761 >> 3) % 5;
+    let block = (x / 5 * 7 + y / 5 * 3 + z / 5 * 4) % 5;
     let label = [0u8, 1, 3, 17, 53][block];
     if kind == "rgb" {
         let noise = [random as u8, (random >> 8) as u8, (random >> 16) as u8];

@@ -8,7 +8,7 @@ use std::{
 
 use super::look;
 use crate::{
-    geometry::{Affine, TIE_VOXELS, Warp},
+    geometry::{Affine, TIE_VOXELS, Warp, settle},
     region::Region,
     resample::{Border, Reach, taps::mirrored},
 };
@@ -83,8 +83,9 @@ impl Oblique {
     }
 
     fn taps(&self, low: f64, high: f64) -> Range<i64> {
+        // Points are settled on the half-integers that they are next to, which may be one voxel on.
         let first = |c: f64| (c + self.span.shift).floor() as i64 + self.span.first;
-        first(low)..first(high) + self.span.count
+        first(low.min(settle(low)))..first(high.max(settle(high))) + self.span.count
     }
 
     /// `region` with the filter's halo.
