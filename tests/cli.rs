@@ -269,7 +269,8 @@ fn compare_reads_real_values_of_any_format() {
     write(&folder.path("a.nii"), &Scan { slope: Some((0.5, -3.0)), ..Scan::default() }, &voxels);
     let targets = ["b.nii.gz", "b.ome.zarr", "b.hdr"];
     for target in targets {
-        folder.run(&["resample", "a.nii", target, "--dtype", "f32", "--chunk", "7"]).expect(0);
+        let chunk = if target.ends_with(".zarr") { &["--chunk", "7"][..] } else { &[] };
+        folder.run(&[&["resample", "a.nii", target, "--dtype", "f32"], chunk].concat()).expect(0);
     }
     folder.run(&["resample", "a.nii", "blocks.nii.gz", "--gzip", "bgzf"]).expect(0);
     for a in ["a.nii", "b.nii.gz", "blocks.nii.gz", "b.ome.zarr"] {

@@ -145,7 +145,7 @@ fn a_link_is_replaced_and_what_it_leads_to_stays() {
 fn a_store_that_holds_more_than_the_source_is_not_replaced() {
     let folder = Folder::new();
     folder.store("s.zarr", &["--pyramid=1"]);
-    folder.store("s.zarr/labels/cells.zarr", &[]);
+    folder.store("s.zarr/labels/cells.zarr", &["--parents"]);
     let refused = folder.run(&["resample", "s.zarr/labels/cells.zarr", "s.zarr", "--in-place"]).expect(2);
     assert!(refused.stderr.contains("more than the source"), "{}", refused.stderr);
     let levels = folder.run(&["resample", "s.zarr", "s.zarr", "--scale", "2", "--in-place"]).expect(0);

@@ -70,7 +70,8 @@ fn options_that_cannot_matter_are_refused_with_a_way_out() {
 #[test]
 fn options_that_may_matter_are_taken() {
     let folder = Folder::new();
-    folder.scan("a.nii");
+    folder.scan("a.nii.gz");
+    folder.resample("a.nii.gz", "a.nii", &["-q"]).expect(0);
     for options in [
         &["--antialias", "--scale", "2"][..],
         &["--outside", "7", "--orient", "LPS"],

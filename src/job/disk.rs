@@ -106,16 +106,41 @@ impl Part {
         Part { folder, least_bytes: bytes, estimated_bytes: Some(bytes), most_bytes: bytes }
     }
 
-    /// What of it is still to be written, where `held` of it, 0 to 1, is there, and `share` of the rest is this run's.
-    pub fn rest(self, held: f64, share: f64) -> Part {
-        let rest = |bytes: u64, share: f64| (bytes as f64 * (1.0 - held).max(0.0) * share) as u64;
+    /// What of it still needs room, where `held_bytes` of it are on the disk; at the least, one of `ranks` shares of that.
+    pub fn rest(self, held_bytes: u64, ranks: u64) -> Part {
+        let rest = |bytes: u64| bytes.saturating_sub(held_bytes);
         Part {
-            least_bytes: rest(self.least_bytes, share),
-            estimated_bytes: self.estimated_bytes.map(|bytes| rest(bytes, 1.0)),
-            most_bytes: rest(self.most_bytes, 1.0),
+            least_bytes: rest(self.least_bytes) / ranks.max(1),
+            estimated_bytes: self.estimated_bytes.map(rest),
+            most_bytes: rest(self.most_bytes),
             ..self
         }
     }
+}
+
+/// Files of an unfinished target that are counted at most.
+const MOST_FILES: usize = 100_000;
+
+/// Bytes that the files in `folder` and below take on the disk, without scratch files, which no run goes on with. What cannot be
+/// looked at counts for nothing.
+pub fn held_bytes(folder: &Path) -> u64 {
+    let (mut folders, mut bytes, mut files) = (vec![folder.to_path_buf()], 0u64, 0);
+    while let Some(entries) = folders.pop().and_then(|folder| fs::read_dir(folder).ok()) {
+        for entry in entries.flatten() {
+            let Ok(meta) = entry.metadata() else { continue };
+            if meta.is_dir() {
+                folders.push(entry.path());
+            } else if !entry.file_name().to_string_lossy().starts_with("scratch-") {
+                // A file may be longer than what is written of it.
+                bytes = bytes.saturating_add(meta.blocks().saturating_mul(512));
+            }
+            files += 1;
+            if files == MOST_FILES {
+                return bytes;
+            }
+        }
+    }
+    bytes
 }
 
 /// What one file system is to take, and what it has.
@@ -214,11 +239,11 @@ fn by_device(parts: impl Iterator<Item = (u64, u64, Part)>) -> Vec<Disk> {
     disks.into_iter().map(|(_, disk)| disk).collect()
 }
 
-/// The folder, or the first above it that is there.
+/// The folder, or the first above it that is there, by its whole name.
 fn existing(folder: &Path) -> PathBuf {
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
     let found = absolute.ancestors().find(|folder| folder.exists()).map(Path::to_path_buf);
-    found.filter(|found| *found != absolute).unwrap_or_else(|| folder.to_path_buf())
+    found.unwrap_or(absolute)
 }
 
 /// Refuses what cannot fit.
@@ -271,9 +296,22 @@ mod tests {
 
     #[test]
     fn what_is_there_is_counted_and_a_share_is_held_against_the_disk() {
-        let rest = part("a", 1000, Some(2000), 4000).rest(0.75, 0.5);
-        assert_eq!((rest.least_bytes, rest.estimated_bytes, rest.most_bytes), (125, Some(500), 1000));
-        assert_eq!(Part::exact("a".into(), 1000).rest(1.0, 1.0).most_bytes, 0);
+        let rest = part("a", 1000, Some(2000), 4000).rest(600, 2);
+        assert_eq!((rest.least_bytes, rest.estimated_bytes, rest.most_bytes), (200, Some(1400), 3400));
+        assert_eq!(Part::exact("a".into(), 1000).rest(1000, 1).most_bytes, 0);
+    }
+
+    #[test]
+    fn what_is_written_of_files_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("target")).unwrap();
+        fs::write(dir.path().join("target/chunk"), vec![1; 100_000]).unwrap();
+        fs::write(dir.path().join("scratch-1"), vec![1; 1 << 20]).unwrap();
+        // Only a length.
+        fs::File::create(dir.path().join("sparse")).unwrap().set_len(1 << 30).unwrap();
+        let held = held_bytes(dir.path());
+        assert!((100_000..300_000).contains(&held), "{held}");
+        assert_eq!(held_bytes(&dir.path().join("none")), 0);
     }
 
     #[test]

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 
 use super::{
     Format, Input, Job, OutsideRequest,
-    disk::{Disk, Packing, Part, Prospect, TargetSize, disks},
+    disk::{Disk, Packing, Part, Prospect, TargetSize, disks, held_bytes},
     output::Output,
-    work::held_share,
 };
 use crate::{
     geometry::Mapping,
-    io::{Layout, zarr::Codec},
+    io::{Layout, staging::state_folder, zarr::Codec},
 };
 
 impl Job {
@@ -55,7 +54,7 @@ impl Job {
     pub(super) fn disks(&self, scratch_bytes: u64) -> Vec<Disk> {
         let mut parts = Vec::new();
         if self.output.is_local() {
-            let (size, held) = (&self.size, self.held());
+            let (size, held) = (&self.size, held_bytes(&state_folder(&self.output.path)));
             let ranks = self.request.rank.map_or(1, |rank| rank.of);
             let whole = Part {
                 folder: self.output.folder().to_path_buf(),
@@ -64,21 +63,14 @@ impl Job {
                 most_bytes: size.all_raw_bytes(),
             };
             // The segments of a stream are joined at the end: one that holds all of it becomes the file.
-            if self.output.format == Format::NiftiGz && (held > 0.0 || ranks > 1) {
+            if self.output.format == Format::NiftiGz && (held > 0 || ranks > 1) {
                 parts.push(Part { least_bytes: 0, ..whole.clone() });
             }
-            parts.push(whole.rest(held, 1.0 / ranks as f64));
+            parts.push(whole.rest(held, ranks));
         }
         let scratch: PathBuf = self.output.scratch_folder(self.request.scratch.as_deref());
         parts.push(Part::exact(scratch, scratch_bytes));
         disks(&parts)
-    }
-
-    /// How much of the target earlier runs have stored, 0 to 1.
-    fn held(&self) -> f64 {
-        let (levels, voxel_bytes) = (self.level_voxels(), self.output.layout.voxel_bytes());
-        // What cannot be read counts for nothing here; the run says so.
-        held_share(self.output.state().as_ref(), &levels, voxel_bytes).ok().flatten().unwrap_or(0.0)
     }
 }
 

@@ -122,7 +122,7 @@ pub fn settle(staging: &mut Staging, identity: &Identity, voxels: &[u64], voxel_
 }
 
 /// How much of a target is stored by runs that did not end; `None` where nothing is.
-pub fn held_share(state: &dyn Store, voxels: &[u64], voxel_bytes: u64) -> Result<Option<f64>> {
+fn held_share(state: &dyn Store, voxels: &[u64], voxel_bytes: u64) -> Result<Option<f64>> {
     let stored = restore(state)?;
     let held = |(level, &whole): (usize, &u64)| stored.held_voxels(level as u32, voxel_bytes).min(whole);
     let held = voxels.iter().enumerate().map(held).fold(0, u64::saturating_add);
