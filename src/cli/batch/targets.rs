@@ -181,12 +181,17 @@ mod tests {
     use super::*;
 
     fn checked(jobs: &[(&str, &str)]) -> std::result::Result<(), String> {
+        of_requests(jobs.iter().map(|(input, output)| Request::new(input, output, 1 << 30, 1)).collect())
+    }
+
+    /// The same of requests, one for each row of a table from line 2 on.
+    fn of_requests(jobs: Vec<Request>) -> std::result::Result<(), String> {
         let dir = tempfile::tempdir().unwrap();
-        let rows: String = jobs.iter().map(|(input, output)| format!("{input}\t{output}\n")).collect();
+        let rows: String =
+            jobs.iter().map(|job| format!("{}\t{}\n", job.input.display(), job.output.display())).collect();
         std::fs::write(dir.path().join("jobs.tsv"), format!("input\toutput\n{rows}")).unwrap();
         let mut table = Table::read(&dir.path().join("jobs.tsv"), 1 << 30).unwrap();
         table.path = "jobs.tsv".into();
-        let jobs: Vec<Request> = jobs.iter().map(|(input, output)| Request::new(input, output, 1 << 30, 1)).collect();
         check(&table, &jobs).map_err(|error| error.to_string())
     }
 
@@ -211,17 +216,12 @@ mod tests {
 
     #[test]
     fn transforms_and_the_images_that_they_speak_of_are_read() {
-        let table = Table { path: "jobs.tsv".into(), header_line: 1, columns: Vec::new(), rows: Vec::new() };
         for (named, is_refused) in
             [("b.nii", true), ("m.mat,src=b.nii", true), ("m.mat,ref=b.nii", true), ("c.nii", false)]
         {
             let transform = TransformRequest::parse(std::ffi::OsStr::new(named), Path::new(""));
             let reader = Request { transforms: vec![transform], ..Request::new("a.nii", "d.nii", 1 << 30, 1) };
-            let jobs = [
-                Planned { line: 2, request: Request::new("a.nii", "b.nii", 1 << 30, 1) },
-                Planned { line: 3, request: reader },
-            ];
-            let told = check(&table, &jobs).map_err(|error| error.to_string());
+            let told = of_requests(vec![Request::new("a.nii", "b.nii", 1 << 30, 1), reader]);
             let refusal = "jobs.tsv, line 3, column transform: line 2 writes b.nii".to_string();
             assert_eq!(told, if is_refused { Err(refusal) } else { Ok(()) }, "{named}");
         }

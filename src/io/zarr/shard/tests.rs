@@ -1,5 +1,7 @@
 //! Shards in any order, and gone on with.
 
+use std::{fs, path::Path};
+
 use super::*;
 use crate::io::ledger::{NoLedger, Restored};
 
