@@ -55,7 +55,7 @@ const KEEP_EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=
 /// The system grants no threads.
 pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
-    pool.map_err(|error| Error::Threads { what: "a pool of workers", source: std::io::Error::other(error) })
+    pool.map_err(|error| Error::Threads { what: "a pool of workers", source: std::io::Error::other(error.to_string()) })
 }
 
 /// One pass from a source through an op into a sink.

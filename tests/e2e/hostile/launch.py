@@ -39,9 +39,10 @@ def run(case):
         if pid == 0:
             try:
                 child(case, out, err)
-            except OSError as error:
+            except (OSError, MemoryError) as error:
                 os.write(2, f"launcher: {error}\n".encode())
-            os._exit(127)
+            finally:
+                os._exit(127)
         end, late = time.monotonic() + case["seconds"], False
         while (done := os.wait4(pid, os.WNOHANG))[0] == 0:
             if time.monotonic() > end and not late:
