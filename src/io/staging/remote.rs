@@ -30,10 +30,16 @@ pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<()> {
         exists |= store.exists(name).map_err(failed(store, "look into"))?;
     }
     let is_strange = exists || !is_ours && holds_anything(store, in_state).map_err(failed(store, "list"))?;
-    if is_strange && !(claim.resume && state.exists(claim.notes.finished).map_err(failed(store, "look into"))?) {
-        return Err(Error::TargetExists { path: store.describe("") });
+    if !is_strange {
+        return Ok(());
     }
-    Ok(())
+    // Another rank may have begun since, or come to the end: its note is there before the job's goes.
+    for note in [claim.notes.job, claim.notes.finished] {
+        if claim.resume && state.exists(note).map_err(failed(store, "look into"))? {
+            return Ok(());
+        }
+    }
+    Err(Error::TargetExists { path: store.describe("") })
 }
 
 fn in_state(key: &str) -> bool {
