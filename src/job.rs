@@ -23,6 +23,7 @@ mod format;
 mod identity;
 mod in_place;
 mod input;
+mod least;
 mod levels;
 mod method;
 mod names;

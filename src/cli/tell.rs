@@ -118,11 +118,17 @@ fn offers(offers: &[Offer], given_bytes: u64) -> Vec<String> {
     if offers.is_empty() {
         return Vec::new();
     }
+    let often = offers.iter().any(|offer| offer.fetch_ratio.is_some_and(|times| times > 4.0));
+    let fetched = |offer: &Offer| match offer.fetch_ratio {
+        Some(times) if often => format!("  each voxel fetched {times:.1} times"),
+        _ => String::new(),
+    };
     let row = |offer: &Offer| {
         let about = if offer.exact { "" } else { "about " };
         let decodes = match (offer.amplification, offer.decode_share) {
             (Some(amplification), Some(share)) => {
-                format!("{:<13}  {:.0} % of the time", format!("{about}{amplification:.3}"), share * 100.0)
+                let share = format!("{:.0} % of the time", share * 100.0);
+                format!("{:<13}  {share}{}", format!("{about}{amplification:.3}"), fetched(offer))
             }
             _ => "too small".into(),
         };
@@ -131,6 +137,25 @@ fn offers(offers: &[Offer], given_bytes: u64) -> Vec<String> {
     };
     let head = format!("        {:<10}  {:<13}  decoding", "with", "amplification");
     std::iter::once(head).chain(offers.iter().map(row)).collect()
+}
+
+/// Before a run that fetches voxels many times: how often, and what would make it fewer; a line each.
+pub fn slow(summary: &Summary) -> Vec<String> {
+    let told = |pass: &PassSummary| {
+        let now = pass.plan.fetch_ratio;
+        let more = || pass.what_memory_buys.iter().filter(|offer| offer.memory_bytes > summary.memory_bytes);
+        let times = |offer: &Offer| offer.fetch_ratio.unwrap_or(now);
+        // The smallest budget that buys about as much as any.
+        let best = more().map(times).fold(now / 2.0, f64::min);
+        let (enough, then) =
+            more().map(|offer| (offer, times(offer))).find(|&(_, then)| then <= 2.0 * best && then <= now / 2.0)?;
+        Some(format!(
+            "each voxel of the source is fetched about {now:.0} times with {}; with --memory {}MiB it would be {then:.1} times",
+            bytes(summary.memory_bytes),
+            enough.memory_bytes.div_ceil(1 << 20)
+        ))
+    };
+    summary.passes.iter().filter(|pass| pass.plan.fetches_often()).filter_map(told).collect()
 }
 
 pub fn pass(pass: &PassSummary, threads: usize) -> String {

@@ -36,6 +36,10 @@ impl OmeVersion {
     }
 }
 
+/// Images of one group, and levels of one image, at most: no axis can be halved more often, and each of them is opened by itself.
+const MOST_IMAGES: usize = 64;
+const MOST_LEVELS: usize = 64;
+
 /// The member of a group's or array's attributes that is ours.
 pub const OWN_ATTRIBUTE: &str = "reslice";
 
@@ -161,7 +165,8 @@ impl OmeMetadata {
     ///
     /// # Errors
     ///
-    /// The message of the JSON reader, where `multiscales` are there but not of the right form.
+    /// The message of the JSON reader, where `multiscales` are there but not of the right form; more images or levels than any
+    /// image has.
     pub fn from_attributes(attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>, String> {
         let within = attributes
             .get("ome")
@@ -176,7 +181,15 @@ impl OmeMetadata {
             }
             None => return Ok(None),
         };
-        serde_json::from_value(Value::Object(members)).map(Some).map_err(|e| e.to_string())
+        let ome: OmeMetadata = serde_json::from_value(Value::Object(members)).map_err(|e| e.to_string())?;
+        let levels = ome.multiscales.iter().map(|image| image.datasets.len()).max().unwrap_or(0);
+        let images = ome.multiscales.len();
+        if images > MOST_IMAGES || levels > MOST_LEVELS {
+            return Err(format!(
+                "{images} images of up to {levels} levels, where {MOST_IMAGES} of {MOST_LEVELS} at most are read"
+            ));
+        }
+        Ok(Some(ome))
     }
 }
 
@@ -239,5 +252,10 @@ mod tests {
         let bad = json!({"multiscales": [{"datasets": 3}]});
         assert!(OmeMetadata::from_attributes(bad.as_object().unwrap()).is_err());
         assert_eq!(OmeMetadata::from_attributes(&Map::new()), Ok(None));
+        let levels = |n: usize| json!({"datasets": vec![json!({"path": "0"}); n]});
+        let read = |images: Value| OmeMetadata::from_attributes(json!({"multiscales": images}).as_object().unwrap());
+        assert!(read(json!([levels(64)])).is_ok());
+        assert!(read(json!([levels(65)])).unwrap_err().contains("1 images of up to 65 levels"));
+        assert!(read(Value::from(vec![levels(1); 65])).is_err());
     }
 }

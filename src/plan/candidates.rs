@@ -47,7 +47,6 @@ pub(super) fn blocks(request: &Request<'_>, most_bytes: u64) -> Vec<[u64; 3]> {
 
 /// How many write units are joined to a block along each axis.
 fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
-    let powers = [1u64, 2, 4, 8, 16, 32, 64, 128, 256];
     match request.target.access {
         // A stream takes its units in order: a run of rows within a plane, or of planes.
         Access::Ascending => {
@@ -57,13 +56,13 @@ fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
                 0
             };
             let join = |n| std::array::from_fn(|a| if a == axis { n } else { 1 });
-            powers.iter().take(5).map(|&n| join(n)).collect()
+            [1, 2, 4, 8, 16].map(join).to_vec()
         }
         Access::Random => {
-            let rows = request.target.chunk_counts()[2];
-            let parts = if request.source.access == Access::Random { 1 } else { 4 };
-            let along_rows = (0..parts).map(|halvings| rows.div_ceil(1 << halvings)).filter(|&n| n > 0);
-            along_rows.flat_map(|x| powers.into_iter().flat_map(move |z| powers.map(|y| [z, y, x]))).collect()
+            let [planes, rows, _] = request.target.chunk_counts();
+            let (zs, ys) = (&joined(planes), &joined(rows));
+            let planes = |x| zs.iter().flat_map(move |&z| ys.iter().map(move |&y| [z, y, x]));
+            row_parts(request).into_iter().flat_map(planes).collect()
         }
         Access::Chunked => {
             let along_rows =
@@ -72,6 +71,25 @@ fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
             along_rows.chain(cubes).filter(|&factors| fills_shards(request, factors)).collect()
         }
     }
+}
+
+/// Units that may be joined along an axis of so many: powers of two, of four where there are many, and all of them. A thin
+/// volume has nothing to join along its other axes.
+fn joined(units: u64) -> Vec<u64> {
+    let powers = (0..=8).map(|n| 1 << n).chain((5..32).map(|n| 1u64 << (2 * n)));
+    powers.take_while(|&n| n < units).chain([units]).collect()
+}
+
+/// Units of a raw target along rows: whole rows, and halves of those that are chunked sources or blocks by themselves.
+fn row_parts(request: &Request<'_>) -> Vec<u64> {
+    let units = request.target.chunk_counts()[2];
+    let unit_bytes = request.target.chunk[2].saturating_mul((request.sample_bytes * request.target.components) as u64);
+    let always = if request.source.access == Access::Random { 1 } else { 4 };
+    let halved = (0..u64::BITS).map(|halvings| units.div_ceil(1 << halvings));
+    let is_worth = |&(n, part): &(usize, u64)| n < always || part.saturating_mul(unit_bytes) >= SMALL_BLOCK_BYTES;
+    let mut parts: Vec<u64> = halved.enumerate().take_while(is_worth).map(|(_, part)| part).collect();
+    parts.dedup();
+    parts
 }
 
 /// Whether shards are made of whole blocks.
