@@ -134,8 +134,9 @@ impl InPlace {
         let reserved_bytes = sys::resident().now_bytes;
         let budget = Budget { memory_bytes: request.memory_bytes, threads: request.threads, reserved_bytes };
         let plan = |budget| descent.plan(&request.store, &finest.layout, budget, &Restored::default());
-        let passes = plan(budget)
-            .map_err(|error| super::least::named(error, |memory_bytes| plan(Budget { memory_bytes, ..budget }).map(drop)))?;
+        let passes = plan(budget).map_err(|error| {
+            super::least::named(error, |memory_bytes| plan(Budget { memory_bytes, ..budget }).map(drop))
+        })?;
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
         let identity = identity(&finest, &descent, &paths);
         let state = DirStore::new(state_folder(&request.store));

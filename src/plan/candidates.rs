@@ -60,7 +60,8 @@ fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
         }
         Access::Random => {
             let [planes, rows, _] = request.target.chunk_counts();
-            let (zs, ys) = (&joined(planes), &joined(rows));
+            let is_free = request.footprint.reach().is_some();
+            let (zs, ys) = (&joined(planes, is_free), &joined(rows, is_free));
             let planes = |x| zs.iter().flat_map(move |&z| ys.iter().map(move |&y| [z, y, x]));
             row_parts(request).into_iter().flat_map(planes).collect()
         }
@@ -73,18 +74,23 @@ fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
     }
 }
 
-/// Units that may be joined along an axis of so many: powers of two, of four where there are many, and all of them. A thin
-/// volume has nothing to join along its other axes.
-fn joined(units: u64) -> Vec<u64> {
-    let powers = (0..=8).map(|n| 1 << n).chain((5..32).map(|n| 1u64 << (2 * n)));
-    powers.take_while(|&n| n < units).chain([units]).collect()
+/// Units that may be joined along an axis of so many: powers of two, or of four where there are many or fewer will do, and all of
+/// them. A thin volume has nothing to join along its other axes.
+fn joined(units: u64, coarse: bool) -> Vec<u64> {
+    let exponents = (0..u64::BITS).filter(|n| n % 2 == 0 || *n < 8 && !coarse);
+    exponents.map(|n| 1 << n).take_while(|&n| n < units).chain([units]).collect()
 }
 
-/// Units of a raw target along rows: whole rows, and halves of those that are chunked sources or blocks by themselves.
+/// Units of a raw target along rows: whole rows, and halves of those that are chunked sources or blocks by themselves. The box
+/// around an oblique row is mostly waste: there, halves down to a unit.
 fn row_parts(request: &Request<'_>) -> Vec<u64> {
     let units = request.target.chunk_counts()[2];
     let unit_bytes = request.target.chunk[2].saturating_mul((request.sample_bytes * request.target.components) as u64);
-    let always = if request.source.access == Access::Random { 1 } else { 4 };
+    let always = match request.source.access {
+        Access::Random => 1,
+        _ if request.footprint.reach().is_some() => u64::BITS as usize,
+        _ => 4,
+    };
     let halved = (0..u64::BITS).map(|halvings| units.div_ceil(1 << halvings));
     let is_worth = |&(n, part): &(usize, u64)| n < always || part.saturating_mul(unit_bytes) >= SMALL_BLOCK_BYTES;
     let mut parts: Vec<u64> = halved.enumerate().take_while(is_worth).map(|(_, part)| part).collect();
