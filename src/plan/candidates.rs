@@ -34,7 +34,7 @@ pub(super) fn blocks(request: &Request<'_>, most_bytes: u64) -> Vec<[u64; 3]> {
         let repeated = blocks.contains(&block);
         // Along rows blocks may be as long as the budget allows: raw sources are read by rows.
         let is_row = factors[..2] == [1, 1] && request.target.access == Access::Chunked;
-        let most = if is_row { request.budget.memory_bytes } else { most_bytes };
+        let most = if is_row { most_bytes.max(request.budget.memory_bytes) } else { most_bytes };
         let least = if request.target.access == Access::Random { SMALL_BLOCK_BYTES.min(whole) } else { 0 };
         if repeated || (factors != [1; 3] && bytes > most) || bytes < least {
             continue;
