@@ -91,6 +91,8 @@ impl PlanError {
     }
 }
 
+/// The part of a budget that is named to spare.
+const SPARE_SHARE: u64 = 12;
 /// What a run takes beside such tables, with room to spare.
 const BESIDE_TABLES_BYTES: u64 = 64 << 20;
 
@@ -98,9 +100,10 @@ fn told(bytes: u64) -> String {
     if bytes == u64::MAX { "more than can be addressed".into() } else { ByteSize(bytes).display().iec().to_string() }
 }
 
-/// Rounded up, with one to spare: the next process may be a little larger before it begins.
+/// Rounded up, with something to spare: the next process may be a little larger before it begins, since the kernel decides how
+/// much of the program it maps at once.
 pub fn mebibytes(bytes: u64) -> u64 {
-    bytes.div_ceil(1 << 20) + 1
+    bytes.saturating_add(bytes / SPARE_SHARE).div_ceil(1 << 20) + 1
 }
 
 /// In file order.

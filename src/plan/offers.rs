@@ -7,6 +7,8 @@ use crate::io::Access;
 
 /// Doublings of the budget that are told at most.
 const MOST_DOUBLINGS: u32 = 6;
+/// The same where schedules are so long that they are sampled.
+const MOST_SAMPLED_DOUBLINGS: u32 = 2;
 /// Doublings in a row that buy next to nothing.
 const MOST_IDLE: u32 = 2;
 /// What is left of the amplification, or of how often voxels are fetched, where a doubling buys something.
@@ -80,7 +82,8 @@ pub fn offers(request: &Request<'_>, given: &Plan) -> Vec<Offer> {
         offers.push(with(smallest_bytes));
     }
     let (mut last, mut idle) = (Offer::of(memory_bytes, Some(given)), 0);
-    for doublings in 1..=MOST_DOUBLINGS {
+    let most_doublings = if given.exact { MOST_DOUBLINGS } else { MOST_SAMPLED_DOUBLINGS };
+    for doublings in 1..=most_doublings {
         let doubled = memory_bytes.checked_shl(doublings).filter(|doubled| doubled >> doublings == memory_bytes);
         let Some(memory_bytes) = doubled.filter(|_| last.could_be_better() && idle < MOST_IDLE) else { break };
         let offer = with(memory_bytes);

@@ -12,6 +12,8 @@ use crate::{io::Access, region::Region};
 
 /// Chunks looked at in the dry run of the plan that is taken; longer schedules are sampled.
 const DRY_RUN_LOOKS: u64 = 1_000_000;
+/// The same of schedules that are sampled.
+const SAMPLE_LOOKS: u64 = 400_000;
 /// The same for streams, whose plans must hold to the end: a stream cannot be read again.
 pub(super) const STREAM_LOOKS: u64 = 50_000_000;
 /// The same for each dry run while plans are compared.
@@ -21,7 +23,7 @@ const SEARCH_LOOKS: u64 = 4_000_000;
 /// The same for streams, of whose plans only walks can tell that they fit.
 pub(super) const STREAM_SEARCH_LOOKS: u64 = 16_000_000;
 /// The same where schedules are so long that they are sampled: the first by estimate are as good as any.
-const SAMPLED_SEARCH_LOOKS: u64 = 1_000_000;
+const SAMPLED_SEARCH_LOOKS: u64 = 500_000;
 /// Piece sizes tried, smallest first. Those of some MiB suit the caches, the smaller ones tight budgets, and the largest ops that
 /// look far around each voxel.
 pub(super) const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
@@ -201,7 +203,11 @@ impl<'a> Search<'a> {
         let ground = Ground::new(&mut Lines::new(self.request), plan.block);
         let memory = Memory { window: 0, ..plan.memory };
         let trial = Trial { ground: &ground, sweep, workers: plan.workers, pieces: *pieces, memory };
-        let looks = if ground.touch.access == Access::Ascending { STREAM_LOOKS } else { DRY_RUN_LOOKS };
+        let looks = match ground.touch.access {
+            Access::Ascending => STREAM_LOOKS,
+            _ if ground.is_long(DRY_RUN_LOOKS) => SAMPLE_LOOKS,
+            _ => DRY_RUN_LOOKS,
+        };
         let window_bytes = trial.window_bytes()?;
         let mut unlimited = u64::MAX;
         let walked = trial.walk(window_bytes, looks, f64::INFINITY, &mut unlimited).ok()?;
