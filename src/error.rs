@@ -199,10 +199,11 @@ impl Error {
         }
     }
 
-    /// Exit code of the command: 2 for usage, 75 for a requested stop, else 1.
+    /// Exit code of the command: 2 for usage and budgets that are too small, 75 for a requested stop, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage { .. } | Error::TargetExists { .. } | Error::OtherJob { .. } | Error::Unfinished { .. } => 2,
+            Error::Plan(_) => 2,
             Error::Stopped { .. } => 75,
             Error::Row { source, .. } => source.exit_code(),
             _ => 1,

@@ -25,6 +25,7 @@ mod identity;
 mod idle;
 mod in_place;
 mod input;
+mod least;
 mod levels;
 mod method;
 mod names;

@@ -12,11 +12,13 @@ use crate::{io::Layout, resample::Footprint};
 
 mod candidates;
 mod error;
+mod lines;
 mod memory;
 mod offers;
 mod order;
 mod pieces;
 mod places;
+mod refusal;
 mod search;
 mod shares;
 mod slabs;
@@ -26,7 +28,7 @@ mod touch;
 mod trial;
 mod walk;
 
-pub use error::PlanError;
+pub use error::{PlanError, mebibytes};
 pub use memory::{Memory, Workers};
 pub use offers::Offer;
 pub use order::{Level, Order};

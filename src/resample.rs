@@ -12,6 +12,7 @@ use crate::{
 };
 
 mod axes;
+mod bound;
 mod bspline;
 mod build;
 mod cover;
@@ -28,6 +29,7 @@ mod rows;
 mod separable;
 mod taps;
 
+pub use bound::most_table_bytes;
 pub use build::{OpRequest, Outside, block_op, passes_through};
 pub use kernel::{Border, Kernel, KernelShape, Window};
 pub use method::{Cover, LabelWeights, Method};

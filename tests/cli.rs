@@ -165,9 +165,10 @@ fn errors_name_their_cause_and_the_way_out() {
     folder.scan("scan.nii");
     let missing = folder.run(&["resample", "none.nii", "out.nii"]).expect(1);
     assert_eq!(missing.stderr, "error: cannot open none.nii\ncaused by: No such file or directory (os error 2)\n");
-    let small = folder.run(&["resample", "scan.nii", "out.nii", "--memory", "1MiB"]).expect(1);
+    let small = folder.run(&["resample", "scan.nii", "out.nii", "--memory", "1MiB"]).expect(2);
     assert!(small.stderr.starts_with("error: memory budget 1.0 MiB is too small"), "{}", small.stderr);
     assert!(small.stderr.contains("\nhint: use --memory "), "{}", small.stderr);
+    assert!(!small.stderr.contains("--chunk"), "a NIfTI has no chunks: {}", small.stderr);
     fs::write(folder.path("cut.nii"), &fs::read(folder.path("scan.nii")).unwrap()[..5000]).unwrap();
     folder.run(&["resample", "cut.nii", "out.nii"]).expect(1);
     assert!(!folder.path("out.nii").exists());

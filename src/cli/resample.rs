@@ -78,8 +78,11 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
             summary.warnings.iter().skip(warned).for_each(|warning| messages::warning(warning));
         }
         Event::Planned(summary) if args.verbose => messages::note(&tell::plan(summary)),
-        Event::Planned(summary) if summary.scratch_bytes > 0 && !args.quiet => {
-            messages::note(&format!("a scratch file of {} is needed", tell::bytes(summary.scratch_bytes)));
+        Event::Planned(summary) if !args.quiet => {
+            if summary.scratch_bytes > 0 {
+                messages::note(&format!("a scratch file of {} is needed", tell::bytes(summary.scratch_bytes)));
+            }
+            tell::slow(summary).iter().for_each(|line| messages::warning(line));
         }
         Event::Progress { kind, progress, .. } => display.update(kind, progress),
         Event::Resumed(summary) if !args.quiet => {

@@ -5,6 +5,7 @@ use bytesize::ByteSize;
 use super::{forecast, progress};
 use crate::{
     job::{GridSummary, PassKind, PassSummary, Summary, TargetState},
+    plan::Offer,
     transform::{Convention, FieldKind, Step},
 };
 
@@ -118,6 +119,25 @@ fn passes(summary: &Summary) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Before a run that fetches voxels many times: how often, and what would make it fewer; a line each.
+pub fn slow(summary: &Summary) -> Vec<String> {
+    let told = |pass: &PassSummary| {
+        let now = pass.plan.fetch_ratio;
+        let more = || pass.what_memory_buys.iter().filter(|offer| offer.memory_bytes > summary.memory_bytes);
+        let times = |offer: &Offer| offer.fetch_ratio.unwrap_or(now);
+        // The smallest budget that buys about as much as any.
+        let best = more().map(times).fold(now / 2.0, f64::min);
+        let (enough, then) =
+            more().map(|offer| (offer, times(offer))).find(|&(_, then)| then <= 2.0 * best && then <= now / 2.0)?;
+        Some(format!(
+            "each voxel of the source is fetched about {now:.0} times with {}; with --memory {}MiB it would be {then:.1} times",
+            bytes(summary.memory_bytes),
+            enough.memory_bytes.div_ceil(1 << 20)
+        ))
+    };
+    summary.passes.iter().filter(|pass| pass.plan.fetches_often()).filter_map(told).collect()
 }
 
 pub fn pass(pass: &PassSummary, threads: usize) -> String {

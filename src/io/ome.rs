@@ -165,7 +165,8 @@ impl OmeMetadata {
     ///
     /// # Errors
     ///
-    /// The message of the JSON reader, where `multiscales` are there but not of the right form.
+    /// The message of the JSON reader, where `multiscales` are there but not of the right form; more images or levels than any
+    /// image has.
     pub fn from_attributes(attributes: &Map<String, Value>) -> Result<Option<OmeMetadata>, String> {
         let within = attributes
             .get("ome")
@@ -185,7 +186,8 @@ impl OmeMetadata {
             }
             None => return Ok(None),
         };
-        serde_json::from_value(Value::Object(members)).map(Some).map_err(|e| e.to_string())
+        let ome: OmeMetadata = serde_json::from_value(Value::Object(members)).map_err(|e| e.to_string())?;
+        Ok(Some(ome))
     }
 }
 
@@ -265,5 +267,10 @@ mod tests {
         let bad = json!({"multiscales": [{"datasets": 3}]});
         assert!(OmeMetadata::from_attributes(bad.as_object().unwrap()).is_err());
         assert_eq!(OmeMetadata::from_attributes(&Map::new()), Ok(None));
+        let levels = |n: usize| json!({"datasets": vec![json!({"path": "0"}); n]});
+        let read = |images: Value| OmeMetadata::from_attributes(json!({"multiscales": images}).as_object().unwrap());
+        assert!(read(json!([levels(64)])).is_ok());
+        assert!(read(json!([levels(65)])).unwrap_err().contains("1 images of up to 65 levels"));
+        assert!(read(Value::from(vec![levels(1); 65])).is_err());
     }
 }

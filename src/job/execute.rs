@@ -9,6 +9,7 @@ use super::{
     Job, PassKind, Request, Summary, cascade,
     colours::Colours,
     field::Vectors,
+    least,
     levels::LevelPass,
     output::Output,
     passes::{self, Leg, Route, Task},
@@ -29,10 +30,10 @@ use crate::{
         steady,
     },
     pipeline::Progress,
-    plan::{self, Budget, Cut, Todo},
+    plan::{self, Budget, Cut, PlanError, Todo},
     rank::Rank,
     region::Region,
-    resample::block_op,
+    resample::{OpRequest, block_op, most_table_bytes},
     sys,
     voxel::Voxel,
 };
@@ -66,19 +67,18 @@ pub(super) struct Prepared<T: Voxel> {
 }
 
 impl<T: Voxel> Prepared<T> {
-    /// The summary, with what other budgets would buy.
-    fn with_offers(self) -> Summary {
-        let mut summary = self.summary;
-        summary.disks = self.job.disks(summary.scratch_bytes);
-        let mut passes = summary.passes.iter_mut();
-        for leg in &self.route.legs {
-            match (leg, passes.next()) {
-                (Leg::Whole(planned), Some(pass)) => pass.what_memory_buys = planned.offers(),
+    /// Notes in the summary what other budgets would buy: of all passes, or of those that fetch voxels many times.
+    fn note_offers(&mut self, only_slow: bool) {
+        for (leg, pass) in self.route.legs.iter().zip(&mut self.summary.passes) {
+            match leg {
+                Leg::Whole(planned) if !only_slow || planned.plan.fetches_often() => {
+                    pass.what_memory_buys = planned.offers();
+                }
+                Leg::Whole(_) => {}
                 // What goes for one volume does not go for all.
-                _ => break,
+                Leg::PerVolume(_) => break,
             }
         }
-        summary
     }
 }
 
@@ -98,6 +98,18 @@ impl<T: Voxel> Opened<T> {
         let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
         let (sample_bytes, budget) = (size_of::<T>(), self.job.budget());
         Some(Cut::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
+    }
+
+    /// An error where the tables of the op would not fit the budget, before they are made.
+    fn check_tables(&self, memory_bytes: u64) -> Result<()> {
+        let (op, series) = (&self.job.op, self.job.series.as_ref());
+        let mappings = series.map_or(std::slice::from_ref(&op.mapping), |series| &series.mappings);
+        let bytes = |mapping: &Mapping| most_table_bytes::<T>(&OpRequest { mapping: mapping.clone(), ..op.clone() });
+        let table_bytes = mappings.iter().map(bytes).max().unwrap_or(0);
+        if table_bytes > memory_bytes {
+            return Err(PlanError::TablesTooLarge { memory_bytes, table_bytes, target: op.target_shape }.into());
+        }
+        Ok(())
     }
 
     /// The passes within `budget`, to all of the target or to this run's share of it.
@@ -120,8 +132,12 @@ impl<T: Voxel> Opened<T> {
     }
 
     fn prepare(self) -> Result<Prepared<T>> {
+        self.check_tables(self.job.request.memory_bytes)?;
         let (cut, budget) = (self.cut(), self.job.budget());
-        let passes = self.passes(cut.as_ref(), budget)?;
+        let passes = self.passes(cut.as_ref(), budget).map_err(|error| {
+            let with = |memory_bytes| self.passes(cut.as_ref(), Budget { memory_bytes, ..budget }).map(drop);
+            least::named(error, with)
+        })?;
         self.with(passes, cut, budget)
     }
 
@@ -145,6 +161,7 @@ impl<T: Voxel> Opened<T> {
 
     /// With the first budget whose plan decodes next to nothing twice and needs no scratch file.
     fn within_one_of(self, budgets: &[Budget]) -> Result<Beside> {
+        self.check_tables(self.job.request.memory_bytes)?;
         let cut = self.cut();
         for &budget in budgets {
             match self.passes(cut.as_ref(), budget) {
@@ -224,7 +241,11 @@ impl Job {
         self.check_folder()?;
         let (stop, on_event) = (sys::stop_flag(), &mut |_: Event<'_>| {});
         dispatch!(self.values.pipeline, T => {
-            self.open::<T>()?.look_through(None, stop, on_event)?.prepare().map(Prepared::with_offers)
+            let mut prepared = self.open::<T>()?.look_through(None, stop, on_event)?.prepare()?;
+            prepared.note_offers(false);
+            let mut summary = prepared.summary;
+            summary.disks = prepared.job.disks(summary.scratch_bytes);
+            Ok(summary)
         })
     }
 
@@ -234,7 +255,9 @@ impl Job {
         let folder = self.output.scratch_folder(self.request.scratch.as_deref());
         dispatch!(self.values.pipeline, T => {
             let opened = self.open::<T>()?.look_through(Some(&folder), stop, &mut on_event)?;
-            Box::new(opened.prepare()?).run(stop, &mut on_event)
+            let mut prepared = Box::new(opened.prepare()?);
+            prepared.note_offers(true);
+            prepared.run(stop, &mut on_event)
         })
     }
 

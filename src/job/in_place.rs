@@ -143,7 +143,10 @@ impl InPlace {
         let descent = Descent::new(&request.store, &target, method, request.levels)?;
         let reserved_bytes = sys::resident().now_bytes;
         let budget = Budget { memory_bytes: request.memory_bytes, threads: request.threads, reserved_bytes };
-        let passes = descent.plan(&request.store, &finest.layout, budget, &Restored::default())?;
+        let plan = |budget| descent.plan(&request.store, &finest.layout, budget, &Restored::default());
+        let passes = plan(budget).map_err(|error| {
+            super::least::named(error, |memory_bytes| plan(Budget { memory_bytes, ..budget }).map(drop))
+        })?;
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
         let identity = identity(&finest, &descent, &paths);
         let state = DirStore::new(state_folder(&request.store));

@@ -145,7 +145,8 @@ pub struct PassSummary {
     pub scratch_bytes: Option<u64>,
     /// Whether the next level of the pyramid is made along with this one.
     pub makes_next_level: bool,
-    /// What more memory and a little less would buy; only in a dry run, and where chunks may be decoded twice.
+    /// What more memory and a little less would buy, where chunks may be decoded twice or voxels are fetched many times; in a run
+    /// only the latter.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub what_memory_buys: Vec<Offer>,
 }
@@ -240,35 +241,41 @@ impl Task<'_> {
 /// Plans the job directly and, where a stream makes that impossible or dear, through a scratch file.
 ///
 /// # Errors
-/// The refusal of the direct way when no other way fits either.
+/// Where no way fits, the refusal of the one that needs the least.
 pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
     if task.turn.is_some() {
         return unpacking::<T>(task, source, target, budget);
     }
-    let direct = match task.leg::<T>(source, target, budget).map(Route::direct) {
-        Ok(route) if route.amplification() <= GOOD_ENOUGH => return Ok(route),
-        Err(error) if !matches!(error, Error::Plan(_)) => return Err(error),
-        other => other,
-    };
-    let mut routes = Vec::new();
+    let direct = task.leg::<T>(source, target, budget).map(Route::direct);
+    if direct.as_ref().is_ok_and(|route| route.amplification() <= GOOD_ENOUGH) {
+        return direct;
+    }
+    let mut routes = vec![direct];
     if source.access == Access::Ascending {
-        routes.extend(unpacking::<T>(task, source, target, budget).ok());
+        routes.push(unpacking::<T>(task, source, target, budget));
     }
     if target.access == Access::Ascending {
-        routes.extend(packing::<T>(task, source, target, budget)?);
+        routes.push(packing::<T>(task, source, target, budget));
     }
-    let refusal = match direct {
-        Ok(route) => {
-            routes.push(route);
-            None
+    routes
+        .into_iter()
+        .reduce(better)
+        .unwrap_or_else(|| Err(Error::usage("there is no way from the source to the target")))
+}
+
+/// The cheaper of two ways, or the one that can be gone; else the refusal that names the smaller budget. Other errors go before.
+fn better<T: Voxel>(a: Result<Route<T>>, b: Result<Route<T>>) -> Result<Route<T>> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok(if b.cost < a.cost { b } else { a }),
+        (Err(Error::Plan(_)), Ok(route)) | (Ok(route), Err(Error::Plan(_))) => Ok(route),
+        (Err(Error::Plan(a)), Err(Error::Plan(b))) => {
+            let named = |error: &PlanError| match error {
+                PlanError::TooSmall { smallest_bytes, .. } => *smallest_bytes,
+                _ => u64::MAX,
+            };
+            Err(Error::Plan(if named(&b) < named(&a) { b } else { a }))
         }
-        Err(refusal) => Some(refusal),
-    };
-    let best = routes.into_iter().min_by(|a, b| a.cost.total_cmp(&b.cost));
-    match (best, refusal) {
-        (Some(route), _) => Ok(route),
-        (None, Some(refusal)) => Err(refusal),
-        (None, None) => Err(Error::usage("there is no way from the source to the target")),
+        (Err(Error::Plan(_)), other) | (other, _) => other,
     }
 }
 
@@ -284,15 +291,15 @@ fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
 }
 
 /// Source to scratch file, scratch file to target stream.
-fn packing<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Option<Route<T>>> {
+fn packing<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
     let scratch = scratch_layout::<T>(target);
     // Shares of a stream are counted in volumes: those that share chunks would be cut apart.
     let all = everything(target);
     let todo = if source.outer.largest_group() > 1 { &all } else { task.todo };
-    let Ok(resample) = Task { todo, ..task }.leg::<T>(source, &scratch, budget) else { return Ok(None) };
+    let resample = Task { todo, ..task }.leg::<T>(source, &scratch, budget)?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
-    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)), &reading, target, budget, task.todo);
-    Ok(pack.ok().map(|pack| through_scratch::<T>(vec![resample, Leg::whole(pack)], target)))
+    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)), &reading, target, budget, task.todo)?;
+    Ok(through_scratch::<T>(vec![resample, Leg::whole(pack)], target))
 }
 
 fn through_scratch<T: Voxel>(legs: Vec<Leg<T>>, stored: &Layout) -> Route<T> {

@@ -34,7 +34,7 @@ pub(super) fn blocks(request: &Request<'_>, most_bytes: u64) -> Vec<[u64; 3]> {
         let repeated = blocks.contains(&block);
         // Along rows blocks may be as long as the budget allows: raw sources are read by rows.
         let is_row = factors[..2] == [1, 1] && request.target.access == Access::Chunked;
-        let most = if is_row { request.budget.memory_bytes } else { most_bytes };
+        let most = if is_row { most_bytes.max(request.budget.memory_bytes) } else { most_bytes };
         let least = if request.target.access == Access::Random { SMALL_BLOCK_BYTES.min(whole) } else { 0 };
         if repeated || (factors != [1; 3] && bytes > most) || bytes < least {
             continue;
@@ -47,7 +47,6 @@ pub(super) fn blocks(request: &Request<'_>, most_bytes: u64) -> Vec<[u64; 3]> {
 
 /// How many write units are joined to a block along each axis.
 fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
-    let powers = [1u64, 2, 4, 8, 16, 32, 64, 128, 256];
     match request.target.access {
         // A stream takes its units in order: a run of rows within a plane, or of planes.
         Access::Ascending => {
@@ -57,13 +56,14 @@ fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
                 0
             };
             let join = |n| std::array::from_fn(|a| if a == axis { n } else { 1 });
-            powers.iter().take(5).map(|&n| join(n)).collect()
+            [1, 2, 4, 8, 16].map(join).to_vec()
         }
         Access::Random => {
-            let rows = request.target.chunk_counts()[2];
-            let parts = if request.source.access == Access::Random { 1 } else { 4 };
-            let along_rows = (0..parts).map(|halvings| rows.div_ceil(1 << halvings)).filter(|&n| n > 0);
-            along_rows.flat_map(|x| powers.into_iter().flat_map(move |z| powers.map(|y| [z, y, x]))).collect()
+            let [planes, rows, _] = request.target.chunk_counts();
+            let is_free = request.footprint.reach().is_some();
+            let (zs, ys) = (&joined(planes, is_free), &joined(rows, is_free));
+            let planes = |x| zs.iter().flat_map(move |&z| ys.iter().map(move |&y| [z, y, x]));
+            row_parts(request).into_iter().flat_map(planes).collect()
         }
         Access::Chunked => {
             let along_rows =
@@ -72,6 +72,30 @@ fn joins(request: &Request<'_>) -> Vec<[u64; 3]> {
             along_rows.chain(cubes).filter(|&factors| fills_shards(request, factors)).collect()
         }
     }
+}
+
+/// Units that may be joined along an axis of so many: powers of two, or of four where there are many or fewer will do, and all of
+/// them. A thin volume has nothing to join along its other axes.
+fn joined(units: u64, coarse: bool) -> Vec<u64> {
+    let exponents = (0..u64::BITS).filter(|n| n % 2 == 0 || *n < 8 && !coarse);
+    exponents.map(|n| 1 << n).take_while(|&n| n < units).chain([units]).collect()
+}
+
+/// Units of a raw target along rows: whole rows, and halves of those that are chunked sources or blocks by themselves. The box
+/// around an oblique row is mostly waste: there, halves down to a unit.
+fn row_parts(request: &Request<'_>) -> Vec<u64> {
+    let units = request.target.chunk_counts()[2];
+    let unit_bytes = request.target.chunk[2].saturating_mul((request.sample_bytes * request.target.components) as u64);
+    let always = match request.source.access {
+        Access::Random => 1,
+        _ if request.footprint.reach().is_some() => u64::BITS as usize,
+        _ => 4,
+    };
+    let halved = (0..u64::BITS).map(|halvings| units.div_ceil(1 << halvings));
+    let is_worth = |&(n, part): &(usize, u64)| n < always || part.saturating_mul(unit_bytes) >= SMALL_BLOCK_BYTES;
+    let mut parts: Vec<u64> = halved.enumerate().take_while(is_worth).map(|(_, part)| part).collect();
+    parts.dedup();
+    parts
 }
 
 /// Whether shards are made of whole blocks.

@@ -19,6 +19,20 @@ pub enum PlanError {
         block: [u64; 3],
         /// The part of it that decoded chunks take.
         window_bytes: u64,
+        /// Whether the target is stored in chunks, which could be smaller.
+        has_chunks: bool,
+    },
+
+    /// The weights of the method along the axes need more, before anything else.
+    #[error(
+        "memory budget {} is too small: the weights along the axes of {} target voxels take {}",
+        ByteSize(*.memory_bytes).display().iec(), shape(.target), told(*.table_bytes)
+    )]
+    TablesTooLarge {
+        memory_bytes: u64,
+        /// About, and at most; `u64::MAX` where there can be no such tables.
+        table_bytes: u64,
+        target: [u64; 3],
     },
 
     /// Even the smallest boxes of a comparison, with the chunks they touch, need more.
@@ -40,23 +54,41 @@ impl PlanError {
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            PlanError::TooSmall { smallest_bytes, .. } => {
+            PlanError::TooSmall { smallest_bytes, has_chunks: true, .. } => {
                 format!(
                     "use --memory {}MiB or more, or a target with smaller chunks (--chunk)",
                     mebibytes(*smallest_bytes)
                 )
             }
-            PlanError::ComparisonTooSmall { smallest_bytes, .. }
+            PlanError::TooSmall { smallest_bytes, .. }
+            | PlanError::ComparisonTooSmall { smallest_bytes, .. }
             | PlanError::VerificationTooSmall { smallest_bytes, .. } => {
                 format!("use --memory {}MiB or more", mebibytes(*smallest_bytes))
+            }
+            PlanError::TablesTooLarge { table_bytes, .. } => {
+                let way_out = "fewer target voxels, or a method that looks less far (--interp nearest has no weights)";
+                match mebibytes(table_bytes.saturating_add(BESIDE_TABLES_BYTES)) {
+                    _ if *table_bytes == u64::MAX => format!("use {way_out}"),
+                    mebibytes => format!("use --memory {mebibytes}MiB or more, or {way_out}"),
+                }
             }
         })
     }
 }
 
-/// Rounded up, with one to spare: the next process may be a little larger before it begins.
-pub(super) fn mebibytes(bytes: u64) -> u64 {
-    bytes.div_ceil(1 << 20) + 1
+/// The part of a budget that is named to spare.
+const SPARE_SHARE: u64 = 12;
+/// What a run takes beside such tables, with room to spare.
+const BESIDE_TABLES_BYTES: u64 = 64 << 20;
+
+fn told(bytes: u64) -> String {
+    if bytes == u64::MAX { "more than can be addressed".into() } else { ByteSize(bytes).display().iec().to_string() }
+}
+
+/// Rounded up, with something to spare: the next process may be a little larger before it begins, since the kernel decides how
+/// much of the program it maps at once.
+pub fn mebibytes(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / SPARE_SHARE).div_ceil(1 << 20) + 1
 }
 
 /// In file order.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Request;
+use super::{Request, Touch};
 use crate::{io::Access, region::Region};
 
 /// How many blocks are under way.
@@ -18,7 +18,7 @@ pub struct Workers {
 pub struct Memory {
     /// The process before the run, and a margin for allocators and stacks.
     pub reserved: u64,
-    /// Tables of the op, indexes and decoder states of the formats.
+    /// Tables of the op and of the schedule, indexes and decoder states of the formats.
     pub tables: u64,
     /// Decoded chunks.
     pub window: u64,
@@ -44,8 +44,18 @@ const AHEAD_SHARE: u64 = 8;
 const MARGIN_BYTES: u64 = 5 << 20;
 
 impl Memory {
-    /// Everything but the window.
-    pub fn without_window(request: &Request<'_>, block: [u64; 3], piece_bytes: u64, workers: Workers) -> Memory {
+    /// Everything but the window, for blocks and chunks that `touch` has tables of.
+    pub fn without_window(request: &Request<'_>, touch: &Touch, piece_bytes: u64, workers: Workers) -> Memory {
+        Memory::of_block(request, (touch.block, touch.table_bytes()), piece_bytes, workers)
+    }
+
+    /// The same for blocks of a shape that have tables of so many bytes.
+    pub fn of_block(
+        request: &Request<'_>,
+        (block, touch_bytes): ([u64; 3], u64),
+        piece_bytes: u64,
+        workers: Workers,
+    ) -> Memory {
         let count = workers.count as u64;
         let voxels = block.iter().fold(1u64, |n, &e| n.saturating_mul(e));
         let samples = voxels.saturating_mul(request.target.components as u64);
@@ -62,9 +72,11 @@ impl Memory {
             Access::Chunked => (0, 0),
         };
         let transfer = request.source.transfer_bytes.saturating_add(request.target.transfer_bytes);
+        let op_bytes = request.footprint.table_bytes();
+        let resident_bytes = request.source.resident_bytes.saturating_add(request.target.resident_bytes);
         Memory {
             reserved: request.budget.reserved_bytes + MARGIN_BYTES + count * WORKER_BYTES,
-            tables: request.footprint.table_bytes() + request.source.resident_bytes + request.target.resident_bytes,
+            tables: op_bytes.saturating_add(resident_bytes).saturating_add(touch_bytes),
             window: 0,
             targets: count.saturating_mul(block_bytes.saturating_add(beside_bytes)),
             pieces: count.saturating_mul(piece_bytes),

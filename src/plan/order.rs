@@ -4,6 +4,8 @@
 //! into parts `width` blocks wide. A raster is one level of width 1 per axis; a sweep down columns has the columns' widths
 //! first, then the axis that is walked, then single blocks across the column.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 /// One digit of a block's place in the order.
@@ -69,6 +71,20 @@ impl Order {
         }
     }
 
+    /// The first block of the box `lo..hi` after `after`, or of all, for which `holds` is true.
+    ///
+    /// `holds` is asked of boxes, and is true of each that holds a block of which it is true: whole boxes are passed over at once.
+    pub fn next_where(
+        &self,
+        after: Option<[u64; 3]>,
+        lo: [u64; 3],
+        hi: [u64; 3],
+        holds: &impl Fn([u64; 3], [u64; 3]) -> bool,
+    ) -> Option<[u64; 3]> {
+        let is_some = (0..3).all(|a| lo[a] < hi[a]) && holds(lo, hi);
+        if is_some { first_where(&self.levels, [0; 3], after, (lo, hi), holds) } else { None }
+    }
+
     /// The first block of the box within the part that starts at `start`; the box reaches into that part.
     fn first(levels: &[Level], mut start: [u64; 3], lo: [u64; 3]) -> [u64; 3] {
         for level in levels {
@@ -115,6 +131,51 @@ impl Order {
     }
 }
 
+/// The first block that holds after `after`, of the part of the order that starts at `start` and has `after` in it. The box lies
+/// within the part, and holds.
+fn first_where(
+    levels: &[Level],
+    start: [u64; 3],
+    after: Option<[u64; 3]>,
+    (lo, hi): ([u64; 3], [u64; 3]),
+    holds: &impl Fn([u64; 3], [u64; 3]) -> bool,
+) -> Option<[u64; 3]> {
+    let Some((level, _)) = levels.split_first() else { return after.is_none().then_some(lo) };
+    let number = |at: u64| (at - start[level.axis]) / level.width;
+    let (first, last) = (number(lo[level.axis]), number(hi[level.axis] - 1));
+    let Some(at) = after else { return of_parts(levels, start, first..last + 1, None, (lo, hi), holds) };
+    let begun = number(at[level.axis]);
+    let within = (first..=last).contains(&begun);
+    let here = if within { of_parts(levels, start, begun..begun + 1, after, (lo, hi), holds) } else { None };
+    here.or_else(|| of_parts(levels, start, first.max(begun + 1)..last + 1, None, (lo, hi), holds))
+}
+
+/// The same of a run of the parts that the first level cuts, by halves.
+fn of_parts(
+    levels: &[Level],
+    start: [u64; 3],
+    parts: Range<u64>,
+    after: Option<[u64; 3]>,
+    (lo, hi): ([u64; 3], [u64; 3]),
+    holds: &impl Fn([u64; 3], [u64; 3]) -> bool,
+) -> Option<[u64; 3]> {
+    let (level, finer) = levels.split_first()?;
+    let (a, begin) = (level.axis, |part: u64| start[level.axis].saturating_add(part.saturating_mul(level.width)));
+    let (mut from, mut to) = (lo, hi);
+    (from[a], to[a]) = (lo[a].max(begin(parts.start)), hi[a].min(begin(parts.end)));
+    if parts.is_empty() || (from, to) != (lo, hi) && !holds(from, to) {
+        return None;
+    }
+    if parts.end - parts.start == 1 {
+        let mut start = start;
+        start[a] = begin(parts.start);
+        return first_where(finer, start, after, (from, to), holds);
+    }
+    let middle = parts.start + (parts.end - parts.start) / 2;
+    let halves = [parts.start..middle, middle..parts.end];
+    halves.into_iter().find_map(|half| of_parts(levels, start, half, after, (from, to), holds))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +210,27 @@ mod tests {
                 at = order.next(at, [0; 3], counts);
             }
             assert_eq!(seen.len(), 5 * 4 * 7, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn next_where_is_the_first_of_those_that_hold() {
+        let counts = [5u64, 4, 7];
+        let all: Vec<[u64; 3]> = (0..140).map(|n| [n / 28, n / 7 % 4, n % 7]).collect();
+        let wanted: Vec<[u64; 3]> = all.iter().copied().filter(|[z, y, x]| (3 * z + 5 * y + x) % 7 < 2).collect();
+        let within = |at: &[u64; 3], lo: [u64; 3], hi: [u64; 3]| (0..3).all(|a| lo[a] <= at[a] && at[a] < hi[a]);
+        let holds = |lo, hi| wanted.iter().any(|at| within(at, lo, hi));
+        for order in orders() {
+            for (lo, hi) in
+                [([0, 0, 0], counts), ([1, 1, 2], [4, 3, 6]), ([2, 0, 3], [3, 4, 4]), ([2, 2, 2], [2, 4, 7])]
+            {
+                for after in all.iter().copied().map(Some).chain([None]) {
+                    let later = |at: &[u64; 3]| after.is_none_or(|a| order.code(*at, counts) > order.code(a, counts));
+                    let left = wanted.iter().filter(|at| within(at, lo, hi) && later(at));
+                    let expected = left.min_by_key(|at| order.code(**at, counts)).copied();
+                    assert_eq!(order.next_where(after, lo, hi, &holds), expected, "{order:?} {after:?} {lo:?}..{hi:?}");
+                }
+            }
         }
     }
 

@@ -101,7 +101,7 @@ impl<'a> Ruler<'a> {
         let source_voxels = extents.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));
         let largest = Region::of_shape(piece.map(|n| n as u64));
         let bytes = source_voxels.saturating_mul(voxel_bytes).saturating_add(self.footprint.scratch_bytes(largest));
-        let count: f64 = (0..3).map(|a| starts(0..target[a], block[a], piece[a] as u64).count() as f64).product();
+        let count: f64 = (0..3).map(|a| pieces_along(target[a], block[a], piece[a] as u64) as f64).product();
         let fetched_rows = count * (extents[0] * extents[1]) as f64;
         Pieces { shape: piece, bytes, fetched_voxels: count * source_voxels as f64, fetched_rows }
     }
@@ -112,16 +112,30 @@ impl<'a> Ruler<'a> {
             return known;
         }
         let (len, made) = (self.footprint.target_shape()[t], self.made.lo[t] as u64..self.made.hi[t] as u64);
-        let mut measured = starts(made.clone(), block, piece).fold(Extents::default(), |sum, lo| {
-            let hi = (lo + piece).min(block_end(lo, block, made.end));
+        let stretches = stretches(&made, block, piece);
+        let extent = |lo: u64, end: u64| {
+            let hi = (lo + piece).min(block_end(lo, block, end));
             let source = self.slabs.source(t, lo, hi);
-            let extent = match self.footprint.source_axis(t) {
+            match self.footprint.source_axis(t) {
                 _ if source.is_empty() => 0,
                 Some(s) => source.shape()[s] as u64,
                 None => source.shape().into_iter().max().unwrap_or(0) as u64,
-            };
-            Extents { largest: extent.max(sum.largest), summed: sum.summed + extent as f64, pieces: sum.pieces + 1.0 }
+            }
+        };
+        let all = stretches.iter().flat_map(|part| starts(part.clone(), block, piece).map(|lo| extent(lo, part.end)));
+        let mut measured = all.fold(Extents::default(), |sum, extent| Extents {
+            largest: extent.max(sum.largest),
+            summed: sum.summed + extent as f64,
+            pieces: sum.pieces + 1.0,
         });
+        if stretches != [made.clone()] {
+            let looked_at: u64 = stretches.iter().map(|part| part.end - part.start).sum();
+            let scale = (made.end - made.start) as f64 / looked_at as f64;
+            measured.summed *= scale;
+            measured.pieces *= scale;
+            // Regions of pieces between them may be a voxel longer at either end.
+            measured.largest += 2;
+        }
         if made != (0..len) {
             // Parts of blocks may begin elsewhere, and meet a voxel more.
             measured.largest += 1;
@@ -129,6 +143,29 @@ impl<'a> Ruler<'a> {
         self.extents.insert((t, block, piece), measured);
         measured
     }
+}
+
+/// Pieces along an axis that are measured one by one; of longer axes as many at both ends and in the middle.
+const MEASURED_PIECES: u64 = 3072;
+
+/// The parts of `made` that stand for all of it.
+fn stretches(made: &Range<u64>, block: u64, piece: u64) -> Vec<Range<u64>> {
+    let len = made.end - made.start;
+    if pieces_along(len, block, piece) <= MEASURED_PIECES {
+        return vec![made.clone()];
+    }
+    let most = MEASURED_PIECES / 3;
+    // Whole blocks, or a part of one.
+    let blocks = most / block.div_ceil(piece);
+    let part = if blocks > 0 { blocks * block } else { most * piece };
+    let aligned = |at: u64| if blocks > 0 { (at / block * block).max(made.start) } else { at };
+    let (middle, last) = (aligned(made.start + len / 2), aligned(made.end - part));
+    vec![made.start..made.start + part, middle..middle + part, last..made.end]
+}
+
+/// Pieces along an axis of so many voxels.
+fn pieces_along(len: u64, block: u64, piece: u64) -> u64 {
+    len / block * block.div_ceil(piece) + (len % block).div_ceil(piece)
 }
 
 /// Where pieces start within `made` voxels of an axis that is cut into blocks, and those into pieces.

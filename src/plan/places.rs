@@ -1,11 +1,16 @@
 //! Places in a schedule: which block of which volume comes after which, of those that are to be made, and which of them needs a
 //! chunk next.
 
+use std::cell::Cell;
+
 use super::{Chunk, Order, Touch};
 use crate::region::Region;
 
 /// The place in the order of a use that does not come.
 pub const NEVER: u128 = u128::MAX;
+
+/// A box of blocks: lower and upper corner, half-open.
+type Corners = ([u64; 3], [u64; 3]);
 
 /// One block, or a part of one, of one volume.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,13 +25,24 @@ pub struct Place {
 }
 
 /// The blocks to be made, in their order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Places<'a> {
-    pub touch: &'a Touch,
-    pub order: &'a Order,
+    touch: &'a Touch,
+    order: &'a Order,
+    /// Regions of the source that were asked for, where there are no tables.
+    looks: Cell<u64>,
 }
 
-impl Places<'_> {
+impl<'a> Places<'a> {
+    pub fn new(touch: &'a Touch, order: &'a Order) -> Places<'a> {
+        Places { touch, order, looks: Cell::new(0) }
+    }
+
+    /// How many regions of the source were asked for so far: what dry runs without tables cost.
+    pub fn looks(&self) -> u64 {
+        self.looks.get()
+    }
+
     /// The next place to be made: after `last`, or the first, which lies as far on as block `start` where that is given.
     pub fn next(&self, last: Option<Place>, start: Option<[u64; 3]>) -> Option<Place> {
         let mut place = match last {
@@ -85,21 +101,38 @@ impl Places<'_> {
     }
 
     /// The first block after `after` that has a part in the regions of `key`, among the blocks of a box.
-    fn next_block(&self, key: u64, after: Option<[u64; 3]>, (lo, hi): ([u64; 3], [u64; 3])) -> Option<[u64; 3]> {
+    fn next_block(&self, key: u64, after: Option<[u64; 3]>, within: Corners) -> Option<[u64; 3]> {
+        self.first_of_regions(key, within, |(lo, hi)| self.order.next(after, lo, hi))
+    }
+
+    /// The same among those blocks whose region of the source has voxels in `chunk`.
+    fn next_to_need(&self, chunk: [u64; 3], key: u64, after: Option<[u64; 3]>, within: Corners) -> Option<[u64; 3]> {
+        let needs = |lo, hi| {
+            self.looks.set(self.looks.get() + 1);
+            self.touch.any_needs(lo, hi, chunk)
+        };
+        self.first_of_regions(key, within, |(lo, hi)| self.order.next_where(after, lo, hi, &needs))
+    }
+
+    /// The first, in the order, of the blocks that `next` finds in the regions of `key`, as far as they lie in a box of blocks.
+    fn first_of_regions(
+        &self,
+        key: u64,
+        (lo, hi): Corners,
+        next: impl Fn(Corners) -> Option<[u64; 3]>,
+    ) -> Option<[u64; 3]> {
+        if self.touch.todo.is_whole() {
+            return next((lo, std::array::from_fn(|a| hi[a].min(self.touch.counts[a]))));
+        }
         let within = |region: &Region| {
             let (from, to) = self.touch.blocks_of(*region);
-            let (from, to) = (std::array::from_fn(|a| from[a].max(lo[a])), std::array::from_fn(|a| to[a].min(hi[a])));
-            self.order.next(after, from, to)
+            next((std::array::from_fn(|a| from[a].max(lo[a])), std::array::from_fn(|a| to[a].min(hi[a]))))
         };
-        if self.touch.todo.is_whole() {
-            return self.order.next(after, lo, std::array::from_fn(|a| hi[a].min(self.touch.counts[a])));
-        }
-        let regions = self.touch.todo.regions(key);
-        match regions {
+        match self.touch.todo.regions(key) {
             [only] => within(only),
             regions => {
-                let next = regions.iter().filter_map(within);
-                next.min_by_key(|&at| self.order.code(at, self.touch.counts))
+                let found = regions.iter().filter_map(within);
+                found.min_by_key(|&at| self.order.code(at, self.touch.counts))
             }
         }
     }
@@ -193,8 +226,12 @@ impl Places<'_> {
     pub fn next_user(&self, key: u64, mut after: Option<[u64; 3]>, chunk: Chunk) -> Option<[u64; 3]> {
         let users = self.touch.users(chunk.at);
         loop {
-            let at = self.next_block(key, after, users)?;
-            if self.touch.needs(at, chunk.at) && self.is_any_open(key, at) {
+            let at = match self.touch.has_tables() {
+                true => self.next_block(key, after, users)?,
+                false => self.next_to_need(chunk.at, key, after, users)?,
+            };
+            let needs = !self.touch.has_tables() || self.touch.needs(at, chunk.at);
+            if needs && self.is_any_open(key, at) {
                 return Some(at);
             }
             after = Some(at);

@@ -2,7 +2,9 @@
 
 use super::{
     Memory, Pieces, Plan, PlanError, Request, Workers, candidates,
+    lines::Lines,
     pieces::Ruler,
+    refusal,
     sweeps::Sweep,
     trial::{Ended, Ground, Trial, Walked, voxel_bytes},
 };
@@ -10,17 +12,21 @@ use crate::{io::Access, region::Region};
 
 /// Chunks looked at in the dry run of the plan that is taken; longer schedules are sampled.
 const DRY_RUN_LOOKS: u64 = 1_000_000;
+/// The same of schedules that are sampled.
+const SAMPLE_LOOKS: u64 = 400_000;
 /// The same for streams, whose plans must hold to the end: a stream cannot be read again.
-const STREAM_LOOKS: u64 = 50_000_000;
+pub(super) const STREAM_LOOKS: u64 = 50_000_000;
 /// The same for each dry run while plans are compared.
 const TRIAL_LOOKS: u64 = 40_000;
-/// The same for all of them together, once there is a plan that fits.
+/// The same for all of them together. Where nothing was found to fit by then, only plans are tried that fit for certain.
 const SEARCH_LOOKS: u64 = 4_000_000;
+/// The same for streams, of whose plans only walks can tell that they fit.
+pub(super) const STREAM_SEARCH_LOOKS: u64 = 16_000_000;
 /// The same where schedules are so long that they are sampled: the first by estimate are as good as any.
-const SAMPLED_SEARCH_LOOKS: u64 = 1_000_000;
+const SAMPLED_SEARCH_LOOKS: u64 = 500_000;
 /// Piece sizes tried, smallest first. Those of some MiB suit the caches, the smaller ones tight budgets, and the largest ops that
 /// look far around each voxel.
-const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+pub(super) const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
 /// The largest piece where regions are products of intervals, unless it would fetch each voxel more than [`GOOD_FETCH`] times:
 /// kernels may look so far that no small piece is good.
 const PRODUCT_PIECE_BYTES: u64 = 4 << 20;
@@ -28,7 +34,7 @@ const PRODUCT_PIECE_BYTES: u64 = 4 << 20;
 const GOOD_FETCH: f64 = 1.5;
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
-    let plan = cheapest_within(request, candidates::BLOCK_BYTES).ok_or_else(|| refusal(request))?;
+    let plan = cheapest_within(request, candidates::BLOCK_BYTES).ok_or_else(|| refusal::refusal(request))?;
     // Boxes around oblique blocks hold much that is not needed whatever their size: larger ones only cost memory there.
     if plan.fetch_ratio <= GOOD_FETCH || request.footprint.reach().is_some() {
         return Ok(plan);
@@ -39,8 +45,10 @@ pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
 
 /// The cheapest with blocks of so many bytes at most.
 fn cheapest_within(request: &Request<'_>, block_bytes: u64) -> Option<Plan> {
-    let ruler = Ruler::new(request);
-    let mut search = Search { request, ruler, looks_left: SEARCH_LOOKS, found: Vec::new() };
+    let (ruler, lines) = (Ruler::new(request), Lines::new(request));
+    let is_stream = request.source.access == Access::Ascending;
+    let looks_left = if is_stream { STREAM_SEARCH_LOOKS } else { SEARCH_LOOKS };
+    let mut search = Search { request, ruler, lines, looks_left, found: Vec::new() };
     for (_, block) in search.ranked(block_bytes) {
         search.try_block(block);
     }
@@ -57,6 +65,7 @@ struct Found {
 struct Search<'a> {
     request: &'a Request<'a>,
     ruler: Ruler<'a>,
+    lines: Lines<'a>,
     looks_left: u64,
     /// Each better than the one before.
     found: Vec<Found>,
@@ -74,7 +83,10 @@ impl<'a> Search<'a> {
     fn ranked(&mut self, block_bytes: u64) -> Vec<(f64, [u64; 3])> {
         let mut ranked = Vec::new();
         for block in candidates::blocks(self.request, block_bytes) {
-            let ground = Ground::new(self.request, block);
+            if self.lines.bytes(block) > self.request.budget.memory_bytes {
+                continue;
+            }
+            let ground = Ground::new(&mut self.lines, block);
             let sweeps = candidates::orders(self.request, &ground.touch);
             let best = self.groups(&ground, &sweeps).iter().map(|group| group.estimate).fold(f64::INFINITY, f64::min);
             if best < f64::INFINITY {
@@ -93,7 +105,7 @@ impl<'a> Search<'a> {
             for sweep in sweeps {
                 let mut group = Group { estimate: f64::INFINITY, trials: Vec::new() };
                 for &pieces in &pieces {
-                    let memory = Memory::without_window(ground.request, ground.touch.block, pieces.bytes, workers);
+                    let memory = Memory::without_window(ground.request, &ground.touch, pieces.bytes, workers);
                     let trial = Trial { ground, sweep, workers, pieces, memory };
                     if let Some(window_bytes) = trial.window_bytes() {
                         group.estimate = group.estimate.min(trial.estimate(window_bytes));
@@ -127,7 +139,7 @@ impl<'a> Search<'a> {
     }
 
     fn try_block(&mut self, block: [u64; 3]) {
-        let ground = Ground::new(self.request, block);
+        let ground = Ground::new(&mut self.lines, block);
         let sweeps = candidates::orders(self.request, &ground.touch);
         let mut groups = self.groups(&ground, &sweeps);
         groups.sort_by(|a, b| a.estimate.total_cmp(&b.estimate));
@@ -149,6 +161,9 @@ impl<'a> Search<'a> {
         let mut last: Option<Walked> = None;
         for trial in &group.trials {
             let Some(window_bytes) = trial.window_bytes() else { continue };
+            if self.looks_left == 0 && !trial.fits_for_certain(window_bytes) {
+                continue;
+            }
             let best = self.found.last().map_or(f64::INFINITY, |found| found.plan.cost);
             let least = last.map_or(0.0, |walked| trial.cost(walked.totals.decodes as f64));
             if trial.least_cost().max(least) >= best {
@@ -185,10 +200,14 @@ impl<'a> Search<'a> {
     }
 
     fn longer_walk(&self, Found { plan, pieces, sweep }: &Found) -> Option<Plan> {
-        let ground = Ground::new(self.request, plan.block);
+        let ground = Ground::new(&mut Lines::new(self.request), plan.block);
         let memory = Memory { window: 0, ..plan.memory };
         let trial = Trial { ground: &ground, sweep, workers: plan.workers, pieces: *pieces, memory };
-        let looks = if ground.touch.access == Access::Ascending { STREAM_LOOKS } else { DRY_RUN_LOOKS };
+        let looks = match ground.touch.access {
+            Access::Ascending => STREAM_LOOKS,
+            _ if ground.is_long(DRY_RUN_LOOKS) => SAMPLE_LOOKS,
+            _ => DRY_RUN_LOOKS,
+        };
         let window_bytes = trial.window_bytes()?;
         let mut unlimited = u64::MAX;
         let walked = trial.walk(window_bytes, looks, f64::INFINITY, &mut unlimited).ok()?;
@@ -207,47 +226,4 @@ fn workers(request: &Request<'_>) -> Vec<Workers> {
         }
         count /= 2;
     }
-}
-
-/// The smallest budget that works: one worker, a gate of one block, and the chunks that such a walk holds at least.
-fn refusal(request: &Request<'_>) -> PlanError {
-    let mut smallest = (u64::MAX, [0; 3], 0);
-    let mut looks_left = SEARCH_LOOKS;
-    let mut ruler = Ruler::new(request);
-    for block in candidates::blocks(request, candidates::BLOCK_BYTES) {
-        let ground = Ground::new(request, block);
-        let workers = Workers { count: 1, gate: 1 };
-        for piece_bytes in PIECE_BYTES {
-            let pieces = ruler.pieces(block, voxel_bytes(request), piece_bytes);
-            let memory = Memory::without_window(request, block, pieces.bytes, workers);
-            for sweep in &candidates::orders(request, &ground.touch) {
-                let trial = Trial { ground: &ground, sweep, workers, pieces, memory };
-                let needed = |window: u64| memory.total().saturating_add(window);
-                if needed(ground.pinned_bytes(1)) >= smallest.0 {
-                    continue;
-                }
-                let Some(window) = smallest_window(&trial, &mut looks_left) else { continue };
-                if needed(window) < smallest.0 {
-                    smallest = (needed(window), block, window);
-                }
-            }
-        }
-    }
-    let (smallest_bytes, block, window_bytes) = smallest;
-    PlanError::TooSmall { memory_bytes: request.budget.memory_bytes, smallest_bytes, block, window_bytes }
-}
-
-/// The window that this trial works with, where its gate is a single block.
-///
-/// Streams cannot be read again: for them it is all that is alive at once, which only a walk can tell.
-fn smallest_window(trial: &Trial<'_>, looks_left: &mut u64) -> Option<u64> {
-    let touch = &trial.ground.touch;
-    if touch.access != Access::Ascending {
-        return Some(trial.ground.pinned_bytes(1));
-    }
-    if *looks_left == 0 {
-        return None;
-    }
-    let walked = trial.walk(u64::MAX, DRY_RUN_LOOKS, f64::INFINITY, looks_left).ok()?;
-    Some((walked.totals.most_held * touch.chunk_bytes).max(trial.ground.pinned_bytes(1)))
 }

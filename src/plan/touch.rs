@@ -2,11 +2,14 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Request, Todo, slabs::Slabs};
+use super::{
+    Request, Todo,
+    lines::{Line, Lines},
+};
 use crate::{
     io::{Access, Outer},
     region::Region,
-    resample::{Footprint, Reach},
+    resample::Reach,
 };
 
 /// A half-open box of chunk numbers along each source axis.
@@ -71,7 +74,7 @@ impl ChunkBox {
 
 /// The raster of target blocks over the raster of source chunks.
 ///
-/// For every target axis and source axis there is the interval of chunks that a slab of blocks can reach, and its
+/// For every target axis there is the interval of chunks that a slab of blocks reaches along its source axis, and its
 /// inverse: tables as long as the axes are, never as the volume is.
 #[derive(Clone, Debug)]
 pub struct Touch {
@@ -94,59 +97,38 @@ pub struct Touch {
     free: Option<Arc<dyn Reach>>,
     /// Voxels of a chunk.
     chunk: [u64; 3],
-    /// The source axis that stands for each target axis where one is asked for.
+    /// The source axis of each target axis.
     own_axes: [usize; 3],
-    /// `reach[t][s][b]`: chunks along source axis `s` that blocks with number `b` along target axis `t` reach.
-    reach: [[Vec<Range<u64>>; 3]; 3],
-    /// `used_by[t][s][c]`: the inverse.
-    used_by: [[Vec<Range<u64>>; 3]; 3],
+    /// By target axis.
+    lines: [Arc<Line>; 3],
 }
 
 impl Touch {
     pub fn new(request: &Request<'_>, block: [u64; 3]) -> Touch {
+        Touch::with(&mut Lines::new(request), block)
+    }
+
+    /// The same, with tables that others may have made.
+    pub fn with(lines: &mut Lines<'_>, block: [u64; 3]) -> Touch {
+        let request = lines.request;
         let shape = request.footprint.target_shape();
         let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(block[a]));
         let source = request.source;
         let chunked = source.access != Access::Random;
-        let mut touch = Touch {
+        Touch {
             target: Region::of_shape(shape),
             block,
             counts,
             chunk_counts: chunked.then(|| source.chunk_counts()),
             access: source.access,
-            chunk_bytes: source
-                .chunk
-                .iter()
-                .chain([&source.outer.largest_group()])
-                .fold((source.components * request.sample_bytes) as u64, |n, &e| n.saturating_mul(e)),
+            chunk_bytes: lines.chunk_bytes(),
             outer: source.outer.clone(),
             volumes_outermost: request.target.access == Access::Ascending,
             todo: request.todo.cloned().unwrap_or_else(|| Arc::new(Todo::everything(Region::of_shape(shape)))),
             free: request.footprint.reach(),
             chunk: source.chunk,
             own_axes: std::array::from_fn(|t| request.footprint.source_axis(t).unwrap_or(t)),
-            reach: Default::default(),
-            used_by: Default::default(),
-        };
-        if chunked && touch.free.is_none() {
-            touch.fill(request.footprint, source.chunk, source.chunk_counts());
-        }
-        touch
-    }
-
-    fn fill(&mut self, footprint: &dyn Footprint, chunk: [u64; 3], chunk_counts: [u64; 3]) {
-        let slabs = Slabs::new(footprint);
-        for t in 0..3 {
-            for b in 0..self.counts[t] {
-                let source = slabs.source(t, b * self.block[t], (b + 1) * self.block[t]);
-                let reached = ChunkBox::of(source, chunk);
-                for s in 0..3 {
-                    self.reach[t][s].push(reached.lo[s]..reached.hi[s]);
-                }
-            }
-            for (s, &chunks) in chunk_counts.iter().enumerate() {
-                self.used_by[t][s] = inverse(&self.reach[t][s], chunks);
-            }
+            lines: lines.of(block),
         }
     }
 
@@ -192,26 +174,28 @@ impl Touch {
 
     /// The chunks that a block needs.
     pub fn chunks(&self, at: [u64; 3]) -> ChunkBox {
-        let mut found = ChunkBox { lo: [0; 3], hi: self.chunk_counts.unwrap_or([0; 3]) };
         if self.chunk_counts.is_none() {
             return ChunkBox::default();
         }
         if let Some(reach) = &self.free {
             return ChunkBox::of(reach.source_region(self.region(at)), self.chunk);
         }
+        let mut found = ChunkBox::default();
         for (t, &b) in at.iter().enumerate() {
-            for s in 0..3 {
-                let reach = &self.reach[t][s][b as usize];
-                found.lo[s] = found.lo[s].max(reach.start);
-                found.hi[s] = found.hi[s].min(reach.end);
-            }
+            let (s, reach) = (self.own_axes[t], &self.lines[t].reach[b as usize]);
+            (found.lo[s], found.hi[s]) = (reach.start, reach.end);
         }
         if found.is_empty() { ChunkBox::default() } else { found }
     }
 
     /// Chunks along the source axis of target axis `t` that each slab of blocks reaches.
     pub fn own_reach(&self, t: usize) -> &[Range<u64>] {
-        &self.reach[t][self.own_axes[t]]
+        &self.lines[t].reach
+    }
+
+    /// Bytes of the tables.
+    pub fn table_bytes(&self) -> u64 {
+        self.lines.iter().map(|line| line.bytes()).sum()
     }
 
     /// Chunks that a block needs on average, from the mean reach along each axis.
@@ -219,10 +203,7 @@ impl Touch {
         if self.free.is_some() {
             return self.most_chunks_per_block() as f64;
         }
-        let mean = |ranges: &[Range<u64>]| {
-            ranges.iter().map(|r| r.end.saturating_sub(r.start) as f64).sum::<f64>() / ranges.len().max(1) as f64
-        };
-        (0..3).map(|s| (0..3).map(|t| mean(&self.reach[t][s])).fold(f64::INFINITY, f64::min)).product()
+        self.lines.iter().map(|line| line.mean).product()
     }
 
     /// The most chunks that one block needs, from the longest reach along each axis.
@@ -233,8 +214,7 @@ impl Touch {
             let extents = reach.largest_extents(self.block);
             return (0..3).map(|a| met(extents[a], a)).product();
         }
-        let longest = |ranges: &[Range<u64>]| ranges.iter().map(|r| r.end - r.start).max().unwrap_or(0);
-        (0..3).map(|s| (0..3).map(|t| longest(&self.reach[t][s])).min().unwrap_or(0)).product()
+        self.lines.iter().map(|line| line.longest).fold(1, u64::saturating_mul)
     }
 
     /// Chunks that any block needs, all groups; an upper bound for ops whose regions are no products of intervals.
@@ -246,18 +226,28 @@ impl Touch {
             let all = ChunkBox::of(reach.source_region(self.target), self.chunk);
             return all.len().saturating_mul(self.outer.groups());
         }
-        let is_used = |s: usize, c: usize| (0..3).all(|t| !self.used_by[t][s][c].is_empty());
-        let used = |s: usize| (0..self.used_by[0][s].len()).filter(|&c| is_used(s, c)).count() as u64;
-        (0..3).map(used).fold(self.outer.groups(), u64::saturating_mul)
+        self.lines.iter().map(|line| line.used).fold(self.outer.groups(), u64::saturating_mul)
     }
 
     /// Whether block `at`, one of [`Touch::users`], needs this chunk.
     pub fn needs(&self, at: [u64; 3], chunk: [u64; 3]) -> bool {
-        if self.free.is_some() {
+        if !self.has_tables() {
             return self.chunks(at).contains(chunk);
         }
-        let reaches = |t: usize| (0..3).all(|s| self.reach[t][s][at[t] as usize].contains(&chunk[s]));
-        (0..3).all(reaches)
+        (0..3).all(|t| self.lines[t].reach[at[t] as usize].contains(&chunk[self.own_axes[t]]))
+    }
+
+    /// Whether needs are looked up in tables; else each is worked out.
+    pub fn has_tables(&self) -> bool {
+        self.free.is_none()
+    }
+
+    /// Whether any block of the box `lo..hi` may need this chunk; exactly whether one does where the box is a single block, and
+    /// false of no box that holds another of which it is true. For ops without tables.
+    pub fn any_needs(&self, lo: [u64; 3], hi: [u64; 3], chunk: [u64; 3]) -> bool {
+        let (first, last) = (self.region(lo), self.region(hi.map(|n| n.saturating_sub(1))));
+        let region = first.hull(&last);
+        self.free.as_ref().is_none_or(|reach| ChunkBox::of(reach.source_region(region), self.chunk).contains(chunk))
     }
 
     /// A box of blocks that holds all blocks that need this chunk: lower and upper corner, half-open. Not all of them do: a voxel
@@ -269,26 +259,7 @@ impl Touch {
             let users = ChunkBox::of(reach.target_region(voxels, self.block), self.block);
             return (users.lo, users.hi);
         }
-        let (mut lo, mut hi) = ([0; 3], self.counts);
-        for t in 0..3 {
-            for (s, &c) in chunk.iter().enumerate() {
-                let used = &self.used_by[t][s][c as usize];
-                lo[t] = lo[t].max(used.start);
-                hi[t] = hi[t].min(used.end);
-            }
-        }
-        (lo, hi)
+        let used = |t: usize| &self.lines[t].used_by[chunk[self.own_axes[t]] as usize];
+        (std::array::from_fn(|t| used(t).start), std::array::from_fn(|t| used(t).end))
     }
-}
-
-/// For each chunk number, the hull of the slabs that reach it.
-fn inverse(reach: &[Range<u64>], chunks: u64) -> Vec<Range<u64>> {
-    let mut used = vec![0..0; chunks as usize];
-    for (b, reached) in reach.iter().enumerate() {
-        for slot in &mut used[reached.start as usize..reached.end as usize] {
-            let b = b as u64;
-            *slot = if slot.start == slot.end { b..b + 1 } else { slot.start.min(b)..slot.end.max(b + 1) };
-        }
-    }
-    used
 }

@@ -1,6 +1,6 @@
 //! One point of the search: its dry run, its cost, and the plan it makes.
 
-use super::{Memory, Pieces, Plan, Request, Touch, Walk, WalkTotals, Workers, sweeps::Sweep};
+use super::{Memory, Pieces, Plan, Request, Touch, Walk, WalkTotals, Workers, lines::Lines, sweeps::Sweep};
 use crate::io::Access;
 
 /// Stretches that a long schedule is sampled by.
@@ -31,8 +31,8 @@ pub(super) struct Ground<'a> {
 }
 
 impl<'a> Ground<'a> {
-    pub fn new(request: &'a Request<'a>, block: [u64; 3]) -> Ground<'a> {
-        let touch = Touch::new(request, block);
+    pub fn new(lines: &mut Lines<'a>, block: [u64; 3]) -> Ground<'a> {
+        let (request, touch) = (lines.request, Touch::with(lines, block));
         let blocks = touch.steps();
         let are_products = request.footprint.reach().is_none();
         Ground {
@@ -105,6 +105,12 @@ impl Trial<'_> {
         (left >= self.ground.pinned_bytes(1)).then_some(left)
     }
 
+    /// Whether a walk with this window cannot fail: it holds whatever the gate can pin, and what was let go can be read again.
+    pub fn fits_for_certain(&self, window_bytes: u64) -> bool {
+        let touch = &self.ground.touch;
+        touch.access != Access::Ascending && window_bytes >= self.ground.pinned_bytes(self.workers.gate)
+    }
+
     /// Walks the schedule, or stretches of it where it has more than `most_looks` looks, with a window of `window_bytes`.
     ///
     /// # Errors
@@ -126,14 +132,16 @@ impl Trial<'_> {
             return self.sample(window_bytes, most_looks, looks_left);
         }
         let mut walk = Walk::new(touch, &self.sweep.order, window_bytes, self.workers.gate);
-        let mut looks = 0;
+        let (mut steps, mut looks) = (0, 0);
         while !is_long || looks < most_looks {
             let Some(step) = walk.step().map_err(|_| Ended::TooSmall)? else {
                 let totals = walk.totals();
                 return Ok(Walked { totals, exact: true, window_chunks: Some(totals.most_held) });
             };
-            looks += 1 + step.chunks.len();
-            *looks_left = looks_left.saturating_sub(1 + step.chunks.len());
+            steps += 1 + step.chunks.len();
+            let now = steps + walk.looks();
+            *looks_left = looks_left.saturating_sub(now - looks);
+            looks = now;
             let totals = walk.totals();
             let to_come = self.ground.least_decodes.saturating_sub(totals.distinct);
             if (totals.decodes + to_come) as f64 > most_decodes {
@@ -167,6 +175,7 @@ impl Trial<'_> {
             let after = stretch(&mut walk, half, looks_left)?;
             sum.blocks += after.blocks - before.blocks;
             sum.decodes += after.decodes - before.decodes;
+            sum.distinct += after.distinct - before.distinct;
             sum.most_held = sum.most_held.max(after.most_held);
         }
         let mut totals = self.extrapolated(sum);
@@ -176,21 +185,21 @@ impl Trial<'_> {
             totals.decodes = estimated;
             totals.most_held = self.sweep.enough_chunks();
         }
-        totals.decodes = totals.decodes.max(self.ground.least_decodes);
+        totals.decodes = totals.decodes.max(self.ground.least_decodes).max(totals.distinct);
         let with_margin = totals.most_held.saturating_add(totals.most_held.div_ceil(4));
         let window_chunks = Some(with_margin.max(pinned / touch.chunk_bytes.max(1)));
         Ok(Walked { totals, exact: false, window_chunks })
     }
 
-    /// A part's decodes for the whole.
+    /// A part's decodes for the whole. Where regions are no products of intervals, how many chunks are needed at all is only known
+    /// from what the part was the first to need.
     fn extrapolated(&self, part: WalkTotals) -> WalkTotals {
         let scale = self.ground.blocks as f64 / part.blocks.max(1) as f64;
-        WalkTotals {
-            blocks: self.ground.blocks,
-            decodes: (part.decodes as f64 * scale) as u64,
-            distinct: self.ground.distinct(),
-            most_held: part.most_held,
-        }
+        let are_products = self.ground.touch.has_tables();
+        let most = self.ground.distinct();
+        let distinct = if are_products { most } else { most.min((part.distinct as f64 * scale).ceil() as u64) };
+        let decodes = ((part.decodes as f64 * scale) as u64).max(distinct);
+        WalkTotals { blocks: self.ground.blocks, decodes, distinct, most_held: part.most_held }
     }
 
     /// The plan after a walk with a window of `window_bytes`.
@@ -277,12 +286,12 @@ impl Trial<'_> {
 
 /// Walks on for so many looks, and returns the totals since the walk began.
 fn stretch(walk: &mut Walk<'_>, most_looks: u64, looks_left: &mut u64) -> Result<WalkTotals, Ended> {
-    let mut looks = 0;
-    while looks < most_looks {
+    let (mut steps, before) = (0, walk.looks());
+    while steps + walk.looks() - before < most_looks {
         let Some(step) = walk.step().map_err(|_| Ended::TooSmall)? else { break };
-        looks += 1 + step.chunks.len();
+        steps += 1 + step.chunks.len();
     }
-    *looks_left = looks_left.saturating_sub(looks);
+    *looks_left = looks_left.saturating_sub(steps + walk.looks() - before);
     Ok(walk.totals())
 }
 
@@ -296,7 +305,11 @@ fn target_bytes(request: &Request<'_>, touch: &Touch) -> f64 {
         return 0.0;
     }
     let (shape, voxel) = (request.footprint.target_shape(), voxel_bytes(request) as f64);
-    let blocks = |t: usize| (0..touch.counts[t]).map(move |b| touch.block[t].min(shape[t] - b * touch.block[t]));
     let pages = |n: u64| (n as f64 * voxel + PAGE_BYTES).min(shape[2] as f64 * voxel);
-    (0..3).map(|t| blocks(t).map(|n| if t == 2 { pages(n) } else { n as f64 }).sum::<f64>()).product()
+    // All blocks along an axis but the last are of one length.
+    let along = |t: usize, of: &dyn Fn(u64) -> f64| {
+        let (block, whole) = (touch.block[t].min(shape[t]), touch.counts[t] - 1);
+        whole as f64 * of(block) + of(shape[t] - whole * block)
+    };
+    along(0, &|n| n as f64) * along(1, &|n| n as f64) * along(2, &pages)
 }

@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
     pub fn new(touch: &'a Touch, order: &'a Order, window_bytes: u64, gate: u64) -> Walk<'a> {
         Walk {
             touch,
-            places: Places { touch, order },
+            places: Places::new(touch, order),
             capacity: window_bytes / touch.chunk_bytes.max(1),
             gate,
             start: None,
@@ -119,6 +119,11 @@ impl<'a> Walk<'a> {
     /// The same walk from block `at` of the first volume on, with an empty window: for samples of long schedules.
     pub fn beginning_at(self, at: [u64; 3]) -> Walk<'a> {
         Walk { start: Some(at), ..self }
+    }
+
+    /// Regions of the source that were asked for so far, where there are no tables: see [`Places::looks`].
+    pub fn looks(&self) -> u64 {
+        self.places.looks()
     }
 
     /// Sums over the steps so far.

@@ -9,6 +9,7 @@ use super::{
     axes::Axes,
     cover::{Covered, Extreme, Pick},
     gather,
+    taps::inside_range,
 };
 use crate::{
     geometry::{AxisMap, Mapping},
@@ -40,6 +41,13 @@ impl Outside {
     }
 }
 
+/// Target indices that are looked at for others.
+const LOOKED_AT: i64 = 256;
+/// What looks farther, in source voxels, looks at more than one of them.
+const FARTHEST: f64 = 64.0;
+/// Whole numbers up to this are exact, and so are their sums.
+const WHOLE: f64 = (1u64 << 50) as f64;
+
 /// Everything that decides the values of the target, apart from the source's voxels.
 #[derive(Clone, Debug)]
 pub struct OpRequest {
@@ -61,6 +69,8 @@ pub fn block_op<T: Voxel>(request: &OpRequest) -> Box<dyn BlockOp<T>> {
     match (&request.mapping, request.method) {
         (_, Method::Label(weights)) => Box::new(gather::labels(request, weights)),
         (Mapping::AxisAligned(maps), Method::Nearest) => Box::new(nearest(request, maps)),
+        // Interpolating would only copy: this way 64-bit integers stay exact.
+        (Mapping::AxisAligned(maps), _) if selects_by_whole_steps(request) => Box::new(nearest(request, maps)),
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
             separable(request, maps, kernel_tables(request, maps, shape))
         }
@@ -75,15 +85,46 @@ pub fn block_op<T: Voxel>(request: &OpRequest) -> Box<dyn BlockOp<T>> {
 
 /// Whether every target voxel inside the source is one source voxel, unchanged, whatever the method.
 pub fn passes_through(request: &OpRequest) -> bool {
-    match (&request.mapping, request.method) {
-        (_, Method::Nearest) => true,
-        (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
-            kernel_tables::<f64>(request, maps, shape).iter().all(TapTable::selects)
+    request.method == Method::Nearest || selects(request)
+}
+
+/// The same for methods with tap tables; told by some indices at either end of each axis and in its middle.
+fn selects(request: &OpRequest) -> bool {
+    let Mapping::AxisAligned(maps) = &request.mapping else { return false };
+    maps.iter().zip(request.target_shape).all(|(map, len)| {
+        let Range { start, end } = inside_range(map, len, &bounds(request, map), false);
+        let middle = start + (end - start) / 2;
+        [start, middle, end - LOOKED_AT].into_iter().all(|from| {
+            let from = from.max(start);
+            is_single(request, map, from..(from + LOOKED_AT).min(end))
+        })
+    })
+}
+
+/// Whether target indices look at whole source indices and at those alone: few of them stand for all, and no table is needed.
+pub(super) fn selects_by_whole_steps(request: &OpRequest) -> bool {
+    let Mapping::AxisAligned(maps) = &request.mapping else { return false };
+    let is_whole = |x: f64| x.fract() == 0.0 && x.abs() < WHOLE;
+    maps.iter()
+        .zip(request.target_shape)
+        .all(|(map, len)| is_whole(map.scale) && is_whole(map.offset) && is_whole(map.scale * len as f64))
+        && selects(request)
+}
+
+/// Whether each target index of a run looks at one source index alone.
+fn is_single(request: &OpRequest, map: &AxisMap, run: Range<i64>) -> bool {
+    let from_start = AxisMap { offset: map.at(run.start), ..*map };
+    let (len, bounds) = ((run.end - run.start) as u64, bounds(request, map));
+    match request.method {
+        Method::Kernel(shape) => {
+            let kernel = kernel(request, map, shape);
+            kernel.support() < FARTHEST && TapTable::<f64>::new(&from_start, len, bounds, &kernel, true).selects()
         }
-        (Mapping::AxisAligned(maps), Method::Cover(cover)) => {
-            cover_tables::<f64>(request, maps, cover).iter().all(TapTable::selects)
+        Method::Cover(cover) => {
+            let table = || TapTable::<f64>::covering(&from_start, len, bounds, least_overlap(cover, map), true);
+            map.scale.abs() < FARTHEST && table().selects()
         }
-        _ => false,
+        Method::Nearest | Method::Label(_) => false,
     }
 }
 
@@ -119,19 +160,31 @@ fn covered<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], cover: Cover) -> 
 
 fn kernel_tables<A: Real>(request: &OpRequest, maps: &[AxisMap; 3], shape: KernelShape) -> [TapTable<A>; 3] {
     tables(request, maps, |map, len, bounds, extend| {
-        let stretch = if request.antialias { map.scale.abs().max(1.0) } else { 1.0 };
-        TapTable::new(map, len, bounds, &Kernel { shape, stretch }, extend)
+        TapTable::new(map, len, bounds, &kernel(request, map, shape), extend)
     })
+}
+
+/// The kernel along one axis.
+pub(super) fn kernel(request: &OpRequest, map: &AxisMap, shape: KernelShape) -> Kernel {
+    Kernel { shape, stretch: if request.antialias { map.scale.abs().max(1.0) } else { 1.0 } }
 }
 
 fn cover_tables<A: Real>(request: &OpRequest, maps: &[AxisMap; 3], cover: Cover) -> [TapTable<A>; 3] {
     tables(request, maps, |map, len, bounds, extend| {
-        let least = match cover {
-            Cover::Mean | Cover::Mode => NOISE_OVERLAP * map.scale.abs().min(1.0),
-            Cover::Min | Cover::Max | Cover::Median => LEAST_OVERLAP,
-        };
-        TapTable::covering(map, len, bounds, least, extend)
+        TapTable::covering(map, len, bounds, least_overlap(cover, map), extend)
     })
+}
+
+fn least_overlap(cover: Cover, map: &AxisMap) -> f64 {
+    match cover {
+        Cover::Mean | Cover::Mode => NOISE_OVERLAP * map.scale.abs().min(1.0),
+        Cover::Min | Cover::Max | Cover::Median => LEAST_OVERLAP,
+    }
+}
+
+/// Source voxels that exist along the source axis of `map`.
+pub(super) fn bounds(request: &OpRequest, map: &AxisMap) -> Range<i64> {
+    request.bounds.lo[map.source_axis]..request.bounds.hi[map.source_axis]
 }
 
 /// One table per target axis, made of its map, its length, the source voxels that exist and whether the edge is extended.
@@ -141,8 +194,5 @@ fn tables<A: Real>(
     table: impl Fn(&AxisMap, u64, Range<i64>, bool) -> TapTable<A>,
 ) -> [TapTable<A>; 3] {
     let extend = request.outside == Outside::Edge;
-    std::array::from_fn(|t| {
-        let s = maps[t].source_axis;
-        table(&maps[t], request.target_shape[t], request.bounds.lo[s]..request.bounds.hi[s], extend)
-    })
+    std::array::from_fn(|t| table(&maps[t], request.target_shape[t], bounds(request, &maps[t]), extend))
 }

@@ -47,7 +47,7 @@ impl<T: Voxel> Covered<T> {
 
     /// Samples of the largest box of a piece.
     fn box_samples(&self, inside: &[Range<i64>; 3]) -> usize {
-        (0..3).map(|s| inside[s].clone().map(|i| self.axes.tables[s].at(i).1.len()).max().unwrap_or(0)).product()
+        (0..3).map(|s| self.axes.tables[s].most_taps(inside[s].clone())).product()
     }
 }
 

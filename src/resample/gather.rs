@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc};
 
 use super::{
     BlockOp, Border, Cover, Footprint, KernelShape, LabelWeights, OpRequest, Order, Outside, Reach, Scratch,
-    separable::fill,
+    kernel::GAUSSIAN_CUT, separable::fill,
 };
 use crate::{
     block::{BlockMut, BlockRef},
@@ -310,6 +310,16 @@ pub fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
 /// What target voxels cover, on an oblique mapping.
 pub fn covering<T: Voxel>(request: &OpRequest, cover: Cover) -> Gather<T> {
     Gather::new(request, Point::Covered(Spread::new(cover, &affine(&request.mapping))), None)
+}
+
+/// Bytes of the table of a Gaussian of `sigma` voxels, with weights of so many bytes; what a number too large for one would take, too.
+pub fn gaussian_bytes(sigma: f64, weight_bytes: usize) -> f64 {
+    Stencil::<f64>::gaussian_len(sigma, GAUSSIAN_CUT.max(LABEL_CUT)) * weight_bytes as f64
+}
+
+/// Bytes of the low-pass for `ratio` source voxels per target voxel, in the same way.
+pub fn low_pass_bytes(ratio: [f64; 3], weight_bytes: usize) -> f64 {
+    ratio.map(filter::low_pass_reach).iter().sum::<f64>() * weight_bytes as f64
 }
 
 /// Labels on any mapping.

@@ -15,6 +15,9 @@ use crate::{
     voxel::{Real, Rounding, Voxel},
 };
 
+/// Pieces of more planes are not looked at plane by plane each time a plan asks.
+const LONG_PLANES: i64 = 1024;
+
 /// A separable kernel over an axis-aligned mapping, permutation and flips included.
 #[derive(Clone, Debug)]
 pub struct Separable<T: Voxel> {
@@ -23,6 +26,8 @@ pub struct Separable<T: Voxel> {
     rows_last: bool,
     /// Whether axis 0 runs backwards.
     reversed: bool,
+    /// Planes that must stay at hand for the longest piece there is.
+    longest_ring: usize,
     outside: T,
     rounding: Rounding,
     /// Whether sums may go beyond the source's range, and are counted where they do.
@@ -48,15 +53,18 @@ impl<T: Voxel> Separable<T> {
     ) -> Separable<T> {
         let axes = Axes::new(target_shape, maps, &tables);
         let scale = |s: usize| maps[axes.target_axis[s]].scale;
-        Separable {
+        let mut op = Separable {
             planes_last: scale(0).abs() <= 1.0,
             rows_last: scale(1).abs() <= 1.0,
             reversed: scale(0) < 0.0,
+            longest_ring: 0,
             axes,
             outside: outside.voxel(),
             rounding,
             overshoots: false,
-        }
+        };
+        op.longest_ring = if op.planes_last { op.ring_of(&op.axes.tables[0].inside()) } else { 0 };
+        op
     }
 
     /// The same with sums counted that the type does not hold, where the kernel has negative weights.
@@ -77,6 +85,10 @@ impl<T: Voxel> Separable<T> {
 
     /// Planes that must stay at hand while axis 0 is walked in ascending source order.
     fn ring(&self, planes: &Range<i64>) -> usize {
+        if planes.end - planes.start > LONG_PLANES { self.longest_ring } else { self.ring_of(planes) }
+    }
+
+    fn ring_of(&self, planes: &Range<i64>) -> usize {
         let (mut newest, mut needed) = (i64::MIN, 0);
         for i in self.plane_order(planes) {
             let (first, weights) = self.axes.tables[0].at(i);

@@ -24,10 +24,14 @@ pub struct TapTable<A> {
     weights: Vec<A>,
     /// Whether any weight is 0: those between others, at the zeros of stretched kernels.
     has_gaps: bool,
+    /// The most taps that any index has.
+    widest: usize,
     /// Hulls of the taps of each [`BUCKET`] indices of `inside`, so that long ranges are not walked index by index.
     hulls: Vec<Range<i64>>,
 }
 
+/// Ranges that are longer are not looked at index by index.
+const LONG: i64 = 1024;
 /// Indices that share an entry of `hulls`.
 const BUCKET: usize = 64;
 
@@ -61,6 +65,7 @@ impl<A: Real> TapTable<A> {
             start: vec![0],
             weights: Vec::new(),
             has_gaps: false,
+            widest: 0,
             hulls: Vec::new(),
         };
         for i in inside {
@@ -74,6 +79,7 @@ impl<A: Real> TapTable<A> {
         }
         table.has_gaps = table.weights.contains(&A::ZERO);
         let all = table.first.len();
+        table.widest = table.start.windows(2).map(|at| (at[1] - at[0]) as usize).max().unwrap_or(0);
         table.hulls = (0..all).step_by(BUCKET).map(|n| table.hull(n..(n + BUCKET).min(all))).collect();
         table
     }
@@ -88,6 +94,14 @@ impl<A: Real> TapTable<A> {
     pub fn at(&self, i: i64) -> (i64, &[A]) {
         let n = (i - self.inside.start) as usize;
         (self.first[n], &self.weights[self.start[n] as usize..self.start[n + 1] as usize])
+    }
+
+    /// The most taps of any target index of `target`, which are all inside; of a long range at most.
+    pub fn most_taps(&self, target: Range<i64>) -> usize {
+        if target.end - target.start > LONG {
+            return self.widest;
+        }
+        target.map(|i| self.at(i).1.len()).max().unwrap_or(0)
     }
 
     /// Hull of the taps of the target indices in `target`; empty when none of them is inside.

@@ -236,7 +236,7 @@ def test_a_job_with_too_little_memory_says_how_much_it_needs(cluster, folder, jo
     target = jobs / "fine.nii"
     options = ["--mem=12M", "--cpus-per-task=1"]
     job = cluster.sbatch(SCRIPTS / "resume.sbatch", folder / "scan.nii", target, *SLOW, folder=jobs, options=options)
-    assert list(map(outcome, cluster.wait(job))) == [("FAILED", "1:0", 0)], log(jobs)
+    assert list(map(outcome, cluster.wait(job))) == [("FAILED", "2:0", 0)], log(jobs)
     assert re.search(r"error: memory budget 6\.0 MiB is too small: .*\nhint: use --memory \d+MiB", log(jobs)), log(jobs)
     assert list(jobs.glob("fine*")) == []
 

@@ -14,6 +14,15 @@ const SIGMA_OF_RATIO: f64 = 0.424_660_900_144_009_5;
 /// Where the low-pass is cut, in sigmas.
 const LOW_PASS_CUT: f64 = 4.0;
 
+fn low_pass_sigma(ratio: f64) -> f64 {
+    SIGMA_OF_RATIO * (ratio * ratio - 1.0).max(0.0).sqrt()
+}
+
+/// Voxels to either side that the low-pass for a step ratio looks at.
+pub fn low_pass_reach(ratio: f64) -> f64 {
+    (LOW_PASS_CUT * low_pass_sigma(ratio)).floor()
+}
+
 /// One side of a symmetric filter per source axis; a single tap of 1 leaves an axis as it is.
 #[derive(Clone, Debug)]
 pub struct Filter<A> {
@@ -32,8 +41,7 @@ impl<A: Real> Filter<A> {
     /// down-sampled.
     pub fn low_pass(ratio: [f64; 3]) -> Option<Filter<A>> {
         let side = |ratio: f64| -> Vec<A> {
-            let sigma = SIGMA_OF_RATIO * (ratio * ratio - 1.0).max(0.0).sqrt();
-            let reach = (LOW_PASS_CUT * sigma).floor() as i64;
+            let (sigma, reach) = (low_pass_sigma(ratio), low_pass_reach(ratio) as i64);
             let weight = |k: i64| if k == 0 { 1.0 } else { libm::exp(-0.5 * (k as f64 / sigma).powi(2)) };
             let sum: f64 = (-reach..=reach).map(weight).sum();
             (0..=reach).map(|k| A::of_f64(weight(k) / sum)).collect()

@@ -176,15 +176,19 @@ pub fn field_extents(warp: &Warp, shape: [u64; 3]) -> [u64; 3] {
 
 /// The lowest and highest source index of any voxel of `target` along each axis; exact, because every rounding on the way is
 /// monotone.
+#[multiversion(targets("x86_64+avx2+fma"))]
 pub fn hull(mapping: &Affine, target: Region) -> [[f64; 2]; 3] {
-    let mut hull = [[f64::INFINITY, f64::NEG_INFINITY]; 3];
-    for corner in 0..8 {
-        let at = std::array::from_fn(|a| if corner >> a & 1 == 0 { target.lo[a] } else { target.hi[a] - 1 });
-        for (range, c) in hull.iter_mut().zip(source_index(mapping, at)) {
-            *range = [range[0].min(c), range[1].max(c)];
-        }
-    }
-    hull
+    let (first, last) = (target.lo, target.hi.map(|end| end - 1));
+    // Along each axis the lowest index is at one corner, which the signs tell, and the highest at the opposite one.
+    mapping.m.map(|row| {
+        let corner = |rising: bool| -> [i64; 3] {
+            std::array::from_fn(|t| if (row[t] >= 0.0) == rising { first[t] } else { last[t] })
+        };
+        [true, false].map(|rising| {
+            let at = corner(rising);
+            row[2].mul_add(at[2] as f64, base(&row, at[0], at[1]))
+        })
+    })
 }
 
 /// The voxels `x` of a row that look inside `bounds`: a run, since indices are monotone along a row.

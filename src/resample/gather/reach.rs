@@ -151,6 +151,38 @@ fn folded(taps: Range<i64>, bounds: &Range<i64>, border: Border) -> Range<i64> {
     if taps.end - taps.start >= bounds.end - bounds.start {
         return bounds.clone();
     }
+    let join = |hull: Range<i64>, i: i64| hull.start.min(i)..hull.end.max(i + 1);
+    let last = bounds.end - bounds.start - 1;
+    if bounds.start - taps.start <= last && taps.end - bounds.end <= last {
+        // Mirrored once: the ends of what lies beyond either border are the ends of its images.
+        let (low, high) = (taps.start..taps.end.min(bounds.start), taps.start.max(bounds.end)..taps.end);
+        let ends = [low, high].into_iter().filter(|part| !part.is_empty()).flat_map(|part| [part.start, part.end - 1]);
+        return ends.map(|i| mirrored(i, bounds)).fold(inner, join);
+    }
     let beyond = (taps.start..taps.end).filter(|i| !bounds.contains(i));
-    beyond.map(|i| mirrored(i, bounds)).fold(inner, |hull, i| hull.start.min(i)..hull.end.max(i + 1))
+    beyond.map(|i| mirrored(i, bounds)).fold(inner, join)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folded_is_the_hull_of_what_each_tap_stands_for() {
+        for bounds in [0..1, 3..5, -2..9, 0..40] {
+            for start in -60..60 {
+                for len in 1..30 {
+                    let taps = start..start + len;
+                    let images = taps.clone().map(|i| mirrored(i, &bounds));
+                    let (lo, hi) = images.fold((i64::MAX, i64::MIN), |(lo, hi), i| (lo.min(i), hi.max(i)));
+                    let found = folded(taps.clone(), &bounds, Border::Mirror);
+                    // What stands beyond the border is the edge voxel, too.
+                    let clamp = |i: i64| i.clamp(bounds.start, bounds.end - 1);
+                    let hull = lo.min(clamp(taps.start))..hi.max(clamp(taps.end - 1)) + 1;
+                    let all = len >= bounds.end - bounds.start && hull != found;
+                    assert!(found == hull || all && found == bounds, "{taps:?} in {bounds:?}: {found:?}");
+                }
+            }
+        }
+    }
 }

@@ -59,6 +59,11 @@ impl<A: Real> Stencil<A> {
         Stencil { cut: Some(reach), ..stencil }
     }
 
+    /// Entries of the table of such a Gaussian, about.
+    pub fn gaussian_len(sigma: f64, cut: f64) -> f64 {
+        (PHASES + 1) as f64 * (2.0 * (cut * sigma + 0.5) + 2.0)
+    }
+
     fn build(taps: usize, shift: f64, border: Border, weight: impl Fn(f64) -> f64, normalise: bool) -> Stencil<A> {
         let first = if shift == 0.0 { 1 - taps as i64 / 2 } else { -(taps as i64 / 2) };
         let mut table = Vec::with_capacity((PHASES + 1) * taps);
