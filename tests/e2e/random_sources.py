@@ -143,6 +143,7 @@ def write_nifti(rng, stem, source, values):
     image.header.set_xyzt_units("mm", "sec")
     if source.kind == "vectors":
         image.header.set_intent("vector")
+    image.header.set_slope_inter(1, 0)
     source.said |= {"form": suffix, "nifti": 2 if version_two else 1}
     path = stem.with_name(stem.name + suffix)
     save(path, image.header, values)
