@@ -30,8 +30,10 @@ from measure import MIB, measure  # noqa: E402
 
 # CPU seconds that a plan may take (a debug build is slower).
 PLAN_SECONDS = float(os.environ.get("RESLICE_PLAN_SECONDS", 2))
-# Seconds after which a command is ended.
-TIMEOUT = 300
+# CPU seconds, and seconds, after which a command is ended.
+CPU_SECONDS, SECONDS = 150, 1500
+# Runs the arguments behind it within these.
+WITHIN = ["sh", "-c", f'ulimit -t {CPU_SECONDS}; exec timeout -s KILL {SECONDS} "$@"', "sh"]
 # What is too small for any job.
 TINY = 1 << 20
 # The bounds of budgets, in MiB.
@@ -46,6 +48,7 @@ ENDED = 137
 class Report:
     """What all rounds showed."""
 
+    # What failed, and figures, command and source.
     failures: list = field(default_factory=list)
     # Of each run, projected over measured peak.
     ratios: list = field(default_factory=list)
@@ -64,8 +67,8 @@ class Report:
             print(f"projected over measured peak of {len(ratios)} runs: {parts}")
         for what, count in self.usage.most_common():
             print(f"not a job, {count} times: {what}")
-        for failure in self.failures:
-            print(failure)
+        for what, count in Counter(what for what, _ in self.failures).most_common():
+            print(f"failed, {count} times: {what}")
 
 
 QUANTILES = (("least", 0), ("5 %", 0.05), ("25 %", 0.25), ("median", 0.5), ("75 %", 0.75), ("95 %", 0.95), ("most", 1))
@@ -103,18 +106,18 @@ class Round:
             if run.code == 2 and kind == "job":
                 self.report.usage[run.stderr.splitlines()[0].replace(str(self.folder), "")] += 1
             elif run.code != 0 or kind == "job":
-                self.fails(f"{kind} without a refusal", f"exit {run.code}", run)
+                self.fails("no refusal", f"exit {run.code}", run)
             return None
         least = int(found[1])
         fifths = self.run(argv, *more, f"--memory={least * MIB * 4 // 5}")
         if not REFUSED.search(fifths.stderr):
-            self.fails(f"{kind}: four fifths work", f"{least} MiB named, {least * 4 / 5:.1f} do too", fifths)
+            self.fails("four fifths work", f"{least} MiB named, {least * 4 / 5:.1f} do too", fifths)
         return least
 
     def dry_run(self, budget):
         run = self.run(self.argv, "--dry-run=json", f"--memory={budget}MiB")
         if run.code != 0:
-            return self.fails("refused again" if REFUSED.search(run.stderr) else "no plan", f"{budget} MiB", run)
+            return self.fails(self.ended(run, "no plan"), f"{budget} MiB", run)
         self.report.slowest_plan = max(self.report.slowest_plan, run.cpu_seconds)
         if run.cpu_seconds > PLAN_SECONDS * len(self.jobs):
             self.fails("slow plan", f"{run.cpu_seconds:.1f} CPU s", run)
@@ -124,7 +127,7 @@ class Round:
         summary = self.folder / "summary.json"
         run = self.run(self.argv, f"--memory={budget}MiB", f"--summary={summary}", "-q")
         if run.code != 0:
-            return self.fails("refused again" if REFUSED.search(run.stderr) else "run failed", f"{budget} MiB", run)
+            return self.fails(self.ended(run, "run failed"), f"{budget} MiB", run)
         if not self.is_batch:
             told = json.loads(summary.read_text())
             projected = max(one["projected_bytes"] for one in told["passes"])
@@ -143,29 +146,33 @@ class Round:
         if least is not None:
             run = self.run(argv, f"--memory={least}MiB")
             if run.code != 0:
-                return self.fails(f"{kind} refused again or failed", f"{least} MiB", run)
+                return self.fails(self.ended(run, f"{kind} failed"), f"{least} MiB", run)
             self.keeps(run, least)
 
     def run(self, argv, *more):
-        run = measure(["timeout", "-s", "KILL", str(TIMEOUT), RESLICE, *argv, *more])
+        run = measure([*WITHIN, RESLICE, *argv, *more])
         run.argv = [*argv, *more]
         self.report.ends[run.code] += 1
         if run.code < 0 or run.code >= ENDED or run.code == 101 or "panicked" in run.stderr:
             self.fails("panic, signal or hang", f"exit {run.code}", run)
         return run
 
+    def ended(self, run, other):
+        return "refused again" if REFUSED.search(run.stderr) else other
+
     def keeps(self, run, budget):
         if run.peak_bytes <= budget * MIB:
             return True
-        return self.fails("above the ceiling", f"{run.peak_mib:.1f} of {budget} MiB", run)
+        what = "plan above the ceiling" if "--dry-run=json" in run.argv else "above the ceiling"
+        return self.fails(what, f"{run.peak_mib:.1f} of {budget} MiB", run)
 
     def fails(self, what, figures, run):
         sources = "; ".join(random_sources.said(job.source) for job in self.jobs)
         lines = [f"seed {self.seed}: {what}: {figures}", f"  {random_jobs.command(run.argv)}", f"  {sources}"]
         if run.code != 0:
             lines += [f"  {line}" for line in run.stderr.splitlines()[-3:]]
-        self.report.failures.append("\n".join(lines))
-        print(self.report.failures[-1], flush=True)
+        self.report.failures.append((what, "\n".join(lines)))
+        print("\n".join(lines), flush=True)
         return False
 
 
