@@ -4,6 +4,7 @@
 //! [`restore`] tells what journals say.
 
 mod identity;
+mod joined;
 mod journal;
 mod record;
 

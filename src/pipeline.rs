@@ -82,6 +82,7 @@ pub struct Coarser<'a, T: Voxel> {
 /// What the workers of a pass share.
 struct Shared<'a, T: Voxel> {
     pass: &'a Pass<'a, T>,
+    keep: Option<&'a dyn Keep>,
     halt: Halt,
     claims: Claims<'a>,
     window: Window<T>,
@@ -91,7 +92,12 @@ struct Shared<'a, T: Voxel> {
 }
 
 /// Puts on record what has been stored.
-pub type Keep<'a> = dyn Fn() -> Result<()> + Sync + 'a;
+pub trait Keep: Sync {
+    fn keep(&self) -> Result<()>;
+
+    /// Whether so much waits to be put on record that nothing more is to be stored before that.
+    fn is_due(&self) -> bool;
+}
 
 /// Runs a pass to its end and finishes the sink, if the pass makes all of the target and not a share of it.
 ///
@@ -104,19 +110,19 @@ pub fn run<T: Voxel>(pass: &Pass<'_, T>, stop: &AtomicBool, on_progress: impl Fn
     run_kept(pass, None, stop, on_progress)
 }
 
-/// The same with `keep`, which puts on record what the sinks have stored: called every two to ten seconds on a thread of its own, and at
-/// the end, however the pass ends.
+/// The same with `keep`, which puts on record what the sinks have stored: called every two to ten seconds on a thread of its own, by
+/// workers where it is due, and at the end, however the pass ends.
 pub fn run_kept<T: Voxel>(
     pass: &Pass<'_, T>,
-    keep: Option<&Keep<'_>>,
+    keep: Option<&dyn Keep>,
     stop: &AtomicBool,
     mut on_progress: impl FnMut(&Progress),
 ) -> Result<Progress> {
-    let shared = Shared::new(pass);
-    shared.work(keep, stop, &mut on_progress);
+    let shared = Shared::new(pass, keep);
+    shared.work(stop, &mut on_progress);
     let result = shared.outcome();
     // Also after an error: what was stored before it is good. The first error is the one to be told.
-    let kept = keep.map_or(Ok(()), |keep| keep());
+    let kept = keep.map_or(Ok(()), Keep::keep);
     result?;
     kept?;
     if pass.touch.todo.is_whole() {
@@ -129,9 +135,10 @@ pub fn run_kept<T: Voxel>(
 }
 
 impl<'a, T: Voxel> Shared<'a, T> {
-    fn new(pass: &'a Pass<'a, T>) -> Shared<'a, T> {
+    fn new(pass: &'a Pass<'a, T>, keep: Option<&'a dyn Keep>) -> Shared<'a, T> {
         Shared {
             pass,
+            keep,
             halt: Halt::default(),
             claims: Claims::new(pass.plan.walk(pass.touch), pass.plan.workers.gate),
             window: Window::new(pass),
@@ -155,7 +162,7 @@ impl<'a, T: Voxel> Shared<'a, T> {
     }
 
     /// Spawns the threads, follows them until all have ended.
-    fn work(&self, keep: Option<&Keep<'_>>, stop: &AtomicBool, on_progress: &mut impl FnMut(&Progress)) {
+    fn work(&self, stop: &AtomicBool, on_progress: &mut impl FnMut(&Progress)) {
         let plan = self.pass.plan;
         let (finished, outcomes) = crossbeam_channel::bounded::<()>(2 * plan.workers.count);
         thread::scope(|scope| {
@@ -170,32 +177,31 @@ impl<'a, T: Voxel> Shared<'a, T> {
                 });
             }
             let _ends = EndsRun(&self.halt);
-            if let Some(keep) = keep {
-                self.begin(scope, "the journal", move || self.halt.every(KEEP_EVERY, keep));
+            if let Some(keep) = self.keep {
+                self.begin(scope, "the journal", move || self.halt.every(KEEP_EVERY, &|| keep.keep()));
             }
             drop(finished);
             // Moved in here: should `on_progress` panic, dropping it ends the workers before the scope waits for them.
-            self.follow(outcomes, keep, stop, on_progress);
+            self.follow(outcomes, stop, on_progress);
         });
     }
 
     /// Tells of progress until the last worker has hung up, and halts them once `stop` is set.
-    fn follow(
-        &self,
-        outcomes: Receiver<()>,
-        keep: Option<&Keep<'_>>,
-        stop: &AtomicBool,
-        on_progress: &mut impl FnMut(&Progress),
-    ) {
+    fn follow(&self, outcomes: Receiver<()>, stop: &AtomicBool, on_progress: &mut impl FnMut(&Progress)) {
         while let Ok(()) | Err(RecvTimeoutError::Timeout) = outcomes.recv_timeout(POLL) {
             on_progress(&self.tally.progress());
             if stop.load(Ordering::Relaxed) && !self.halt.is_halted() {
                 let progress = self.tally.progress();
                 self.fail(Error::Stopped { blocks_done: progress.blocks_done, blocks: progress.blocks });
                 // At once: workers that wait for storage may take longer than whoever stops the run is willing to.
-                self.guard(|| keep.map_or(Ok(()), |keep| keep()));
+                self.guard(|| self.keep.map_or(Ok(()), Keep::keep));
             }
         }
+    }
+
+    /// Puts on record what was stored, where so much of it waits that it has to be done; called between units, without a lock.
+    fn keep_if_due(&self) -> Result<()> {
+        self.keep.filter(|keep| keep.is_due()).map_or(Ok(()), Keep::keep)
     }
 
     /// The first error, if there was one, once all threads have ended.

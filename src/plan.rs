@@ -29,7 +29,7 @@ mod trial;
 mod walk;
 
 pub use error::{PlanError, mebibytes};
-pub use memory::{Memory, Workers};
+pub use memory::{Memory, Workers, planes_at_once};
 pub use offers::Offer;
 pub use order::{Level, Order};
 pub use pieces::Pieces;

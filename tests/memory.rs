@@ -35,3 +35,17 @@ fn gzip_of_what_does_not_compress_keeps_to_its_budget() {
     folder.run(&["compare", "noise.nii", "out.nii.gz"]).expect(0);
     folder.run(&["compare", "noise.nii", "blocks.nii.gz"]).expect(0);
 }
+
+/// Planes of one row were once written and noted each by itself, and all notes waited in memory for the first record.
+#[test]
+fn volumes_of_many_small_units_keep_to_their_budget() {
+    let folder = Folder::new();
+    Said::new([150_000, 1, 520]).write_hole::<u8>(&folder.path("thin.nii"));
+    check(&folder, 28, &["thin.nii", "thin-out.nii", "--threads", "2"]);
+    let said = Said::new([53, 59, 61]);
+    said.write(&folder.path("cube.nii"), &random_voxels::<i16>(said.samples(), &mut Rng::new("cube")));
+    let small = ["--chunk", "3", "--shard", "60", "--threads", "2"];
+    check(&folder, 36, &[&["cube.nii", "cube.zarr"][..], &small].concat());
+    // Read back, every chunk held costs more than its voxels.
+    check(&folder, 36, &["cube.zarr", "cube-out.nii", "--threads", "2", "--interp", "mode", "--scale", "0.1"]);
+}

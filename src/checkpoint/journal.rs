@@ -1,18 +1,22 @@
 //! Journals: one for each run, of what it has stored and what will outlive the machine.
 //!
 //! In a folder a journal is one file that grows; in an object store each checkpoint is a small object of its own. Entries are kept
-//! in memory until the data that they speak of is safe ([`Journal::take`] before, [`Journal::keep`] after).
+//! in memory until the data that they speak of is safe ([`Journal::take`] before, [`Journal::keep`] after), joined where they are
+//! many; whoever stores more stops for that when the journal is full.
 
 use std::{
     collections::BTreeMap,
     fs::File,
     io::Write,
     ops::ControlFlow,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
-use super::record;
+use super::{joined::joined, record};
 use crate::{
     error::{Error, Result},
     io::{
@@ -25,6 +29,10 @@ use crate::{
 const PREFIX: &str = "journal-";
 /// Bytes of a journal that are read at once.
 const READ_BYTES: u64 = 1 << 20;
+/// Entries in memory, some 100 bytes each, from which they are joined; where half of them are left, the journal is full.
+const MOST_ENTRIES: usize = 8 << 10;
+/// Text of entries that is written at once.
+const TEXT_BYTES: usize = 64 << 10;
 
 /// The journal of this run.
 #[derive(Debug)]
@@ -32,8 +40,22 @@ pub struct Journal {
     writer: String,
     state: Arc<dyn Store>,
     /// Entries that are not on record yet.
-    pending: Mutex<Vec<Entry>>,
+    pending: Mutex<Pending>,
+    full: AtomicBool,
     record: Mutex<Record>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    entries: Vec<Entry>,
+    /// How many there may be before they are joined again.
+    room: usize,
+}
+
+impl Default for Pending {
+    fn default() -> Pending {
+        Pending { entries: Vec::new(), room: MOST_ENTRIES }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -46,13 +68,25 @@ struct Record {
 impl Journal {
     /// A journal of `writer` in the folder or store of the state; nothing is created before there is something to keep.
     pub fn new(state: Arc<dyn Store>, writer: &str) -> Journal {
-        Journal { writer: writer.into(), state, pending: Mutex::default(), record: Mutex::default() }
+        let (pending, full, record) = (Mutex::default(), AtomicBool::new(false), Mutex::default());
+        Journal { writer: writer.into(), state, pending, full, record }
     }
 
     /// The entries noted so far, which are then no longer kept in memory. The data that they speak of is to be made safe, and then
     /// the entries handed to [`Journal::keep`].
     pub fn take(&self) -> Vec<Entry> {
-        std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+        let pending = std::mem::take(&mut *self.pending());
+        self.full.store(false, Ordering::Relaxed);
+        pending.entries
+    }
+
+    /// Whether so many entries wait in memory that they should be kept before anything more is stored.
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts entries on record.
@@ -60,7 +94,6 @@ impl Journal {
         if entries.is_empty() {
             return Ok(());
         }
-        let text: String = entries.iter().map(record::line).collect();
         let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
         let (action, key) = ("write", format!("{PREFIX}{}", self.writer));
         if self.state.folder().is_some() {
@@ -70,10 +103,9 @@ impl Journal {
                 record.file = Some(opened.map_err(Error::io("create", &path))?);
             }
             let Some(file) = &mut record.file else { return Ok(()) };
-            // A line that an earlier attempt has left unfinished ends here.
-            let written = file.write_all(b"\n").and_then(|()| file.write_all(text.as_bytes()));
-            return written.and_then(|()| file.sync_data()).map_err(Error::io(action, &path));
+            return append(file, entries).and_then(|()| file.sync_data()).map_err(Error::io(action, &path));
         }
+        let text: String = entries.iter().map(record::line).collect();
         let key = format!("{key}-{:06}", record.objects);
         self.state.put(&key, text.into_bytes()).map_err(|e| e.at(action, self.state.describe(&key)))?;
         record.objects += 1;
@@ -83,7 +115,13 @@ impl Journal {
 
 impl Ledger for Journal {
     fn note(&self, entry: Entry) {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner).push(entry);
+        let mut pending = self.pending();
+        pending.entries.push(entry);
+        if pending.entries.len() >= pending.room {
+            pending.entries = joined(std::mem::take(&mut pending.entries));
+            pending.room = (2 * pending.entries.len()).max(MOST_ENTRIES);
+            self.full.store(pending.room > MOST_ENTRIES, Ordering::Relaxed);
+        }
     }
 
     fn record(&self) -> Result<()> {
@@ -93,6 +131,20 @@ impl Ledger for Journal {
     fn writer(&self) -> &str {
         &self.writer
     }
+}
+
+/// Writes a line for each entry behind what is there.
+fn append(file: &mut File, entries: &[Entry]) -> std::io::Result<()> {
+    // A line that an earlier attempt has left unfinished ends here.
+    let mut text = String::from("\n");
+    for entry in entries {
+        text.push_str(&record::line(entry));
+        if text.len() >= TEXT_BYTES {
+            file.write_all(text.as_bytes())?;
+            text.clear();
+        }
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// What all journals in the folder or store say.
@@ -208,6 +260,26 @@ mod tests {
         fs::write(&path, &whole[..whole.len() - 3]).unwrap();
         kept(&Journal::new(state.clone(), "a-1"), 7..9);
         assert_eq!(restore(state.as_ref()).unwrap().voxels(0), 5 * 16);
+    }
+
+    /// A raw target of planes of one voxel once held a million entries before it kept the first.
+    #[test]
+    fn entries_in_memory_are_joined_and_bounded() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::new(Arc::new(DirStore::new(dir.path())), "a");
+        (0..100_000).map(entry).for_each(|entry| journal.note(entry));
+        assert!(!journal.is_full() && journal.pending().entries.len() < MOST_ENTRIES);
+        let kept = journal.take();
+        journal.keep(&kept).unwrap();
+        // Regions that have no face in common cannot be joined.
+        (0..MOST_ENTRIES as i64 - 1).map(|n| entry(200_000 + 2 * n)).for_each(|entry| journal.note(entry));
+        assert!(!journal.is_full());
+        journal.note(entry(0));
+        assert!(journal.is_full());
+        journal.keep(&journal.take()).unwrap();
+        assert!(!journal.is_full());
+        let restored = restore(&DirStore::new(dir.path())).unwrap();
+        assert_eq!(restored.voxels(0), (100_000 + MOST_ENTRIES as u64 - 1) * 16);
     }
 
     #[test]

@@ -43,8 +43,10 @@ const MAPPED_BYTES: u64 = 8 << 20;
 const READ_BYTES: usize = 1 << 20;
 /// Bytes between two runs that are read along with them: another call to the kernel costs as much.
 const GAP_BYTES: u64 = 4 << 10;
+/// Runs that one positioned read brings at most: each is noted in 16 bytes.
+const MOST_RUNS: usize = 4 << 10;
 /// What one positioned read takes.
-pub const READ_TRANSFER_BYTES: u64 = READ_BYTES as u64;
+pub const READ_TRANSFER_BYTES: u64 = (READ_BYTES + 2 * MOST_RUNS * size_of::<(u64, usize)>()) as u64;
 /// What one fault maps at most, at a multiple of it in the file: the largest folio.
 const FAULT_BYTES: u64 = 2 << 20;
 
@@ -172,7 +174,9 @@ fn spans(runs: impl Iterator<Item = (u64, usize)>, voxel_bytes: u64) -> impl Ite
             let close = position >= end && position - end <= GAP_BYTES;
             close && position + voxels as u64 * voxel_bytes - start <= READ_BYTES as u64
         };
-        while let Some((position, voxels)) = parts.next_if(|&(position, voxels)| follows(end, position, voxels)) {
+        while span.len() < MOST_RUNS
+            && let Some((position, voxels)) = parts.next_if(|&(position, voxels)| follows(end, position, voxels))
+        {
             end = position + voxels as u64 * voxel_bytes;
             span.push((position, voxels));
         }
@@ -388,5 +392,9 @@ mod tests {
             assert!(last + 2 * voxels as u64 - start <= READ_BYTES as u64);
         }
         assert_eq!(spans(&rows).concat(), rows);
+        // Nor has it more runs than are counted, as of columns of voxels.
+        let column: Vec<(u64, usize)> = (0..100_000).map(|row| (row * 10, 1)).collect();
+        assert!(spans(&column).iter().all(|span| span.len() <= MOST_RUNS));
+        assert_eq!(spans(&column).concat(), column);
     }
 }

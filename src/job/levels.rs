@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     PassKind, PassSummary,
-    work::{Work, done},
+    work::{Kept, Work, done},
 };
 use crate::{
     checkpoint::restore_if,
@@ -184,7 +184,7 @@ impl Descent {
         };
         let touch = pass.plan.touch(&request);
         let pass = Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink, field: None, coarser: None };
-        let keep = || to.work.keep(&[pass.sink]);
+        let keep = Kept { work: to.work, sinks: &[pass.sink] };
         pipeline::run_kept(&pass, Some(&keep), stop, on_progress)
     }
 }

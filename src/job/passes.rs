@@ -57,7 +57,7 @@ pub struct Planned<T: Voxel> {
 impl<T: Voxel> Planned<T> {
     /// Bytes of one decoded chunk; 0 for sources without chunks.
     pub fn chunk_bytes(&self) -> u64 {
-        if self.touch.chunk_counts.is_some() { self.touch.chunk_bytes } else { 0 }
+        if self.touch.chunk_counts.is_some() { self.touch.decoded_bytes } else { 0 }
     }
 
     /// What other budgets would buy.

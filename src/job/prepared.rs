@@ -252,6 +252,6 @@ fn inflated_again<T: Voxel>(route: &Route<T>, access: Access) -> u64 {
     let first = pass.plan.walk(&pass.touch).step().ok().flatten().and_then(|step| step.loads.first().copied());
     let counts = pass.touch.chunk_counts.unwrap_or([1; 3]);
     first.map_or(0, |Chunk { group, at: [z, y, x] }| {
-        (((group * counts[0] + z) * counts[1] + y) * counts[2] + x).saturating_mul(pass.touch.chunk_bytes)
+        (((group * counts[0] + z) * counts[1] + y) * counts[2] + x).saturating_mul(pass.touch.decoded_bytes)
     })
 }

@@ -9,7 +9,7 @@ use super::{
     passes::{Leg, PassKind, Planned, Route},
     scratch::Scratch,
     turn::Turned,
-    work::Work,
+    work::{Kept, Work},
 };
 use crate::{
     error::Result,
@@ -97,7 +97,7 @@ impl<T: Voxel> Run<'_, T> {
                 Ok(1)
             }
             Leg::PerVolume(volumes) => {
-                let keep = || self.work.keep(&[to]);
+                let keep = Kept { work: self.work, sinks: &[to] };
                 let on_done = |n, done| summary.pass_done(first + n, done);
                 volumes.run(from, to, &keep, self.stop, on_progress, on_done)
             }
@@ -116,14 +116,15 @@ impl<T: Voxel> Run<'_, T> {
         let (plan, touch, op) = (&planned.plan, &planned.touch, planned.op.as_ref());
         let pass = Pass { plan, touch, source, op, sink, field, coarser: None };
         let (Some(factors), Some(descent)) = (planned.factors, &self.job.output.descent) else {
-            return pipeline::run_kept(&pass, Some(&|| self.work.keep(&[sink])), self.stop, on_progress);
+            let keep = Kept { work: self.work, sinks: &[sink] };
+            return pipeline::run_kept(&pass, Some(&keep), self.stop, on_progress);
         };
         let yard = self.job.output.yard(&self.work.staging);
         let to = LevelsTo { yard: &yard, work: self.work, stored: &self.work.stored };
         let coarse = descent.sink::<T>(1, &to)?;
         let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
         let coarser = Some(Coarser { op: op.as_ref(), factors, sink: &coarse });
-        let keep = || self.work.keep(&[sink, &coarse]);
+        let keep = Kept { work: self.work, sinks: &[sink, &coarse] };
         pipeline::run_kept(&Pass { coarser, ..pass }, Some(&keep), self.stop, on_progress)
     }
 }

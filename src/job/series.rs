@@ -191,7 +191,7 @@ impl VolumePasses {
         &self,
         from: &dyn Source<T>,
         to: &dyn Sink<T>,
-        keep: &Keep<'_>,
+        keep: &dyn Keep,
         stop: &AtomicBool,
         mut on_progress: impl FnMut(&Progress),
         mut on_done: impl FnMut(usize, Progress),

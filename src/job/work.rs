@@ -14,6 +14,7 @@ use crate::{
         staging::{Staging, TARGET_NOTES},
         zarr::store::Store,
     },
+    pipeline::Keep,
     plan::{Cut, DoneLevel},
     voxel::Voxel,
 };
@@ -83,7 +84,7 @@ impl Work {
     }
 
     /// Puts on record what sinks have stored: the data first, then the entries that speak of them.
-    pub fn keep<T: Voxel>(&self, sinks: &[&dyn Sink<T>]) -> Result<()> {
+    fn keep<T: Voxel>(&self, sinks: &[&dyn Sink<T>]) -> Result<()> {
         let _alone = self.keeping.lock().unwrap_or_else(PoisonError::into_inner);
         sinks.iter().try_for_each(|sink| sink.flush())?;
         let entries = self.journal.take();
@@ -93,6 +94,22 @@ impl Work {
         sinks.iter().try_for_each(|sink| sink.sync())?;
         self.journal.keep(&entries)?;
         sinks.iter().try_for_each(|sink| sink.settle())
+    }
+}
+
+/// What the sinks of a pass have stored, to be put on record.
+pub struct Kept<'a, T: Voxel> {
+    pub work: &'a Work,
+    pub sinks: &'a [&'a dyn Sink<T>],
+}
+
+impl<T: Voxel> Keep for Kept<'_, T> {
+    fn keep(&self) -> Result<()> {
+        self.work.keep(self.sinks)
+    }
+
+    fn is_due(&self) -> bool {
+        self.work.journal.is_full()
     }
 }
 

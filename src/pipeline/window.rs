@@ -115,7 +115,7 @@ impl<T: Voxel> Window<T> {
         Window {
             state: Mutex::new(state),
             changed: Condvar::new(),
-            chunk_len: (pass.touch.chunk_bytes / size_of::<T>() as u64) as usize,
+            chunk_len: (pass.touch.decoded_bytes / size_of::<T>() as u64) as usize,
             ascending: layout.access == Access::Ascending,
         }
     }

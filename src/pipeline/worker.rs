@@ -8,8 +8,8 @@ use super::{Coarser, Shared, tally::Stage, turnstile::Parcel, window::Decoded};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Access, Encoded, Sink, convert::Lost},
-    plan::{ChunkBox, Step},
+    io::{Access, Encoded, Layout, Sink, convert::Lost},
+    plan::{ChunkBox, Step, planes_at_once},
     region::Region,
     resample::Scratch,
     voxel::Voxel,
@@ -126,9 +126,10 @@ fn descend<T: Voxel>(shared: &Shared<'_, T>, step: &Step, slot: &mut Slot<T>) ->
     let fine = BlockRef::new(step.region, 1, &slot.target);
     shared.tally.time(Stage::Apply, || op.apply(fine, &mut block, region, &mut slot.scratch));
     let is_open = |unit: &Region| !shared.pass.touch.todo.is_unit_done(true, step.volume, *unit);
-    for unit in units_of(region, Access::Chunked, sink.layout().chunk).filter(is_open) {
+    for unit in units_of(region, sink.layout()).filter(is_open) {
         let encoded = encode(shared, sink, step.volume, unit, block.as_ref())?;
         put(shared, sink, step.volume, unit, encoded)?;
+        shared.keep_if_due()?;
     }
     Ok(())
 }
@@ -141,7 +142,7 @@ fn deliver<T: Voxel>(shared: &Shared<'_, T>, step: &Step, voxels: &[T], finished
     let is_open = |unit: &Region| !shared.pass.touch.todo.is_unit_done(false, step.volume, *unit);
     if layout.access == Access::Ascending {
         let mut units = Vec::new();
-        for unit in units_of(step.region, layout.access, layout.chunk).filter(is_open) {
+        for unit in units_of(step.region, layout).filter(is_open) {
             units.push((unit, encode(shared, sink, step.volume, unit, block)?));
         }
         let parcel = Parcel { volume: step.volume, voxels: step.region.voxels(), units };
@@ -155,21 +156,25 @@ fn deliver<T: Voxel>(shared: &Shared<'_, T>, step: &Step, voxels: &[T], finished
         })?;
         return Ok(open);
     }
-    for unit in units_of(step.region, layout.access, layout.chunk).filter(is_open) {
+    for unit in units_of(step.region, layout).filter(is_open) {
         let encoded = encode(shared, sink, step.volume, unit, block)?;
         put(shared, sink, step.volume, unit, encoded)?;
+        shared.keep_if_due()?;
     }
     Ok(finish(shared, step.number, step.region.voxels(), finished))
 }
 
-/// The units in which a block goes to the sink: its write units; for positioned files a plane of the block, since its rows
-/// are then mostly one run.
-fn units_of(block: Region, access: Access, chunk: [u64; 3]) -> impl Iterator<Item = Region> {
-    let step = match access {
-        Access::Random => [1, usize::MAX, usize::MAX],
-        Access::Chunked | Access::Ascending => chunk.map(|n| n as usize),
-    };
+/// The units in which a block goes to the sink: its write units; for positioned files planes of the block, as many as
+/// [`planes_at_once`] says, since their rows are then mostly one run.
+fn units_of(block: Region, layout: &Layout) -> impl Iterator<Item = Region> + use<> {
     let shape = block.shape();
+    let step = match layout.access {
+        Access::Random => {
+            let plane_bytes = ((shape[1] * shape[2]) as u64).saturating_mul(layout.voxel_bytes());
+            [planes_at_once(plane_bytes) as usize, usize::MAX, usize::MAX]
+        }
+        Access::Chunked | Access::Ascending => layout.chunk.map(|n| n as usize),
+    };
     block.tiles(std::array::from_fn(|a| step[a].min(shape[a])))
 }
 

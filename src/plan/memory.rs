@@ -38,6 +38,8 @@ pub struct Memory {
 const WORKER_BYTES: u64 = 512 << 10;
 /// The same of a thread that only fetches.
 const FETCHER_BYTES: u64 = 128 << 10;
+/// Bytes of a raw target that are written at once where planes are small.
+const WRITE_BYTES: u64 = 64 << 10;
 /// The part of the budget that chunks fetched ahead may take.
 const AHEAD_SHARE: u64 = 8;
 /// Allocator slack, what the calling thread and those that keep the lease and the journal hold, and code that is first run after the plan.
@@ -64,11 +66,12 @@ impl Memory {
         let largest = Region::of_shape(std::array::from_fn(|a| block[a].min(shape[a])));
         let beside_bytes = request.footprint.beside_bytes(largest);
         let stored_bytes = samples.saturating_mul(request.target.stored.bytes() as u64);
-        // What is encoded at once: for streams whole blocks, which may wait for their turn; for positioned files a plane
-        // of a block at most; chunks are counted by the sink.
+        // What is encoded at once: for streams whole blocks, which may wait for their turn; for positioned files some
+        // planes of a block at most; chunks are counted by the sink.
+        let plane_bytes = stored_bytes / block[0].max(1);
         let (waiting, encoding) = match request.target.access {
             Access::Ascending => (stored_bytes.saturating_mul(workers.gate), 0),
-            Access::Random => (0, stored_bytes / block[0].max(1)),
+            Access::Random => (0, plane_bytes.saturating_mul(planes_at_once(plane_bytes)).min(stored_bytes)),
             Access::Chunked => (0, 0),
         };
         let transfer = request.source.transfer_bytes.saturating_add(request.target.transfer_bytes);
@@ -90,6 +93,12 @@ impl Memory {
         let parts = [self.reserved, self.tables, self.window, self.targets, self.pieces, self.transfers];
         parts.into_iter().chain([self.waiting, self.ahead]).fold(0, u64::saturating_add)
     }
+}
+
+/// How many planes of a block, of so many bytes each, go to a positioned file at once: one, or as many small ones as are worth a
+/// call to the kernel.
+pub fn planes_at_once(plane_bytes: u64) -> u64 {
+    (WRITE_BYTES / plane_bytes.max(1)).max(1)
 }
 
 /// How many chunks are fetched ahead: as many as are worth it, within an eighth of the budget.

@@ -12,6 +12,9 @@ use crate::{
     resample::Reach,
 };
 
+/// What schedule and window note of a chunk that is held: its place and next use in several tables, and who reads it.
+const HELD_BYTES: u64 = 512;
+
 /// A half-open box of chunk numbers along each source axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChunkBox {
@@ -86,6 +89,8 @@ pub struct Touch {
     pub chunk_counts: Option<[u64; 3]>,
     pub access: Access,
     /// Bytes of one decoded chunk, all volumes of its group.
+    pub decoded_bytes: u64,
+    /// Memory that it takes in the window, with what the schedule knows of it.
     pub chunk_bytes: u64,
     pub outer: Outer,
     /// Whether one volume is finished before the next begins, as streams ask for; else a block is done for all volumes
@@ -115,13 +120,15 @@ impl Touch {
         let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(block[a]));
         let source = request.source;
         let chunked = source.access != Access::Random;
+        let decoded_bytes = lines.chunk_bytes();
         Touch {
             target: Region::of_shape(shape),
             block,
             counts,
             chunk_counts: chunked.then(|| source.chunk_counts()),
             access: source.access,
-            chunk_bytes: lines.chunk_bytes(),
+            decoded_bytes,
+            chunk_bytes: decoded_bytes.saturating_add(HELD_BYTES),
             outer: source.outer.clone(),
             volumes_outermost: request.target.access == Access::Ascending,
             todo: request.todo.cloned().unwrap_or_else(|| Arc::new(Todo::everything(Region::of_shape(shape)))),

@@ -130,18 +130,50 @@ impl Codec {
     }
 }
 
-/// Match-finder tables of zstd 1.5 by level, for inputs of known size.
+/// Window, chain and hash of the levels of zstd 1.5 for large inputs, each a power of two (clevels.h); levels from 1 on.
+const ZSTD_LOGS: [[u32; 3]; 22] = [
+    [19, 13, 14],
+    [20, 15, 16],
+    [21, 16, 17],
+    [21, 18, 18],
+    [21, 18, 19],
+    [21, 18, 19],
+    [21, 19, 20],
+    [21, 19, 20],
+    [22, 20, 21],
+    [22, 21, 22],
+    [22, 21, 22],
+    [22, 22, 23],
+    [22, 22, 22],
+    [22, 22, 23],
+    [22, 23, 23],
+    [22, 22, 22],
+    [23, 23, 22],
+    [23, 23, 22],
+    [23, 24, 22],
+    [25, 25, 23],
+    [26, 26, 24],
+    [27, 27, 25],
+];
+/// What a context of zstd has besides its tables: sequences and literals of a block of 128 KiB, statistics, short matches.
+const ZSTD_CONTEXT_BYTES: u64 = 2 << 20;
+
+/// A compressing context of zstd at `level`, for inputs of known size.
+///
+/// Tables have four bytes for each place, those of hashes one more; a small input makes them smaller: its window is the power of two
+/// that holds it, and no table has more than twice the places of that.
 fn zstd_tables(level: i32, raw_bytes: u64) -> u64 {
-    let by_level: u64 = match level {
-        ..=4 => 4 << 20,
-        5..=9 => 16 << 20,
-        10..=15 => 48 << 20,
-        16..=19 => 160 << 20,
-        _ => u64::MAX,
+    let [window, chain, hash] = ZSTD_LOGS[(level.clamp(1, 22) - 1) as usize];
+    let most = raw_bytes.max(1).checked_next_power_of_two().map_or(63, u64::trailing_zeros).clamp(10, window) + 1;
+    // Inputs of up to 256 KiB have levels of their own: up to level 4 no table has a log above 17.
+    let of = |log: u32| match raw_bytes {
+        ..=0x40000 if level <= 4 => most.min(17),
+        ..=0x40000 => most,
+        _ => log.min(most),
     };
-    // A hash and a chain of 4 bytes for each position; binary trees (from level 13) have two.
-    let by_size = raw_bytes.saturating_mul(if level <= 12 { 8 } else { 16 });
-    by_level.min(by_size.saturating_add(3 << 20))
+    // Long-distance matches, which the widest windows bring along.
+    let distant = if most > 27 { 16 << 20 } else { 0 };
+    (5 << of(hash)) + (4 << of(chain)) + distant + ZSTD_CONTEXT_BYTES
 }
 
 pub(super) fn with_crc32c(mut bytes: Vec<u8>) -> Vec<u8> {
@@ -169,4 +201,37 @@ fn encode_blosc(raw: &[u8], inner: BloscCompressor, level: u8, sample_bytes: usi
     let level = BloscCompressionLevel::try_from(level).map_err(|_| format!("no level {level}"))?;
     let shuffle = if sample_bytes > 1 { BloscShuffleMode::Shuffle } else { BloscShuffleMode::BitShuffle };
     blosc_compress_bytes(raw, level, shuffle, sample_bytes, inner, 0, 1).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Chunks just above a power of two once had tables of twice the size that was counted.
+    #[test]
+    fn contexts_of_zstd_are_as_large_as_counted_at_most() {
+        let mut seed = 3u64;
+        let mut random = || {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (seed >> 40) as u8 & 15
+        };
+        let noise: Vec<u8> = (0..9_000_000).map(|_| random()).collect();
+        for len in [1, 1000, 16 << 10, (16 << 10) + 1, 128 << 10, (128 << 10) + 1, 256 << 10, (256 << 10) + 1] {
+            for level in 1..=22 {
+                check(level, &noise[..len]);
+            }
+        }
+        for (len, level) in [(1_100_000, 9), (1_100_000, 15), (1_100_000, 22), (9_000_000, 3), (9_000_000, 12)] {
+            check(level, &noise[..len]);
+        }
+    }
+
+    fn check(level: i32, raw: &[u8]) {
+        let mut context = zstd::zstd_safe::CCtx::create();
+        let mut encoded = Vec::with_capacity(zstd::zstd_safe::compress_bound(raw.len()));
+        context.set_parameter(zstd::zstd_safe::CParameter::CompressionLevel(level)).unwrap();
+        context.compress2(&mut encoded, raw).unwrap();
+        let (bytes, counted) = (context.sizeof() as u64, zstd_tables(level, raw.len() as u64));
+        assert!(bytes <= counted, "level {level}, {} bytes: {bytes} of {counted}", raw.len());
+    }
 }

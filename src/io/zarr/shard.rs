@@ -28,11 +28,10 @@ use crate::{
 
 mod adopt;
 mod files;
+mod memory;
 
 use files::{index, rank, remove, side_path, slot, write_at};
 
-/// Shards that a schedule has open at once, for the memory their indexes are counted with.
-const OPEN_SHARDS: u64 = 64;
 const ABSENT: (u64, u64) = (u64::MAX, u64::MAX);
 
 /// The chunks of a grid, and how many a shard has.
@@ -141,12 +140,6 @@ impl Assembler {
             empty: AtomicU64::new(0),
             spent: Mutex::default(),
         }
-    }
-
-    /// Memory held over the run: waiting chunks, and the indexes of the shards that are open at once.
-    pub fn resident_bytes(grid: &ShardGrid, early_limit: u64) -> u64 {
-        let slots = grid.per_shard.iter().product::<u64>();
-        early_limit.saturating_add(slots.saturating_mul(16).saturating_add(1024).saturating_mul(OPEN_SHARDS))
     }
 
     /// Chunks of finished shards that were left out because they are all fill.

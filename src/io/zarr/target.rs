@@ -115,6 +115,7 @@ impl ZarrTarget {
     /// Those of [`super::ZarrSink::create`] that are not the file system's.
     pub fn layout(&self, path: &Path) -> Result<Layout> {
         let target = self.normalised(path)?;
+        let volumes = target.outer.iter().fold(1u64, |n, axis| n.saturating_mul(axis.len));
         Ok(Layout {
             grid: target.level_grid().clone(),
             outer: Outer::separate(target.outer.clone()),
@@ -126,7 +127,7 @@ impl ZarrTarget {
             transfer_bytes: target.codec.encode_memory(target.chunk_bytes()),
             resident_bytes: target
                 .shard_grid()
-                .map_or(0, |grid| Assembler::resident_bytes(&grid, target.early_limit())),
+                .map_or(0, |grid| Assembler::resident_bytes(&grid, volumes, target.early_limit())),
             stored_bytes: None,
             ahead: Default::default(),
         })
