@@ -14,6 +14,7 @@ use crate::{
 mod axes;
 mod bspline;
 mod build;
+mod carry;
 mod cover;
 mod gather;
 mod halved;
@@ -29,6 +30,7 @@ mod separable;
 mod taps;
 
 pub use build::{OpRequest, Outside, block_op, passes_through};
+pub use carry::{Carry, Carrying, Extents, Looks};
 pub use kernel::{Border, Kernel, KernelShape, Window};
 pub use method::{Cover, LabelWeights, Method};
 pub use nearest::Nearest;
@@ -69,6 +71,12 @@ pub trait Footprint: Send + Sync {
         None
     }
 
+    /// What is carried on from chunk to chunk where this op takes them one after the other; `None` where it needs all chunks
+    /// of a piece at once.
+    fn carrying(&self) -> Option<&dyn Carrying> {
+        None
+    }
+
     /// Voxels of the displacement field needed to compute `target`; empty for ops without one.
     fn field_region(&self, _target: Region) -> Region {
         Region::EMPTY
@@ -99,6 +107,12 @@ pub trait BlockOp<T: Voxel>: Footprint {
         piece: Region,
         scratch: &mut Scratch<T::Acc>,
     );
+
+    /// The partial results of one volume of the column of target voxels `target`, over source chunks of `chunk` voxels; `None` from ops
+    /// that do not carry.
+    fn carry<'a>(&'a self, _target: Region, _chunk: [u64; 3]) -> Option<Box<dyn Carry<T> + 'a>> {
+        None
+    }
 }
 
 /// Reusable working memory of one worker; grows to what the largest piece needs and stays there.

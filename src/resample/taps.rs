@@ -90,6 +90,17 @@ impl<A: Real> TapTable<A> {
         (self.first[n], &self.weights[self.start[n] as usize..self.start[n + 1] as usize])
     }
 
+    /// The source indices that target index `i`, which must be inside, looks at.
+    pub fn hull_at(&self, i: i64) -> Range<i64> {
+        let (first, weights) = self.at(i);
+        first..first + weights.len() as i64
+    }
+
+    /// Taps of the index that has most.
+    pub fn most_taps(&self) -> usize {
+        self.start.windows(2).map(|ends| (ends[1] - ends[0]) as usize).max().unwrap_or(0)
+    }
+
     /// Hull of the taps of the target indices in `target`; empty when none of them is inside.
     pub fn source(&self, target: Range<i64>) -> Range<i64> {
         let start = (target.start.max(self.inside.start) - self.inside.start) as usize;
