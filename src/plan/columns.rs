@@ -21,8 +21,34 @@ pub struct Column {
     pub member: u64,
     /// Target voxels.
     pub region: Region,
-    /// What is to be decoded for it.
+    /// A box that holds what is to be decoded for it,
     pub chunks: ChunkBox,
+    /// and the places along source axis 2, within the box, that any of its blocks reaches: ascending, apart from each other.
+    pub layers: Vec<Range<u64>>,
+}
+
+impl Column {
+    /// Chunks that are decoded for it.
+    pub fn decodes(&self) -> u64 {
+        self.layer().saturating_mul(self.layers.iter().map(|layers| layers.end - layers.start).sum())
+    }
+
+    /// Chunks at each place along source axis 2.
+    fn layer(&self) -> u64 {
+        (self.chunks.hi[0] - self.chunks.lo[0]).saturating_mul(self.chunks.hi[1] - self.chunks.lo[1])
+    }
+
+    /// Place number `n` along source axis 2 of those that are needed.
+    fn place(&self, mut n: u64) -> u64 {
+        for layers in &self.layers {
+            let len = layers.end - layers.start;
+            if n < len {
+                return layers.start + n;
+            }
+            n -= len;
+        }
+        self.chunks.hi[2]
+    }
 }
 
 /// One step of a column: a chunk, or nothing where none is needed.
@@ -103,8 +129,10 @@ impl<'a> Columns<'a> {
         let (group, member) = if self.touch.volumes_outermost { outer.locate(key) } else { (key, 0) };
         let volumes = if self.touch.volumes_outermost { vec![key] } else { outer.members(group) };
         let region = self.left(&volumes, region);
-        let chunks = ChunkBox::of(self.footprint.source_region(region), self.chunk);
-        (!region.is_empty()).then_some(Column { group, volumes, member: member as u64, region, chunks })
+        let chunks_of = |region| ChunkBox::of(self.footprint.source_region(region), self.chunk);
+        let slabs = (!region.is_empty()).then(|| slabs_of(region, self.axis, self.touch.block[self.axis]))?;
+        let layers = union(slabs.map(|slab| chunks_of(slab)).map(|chunks| chunks.lo[2]..chunks.hi[2]).collect());
+        Some(Column { group, volumes, member: member as u64, region, chunks: chunks_of(region), layers })
     }
 }
 
@@ -164,13 +192,13 @@ impl Iterator for Passes<'_> {
             None => Arc::new(self.columns.next()?),
         };
         let (named, chunks) = (self.named, column.chunks);
-        let extent: [u64; 3] = std::array::from_fn(|a| chunks.hi[a] - chunks.lo[a]);
-        let layer = extent[0].saturating_mul(extent[1]);
-        let chunk = (!chunks.is_empty()).then(|| {
-            let at = [named % extent[0], named / extent[0] % extent[1], named / layer];
-            Chunk { group: column.group, at: std::array::from_fn(|a| chunks.lo[a] + at[a]) }
+        let extent: [u64; 2] = std::array::from_fn(|a| chunks.hi[a] - chunks.lo[a]);
+        let (layer, decodes) = (column.layer(), column.decodes());
+        let chunk = (decodes > 0).then(|| {
+            let at = [chunks.lo[0] + named % extent[0], chunks.lo[1] + named / extent[0] % extent[1]];
+            Chunk { group: column.group, at: [at[0], at[1], column.place(named / layer)] }
         });
-        let ends_column = named + 1 >= chunks.len();
+        let ends_column = named + 1 >= decodes;
         let pass = Pass {
             number: self.number,
             chunk,
@@ -245,6 +273,20 @@ fn slabs_of(region: Region, axis: usize, block: u64) -> impl Iterator<Item = Reg
         slab.hi[axis] = slab.hi[axis].min((n + 1) * block);
         slab
     })
+}
+
+/// Ranges apart from each other that hold the same numbers, ascending.
+pub fn union(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    ranges.retain(|range| !range.is_empty());
+    ranges.sort_unstable_by_key(|range| (range.start, range.end));
+    ranges.dedup_by(|next, last| {
+        let joins = next.start <= last.end;
+        if joins {
+            last.end = last.end.max(next.end);
+        }
+        joins
+    });
+    ranges
 }
 
 /// The number of blocks of a region along an axis.

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     ChunkBox, Memory, Order, Plan, PlanError, Request, Touch, WalkTotals, Workers,
-    columns::{Columns, slab_count, slabs},
+    columns::{Column, Columns, slab_count, slabs, union},
     trial::{DECODE_COST, NARROW_GATE_COST, STORAGE_COST, target_bytes, voxel_bytes},
 };
 use crate::{
@@ -227,11 +227,13 @@ impl<'a> Candidate<'a> {
         *self.totals.get_or_init(|| {
             let (ground, outer) = (self.ground, &self.ground.request.source.outer);
             let across = [0, 1].map(|s| ground.reaches(s, self.block[ground.axes[s]]));
-            let along = ground.reaches(2, ground.shape[ground.axes[2]]);
+            let along = ground.reaches(2, self.block[ground.axes[2]]);
             let len = |reach: &Range<u64>| reach.end.saturating_sub(reach.start);
             let sums = across.each_ref().map(|reaches| reaches.iter().map(len).fold(0, u64::saturating_add));
-            let unions = across.map(union);
-            let layers = along.iter().map(len).fold(0, u64::saturating_add);
+            let [unions @ .., layers] = {
+                let [a, b] = across;
+                [a, b, along].map(numbers)
+            };
             let product = |of: [u64; 4]| of.into_iter().fold(1, u64::saturating_mul);
             let counts: [u64; 3] = std::array::from_fn(|a| ground.shape[a].div_ceil(self.block[a]));
             WalkTotals {
@@ -296,9 +298,9 @@ impl<'a> Candidate<'a> {
         for (n, column) in Columns::new(&touch, request.footprint, request.source.chunk)?.enumerate() {
             let slabs = slab_count(column.region, axis, self.block[axis]);
             totals.blocks += slabs * column.volumes.len() as u64;
-            totals.decodes += column.chunks.len();
+            totals.decodes += column.decodes();
             seen.too_many |= n as u64 > MOST_COLUMNS;
-            seen.add(column.group, column.chunks);
+            seen.add(&column);
         }
         let distinct = seen.count();
         totals.distinct = distinct.unwrap_or_else(|| self.totals().distinct.min(totals.decodes));
@@ -307,14 +309,8 @@ impl<'a> Candidate<'a> {
 }
 
 /// Numbers that any of the ranges has.
-fn union(mut ranges: Vec<Range<u64>>) -> u64 {
-    ranges.sort_unstable_by_key(|range| (range.start, range.end));
-    let (mut count, mut end) = (0, 0);
-    for range in ranges {
-        count += range.end.saturating_sub(range.start.max(end));
-        end = end.max(range.end);
-    }
-    count
+fn numbers(ranges: Vec<Range<u64>>) -> u64 {
+    union(ranges).iter().map(|range| range.end - range.start).fold(0, u64::saturating_add)
 }
 
 /// The chunks that columns need, each counted once.
@@ -326,7 +322,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn add(&mut self, group: u64, chunks: ChunkBox) {
+    fn add(&mut self, column: &Column) {
+        let chunks = column.chunks;
         let pairs = (chunks.hi[0] - chunks.lo[0]).saturating_mul(chunks.hi[1] - chunks.lo[1]);
         self.too_many |= (self.ranges.len() as u64).saturating_add(pairs) > MOST_COLUMNS;
         if self.too_many {
@@ -334,16 +331,15 @@ impl Seen {
         }
         for z in chunks.lo[0]..chunks.hi[0] {
             for y in chunks.lo[1]..chunks.hi[1] {
-                let (ranges, range) = (self.ranges.entry((group, z, y)).or_default(), chunks.lo[2]..chunks.hi[2]);
-                if !ranges.contains(&range) {
-                    ranges.push(range);
-                }
+                let ranges = self.ranges.entry((column.group, z, y)).or_default();
+                ranges.extend_from_slice(&column.layers);
+                *ranges = union(std::mem::take(ranges));
             }
         }
     }
 
     /// `None` where there are too many.
     fn count(self) -> Option<u64> {
-        (!self.too_many).then(|| self.ranges.into_values().map(union).fold(0, u64::saturating_add))
+        (!self.too_many).then(|| self.ranges.into_values().map(numbers).fold(0, u64::saturating_add))
     }
 }
