@@ -29,6 +29,7 @@ mod claims;
 mod crew;
 mod halt;
 mod heartbeat;
+mod passing;
 mod tally;
 mod turnstile;
 mod window;
@@ -39,6 +40,7 @@ use claims::Claims;
 pub use crew::{Crew, side_by_side};
 use halt::{EndsRun, Halt};
 pub use heartbeat::heartbeat;
+use passing::Passing;
 use tally::Tally;
 pub use tally::{Progress, Stages};
 use turnstile::Turnstile;
@@ -87,6 +89,8 @@ struct Shared<'a, T: Voxel> {
     claims: Claims<'a>,
     window: Window<T>,
     ahead: Option<Ahead<'a>>,
+    /// Instead of claims and window, where chunks pass by.
+    passing: Option<Passing<'a, T>>,
     turnstile: Turnstile,
     tally: Tally,
 }
@@ -129,7 +133,8 @@ pub fn run_kept<T: Voxel>(
         pass.sink.finish()?;
         pass.coarser.iter().try_for_each(|coarser| coarser.sink.finish())?;
     }
-    let progress = Progress { decodes: shared.claims.decodes(), ..shared.tally.progress() };
+    let decodes = shared.passing.as_ref().map_or_else(|| shared.claims.decodes(), Passing::decodes);
+    let progress = Progress { decodes, ..shared.tally.progress() };
     on_progress(&progress);
     Ok(progress)
 }
@@ -143,6 +148,7 @@ impl<'a, T: Voxel> Shared<'a, T> {
             claims: Claims::new(pass.plan.walk(pass.touch), pass.plan.workers.gate),
             window: Window::new(pass),
             ahead: Ahead::new(pass),
+            passing: Passing::new(pass),
             turnstile: Turnstile::default(),
             tally: Tally::new(pass.plan.blocks),
         }
@@ -234,6 +240,7 @@ impl<'a, T: Voxel> Shared<'a, T> {
         self.claims.wake();
         self.window.wake();
         self.ahead.iter().for_each(Ahead::wake);
+        self.passing.iter().for_each(Passing::wake);
     }
 }
 

@@ -11,11 +11,13 @@ use serde::Serialize;
 use crate::{io::Layout, resample::Footprint};
 
 mod candidates;
+mod columns;
 mod error;
 mod lines;
 mod memory;
 mod offers;
 mod order;
+mod passing;
 mod pieces;
 mod places;
 mod refusal;
@@ -28,6 +30,7 @@ mod touch;
 mod trial;
 mod walk;
 
+pub use columns::{Column, Columns, Pass as PassingChunk, Passes, Slab, slabs};
 pub use error::{PlanError, mebibytes};
 pub use memory::{Memory, Workers, planes_at_once};
 pub use offers::Offer;
@@ -37,6 +40,11 @@ pub use shares::Cut;
 pub use todo::{DoneLevel, Share, Todo};
 pub use touch::{ChunkBox, Touch};
 pub use walk::{Chunk, Step, Walk, WalkTotals, WindowTooSmall};
+
+/// Amplification up to which chunks count as decoded once.
+const ONCE: f64 = 1.02;
+/// Part of the cost of holding chunks from which on they had better pass by, where both fit: one worker at a time takes them in.
+const WORTH_PASSING: f64 = 0.8;
 
 /// What a run may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -73,6 +81,9 @@ pub struct Plan {
     pub workers: Workers,
     /// Voxels of one piece: a block is fetched and computed piece by piece.
     pub piece: [usize; 3],
+    /// Whether chunks pass by one after the other, and partial results are carried on for a column of blocks; else all chunks of a
+    /// block are held at once.
+    pub passing: bool,
     /// Bytes that decoded chunks may hold; 0 for sources without chunks.
     pub window_bytes: u64,
     /// Stored chunks fetched ahead of their decode at most; 0 where storage answers at once.
@@ -100,20 +111,26 @@ impl Plan {
         let ahead = memory::ahead(request);
         let kept_bytes = memory::ahead_bytes(request, ahead);
         if kept_bytes == 0 {
-            return search::cheapest(request);
+            return cheapest(request);
         }
         let memory_bytes = request.budget.memory_bytes - kept_bytes;
         let beside = Request { budget: Budget { memory_bytes, ..request.budget }, ..*request };
-        match search::cheapest(&beside) {
+        match cheapest(&beside) {
             Ok(plan) => Ok(Plan { ahead, memory: Memory { ahead: kept_bytes, ..plan.memory }, ..plan }),
             // Too tight for it: chunks are then fetched by the workers that need them.
-            Err(_) => search::cheapest(request),
+            Err(_) => cheapest(request),
         }
     }
 
-    /// The schedule, from the start. Dry runs and real runs walk it alike.
+    /// The schedule of the blocks whose chunks are held at once, from the start. Dry runs and real runs walk it alike.
     pub fn walk<'a>(&'a self, touch: &'a Touch) -> Walk<'a> {
         Walk::new(touch, &self.order, self.window_bytes, self.workers.gate)
+    }
+
+    /// The schedule of the chunks that pass by, from the start. Dry runs and real runs walk it alike. `None` where they do not.
+    pub fn passes<'a>(&self, touch: &'a Touch, footprint: &'a dyn Footprint, source: &Layout) -> Option<Passes<'a>> {
+        let columns = self.passing.then(|| Columns::new(touch, footprint, source.chunk));
+        columns.flatten().map(Passes::new)
     }
 
     /// Which chunks its blocks touch.
@@ -130,5 +147,23 @@ impl Plan {
     /// Projected peak of resident memory.
     pub fn projected_bytes(&self) -> u64 {
         self.memory.total()
+    }
+}
+
+/// The cheapest schedule: with the chunks of a block held at once or, where that does not fit or decodes much twice, passing by.
+fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
+    let held = search::cheapest(request);
+    if held.as_ref().is_ok_and(|plan| plan.totals.amplification() <= ONCE) {
+        return held;
+    }
+    match (held, passing::cheapest(request)) {
+        (held, None) => held,
+        (Ok(held), Some(passing)) => {
+            Ok(passing.ok().filter(|passing| passing.cost < WORTH_PASSING * held.cost).unwrap_or(held))
+        }
+        (Err(_), Some(Ok(passing))) => Ok(passing),
+        (Err(held), Some(Err(passing))) => {
+            Err(if passing.smallest_bytes() < held.smallest_bytes() { passing } else { held })
+        }
     }
 }

@@ -15,6 +15,7 @@ mod axes;
 mod bound;
 mod bspline;
 mod build;
+mod carry;
 mod cover;
 mod gather;
 mod halved;
@@ -31,6 +32,7 @@ mod taps;
 
 pub use bound::most_table_bytes;
 pub use build::{OpRequest, Outside, block_op, passes_through};
+pub use carry::{Carry, Carrying, Extents, Looks};
 pub use kernel::{Border, Kernel, KernelShape, Window};
 pub use method::{Cover, LabelWeights, Method};
 pub use nearest::Nearest;
@@ -71,6 +73,12 @@ pub trait Footprint: Send + Sync {
         None
     }
 
+    /// What is carried on from chunk to chunk where this op takes them one after the other; `None` where it needs all chunks
+    /// of a piece at once.
+    fn carrying(&self) -> Option<&dyn Carrying> {
+        None
+    }
+
     /// Voxels of the displacement field needed to compute `target`; empty for ops without one.
     fn field_region(&self, _target: Region) -> Region {
         Region::EMPTY
@@ -101,6 +109,12 @@ pub trait BlockOp<T: Voxel>: Footprint {
         piece: Region,
         scratch: &mut Scratch<T::Acc>,
     );
+
+    /// The partial results of one volume of the column of target voxels `target`, over source chunks of `chunk` voxels; `None` from ops
+    /// that do not carry.
+    fn carry<'a>(&'a self, _target: Region, _chunk: [u64; 3]) -> Option<Box<dyn Carry<T> + 'a>> {
+        None
+    }
 }
 
 /// Reusable working memory of one worker; grows to what the largest piece needs and stays there.

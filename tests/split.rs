@@ -153,7 +153,8 @@ fn sweep<T: Voxel>(case: &Case, volumes_outside: &Outer, rng: &mut Rng) {
     }
     // The tight budgets are tight enough to decode again; but a spline of order 5 looks at all of so small a volume from anywhere.
     let sees_all = matches!(case.request.method, Method::Kernel(shape) if shape.support() > 20.0);
-    assert!(amplification > 1.0 || sees_all || count(case.source_shape) < 500, "{case:?}");
+    let passes_by = op.carrying().is_some();
+    assert!(amplification > 1.0 || sees_all || passes_by || count(case.source_shape) < 500, "{case:?}");
 }
 
 #[test]

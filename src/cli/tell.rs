@@ -159,6 +159,9 @@ pub fn pass(pass: &PassSummary, threads: usize) -> String {
             bytes(plan.window_bytes)
         );
     }
+    if plan.passing {
+        text += ", which pass by";
+    }
     if let Some(volume) = pass.volume {
         text += &format!(", volume {volume}");
     }

@@ -13,9 +13,29 @@ use super::{Pass, halt::Halt};
 use crate::{
     error::{Error, Result},
     io::{Fetched, Source},
-    plan::{Chunk, Walk},
+    plan::{Chunk, Passes, Walk},
     voxel::Voxel,
 };
+
+/// The chunks of the schedule, in the order in which they are decoded.
+#[derive(Debug)]
+enum Loads<'a> {
+    Held(Box<Walk<'a>>),
+    Passing(Passes<'a>),
+}
+
+impl Loads<'_> {
+    /// Those of the next step; `None` after the last.
+    fn next(&mut self) -> Result<Option<Vec<Chunk>>> {
+        match self {
+            Loads::Held(walk) => match walk.step() {
+                Ok(step) => Ok(step.map(|step| step.loads)),
+                Err(_) => Err(Error::Panic { message: "the schedule left its plan".into() }),
+            },
+            Loads::Passing(passes) => Ok(passes.next().map(|pass| pass.chunk.into_iter().collect())),
+        }
+    }
+}
 
 /// The chunks between storage and the workers.
 #[derive(Debug)]
@@ -27,7 +47,7 @@ pub struct Ahead<'a> {
 
 #[derive(Debug)]
 struct State<'a> {
-    walk: Walk<'a>,
+    loads: Loads<'a>,
     /// Loads that the walk has named and nobody has begun.
     named: VecDeque<Chunk>,
     /// Number of the next load to be begun.
@@ -40,8 +60,9 @@ impl<'a> Ahead<'a> {
     /// `None` where the plan has no read-ahead.
     pub fn new<T: Voxel>(pass: &Pass<'a, T>) -> Option<Ahead<'a>> {
         let limit = pass.plan.ahead as usize;
-        let walk = pass.plan.walk(pass.touch);
-        let state = State { walk, named: VecDeque::new(), next: 0, held: HashMap::new() };
+        let passing = pass.plan.passes(pass.touch, pass.op, pass.source.layout()).map(Loads::Passing);
+        let loads = passing.unwrap_or_else(|| Loads::Held(Box::new(pass.plan.walk(pass.touch))));
+        let state = State { loads, named: VecDeque::new(), next: 0, held: HashMap::new() };
         (limit > 0).then(|| Ahead { state: Mutex::new(state), changed: Condvar::new(), limit })
     }
 
@@ -72,9 +93,8 @@ impl<'a> Ahead<'a> {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         while state.named.is_empty() {
-            let step = state.walk.step().map_err(|_| Error::Panic { message: "the schedule left its plan".into() })?;
-            let Some(step) = step else { return Ok(None) };
-            state.named.extend(step.loads);
+            let Some(loads) = state.loads.next()? else { return Ok(None) };
+            state.named.extend(loads);
         }
         let Some(chunk) = state.named.pop_front() else { return Ok(None) };
         let number = state.next;

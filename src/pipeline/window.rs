@@ -28,9 +28,14 @@ impl<T: Voxel> Decoded<T> {
         let len = self.region.voxels() as usize * self.volumes;
         BlockRef::new(self.region, self.volumes, &self.voxels[..len])
     }
+
+    /// The memory, for another chunk.
+    pub fn into_memory(self) -> Vec<T> {
+        self.voxels
+    }
 }
 
-/// The decoded chunks of a pass.
+/// The decoded chunks of a pass whose blocks hold all of theirs at once.
 #[derive(Debug)]
 pub struct Window<T> {
     state: Mutex<State<T>>,
@@ -207,7 +212,7 @@ impl<T: Voxel> Window<T> {
 }
 
 /// A chunk decoded, out of what was fetched ahead where there is read-ahead; `None` when the run has ended.
-fn decode<T: Voxel>(
+pub fn decode<T: Voxel>(
     shared: &Shared<'_, T>,
     chunk: Chunk,
     number: u64,

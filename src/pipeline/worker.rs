@@ -27,7 +27,10 @@ struct Slot<T: Voxel> {
 }
 
 /// Claims blocks and does them until there are none left or the run has ended.
-pub fn work<T: Voxel>(shared: &Shared<'_, T>, finished: &Sender<()>) -> Result<()> {
+pub fn work<'a, T: Voxel>(shared: &Shared<'a, T>, finished: &Sender<()>) -> Result<()> {
+    if let Some(passing) = &shared.passing {
+        return passing.work(shared, finished);
+    }
     let mut slot = Slot { source: Vec::new(), target: Vec::new(), coarser: Vec::new(), scratch: Scratch::default() };
     while let Some(step) = shared.claims.claim(&shared.halt, |step| shared.window.admit(step))? {
         let chunks = shared.tally.time(Stage::Read, || shared.window.acquire(shared, &step))?;
@@ -37,7 +40,8 @@ pub fn work<T: Voxel>(shared: &Shared<'_, T>, finished: &Sender<()>) -> Result<(
         }
         drop(chunks);
         descend(shared, &step, &mut slot)?;
-        if !deliver(shared, &step, &slot.target, finished)? {
+        let block = BlockRef::new(step.region, shared.pass.sink.layout().components, &slot.target);
+        if !deliver(shared, &step, block, finished)? {
             break;
         }
     }
@@ -134,11 +138,16 @@ fn descend<T: Voxel>(shared: &Shared<'_, T>, step: &Step, slot: &mut Slot<T>) ->
     Ok(())
 }
 
-/// Encodes the block's write units and stores them, or leaves them at the turnstile; `false` when the run has ended.
-fn deliver<T: Voxel>(shared: &Shared<'_, T>, step: &Step, voxels: &[T], finished: &Sender<()>) -> Result<bool> {
+/// Encodes the block's write units and stores them, or leaves them at the turnstile; `false` when the run has ended. `block` holds
+/// at least the step's region.
+pub fn deliver<T: Voxel>(
+    shared: &Shared<'_, T>,
+    step: &Step,
+    block: BlockRef<'_, T>,
+    finished: &Sender<()>,
+) -> Result<bool> {
     let sink = shared.pass.sink;
     let layout = sink.layout();
-    let block = BlockRef::new(step.region, layout.components, voxels);
     let is_open = |unit: &Region| !shared.pass.touch.todo.is_unit_done(false, step.volume, *unit);
     if layout.access == Access::Ascending {
         let mut units = Vec::new();

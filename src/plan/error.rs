@@ -51,6 +51,16 @@ pub enum PlanError {
 }
 
 impl PlanError {
+    /// The smallest budget that works, where it is one that is missing.
+    pub(super) fn smallest_bytes(&self) -> u64 {
+        match self {
+            PlanError::TooSmall { smallest_bytes, .. }
+            | PlanError::ComparisonTooSmall { smallest_bytes, .. }
+            | PlanError::VerificationTooSmall { smallest_bytes, .. } => *smallest_bytes,
+            PlanError::TablesTooLarge { .. } => u64::MAX,
+        }
+    }
+
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

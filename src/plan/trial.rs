@@ -6,13 +6,13 @@ use crate::io::Access;
 /// Stretches that a long schedule is sampled by.
 const STRETCHES: u64 = 3;
 /// Relative time of decoding a byte, against copying and computing it once.
-const DECODE_COST: f64 = 3.0;
+pub(super) const DECODE_COST: f64 = 3.0;
 /// The same of bringing a byte of a raw file into memory, counted in whole pages.
-const STORAGE_COST: f64 = 2.0;
+pub(super) const STORAGE_COST: f64 = 2.0;
 /// The same of a target byte that waits in a file until its shard can take it.
 const SIDE_COST: f64 = 0.5;
 /// A gate as narrow as the workers makes some of them wait for the slowest.
-const NARROW_GATE_COST: f64 = 1.03;
+pub(super) const NARROW_GATE_COST: f64 = 1.03;
 /// What storage hands over at least.
 const PAGE_BYTES: f64 = 4096.0;
 
@@ -215,6 +215,7 @@ impl Trial<'_> {
             order: self.sweep.order.clone(),
             workers: self.workers,
             piece: self.pieces.shape,
+            passing: false,
             window_bytes,
             ahead: 0,
             memory: Memory { window: window_bytes, ..self.memory },
@@ -300,7 +301,7 @@ pub(super) fn voxel_bytes(request: &Request<'_>) -> u64 {
 }
 
 /// Bytes that go to a raw target for all blocks of a volume, in whole pages: a part of a row costs all its pages.
-fn target_bytes(request: &Request<'_>, touch: &Touch) -> f64 {
+pub(super) fn target_bytes(request: &Request<'_>, touch: &Touch) -> f64 {
     if request.target.access != Access::Random {
         return 0.0;
     }

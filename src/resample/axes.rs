@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::TapTable;
+use super::{TapTable, carry::Looks};
 use crate::{geometry::AxisMap, region::Region, voxel::Real};
 
 /// One tap table per source axis, permutation and flips included: what ops over products of taps share.
@@ -60,5 +60,19 @@ impl<A: Real> Axes<A> {
     pub fn stride(&self, block: Region) -> usize {
         let [_, ny, nx] = block.shape();
         [ny * nx, nx, 1][self.target_axis[2]]
+    }
+}
+
+impl<A: Real> Looks for Axes<A> {
+    fn target_axis(&self, s: usize) -> usize {
+        self.target_axis[s]
+    }
+
+    fn inside(&self, s: usize) -> Range<i64> {
+        self.tables[s].inside()
+    }
+
+    fn taps(&self, s: usize, i: i64) -> Range<i64> {
+        self.tables[s].hull_at(i)
     }
 }

@@ -6,7 +6,13 @@
 
 use std::ops::Range;
 
-use super::{BlockOp, Footprint, Outside, Scratch, axes::Axes, order::Order, separable::fill};
+use super::{
+    BlockOp, Footprint, Outside, Scratch,
+    axes::Axes,
+    carry::{Carry, Carrying, Extents, Extremes, Folded, Looks, folded_bytes},
+    order::Order,
+    separable::fill,
+};
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
@@ -16,10 +22,12 @@ use crate::{
 mod extreme;
 mod frequent;
 mod median;
+mod sampled;
 
 pub use extreme::Extreme;
 pub use frequent::{heaviest, most_frequent};
 pub use median::median;
+use sampled::{Sampled, sampled_bytes};
 
 /// What is made of the source voxels of a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +87,33 @@ impl<T: Voxel> Footprint for Covered<T> {
     fn table_bytes(&self) -> u64 {
         self.axes.table_bytes()
     }
+
+    fn carrying(&self) -> Option<&dyn Carrying> {
+        Some(self)
+    }
+}
+
+impl<T: Voxel> Looks for Covered<T> {
+    fn target_axis(&self, s: usize) -> usize {
+        self.axes.target_axis(s)
+    }
+
+    fn inside(&self, s: usize) -> Range<i64> {
+        Looks::inside(&self.axes, s)
+    }
+
+    fn taps(&self, s: usize, i: i64) -> Range<i64> {
+        self.axes.taps(s, i)
+    }
+}
+
+impl<T: Voxel> Carrying for Covered<T> {
+    fn carried_bytes(&self, extents: &Extents) -> u64 {
+        match self.pick {
+            Pick::Extreme(_) => folded_bytes(extents, 1, size_of::<T>()),
+            Pick::Mode(_) | Pick::Median => sampled_bytes::<T>(&self.axes, extents),
+        }
+    }
 }
 
 impl<T: Voxel> BlockOp<T> for Covered<T> {
@@ -111,6 +146,14 @@ impl<T: Voxel> BlockOp<T> for Covered<T> {
                 });
             }
         }
+    }
+
+    fn carry<'a>(&'a self, target: Region, chunk: [u64; 3]) -> Option<Box<dyn Carry<T> + 'a>> {
+        let (axes, outside) = (&self.axes, self.outside);
+        Some(match self.pick {
+            Pick::Extreme(extreme) => Box::new(Folded::<T, _>::new(Extremes(extreme), axes, target, chunk, outside)),
+            pick => Box::new(Sampled::new(axes, (pick, self.rounding), target, chunk, outside)),
+        })
     }
 }
 
@@ -173,7 +216,8 @@ impl Boxes<'_> {
         self.each_row(target, |volume, at, out| {
             let source = source.volume(volume);
             let ((z, z_weights), (y, y_weights)) = (tables[0].at(at[0]), tables[1].at(at[1]));
-            let rows = (z..).zip(z_weights).flat_map(|(z, _)| (y..).zip(y_weights).map(move |(y, _)| (z, y)));
+            // The order in which chunks that pass by are folded: it decides over zeros of either sign, and over which NaN.
+            let rows = (y..).zip(y_weights).flat_map(|(y, _)| (z..).zip(z_weights).map(move |(z, _)| (z, y)));
             for (n, (z, y)) in rows.enumerate() {
                 let row = source.row(0, z, y, x_lo..x_hi);
                 if n == 0 { folded.copy_from_slice(row) } else { extreme.fold(row, &mut folded) }

@@ -2,7 +2,12 @@
 
 use std::ops::Range;
 
-use super::{BlockOp, Footprint, Outside, Scratch, separable::fill, taps::inside_range};
+use super::{
+    BlockOp, Footprint, Outside, Scratch,
+    carry::{Carry, Carrying, Extents, Looks, Passed, passed_bytes},
+    separable::fill,
+    taps::inside_range,
+};
 use crate::{
     block::{BlockMut, BlockRef},
     geometry::{AxisMap, settle},
@@ -75,6 +80,31 @@ impl<T: Voxel> Footprint for Nearest<T> {
     fn table_bytes(&self) -> u64 {
         0
     }
+
+    fn carrying(&self) -> Option<&dyn Carrying> {
+        Some(self)
+    }
+}
+
+impl<T: Voxel> Looks for Nearest<T> {
+    fn target_axis(&self, s: usize) -> usize {
+        self.maps.iter().position(|map| map.source_axis == s).unwrap_or(s)
+    }
+
+    fn inside(&self, s: usize) -> Range<i64> {
+        self.inside[self.target_axis(s)].clone()
+    }
+
+    fn taps(&self, s: usize, i: i64) -> Range<i64> {
+        let at = self.source_index(self.target_axis(s), i);
+        at..at + 1
+    }
+}
+
+impl<T: Voxel> Carrying for Nearest<T> {
+    fn carried_bytes(&self, extents: &Extents) -> u64 {
+        passed_bytes(extents)
+    }
 }
 
 impl<T: Voxel> BlockOp<T> for Nearest<T> {
@@ -109,5 +139,9 @@ impl<T: Voxel> BlockOp<T> for Nearest<T> {
                 }
             }
         }
+    }
+
+    fn carry<'a>(&'a self, target: Region, chunk: [u64; 3]) -> Option<Box<dyn Carry<T> + 'a>> {
+        Some(Box::new(Passed::new(self, self.source_region(target), target, chunk, self.outside)))
     }
 }

@@ -8,7 +8,7 @@ use multiversion::multiversion;
 use crate::voxel::{Real, Rounding, Voxel, num::Arithmetic};
 
 /// Lanes of the partial sums of a long dot product. Part of the result's definition, not of the machine.
-const LANES: usize = 8;
+pub const LANES: usize = 8;
 
 /// Samples to their type of accumulation.
 #[multiversion(targets("x86_64+avx2"))]
@@ -80,6 +80,22 @@ pub fn count_beyond<T: Voxel>(sums: &[T::Acc]) -> [u64; 2] {
 pub fn held<T: Voxel>() -> Option<[T::Acc; 2]> {
     let (least, most) = T::range();
     (!T::DTYPE.is_float()).then(|| [T::Acc::of_f64(least - 0.5), T::Acc::of_f64(most + 0.5)])
+}
+
+/// `to[x] = from[x] * w`.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn scale_samples<T: Voxel>(w: T::Acc, from: &[T], to: &mut [T::Acc]) {
+    for (o, v) in to.iter_mut().zip(from) {
+        *o = v.to_acc() * w;
+    }
+}
+
+/// `to[x] += from[x] * w`.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn add_scaled_samples<T: Voxel>(w: T::Acc, from: &[T], to: &mut [T::Acc]) {
+    for (o, v) in to.iter_mut().zip(from) {
+        *o += v.to_acc() * w;
+    }
 }
 
 /// `out[x] = a[x] * w`.
@@ -170,12 +186,38 @@ pub fn dot<A: Real>(weights: &[A], samples: &[A]) -> A {
             partial[lane] += s[lane] * w[lane];
         }
     }
-    let [a, b, c, d, e, f, g, h] = partial;
-    let mut sum = ((a + b) + (c + d)) + ((e + f) + (g + h));
+    let mut sum = joined(partial);
     for (&w, &s) in weights.remainder().iter().zip(samples.remainder()) {
         sum += s * w;
     }
     sum
+}
+
+/// The sum of all lanes.
+#[inline(always)]
+fn joined<A: Real>([a, b, c, d, e, f, g, h]: [A; LANES]) -> A {
+    ((a + b) + (c + d)) + ((e + f) + (g + h))
+}
+
+/// A part of the dot product of more than [`LANES`] taps, by the same sums: those of `samples`, the first of which meets weight `first`.
+/// `lanes` are carried on from part to part; after the last one the product is the first of them.
+pub fn dot_on<A: Real>(weights: &[A], first: usize, samples: &[A], lanes: &mut [A]) {
+    let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { return };
+    if first == 0 {
+        *lanes = [A::ZERO; LANES];
+    }
+    let in_lanes = weights.len() / LANES * LANES;
+    for (n, (&w, &s)) in (first..).zip(weights[first..].iter().zip(samples)) {
+        if n < in_lanes {
+            lanes[n % LANES] += s * w;
+        }
+        if n + 1 == in_lanes {
+            lanes[0] = joined(*lanes);
+        }
+        if n >= in_lanes {
+            lanes[0] += s * w;
+        }
+    }
 }
 
 /// The same in ascending order, where some weights are 0: their samples do not count, even NaN.

@@ -7,7 +7,12 @@
 
 use std::ops::Range;
 
-use super::{BlockOp, Footprint, Outside, Scratch, TapTable, axes::Axes, rows};
+use super::{
+    BlockOp, Footprint, Outside, Scratch, TapTable,
+    axes::Axes,
+    carry::{Carry, Carrying, Extents as Carried, Folded, Looks, Sums, folded_bytes, lanes},
+    rows,
+};
 use crate::{
     block::{BlockMut, BlockRef},
     geometry::AxisMap,
@@ -72,6 +77,12 @@ impl<T: Voxel> Separable<T> {
         Separable { overshoots: overshoots && !T::DTYPE.is_float(), ..self }
     }
 
+    /// Whether sums along axis 0 come first and along axis 2 last, or might as well, since what comes otherwise only copies.
+    fn sums_in_storage_order(&self) -> bool {
+        let [z, y, _] = &self.axes.tables;
+        (!self.planes_last || z.selects()) && (!self.rows_last || y.selects())
+    }
+
     fn extents(&self, inside: &[Range<i64>; 3], source: Region) -> Extents {
         let target = std::array::from_fn(|s| (inside[s].end - inside[s].start).max(0) as usize);
         Extents { source: source.shape(), target, ring: if self.planes_last { self.ring(&inside[0]) } else { 0 } }
@@ -131,6 +142,30 @@ impl<T: Voxel> Footprint for Separable<T> {
     fn table_bytes(&self) -> u64 {
         self.axes.table_bytes()
     }
+
+    fn carrying(&self) -> Option<&dyn Carrying> {
+        self.sums_in_storage_order().then_some(self)
+    }
+}
+
+impl<T: Voxel> Looks for Separable<T> {
+    fn target_axis(&self, s: usize) -> usize {
+        self.axes.target_axis[s]
+    }
+
+    fn inside(&self, s: usize) -> Range<i64> {
+        self.axes.tables[s].inside()
+    }
+
+    fn taps(&self, s: usize, i: i64) -> Range<i64> {
+        self.axes.tables[s].hull_at(i)
+    }
+}
+
+impl<T: Voxel> Carrying for Separable<T> {
+    fn carried_bytes(&self, extents: &Carried) -> u64 {
+        folded_bytes(extents, lanes(&self.axes.tables[2]), size_of::<T::Acc>())
+    }
 }
 
 impl<T: Voxel> BlockOp<T> for Separable<T> {
@@ -177,6 +212,12 @@ impl<T: Voxel> BlockOp<T> for Separable<T> {
             beyond = [0, 1].map(|end| beyond[end] + piece.beyond[end]);
         }
         scratch.add_beyond(beyond);
+    }
+
+    fn carry<'a>(&'a self, target: Region, chunk: [u64; 3]) -> Option<Box<dyn Carry<T> + 'a>> {
+        let sums = Sums::new(&self.axes.tables[2], self.rounding);
+        let carry = || Folded::<T, Sums>::new(sums, &self.axes, target, chunk, self.outside);
+        self.sums_in_storage_order().then(|| -> Box<dyn Carry<T> + 'a> { Box::new(carry()) })
     }
 }
 

@@ -104,6 +104,17 @@ impl<A: Real> TapTable<A> {
         target.map(|i| self.at(i).1.len()).max().unwrap_or(0)
     }
 
+    /// The source indices that target index `i`, which must be inside, looks at.
+    pub fn hull_at(&self, i: i64) -> Range<i64> {
+        let (first, weights) = self.at(i);
+        first..first + weights.len() as i64
+    }
+
+    /// Taps of the index that has most.
+    pub fn widest(&self) -> usize {
+        self.widest
+    }
+
     /// Hull of the taps of the target indices in `target`; empty when none of them is inside.
     pub fn source(&self, target: Range<i64>) -> Range<i64> {
         let start = (target.start.max(self.inside.start) - self.inside.start) as usize;

@@ -7,7 +7,7 @@ use std::{
 
 use reslice::{
     io::{Access, Layout},
-    plan::{Chunk, Cut, DoneLevel, Plan, Request, Share, Todo, Touch},
+    plan::{Chunk, Cut, DoneLevel, Passes, Plan, Request, Share, Todo, Touch, slabs},
     region::{Boxes, Region},
     resample::{BlockOp, block_op},
     voxel::Dtype,
@@ -140,6 +140,9 @@ pub struct Walked {
 
 /// Walks a plan as the pipeline would and checks every promise of its steps.
 pub fn simulate(setting: &Setting, plan: &Plan, touch: &Touch) -> Walked {
+    if let Some(passes) = plan.passes(touch, setting.op.as_ref(), &setting.source) {
+        return simulate_passing(setting, plan, touch, passes);
+    }
     let mut walk = plan.walk(touch);
     let mut held: HashMap<Chunk, u64> = HashMap::new();
     let mut seen: HashSet<(u64, Region)> = HashSet::new();
@@ -180,6 +183,38 @@ pub fn simulate(setting: &Setting, plan: &Plan, touch: &Touch) -> Walked {
     let made: u64 = walked.made.values().map(Boxes::voxels).sum();
     assert_eq!(made, seen.iter().map(|(_, region)| region.voxels()).sum::<u64>(), "voxels made twice: {}", what());
     assert_eq!((seen.len() as u64, walked.decodes), (plan.blocks, plan.totals.decodes), "{}", what());
+    let distinct: HashSet<&Chunk> = walked.uses.iter().flatten().collect();
+    assert_eq!(distinct.len() as u64, plan.totals.distinct, "{}", what());
+    check_all_made(setting, touch, &walked.made, &what);
+    walked
+}
+
+/// The same where chunks pass by: each comes once for a column, and the blocks of all columns are all that is to be made.
+fn simulate_passing(setting: &Setting, plan: &Plan, touch: &Touch, passes: Passes<'_>) -> Walked {
+    let what = || format!("{:?}, {}", touch.todo, setting.describe());
+    let mut walked = Walked { uses: Vec::new(), decodes: 0, made: HashMap::new() };
+    let (mut blocks, mut number) = (0, 0);
+    let mut seen: HashSet<Chunk> = HashSet::new();
+    for pass in passes {
+        assert_eq!(pass.number, number);
+        number += 1;
+        assert!(seen.insert(pass.chunk.unwrap_or(Chunk { group: u64::MAX, at: [0; 3] })), "twice: {}", what());
+        walked.decodes += u64::from(pass.chunk.is_some());
+        walked.uses.push(pass.chunk.into_iter().collect());
+        if pass.ends_column {
+            seen.clear();
+            let column = &pass.column;
+            let looks = setting.op.carrying().unwrap();
+            let (slabs, _) = slabs(looks, column.region, plan.block, setting.source.chunk);
+            for (volume, slab) in column.volumes.iter().flat_map(|&volume| slabs.iter().map(move |slab| (volume, slab)))
+            {
+                blocks += 1;
+                assert!(walked.made.entry(volume).or_default().missing(slab.region) == [slab.region], "{}", what());
+                walked.made.entry(volume).or_default().insert(slab.region);
+            }
+        }
+    }
+    assert_eq!((blocks, walked.decodes), (plan.blocks, plan.totals.decodes), "{}", what());
     let distinct: HashSet<&Chunk> = walked.uses.iter().flatten().collect();
     assert_eq!(distinct.len() as u64, plan.totals.distinct, "{}", what());
     check_all_made(setting, touch, &walked.made, &what);
