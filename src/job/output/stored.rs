@@ -42,11 +42,14 @@ impl Output {
             }
             (Recipe::Zarr(_), _) => true,
             (Recipe::Nifti { .. }, Entry::Unit(unit)) if self.format == Format::NiftiGz => {
-                // Joined units are looked at all together.
+                // Joined units are looked at all together. Others' are believed, where their segment reaches so far: a record that speaks
+                // of nothing would stand before those of whoever makes the unit again.
                 let (volume, region) = self.place_of_unit(unit.number);
-                is_joined
-                    || volume < volumes
-                        && (!whose.includes(volume, region) || gzip::holds(&built, said.writer, unit, said.written))
+                let is_right = || match whose.includes(volume, region) {
+                    true => gzip::holds(&built, said.writer, unit, said.written),
+                    false => gzip::reaches(&built, said.writer, unit),
+                };
+                is_joined || volume < volumes && is_right()
             }
             (Recipe::Nifti { packed, .. }, Entry::Region { volume, region, stamp, .. }) => {
                 let is_whole = raw::is_whole(&built, &self.layout, packed);
