@@ -75,7 +75,7 @@ fn a_chunk_of_ours_that_is_gone_is_an_error() {
 fn chunks_that_were_left_out_are_no_loss_however_often_they_are_read() {
     let folder = Folder::new();
     folder.store("a.zarr", &CHUNKS);
-    let args = ["--memory", "24MiB", "--interp", "cubic"];
+    let args = ["--memory", "64MiB", "--interp", "cubic"];
     folder.run(&[&["resample", "a.zarr", "one.nii", "--scale", "1.7"][..], &args].concat()).expect(0);
     folder.run(&["resample", "a.zarr", "again.zarr", "--chunk", "3", "--shard", "6"]).expect(0);
     folder.run(&["compare", "again.zarr", "scan.nii"]).expect(0);

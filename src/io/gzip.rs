@@ -10,5 +10,5 @@ mod source;
 
 pub use bgzf::{BgzfSource, is_bgzf};
 pub use check::{Inflated, inflate_all};
-pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, holds, stored_regions, target_layout};
+pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, holds, reaches, stored_regions, target_layout};
 pub use source::{GzipSource, stream_unit};

@@ -1,7 +1,7 @@
 //! What tells that stored bytes are still those that were written: how many they are, and their CRC-32C.
 //!
-//! Bytes are read again only where their file has changed since the journal that speaks of it: else a run that is stopped and
-//! gone on with often would read all of its target each time.
+//! A run that goes on reads what it goes on with. One that completes the work of many ranks would read all of a target: it reads the files
+//! that have changed since the journal that speaks of them.
 
 use std::{
     fs::{self, File},

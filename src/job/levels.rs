@@ -81,7 +81,7 @@ impl Descent {
         restore_if(state, &mut |said| match said.entry {
             Entry::Region { level, .. } => {
                 let level = levels.get(*level as usize).and_then(Option::as_ref);
-                level.is_some_and(|level| level.holds(said.entry, said.written))
+                level.is_some_and(|level| level.holds(said.entry, None))
             }
             _ => true,
         })

@@ -116,6 +116,12 @@ pub fn holds(path: &Path, writer: &str, unit: &StreamUnit, written: Option<Syste
     found.unwrap_or(false)
 }
 
+/// Whether the segment of `writer` is there and as long as a unit in it needs.
+pub fn reaches(path: &Path, writer: &str, unit: &StreamUnit) -> bool {
+    let bytes = stamp::file_bytes(&segment_path(path, writer, unit.segment));
+    bytes.is_some_and(|bytes| bytes >= unit.extent.offset.saturating_add(unit.extent.len))
+}
+
 /// Forgets runs of units whose segments are not there, or shorter than the record says; the regions of the others, by volume.
 pub fn stored_regions(path: &Path, layout: &Layout, stored: &mut Restored) -> Vec<(u64, Boxes)> {
     stored.runs.retain(|_, run| {

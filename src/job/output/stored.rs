@@ -2,7 +2,7 @@
 
 use super::{Output, Recipe, build::BUILT};
 use crate::{
-    checkpoint::restore_if,
+    checkpoint::{Said, restore_if},
     error::{Error, Result},
     io::{
         gzip,
@@ -34,25 +34,30 @@ impl Output {
         let levels = self.stored_levels(staging)?;
         let (built, is_joined) = (staging.path(BUILT), self.is_built(staging));
         let (volumes, mut is_cut) = (self.layout.outer.volumes(), false);
+        // The bytes of what this run goes on with are read, whatever the times say: a journal may have been copied or touched later.
+        let written = |said: &Said<'_>| said.written.filter(|_| matches!(whose, Whose::All));
         let stored = restore_if(staging.state().as_ref(), &mut |said| match (&self.recipe, said.entry) {
             (Recipe::Zarr(_), &Entry::Region { level, volume, region, .. }) => {
                 let level = levels.get(level as usize).and_then(Option::as_ref);
                 let level = level.filter(|level| level.has(volume, region));
-                level.is_some_and(|level| !whose.includes(volume, region) || level.holds(said.entry, said.written))
+                level.is_some_and(|level| !whose.includes(volume, region) || level.holds(said.entry, written(&said)))
             }
             (Recipe::Zarr(_), _) => true,
             (Recipe::Nifti { .. }, Entry::Unit(unit)) if self.format == Format::NiftiGz => {
-                // Joined units are looked at all together.
+                // Joined units are looked at all together. Others' are believed, where their segment reaches so far: a record that speaks
+                // of nothing would stand before those of whoever makes the unit again.
                 let (volume, region) = self.place_of_unit(unit.number);
-                is_joined
-                    || volume < volumes
-                        && (!whose.includes(volume, region) || gzip::holds(&built, said.writer, unit, said.written))
+                let is_right = || match whose.includes(volume, region) {
+                    true => gzip::holds(&built, said.writer, unit, written(&said)),
+                    false => gzip::reaches(&built, said.writer, unit),
+                };
+                is_joined || volume < volumes && is_right()
             }
             (Recipe::Nifti { packed, .. }, Entry::Region { volume, region, stamp, .. }) => {
                 let is_whole = raw::is_whole(&built, &self.layout, packed);
                 is_cut |= !is_whole;
                 let is_own = matches!(whose, Whose::Own(_)) && *volume < volumes && whose.includes(*volume, *region);
-                let holds = |stamp| raw::holds(&built, &self.layout, packed, (*volume, *region, stamp), said.written);
+                let holds = |stamp| raw::holds(&built, &self.layout, packed, (*volume, *region, stamp), written(&said));
                 is_whole && (!is_own || stamp.is_none_or(holds))
             }
             _ => false,
