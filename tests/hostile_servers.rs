@@ -114,7 +114,7 @@ fn run(folder: &Folder, host: &str, budget_mib: u64, args: &[&str]) -> Answer {
     assert!(begun.elapsed() < Duration::from_secs(100), "{:?}: {}", begun.elapsed(), answer.stderr);
     // A budget that is refused need not hold even the program.
     assert!(
-        answer.code == 2 || peak <= budget_mib * MIB,
+        answer.stderr.contains("memory budget") || peak <= budget_mib * MIB,
         "{args:?}: {} of {budget_mib} MiB: {}",
         peak / MIB,
         answer.stderr
@@ -306,7 +306,7 @@ fn answers_that_are_compressed_on_the_way_keep_to_the_budget() {
     });
     let url = format!("http://{host}/a.zarr");
     let args = ["resample", &url, "out.nii", "--overwrite", "--threads", "1"];
-    let told = run(&folder, &host, 20, &args).expect(2).stderr;
+    let told = run(&folder, &host, 20, &args).stderr;
     let smallest = told.rsplit("--memory ").next().unwrap().split("MiB").next().unwrap();
     let smallest = smallest.trim().parse::<f64>().unwrap_or_else(|_| panic!("{told}")).ceil() as u64;
     for budget in [smallest, smallest + 16] {
