@@ -19,6 +19,7 @@ use super::{
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
+    io::convert::Lost,
     plan::{ChunkBox, Column, Passes, PassingChunk, Slab, Step, slabs},
     region::Region,
     resample::{BlockOp, Carry},
@@ -215,6 +216,8 @@ impl<'a, T: Voxel> Board<'a, T> {
                 let mut target = BlockMut::new(self.region, self.carried.len(), &mut self.voxels);
                 for (volume, carried) in self.carried.iter_mut().enumerate() {
                     carried.take(block.volume(volume), &mut target, volume);
+                    let [below, above] = carried.take_beyond();
+                    shared.tally.lose(Lost { nans: 0, below, above });
                 }
             });
         }

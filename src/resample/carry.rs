@@ -49,6 +49,11 @@ pub trait Carry<T: Voxel>: Send {
 
     /// What target voxels are that look outside the source.
     fn outside(&self) -> T;
+
+    /// Voxels since the last call that were below and above what the type holds, where that is counted.
+    fn take_beyond(&mut self) -> [u64; 2] {
+        [0; 2]
+    }
 }
 
 /// Bounds on what is under way at once, by source axis.

@@ -32,6 +32,11 @@ pub trait Fold<T: Voxel>: Send {
 
     /// The voxel, once all taps were taken.
     fn voxel(&self, weights: &[Self::Weight], lanes: &[Self::Sum]) -> T;
+
+    /// Whether what becomes a voxel is below, and whether it is above what the type holds; where that is counted.
+    fn is_beyond(&self, _lanes: &[Self::Sum]) -> [bool; 2] {
+        [false; 2]
+    }
 }
 
 /// One volume of a column under way: along axis 0 first, then axis 1, then axis 2.
@@ -45,6 +50,8 @@ pub struct Folded<'a, T: Voxel, F: Fold<T>> {
     state: State<F::Sum>,
     /// Along each axis, those of the chunk at hand.
     parts: [Vec<Part>; 3],
+    /// Voxels below and above what the type holds, until they are taken.
+    beyond: [u64; 2],
 }
 
 /// Partial results, and room to make whole ones.
@@ -70,7 +77,16 @@ impl<'a, T: Voxel, F: Fold<T>> Folded<'a, T, F> {
         let along: [Along; 3] = std::array::from_fn(|s| Along::new(axes, s, target, chunk[s]));
         let extents = Extents::new(axes, target, chunk);
         let state = State::new(&extents, fold.lanes());
-        Folded { fold, axes, along, source: axes.source_region(target), outside, state, parts: Default::default() }
+        Folded {
+            fold,
+            axes,
+            along,
+            source: axes.source_region(target),
+            outside,
+            state,
+            parts: Default::default(),
+            beyond: [0; 2],
+        }
     }
 }
 
@@ -129,6 +145,7 @@ impl<T: Voxel, F: Fold<T>> Carry<T> for Folded<'_, T, F> {
             parts: &self.parts,
             width: nx,
             state: &mut *state,
+            beyond: &mut self.beyond,
         };
         for z in &self.parts[0] {
             let slot = place(z.index, down.state.open[0]) * down.state.plane;
@@ -144,6 +161,10 @@ impl<T: Voxel, F: Fold<T>> Carry<T> for Folded<'_, T, F> {
     fn outside(&self) -> T {
         self.outside
     }
+
+    fn take_beyond(&mut self) -> [u64; 2] {
+        std::mem::take(&mut self.beyond)
+    }
 }
 
 /// The way of one chunk's part down the axes.
@@ -157,6 +178,7 @@ struct Down<'a, T: Voxel, F: Fold<T>> {
     /// Samples of a row of the part.
     width: usize,
     state: &'a mut State<F::Sum>,
+    beyond: &'a mut [u64; 2],
 }
 
 impl<T: Voxel, F: Fold<T>> Down<'_, T, F> {
@@ -215,6 +237,8 @@ impl<T: Voxel, F: Fold<T>> Down<'_, T, F> {
             let sums = if x.is_whole() { &mut whole[..lanes] } else { &mut self.state.voxels[slot..slot + lanes] };
             self.fold.along_row(weights, x.taps[0], &row[x.from..x.from + x.taps[1] - x.taps[0]], sums);
             if x.ends {
+                let [below, above] = self.fold.is_beyond(sums);
+                *self.beyond = [self.beyond[0] + u64::from(below), self.beyond[1] + u64::from(above)];
                 target.voxels[(base + (x.index - x_lo) * stride) as usize] = self.fold.voxel(weights, sums);
             }
         }

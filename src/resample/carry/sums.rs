@@ -12,12 +12,14 @@ pub struct Sums {
     /// Whether long rows are summed in lanes: see [`rows::dot`].
     in_lanes: bool,
     has_gaps: bool,
+    /// Whether sums that the type does not hold are counted.
+    overshoots: bool,
 }
 
 impl Sums {
-    /// For rows by `table`, the one of axis 2.
-    pub fn new<A: Real>(table: &TapTable<A>, rounding: Rounding) -> Sums {
-        Sums { rounding, in_lanes: lanes(table) > 1, has_gaps: table.has_gaps() }
+    /// For rows by `table`, the one of axis 2; sums that the type does not hold are counted where it `overshoots`.
+    pub fn new<A: Real>(table: &TapTable<A>, rounding: Rounding, overshoots: bool) -> Sums {
+        Sums { rounding, in_lanes: lanes(table) > 1, has_gaps: table.has_gaps(), overshoots }
     }
 }
 
@@ -76,5 +78,12 @@ impl<T: Voxel> Fold<T> for Sums {
 
     fn voxel(&self, _: &[T::Acc], lanes: &[T::Acc]) -> T {
         T::from_acc(lanes[0], self.rounding)
+    }
+
+    fn is_beyond(&self, lanes: &[T::Acc]) -> [bool; 2] {
+        match rows::held::<T>().filter(|_| self.overshoots) {
+            Some([least, most]) => [lanes[0] < least, lanes[0] > most],
+            None => [false; 2],
+        }
     }
 }
