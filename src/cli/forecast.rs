@@ -100,7 +100,14 @@ mod tests {
     use super::*;
 
     fn offer(memory_bytes: u64, amplification: f64) -> Offer {
-        Offer { memory_bytes, fits: true, amplification: Some(amplification), decode_share: Some(0.5), exact: true }
+        Offer {
+            memory_bytes,
+            fits: true,
+            amplification: Some(amplification),
+            decode_share: Some(0.5),
+            fetch_ratio: Some(1.0),
+            exact: true,
+        }
     }
 
     #[test]

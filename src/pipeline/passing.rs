@@ -210,7 +210,7 @@ impl<'a, T: Voxel> Board<'a, T> {
         }
         if let Some(decoded) = decoded {
             let block = decoded.block();
-            let bytes = block.voxels.len() * size_of::<T>();
+            let bytes = size_of_val(block.voxels);
             shared.tally.bytes_fetched.fetch_add(bytes as u64, Ordering::Relaxed);
             shared.tally.time(Stage::Apply, || {
                 let mut target = BlockMut::new(self.region, self.carried.len(), &mut self.voxels);

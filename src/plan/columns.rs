@@ -131,7 +131,7 @@ impl<'a> Columns<'a> {
         let region = self.left(&volumes, region);
         let chunks_of = |region| ChunkBox::of(self.footprint.source_region(region), self.chunk);
         let slabs = (!region.is_empty()).then(|| slabs_of(region, self.axis, self.touch.block[self.axis]))?;
-        let layers = union(slabs.map(|slab| chunks_of(slab)).map(|chunks| chunks.lo[2]..chunks.hi[2]).collect());
+        let layers = union(slabs.map(&chunks_of).map(|chunks| chunks.lo[2]..chunks.hi[2]).collect());
         Some(Column { group, volumes, member: member as u64, region, chunks: chunks_of(region), layers })
     }
 }

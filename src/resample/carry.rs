@@ -73,8 +73,8 @@ impl Extents {
     /// Of the column that makes `target`.
     pub fn new(op: &dyn Looks, target: Region, chunk: [u64; 3]) -> Extents {
         let mut extents = Extents { chunk: chunk.map(|n| n as usize), ..Extents::default() };
-        for s in 0..3 {
-            let along = Along::new(op, s, target, chunk[s]);
+        for (s, &chunk) in chunk.iter().enumerate() {
+            let along = Along::new(op, s, target, chunk);
             extents.target[s] = (along.inside.end - along.inside.start).max(0) as usize;
             (extents.touched[s], extents.open[s]) = (along.most_touched, along.most_open);
         }
