@@ -1,5 +1,6 @@
 //! Sums of kernels that an integer type does not hold are counted: as many whatever the pieces, threads and memory.
 
+#[allow(dead_code)]
 #[path = "kit/folder.rs"]
 mod folder;
 #[path = "advice/images.rs"]
