@@ -148,6 +148,7 @@ fn a_store_that_holds_more_than_the_source_is_not_replaced() {
     folder.store("s.zarr/labels/cells.zarr", &["--parents"]);
     let refused = folder.run(&["resample", "s.zarr/labels/cells.zarr", "s.zarr", "--in-place"]).expect(2);
     assert!(refused.stderr.contains("more than the source"), "{}", refused.stderr);
+    fs::remove_dir_all(folder.path("s.zarr/labels")).unwrap();
     let levels = folder.run(&["resample", "s.zarr", "s.zarr", "--scale", "2", "--in-place"]).expect(0);
     assert!(levels.stderr.contains("s.zarr has 2 levels") && levels.stderr.contains("--pyramid"), "{}", levels.stderr);
 

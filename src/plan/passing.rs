@@ -28,6 +28,10 @@ const THICKNESSES: [u64; 4] = [1, 2, 4, 8];
 const RAW_PARTS: [u64; 5] = [1, 2, 4, 16, 64];
 /// Shards that a column may leave open at once, as the sink counts their indexes.
 const MOST_OPEN_SHARDS: u64 = 64;
+/// Target voxels along an axis beyond which taps are not looked at one by one.
+const LONGEST_AXIS: u64 = 1 << 22;
+/// Blocks and source chunks along an axis at most, which are looked at for each block shape.
+const MOST_PARTS: u64 = 1 << 13;
 /// Columns looked at one by one, at most, where only a part of the target is to be made.
 const MOST_COLUMNS: u64 = 1 << 16;
 
@@ -39,6 +43,10 @@ pub(super) fn cheapest(request: &Request<'_>) -> Option<Result<Plan, PlanError>>
     let op = request.footprint.carrying()?;
     let shares_chunks = request.source.outer.largest_group() > 1;
     if request.source.access != Access::Chunked || (request.target.access == Access::Ascending && shares_chunks) {
+        return None;
+    }
+    let (shape, counts) = (request.footprint.target_shape(), request.source.chunk_counts());
+    if shape.iter().any(|&n| n > LONGEST_AXIS) || counts.iter().any(|&n| n > MOST_PARTS) {
         return None;
     }
     let ground = Ground::new(request, op);
@@ -123,6 +131,7 @@ impl<'a> Ground<'a> {
             // Units come in their own order: there is one block.
             return vec![std::array::from_fn(|a| shape[a].next_multiple_of(target.chunk[a]))];
         }
+        let is_coarse = |block: &[u64; 3]| (0..3).all(|a| shape[a].div_ceil(block[a].max(1)) <= MOST_PARTS);
         let unit = if target.access == Access::Random { [1; 3] } else { target.chunk };
         let units: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(unit[a]));
         let [slow, fast, axis] = self.axes;
@@ -142,7 +151,8 @@ impl<'a> Ground<'a> {
                 for &c in &along {
                     let mut factors = [0; 3];
                     (factors[slow], factors[fast], factors[axis]) = (a, b, c);
-                    blocks.push(std::array::from_fn(|a| unit[a].saturating_mul(factors[a])));
+                    let block = std::array::from_fn(|a| unit[a].saturating_mul(factors[a]));
+                    blocks.extend(Some(block).filter(is_coarse));
                 }
             }
         }

@@ -165,7 +165,7 @@ def test_target_is_the_source(scan):
 
 def test_overwriting_the_source_reads_it_first(resample, scan):
     before = np.asanyarray(nib.load(scan).dataobj)
-    resample(scan, scan, "--orient", "LAS", "--overwrite")
+    resample(scan, scan, "--orient", "LAS", "--in-place")
     np.testing.assert_array_equal(np.asanyarray(nib.load(scan).dataobj), before[::-1])
 
 

@@ -64,7 +64,7 @@ fn nifti_and_unknown_bytes_are_not_named() {
 
 #[test]
 fn hints_name_the_file_and_its_folder() {
-    let hint = |path: &str, start: &[u8]| of_start("a", start).unwrap().hint_for(Path::new(path));
+    let hint = |path: &str, start: &[u8]| of_start(path, start).unwrap().hint_for(Path::new(path));
     assert_eq!(hint("d/s.mif", b"mrtrix image"), "convert it: mrconvert d/s.mif d/s.nii.gz");
     assert_eq!(hint("s.mif", b"mrtrix image"), "convert it: mrconvert s.mif s.nii.gz");
     assert_eq!(hint("my d/s.dcm", &[&[0; 128][..], b"DICM"].concat()), "convert its folder: dcm2niix -z y 'my d'");

@@ -134,7 +134,9 @@ impl ObjectStore for Faulty {
             None => inner.delete_stream(keys),
             Some(Fault::Stall) => stream::pending().boxed(),
             // Half of the keys, and the others not; or all of them, which nobody hears of.
-            Some(Fault::Cut) => inner.delete_stream(keys.step_by_two()).chain(stream::iter([Err(broken())])).boxed(),
+            Some(Fault::Cut) => {
+                inner.delete_stream(keys.step_by_two()).skip(1).chain(stream::iter([Err(broken())])).boxed()
+            }
             Some(Fault::Lose) => {
                 let all = inner.delete_stream(keys).filter(|_| std::future::ready(false));
                 all.chain(stream::iter([Err(unreadable())])).boxed()
