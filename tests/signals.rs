@@ -4,10 +4,9 @@
 mod kit;
 
 use std::{
-    ffi::CString,
     fs,
     io::{BufRead, BufReader, Read},
-    os::unix::{ffi::OsStrExt, process::ExitStatusExt},
+    os::unix::process::ExitStatusExt,
     process::{Child, ChildStderr, ExitStatus, Stdio},
     thread,
     time::{Duration, Instant},
@@ -69,17 +68,12 @@ impl Running {
     }
 }
 
-fn pipe(folder: &Folder, name: &str) {
-    let path = CString::new(folder.path(name).as_os_str().as_bytes()).unwrap();
-    assert_eq!(unsafe { libc::mkfifo(path.as_ptr(), 0o600) }, 0);
-}
-
-/// A run that waits for a file that never answers, as on a server that has gone away.
+/// A run that waits for a table that never comes, as from a server that has gone away.
 fn stuck(folder: &Folder) -> Running {
-    // A source that is a pipe is refused; a transform that is one never ends.
-    Said::new([4; 3]).write_hole::<u16>(&folder.path("scan.nii"));
-    pipe(folder, "stuck.txt");
-    let running = Running::start(folder, &["resample", "scan.nii", "out.nii", "--transform", "stuck.txt"]);
+    let mut command = folder.command(&["batch", "/dev/stdin"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = BufReader::new(child.stderr.take().unwrap());
+    let running = Running { child, stderr };
     // Until its handlers are set.
     let caught = || {
         let status = fs::read_to_string(format!("/proc/{}/status", running.child.id())).unwrap_or_default();
