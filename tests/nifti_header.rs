@@ -115,7 +115,9 @@ fn refusals_come_before_the_voxels() {
     assert!(with(108, &348f32.to_le_bytes()).contains("vox_offset is 348, expected at least 352"));
     assert!(with(108, &1e9f32.to_le_bytes()).contains("file size"));
     assert!(with(280, &f32::NAN.to_le_bytes()).contains("srow_x, srow_y, srow_z is"));
-    assert!(message(open(dir.path())).contains("not a regular file"));
+    let folder = open(dir.path()).unwrap_err();
+    let cause = std::error::Error::source(&folder).map_or(String::new(), ToString::to_string);
+    assert!(format!("{folder}: {cause}").contains("folder"), "{folder}: {cause}");
     assert!(message(open(&dir.path().join("none.nii"))).contains("cannot open"));
     let header = write(&dir, "alone.hdr", &sample(Version::One, false, false).encode());
     assert!(message(open(&header)).contains("alone.img"));
