@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
         Walk { start: Some(at), ..self }
     }
 
-    /// Regions of the source that were asked for so far, where there are no tables: see [`Places::looks`].
+    /// Regions of the source that were asked for so far, where there are no tables.
     pub fn looks(&self) -> u64 {
         self.places.looks()
     }

@@ -46,7 +46,7 @@ fn way_out(bytes: u64) -> String {
     }
 }
 
-/// The text of an open file, of [`most_bytes`] at most.
+/// The text of an open file, of `most_bytes` at most.
 ///
 /// # Errors
 ///

@@ -77,7 +77,7 @@ impl ZarrFile {
         store::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
     }
 
-    /// Stored bytes over bytes before compression, by up to [`SAMPLED`] files of the array; `None` where chunks are not
+    /// Stored bytes over bytes before compression, by up to `SAMPLED` files of the array; `None` where chunks are not
     /// compressed, behind a URL, and where none of those files is there.
     pub fn stored_ratio(&self) -> Option<f64> {
         self.store.folder()?;
