@@ -85,7 +85,7 @@ def test_full_disk_and_on_with_more_room(noise, right, disk, name):
     assert not strays(target)
 
 
-PLAIN = {"out.nii": (), "out.hdr": (), "plain.zarr": ("--codec", "none", "--chunk", "32")}
+PLAIN = {"out.nii": (), "out.hdr": (), "plain.zarr": ("--codec", "none", "--chunk", "40,40,42", "--shard", "none")}
 
 
 @pytest.mark.parametrize("disk", ["14m"], indirect=True)
