@@ -49,7 +49,7 @@ def crop_around(shape, middle, factors):
 def run_and_compare(resample, folder, path, samples, source, target, interp, options, dtype):
     """Runs the command onto `target` and compares every volume."""
     given = ["--like", folder / "like.nii", "--interp", interp, *options]
-    stays_float = nib.load(path).get_data_dtype().kind == "f"
+    stays_float = str(path).endswith(".zarr") or nib.load(path).get_data_dtype().kind == "f"
     given += ["--dtype", dtype, "--raw"] if dtype else [] if stays_float else ["--rounding", "truncate"]
     resample(path, folder / "out.nii", *given, "--overwrite")
     ours = grids.raw(nib.load(folder / "out.nii"))
