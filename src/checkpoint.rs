@@ -4,9 +4,9 @@
 //! [`restore`] tells what journals say.
 
 mod identity;
-mod joined;
 mod journal;
 mod record;
+mod spent;
 
 pub use identity::{Identity, digest};
 pub use journal::{Journal, Said, restore, restore_if};

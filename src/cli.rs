@@ -106,7 +106,7 @@ enum Command {
     Man(completions::ManArgs),
 }
 
-/// Libraries panic where the system grants them no thread: an error like any other.
+/// Tells a library's panic about a thread that the system did not grant as an error, and ends with exit code 1.
 fn tell_of_threads() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -137,7 +137,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Help and version, which are no errors, and arguments that make no sense: answered with what was probably meant.
+/// Prints help and version, or refuses arguments with what was probably meant; the exit code.
 fn refused(mut error: clap::Error) -> ExitCode {
     let typed: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     let answer = || habits::answer(&typed, &options_of(typed.first()?));

@@ -1,8 +1,8 @@
 //! Journals: one for each run, of what it has stored and what will outlive the machine.
 //!
 //! In a folder a journal is one file that grows; in an object store each checkpoint is a small object of its own. Entries are kept
-//! in memory until the data that they speak of is safe ([`Journal::take`] before, [`Journal::keep`] after), joined where they are
-//! many; whoever stores more stops for that when the journal is full.
+//! in memory until the data that they speak of is safe ([`Journal::take`] before, [`Journal::keep`] after). When the journal is
+//! full, the workers put it on record before they store more.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{joined::joined, record};
+use super::{record, spent::without_spent};
 use crate::{
     error::{Error, Result},
     io::{
@@ -29,7 +29,7 @@ use crate::{
 const PREFIX: &str = "journal-";
 /// Bytes of a journal that are read at once.
 const READ_BYTES: u64 = 1 << 20;
-/// Entries in memory, some 100 bytes each, from which they are joined; where half of them are left, the journal is full.
+/// Entries in memory, some 100 bytes each, from which on needless ones are dropped; where half of them stay, the journal is full.
 const MOST_ENTRIES: usize = 8 << 10;
 /// Text of entries that is written at once.
 const TEXT_BYTES: usize = 64 << 10;
@@ -48,7 +48,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Pending {
     entries: Vec<Entry>,
-    /// How many there may be before they are joined again.
+    /// How many there may be before needless ones are dropped again.
     room: usize,
 }
 
@@ -118,7 +118,7 @@ impl Ledger for Journal {
         let mut pending = self.pending();
         pending.entries.push(entry);
         if pending.entries.len() >= pending.room {
-            pending.entries = joined(std::mem::take(&mut pending.entries));
+            pending.entries = without_spent(std::mem::take(&mut pending.entries));
             pending.room = (2 * pending.entries.len()).max(MOST_ENTRIES);
             self.full.store(pending.room > MOST_ENTRIES, Ordering::Relaxed);
         }
@@ -264,22 +264,20 @@ mod tests {
 
     /// A raw target of planes of one voxel once held a million entries before it kept the first.
     #[test]
-    fn entries_in_memory_are_joined_and_bounded() {
+    fn a_journal_of_many_entries_is_full_until_it_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::new(Arc::new(DirStore::new(dir.path())), "a");
-        (0..100_000).map(entry).for_each(|entry| journal.note(entry));
-        assert!(!journal.is_full() && journal.pending().entries.len() < MOST_ENTRIES);
-        let kept = journal.take();
-        journal.keep(&kept).unwrap();
-        // Regions that have no face in common cannot be joined.
-        (0..MOST_ENTRIES as i64 - 1).map(|n| entry(200_000 + 2 * n)).for_each(|entry| journal.note(entry));
-        assert!(!journal.is_full());
-        journal.note(entry(0));
-        assert!(journal.is_full());
-        journal.keep(&journal.take()).unwrap();
-        assert!(!journal.is_full());
+        for round in 0..3 {
+            let first = round * MOST_ENTRIES as i64;
+            (0..MOST_ENTRIES as i64 - 1).map(|n| entry(first + n)).for_each(|entry| journal.note(entry));
+            assert!(!journal.is_full());
+            journal.note(entry(first + MOST_ENTRIES as i64 - 1));
+            assert!(journal.is_full() && journal.pending().entries.len() == MOST_ENTRIES);
+            journal.keep(&journal.take()).unwrap();
+            assert!(!journal.is_full());
+        }
         let restored = restore(&DirStore::new(dir.path())).unwrap();
-        assert_eq!(restored.voxels(0), (100_000 + MOST_ENTRIES as u64 - 1) * 16);
+        assert_eq!(restored.voxels(0), 3 * MOST_ENTRIES as u64 * 16);
     }
 
     #[test]

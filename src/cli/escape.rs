@@ -1,4 +1,4 @@
-//! What reaches a terminal: names, metadata and answers of servers are anybody's, and a terminal obeys some characters.
+//! Escapes text for a terminal, which obeys some characters: names, metadata and answers of servers may hold any.
 
 use std::{
     borrow::Cow,
@@ -44,7 +44,7 @@ fn escaped(text: &str, mut escape: impl FnMut(char, &mut String)) -> Cow<'_, str
     out.into()
 }
 
-/// Hands on lines, with such characters escaped.
+/// A writer that passes lines on with such characters escaped.
 pub struct Escaping<W: Write> {
     out: W,
     open: Vec<u8>,

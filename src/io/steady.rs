@@ -144,7 +144,7 @@ pub fn kind_name(kind: FileType) -> &'static str {
     }
 }
 
-/// Options by which no link is opened, and nobody waited for at a pipe: what lies where others may write is a file of ours, or refused.
+/// Options that open no link and do not wait for a pipe: for names in folders where others may write.
 pub fn unlinked() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);

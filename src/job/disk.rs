@@ -14,11 +14,11 @@ use crate::{
     sys,
 };
 
-/// What an estimate by the source's ratio may be too large by, at most.
+/// An estimate by the source's ratio is at most so many times too large.
 const TOO_LARGE: f64 = 10.0;
 /// The smallest part of its data that a deflate stream can have (RFC 1951: 258 bytes in 2 bits).
 const LEAST_DEFLATED: f64 = 1.0 / 1032.0;
-/// The same for codecs that know no such limit: nobody has seen less.
+/// The same for codecs without such a limit: an assumption.
 const LEAST_PACKED: f64 = 1e-4;
 
 /// How a target is compressed.
@@ -49,7 +49,7 @@ pub struct Prospect {
 }
 
 impl Prospect {
-    /// What `raw_bytes` take at the least, whatever their voxels are, and about; the latter is `None` where nothing is known.
+    /// Stored bytes of `raw_bytes`: a lower bound for any voxels, and an estimate, `None` where nothing is known of the voxels.
     pub fn stored(&self, raw_bytes: u64) -> (u64, Option<u64>) {
         let (raw, inside) = (raw_bytes as f64, self.inside.unwrap_or(0.0));
         let likely = self.source_ratio.map(|ratio| (raw * ratio) as u64);
@@ -106,7 +106,7 @@ impl Part {
         Part { folder, least_bytes: bytes, estimated_bytes: Some(bytes), most_bytes: bytes }
     }
 
-    /// What of it still needs room, where `held_bytes` of it are on the disk; at the least, one of `ranks` shares of that.
+    /// The bytes that still need room when `held_bytes` are on the disk; the lower bound is that of one of `ranks` shares.
     pub fn rest(self, held_bytes: u64, ranks: u64) -> Part {
         let rest = |bytes: u64| bytes.saturating_sub(held_bytes);
         Part {

@@ -1,7 +1,7 @@
 //! The smallest budget that a whole job can be planned with: what a refusal names.
 //!
-//! A plan names what its own pass needs. A job may have several passes, and several ways; so what was named is tried until all of
-//! it can be planned.
+//! A refused plan names what its own pass needs. A job may have several passes and several routes, so the named budget is tried
+//! and raised until the whole job can be planned.
 
 use crate::{
     error::{Error, Result},

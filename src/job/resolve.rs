@@ -101,17 +101,7 @@ impl Job {
             order: values.order,
         };
         warn_of_aliasing(&op, series.as_ref(), (&kind, input.layout().components), &mut warnings);
-        let name = image_name(&request.input);
-        let heritage = Heritage {
-            name: &name,
-            input: &input,
-            reference: reference.as_ref(),
-            pyramid: request.pyramid,
-            lacking,
-            slices_resampled: source_grid.shape[0] != target.shape[0]
-                || source_grid.index_to_world.column(0) != target.index_to_world.column(0),
-        };
-        let output = Output::describe(&request.output, format, &target, &values, &request.target, &heritage)?;
+        let output = output(&request, format, (&input, reference.as_ref()), (&target, lacking), &values)?;
         warnings.extend_from_slice(&output.warnings);
         warn_of_ends(&request, &input, &output, is_in_place, &mut warnings);
         let outside =
@@ -138,6 +128,27 @@ impl Job {
         job.size = job.target_size();
         Ok(job)
     }
+}
+
+/// The target that a request describes, with what it takes over from the source or the reference.
+fn output(
+    request: &Request,
+    format: Format,
+    (input, reference): (&Input, Option<&Input>),
+    (target, lacking): (&Grid, [bool; 3]),
+    values: &Values,
+) -> Result<Output> {
+    let (name, source) = (image_name(&request.input), &input.layout().grid);
+    let heritage = Heritage {
+        name: &name,
+        input,
+        reference,
+        pyramid: request.pyramid,
+        lacking,
+        slices_resampled: source.shape[0] != target.shape[0]
+            || source.index_to_world.column(0) != target.index_to_world.column(0),
+    };
+    Output::describe(&request.output, format, target, values, &request.target, &heritage)
 }
 
 /// Opens the source, and decides whether the target takes its place.

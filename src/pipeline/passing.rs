@@ -1,7 +1,7 @@
-//! Chunks that pass by: decoded side by side, taken in one after the other, and let go.
+//! Runs plans in which chunks pass by: chunks are decoded in parallel, added one after the other, and freed.
 //!
-//! Workers claim chunks in schedule order, at most so many ahead of the one whose turn it is, and decode them. Whoever brings
-//! that one takes it in, and all that follow it without a gap; nobody waits for another to do so.
+//! Workers claim chunks in schedule order and decode them, at most a fixed number ahead of the next chunk to add. The worker that
+//! brings that chunk adds it and all decoded ones that follow without a gap; no worker waits for another to do so.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -6,6 +6,8 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use super::{ChunkBox, Request, slabs::Slabs};
 use crate::io::Access;
 
+/// What schedule and window note of a chunk that is held: its place and next use in several tables, and who reads it.
+const HELD_BYTES: u64 = 512;
 /// Bytes of tables that are kept for other block shapes.
 const KEPT_BYTES: u64 = 1 << 20;
 /// Blocks along an axis that are looked at where only an estimate is asked for.
@@ -87,10 +89,15 @@ impl<'a> Lines<'a> {
     }
 
     /// Bytes of one decoded chunk, all volumes of its group.
-    pub fn chunk_bytes(&self) -> u64 {
+    pub fn decoded_bytes(&self) -> u64 {
         let (source, sample_bytes) = (self.request.source, self.request.sample_bytes);
         let volumes = source.outer.largest_group().saturating_mul((source.components * sample_bytes) as u64);
         source.chunk.iter().fold(volumes, |n, &e| n.saturating_mul(e))
+    }
+
+    /// Memory that such a chunk takes in the window, with what the schedule knows of it.
+    pub fn chunk_bytes(&self) -> u64 {
+        self.decoded_bytes().saturating_add(HELD_BYTES)
     }
 
     fn along(&mut self, t: usize, extent: u64) -> Arc<Line> {

@@ -1,7 +1,7 @@
-//! Plans in which chunks pass by: each is decoded, goes into what is carried on for a column of blocks, and is let go.
+//! Plans in which chunks pass by: each chunk is decoded, added to the partial results of a column of blocks, and freed.
 //!
-//! What is held does not grow with the number of source voxels that a target voxel looks at: some decoded chunks, the blocks of
-//! a column that are begun, and partial results. The chunks at the seams of columns are decoded for each of them.
+//! Memory holds some decoded chunks, the unfinished blocks of a column, and partial results. It does not grow with the number of
+//! source voxels that a target voxel needs. A chunk that two columns need is decoded for each of them.
 
 use std::{
     cell::{OnceCell, RefCell},
@@ -35,7 +35,7 @@ const MOST_PARTS: u64 = 1 << 13;
 /// Columns looked at one by one, at most, where only a part of the target is to be made.
 const MOST_COLUMNS: u64 = 1 << 16;
 
-/// The cheapest plan of this kind that fits; `None` where the op, the source or the target is none for it.
+/// The cheapest such plan that fits; `None` where the op cannot carry partial results, or source or target rule it out.
 ///
 /// # Errors
 /// Refuses with the smallest budget that works.

@@ -12,9 +12,6 @@ use crate::{
     resample::Reach,
 };
 
-/// What schedule and window note of a chunk that is held: its place and next use in several tables, and who reads it.
-const HELD_BYTES: u64 = 512;
-
 /// A half-open box of chunk numbers along each source axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ChunkBox {
@@ -120,15 +117,14 @@ impl Touch {
         let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(block[a]));
         let source = request.source;
         let chunked = source.access != Access::Random;
-        let decoded_bytes = lines.chunk_bytes();
         Touch {
             target: Region::of_shape(shape),
             block,
             counts,
             chunk_counts: chunked.then(|| source.chunk_counts()),
             access: source.access,
-            decoded_bytes,
-            chunk_bytes: decoded_bytes.saturating_add(HELD_BYTES),
+            decoded_bytes: lines.decoded_bytes(),
+            chunk_bytes: lines.chunk_bytes(),
             outer: source.outer.clone(),
             volumes_outermost: request.target.access == Access::Ascending,
             todo: request.todo.cloned().unwrap_or_else(|| Arc::new(Todo::everything(Region::of_shape(shape)))),

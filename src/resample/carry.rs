@@ -1,4 +1,4 @@
-//! Source chunks taken one after the other: what has become of them so far is carried on, the chunks themselves are not kept.
+//! Ops over source chunks that come one after the other: partial results are carried from chunk to chunk, chunks are not kept.
 //!
 //! A target voxel that looks at several chunks is begun with the first of them and finished with the last. Chunks come with
 //! source axis 0 fastest and source axis 2 slowest, and sums are taken along the axes in this order, each by ascending index: the
@@ -6,10 +6,11 @@
 
 use std::ops::Range;
 
+use super::axes::Axes;
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
-    voxel::Voxel,
+    voxel::{Real, Voxel},
 };
 
 mod extremes;
@@ -175,6 +176,13 @@ impl Along {
                 });
             }
         }
+    }
+}
+
+/// The parts of target indices that `part` of one chunk has, for each source axis: see [`Along::parts`].
+pub(super) fn parts_of<A: Real>(along: &[Along; 3], axes: &Axes<A>, part: Region, parts: &mut [Vec<Part>; 3]) {
+    for (s, parts) in parts.iter_mut().enumerate() {
+        along[s].parts(part.lo[s]..part.hi[s], |i| axes.tables[s].hull_at(i), parts);
     }
 }
 

@@ -122,7 +122,7 @@ impl Table {
         Ok((header, rows))
     }
 
-    /// Rows, but for the header.
+    /// The rows, without the header.
     pub fn len(&self) -> usize {
         self.rows.len()
     }

@@ -24,9 +24,9 @@ pub enum Whose<'a> {
 }
 
 impl Output {
-    /// What earlier runs have stored: their records, but for those that speak of what is not there any more.
+    /// What earlier runs have stored: their records, except those whose files have gone or changed.
     ///
-    /// Others' regions of a raw file are looked at by nobody but those who made them: the file changes for as long as anybody is at work.
+    /// Each rank checks only its own regions of a raw file: the file changes while the others write.
     ///
     /// # Errors
     /// A raw file that several ranks write is gone or was cut: each of them would have to begin anew.

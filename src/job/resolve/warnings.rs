@@ -1,4 +1,4 @@
-//! What is told before a run of how source and target go together.
+//! Warnings before a run about how source and target go together.
 
 use crate::{
     geometry::{FaceCounts, Grid},
@@ -8,7 +8,7 @@ use crate::{
     transform::{self, FieldKind},
 };
 
-/// Known before the run where axes stay aligned: nobody should wait for the end to learn of it.
+/// Warns where most of the target lies outside the source; known before the run where axes stay aligned.
 pub(super) fn warn_of_other_space(outside: &FaceCounts, output: &Output, is_series: bool, warnings: &mut Vec<String>) {
     let Layout { grid, outer, .. } = &output.layout;
     let volumes = if is_series { outer.volumes() } else { 1 };

@@ -1,6 +1,6 @@
 //! Partial results of what is made axis by axis: sums, and the smallest or largest.
 
-use super::{Along, Carry, Extents, Part, place};
+use super::{Along, Carry, Extents, Part, parts_of, place};
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
@@ -129,10 +129,7 @@ impl<T: Voxel, F: Fold<T>> Carry<T> for Folded<'_, T, F> {
         if part.is_empty() {
             return;
         }
-        for (s, parts) in self.parts.iter_mut().enumerate() {
-            let table = &self.axes.tables[s];
-            self.along[s].parts(part.lo[s]..part.hi[s], |i| table.hull_at(i), parts);
-        }
+        parts_of(&self.along, self.axes, part, &mut self.parts);
         let state = &mut self.state;
         let mut planes = std::mem::take(&mut state.planes);
         let mut whole = std::mem::take(&mut state.whole_plane);

@@ -8,7 +8,7 @@ use crate::{
     region::Region,
     resample::{
         axes::Axes,
-        carry::{Along, Carry, Extents, Part},
+        carry::{Along, Carry, Extents, Part, parts_of},
     },
     voxel::{Rounding, Voxel},
 };
@@ -104,10 +104,7 @@ impl<T: Voxel> Carry<T> for Sampled<'_, T> {
         if part.is_empty() {
             return;
         }
-        for (s, parts) in self.parts.iter_mut().enumerate() {
-            let table = &self.axes.tables[s];
-            self.along[s].parts(part.lo[s]..part.hi[s], |i| table.hull_at(i), parts);
-        }
+        parts_of(&self.along, self.axes, part, &mut self.parts);
         let parts = std::mem::take(&mut self.parts);
         let [zs, ys, xs] = &parts;
         for z in zs {
