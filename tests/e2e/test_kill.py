@@ -55,24 +55,26 @@ def test_decodes_of_a_run_that_goes_on(rounds, whole, hastened, tmp_path, kill):
     out = tmp_path / right.name
     env = {**os.environ, **(hastened if kill == signal.SIGKILL else {})}
     argv = arguments(rounds, source, out, tmp_path / "killed.json")
-    # On a busy machine a run may end before its time, or have come nowhere by then.
-    for part in (0.6, 0.4, 0.8):
+    # On a busy machine a run may end before its time, or have kept next to nothing by then.
+    for part in (0.6, 0.8, 0.4, 0.9, 0.7, 0.5):
         remove(out)
         run = subprocess.Popen(argv, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         time.sleep(part * all_of_it["seconds"])
         run.send_signal(kill)
         _, said = run.communicate(timeout=20)
-        journals = list(out.with_name(out.name + ".reslice").glob("journal-*"))
-        if run.returncode != 0 and journals:
+        if run.returncode == 0 or not list(out.with_name(out.name + ".reslice").glob("journal-*")):
+            continue
+        assert run.returncode == (75 if kill == signal.SIGTERM else -9), said
+        resumed = run_to_end(rounds, out, source)
+        assert digest(out) == digest(right)
+        assert not strays(out)
+        left = resumed["voxels"] / all_of_it["voxels"]
+        print(f"{kill.name} {source} to {out.name}: whole {all_of_it['decodes']} decodes; {left:.0%} of the voxels were left, for "
+              f"which {resumed['decodes']} chunks are decoded; the window holds {resumed['window']}")
+        if left < 0.9:
             break
-    assert run.returncode == (75 if kill == signal.SIGTERM else -9), said
-    resumed = run_to_end(rounds, out, source)
-    assert digest(out) == digest(right)
-    assert not strays(out)
-    left = resumed["voxels"] / all_of_it["voxels"]
-    print(f"{kill.name} {source} to {out.name}: whole {all_of_it['decodes']} decodes; {left:.0%} of the voxels were left, for "
-          f"which {resumed['decodes']} chunks are decoded; the window holds {resumed['window']}")
-    assert left < 0.9, "nothing was kept"
+    else:
+        pytest.fail("no run was killed on its way with a tenth of its voxels kept")
     # A stream is read from its beginning: the units before are passed over.
     if source != "in.nii.gz":
         assert resumed["decodes"] <= left * all_of_it["decodes"] * 1.05 + resumed["window"]

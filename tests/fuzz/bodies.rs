@@ -1,6 +1,6 @@
 //! What is fuzzed: functions of bytes, which must neither panic nor hang nor take much memory, whatever the bytes are.
 //!
-//! `tests/fuzz.rs` runs them on stable over changed seeds, `fuzz/` under libFuzzer. Each body keeps one folder for as long as its
+//! `tests/fuzz/main.rs` runs them on stable over changed seeds, `fuzz/` under libFuzzer. Each body keeps one folder for as long as its
 //! thread lives. The seeds are valid minimal cases, made by code.
 #![allow(dead_code)]
 

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, process::Command};
 
+use reslice::phantom::Phantom;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -28,6 +29,13 @@ impl Answer {
 pub struct Folder(pub TempDir);
 
 impl Folder {
+    /// A phantom of `shape` voxels (i, j, k) in the file `name`.
+    pub fn phantom(&self, name: &str, shape: [u64; 3]) -> PathBuf {
+        let path = self.path(name);
+        Phantom::new(shape, [3.0, 0.75, 0.5]).write(&path).unwrap();
+        path
+    }
+
     pub fn new() -> Folder {
         Folder(tempfile::tempdir().unwrap())
     }

@@ -14,5 +14,7 @@ pub mod reference;
 pub mod rng;
 pub mod runs;
 pub mod spline;
+pub mod stores;
 pub mod timeout;
 pub mod volumes;
+pub mod zarrs_folder;
