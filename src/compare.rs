@@ -12,12 +12,13 @@ use crate::{
     dispatch,
     error::{Error, Result},
     io::{
-        Access, Layout, Source,
+        Source,
         convert::Conversion,
         view::{View, ViewSource},
         zarr::OpenOptions,
     },
     job::{Colours, GridSummary, Input, IoMode},
+    layout::{Access, Layout},
     voxel::{Dtype, Voxel},
 };
 

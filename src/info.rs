@@ -8,11 +8,11 @@ use crate::{
     dispatch,
     error::Result,
     io::{
-        Access, Layout,
         nifti::NiftiFile,
         zarr::{self, OpenOptions, ZarrFile},
     },
     job::{GridSummary, Input, IoMode},
+    layout::{Access, Layout},
     voxel::Dtype,
 };
 
@@ -151,7 +151,7 @@ impl Info {
 }
 
 fn outer(layout: &Layout) -> Vec<OuterAxis> {
-    let axis = |axis: &crate::io::Axis| OuterAxis {
+    let axis = |axis: &crate::layout::Axis| OuterAxis {
         name: axis.name.clone(),
         len: axis.len,
         step: axis.step,

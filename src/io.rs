@@ -7,6 +7,7 @@
 use crate::{
     block::{BlockMut, BlockRef},
     error::Result,
+    layout::Layout,
     region::Region,
     voxel::Voxel,
 };
@@ -28,9 +29,7 @@ pub mod view;
 pub mod volume;
 pub mod zarr;
 
-mod layout;
 use convert::Lost;
-pub use layout::{Access, Ahead, Axis, Layout, Outer};
 
 /// A volume that can be read piece by piece.
 ///

@@ -41,6 +41,7 @@ pub mod geometry;
 pub mod info;
 pub mod io;
 pub mod job;
+pub mod layout;
 pub mod phantom;
 pub mod pipeline;
 pub mod plan;

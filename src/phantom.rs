@@ -10,13 +10,14 @@ use crate::{
     error::Result,
     geometry::{Affine, Grid, Unit},
     io::{
-        Access, Layout, Outer, Sink,
+        Sink,
         convert::Conversion,
         gzip::{self, DEFAULT_LEVEL, Framing, GzipSink},
         nifti::{self, TargetSpec},
         packed::Packed,
         staging::{Claim, Staging},
     },
+    layout::{Access, Layout, Outer},
     region::Region,
     voxel::Dtype,
 };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{io::Layout, resample::Footprint};
+use crate::{layout::Layout, resample::Footprint};
 
 mod candidates;
 mod columns;

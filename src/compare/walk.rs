@@ -2,7 +2,8 @@
 
 use crate::{
     error::{Error, Result},
-    io::{Access, Layout, Outer, reader::reads_directly},
+    io::reader::reads_directly,
+    layout::{Access, Layout, Outer},
     plan::PlanError,
     region::Region,
     sys,
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn volumes_go_by_the_stream_else_by_the_larger_group() {
         let grouped = |access, n| {
-            let axis = crate::io::Axis { name: "c".into(), len: 4, step: 1.0, start: 0.0, unit: None };
+            let axis = crate::layout::Axis { name: "c".into(), len: 4, step: 1.0, start: 0.0, unit: None };
             Layout { outer: Outer { axes: vec![axis], chunk: vec![n] }, ..layout(access, [3, 11, 13]) }
         };
         let walk = |a, b| grouping(&a, &b).map(|outer| outer.chunk[0]).ok();

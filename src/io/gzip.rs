@@ -11,4 +11,4 @@ mod source;
 pub use bgzf::{BgzfSource, is_bgzf};
 pub use check::{Inflated, inflate_all};
 pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, holds, reaches, stored_regions, target_layout};
-pub use source::{GzipSource, stream_unit};
+pub use source::GzipSource;

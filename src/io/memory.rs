@@ -2,10 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::{Encoded, Layout, Sink, Source, convert::Lost};
+use super::{Encoded, Sink, Source, convert::Lost};
 use crate::{
     block::{BlockMut, BlockRef},
     error::Result,
+    layout::Layout,
     region::Region,
     voxel::Voxel,
 };

@@ -16,7 +16,6 @@ mod header;
 mod open;
 mod quaternion;
 mod target;
-mod unit;
 mod wire;
 
 pub use datatype::data_type_code;
@@ -25,4 +24,3 @@ pub use forms::Place;
 pub use header::{Header, Version};
 pub use open::{NiftiFile, open};
 pub use target::{TargetSpec, target_header, target_remarks};
-pub use unit::write_unit;

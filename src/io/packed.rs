@@ -2,10 +2,8 @@
 
 use crate::{
     block::{BlockMut, BlockRef},
-    io::{
-        Layout,
-        convert::{Conversion, Lost},
-    },
+    io::convert::{Conversion, Lost},
+    layout::Layout,
     region::Region,
     voxel::Voxel,
 };

@@ -20,7 +20,7 @@ use std::{
 use memmap2::{Mmap, UncheckedAdvice};
 
 use super::{
-    Access, Encoded, Layout, Sink, Source,
+    Encoded, Sink, Source,
     ledger::{Entry, Extent, Ledger, NoLedger},
     packed::Packed,
     stamp::{self, Stamp},
@@ -29,6 +29,7 @@ use super::{
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
+    layout::{Access, Layout},
     region::Region,
     sys::{
         WatchedMap,

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::{Access, Layout, Source};
+use super::Source;
 use crate::{
     block::{BlockMut, BlockRef},
     error::Result,
+    layout::{Access, Layout},
     region::Region,
     voxel::Voxel,
 };
@@ -100,7 +101,8 @@ mod tests {
     use super::*;
     use crate::{
         geometry::{Affine, Grid, Unit},
-        io::{Axis, Outer, memory::MemorySource},
+        io::memory::MemorySource,
+        layout::{Axis, Outer},
         voxel::Dtype,
     };
 

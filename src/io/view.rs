@@ -1,7 +1,13 @@
 //! A part of a series as a series of its own: some indices of its outer axes, in another order of the axes perhaps.
 
-use super::{Axis, Fetched, Layout, Outer, Source};
-use crate::{block::BlockMut, error::Result, region::Region, voxel::Voxel};
+use super::{Fetched, Source};
+use crate::{
+    block::BlockMut,
+    error::Result,
+    layout::{Axis, Layout, Outer},
+    region::Region,
+    voxel::Voxel,
+};
 
 /// Indices of one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

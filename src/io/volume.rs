@@ -3,8 +3,8 @@
 //!
 //! An entry is one index of the outer axes; where the last of them holds the colours of a voxel, an entry has all of those.
 
-use super::{Encoded, Layout, Sink, view::View};
-use crate::{block::BlockRef, error::Result, region::Region, voxel::Voxel};
+use super::{Encoded, Sink, view::View};
+use crate::{block::BlockRef, error::Result, layout::Layout, region::Region, voxel::Voxel};
 
 /// The layout of one of `entries` equal parts of a series, read or written as voxels of `T`.
 ///

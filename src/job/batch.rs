@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    io::Layout,
+    layout::Layout,
     pipeline::{self, Crew},
     sys,
 };

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     block::{BlockMut, BlockRef},
-    io::Layout,
+    layout::Layout,
     plan::{Budget, Todo},
     region::Region,
     resample::{BlockOp, Footprint, OpRequest, Reach, Scratch, block_op, reduction_op},

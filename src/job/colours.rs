@@ -3,7 +3,8 @@
 use crate::{
     block::BlockMut,
     error::Result,
-    io::{Access, Axis, Layout, Source, gzip::stream_unit},
+    io::Source,
+    layout::{Access, Axis, Layout, stream_unit},
     voxel::Voxel,
 };
 

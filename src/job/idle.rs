@@ -7,7 +7,7 @@ use super::{Format, GridChoice, Input, IoMode, Request};
 use crate::{
     error::{Error, Result},
     geometry::{GridRequest, Sizing},
-    io::Access,
+    layout::Access,
     voxel::Dtype,
 };
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::{
     error::{Error, Result},
     io::{
-        Access, Axis, Layout, Source,
+        Source,
         convert::Conversion,
         foreign,
         gzip::{BgzfSource, GzipSource, is_bgzf},
@@ -18,6 +18,7 @@ use crate::{
             store::{Location, split_image},
         },
     },
+    layout::{Access, Axis, Layout},
     transform::RoleImage,
     voxel::Voxel,
 };

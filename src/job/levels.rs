@@ -15,13 +15,14 @@ use crate::{
     error::{Error, Result},
     geometry::pyramid,
     io::{
-        Layout, Source,
+        Source,
         ledger::{Entry, Restored},
         zarr::{
             self, Levels, OpenOptions, StoredLevel, Yard, ZarrFile, ZarrSink, ZarrSource, ZarrTarget,
             store::{Store, StoreMemory},
         },
     },
+    layout::Layout,
     pipeline::{self, Pass, Progress},
     plan::{self, Budget, Plan, Todo},
     region::Region,

@@ -10,7 +10,8 @@ use super::{Input, Request};
 use crate::{
     block::BlockMut,
     dispatch,
-    io::{Access, Layout, zarr::store::Location},
+    io::zarr::store::Location,
+    layout::{Access, Layout},
     region::Region,
     sys,
     voxel::Voxel,

@@ -17,7 +17,6 @@ use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
-        Access, Axis, Layout, Outer,
         gzip::{self, Framing},
         nifti::{self, Header, Place, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
@@ -29,6 +28,7 @@ use crate::{
             store::{Location, Store},
         },
     },
+    layout::{Access, Axis, Layout, Outer},
     resample::Reduction,
 };
 pub use stored::Whose;

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{AxisMap, Mapping},
-    io::{Access, Layout, raw},
+    io::raw,
+    layout::{Access, Layout},
     pipeline::Progress,
     plan::{self, Budget, Offer, Plan, PlanError, Todo, Touch},
     region::Region,
@@ -331,7 +332,7 @@ pub fn planned<T: Voxel>(
 
 /// The volume as a raw file of pipeline samples.
 pub fn scratch_layout<T: Voxel>(of: &Layout) -> Layout {
-    let outer = crate::io::Outer::separate(of.outer.axes.clone());
+    let outer = crate::layout::Outer::separate(of.outer.axes.clone());
     raw::target_layout(Layout { outer, stored: T::DTYPE, ..of.clone() })
 }
 

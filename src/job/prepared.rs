@@ -16,10 +16,10 @@ use crate::{
     checkpoint::Identity,
     error::{Error, Result},
     io::{
-        Access,
         ledger::Restored,
         staging::{RENEW_EVERY, Staging},
     },
+    layout::Access,
     pipeline,
     plan::Chunk,
     region::Region,

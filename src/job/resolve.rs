@@ -21,13 +21,11 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
-    io::{
-        Layout,
-        zarr::{
-            OpenOptions,
-            store::{Location, split_image},
-        },
+    io::zarr::{
+        OpenOptions,
+        store::{Location, split_image},
     },
+    layout::Layout,
     resample::OpRequest,
     transform::{Chain, Ends, RoleImage},
 };

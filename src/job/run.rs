@@ -13,7 +13,8 @@ use super::{
 };
 use crate::{
     error::Result,
-    io::{Access, Sink, Source},
+    io::{Sink, Source},
+    layout::Access,
     pipeline::{self, Coarser, Pass, Progress},
     plan::Budget,
     resample::reduction_op,

@@ -8,11 +8,11 @@ use std::{
 use crate::{
     error::{Error, Result},
     io::{
-        Layout,
         convert::Conversion,
         packed::Packed,
         raw::{RawSink, RawSource, Reach},
     },
+    layout::Layout,
     sys,
     voxel::Voxel,
 };

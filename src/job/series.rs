@@ -13,10 +13,11 @@ use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, Mapping, outside_per_face},
     io::{
-        Layout, Sink, Source,
+        Sink, Source,
         view::ViewSource,
         volume::{EntrySink, entry_layout},
     },
+    layout::Layout,
     pipeline::{self, Keep, Pass, Progress},
     plan::{self, Budget, Plan, Todo},
     region::Region,

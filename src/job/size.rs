@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     geometry::Mapping,
-    io::{Layout, staging::state_folder, zarr::Codec},
+    io::{staging::state_folder, zarr::Codec},
+    layout::Layout,
 };
 
 impl Job {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
-    io::Layout,
+    layout::Layout,
     pipeline::Progress,
     rank::Rank,
     transform::{Convention, Step},

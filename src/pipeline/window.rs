@@ -9,7 +9,7 @@ use super::{Pass, Shared};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Access, Layout},
+    layout::{Access, Layout},
     plan::{Chunk, Step},
     region::Region,
     voxel::Voxel,

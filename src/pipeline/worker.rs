@@ -8,7 +8,8 @@ use super::{Coarser, Shared, tally::Stage, turnstile::Parcel, window::Decoded};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Access, Encoded, Layout, Sink, convert::Lost},
+    io::{Encoded, Sink, convert::Lost},
+    layout::{Access, Layout},
     plan::{ChunkBox, Step, planes_at_once},
     region::Region,
     resample::Scratch,

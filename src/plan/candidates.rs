@@ -6,7 +6,7 @@ use super::{
     Order, Request, Touch,
     sweeps::{Sweep, free_sweeps, sweeps},
 };
-use crate::io::Access;
+use crate::layout::Access;
 
 /// Target blocks are not made larger than this by joining write units,
 pub(super) const BLOCK_BYTES: u64 = 16 << 20;

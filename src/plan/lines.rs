@@ -4,7 +4,7 @@
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
 use super::{ChunkBox, Request, slabs::Slabs};
-use crate::io::Access;
+use crate::layout::Access;
 
 /// What schedule and window note of a chunk that is held: its place and next use in several tables, and who reads it.
 const HELD_BYTES: u64 = 512;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Request, Touch};
-use crate::{io::Access, region::Region};
+use crate::{layout::Access, region::Region};
 
 /// How many blocks are under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{Budget, Plan, PlanError, Request};
-use crate::io::Access;
+use crate::layout::Access;
 
 /// Doublings of the budget that are told at most.
 const MOST_DOUBLINGS: u32 = 6;

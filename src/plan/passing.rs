@@ -16,7 +16,7 @@ use super::{
     trial::{DECODE_COST, NARROW_GATE_COST, STORAGE_COST, target_bytes, voxel_bytes},
 };
 use crate::{
-    io::Access,
+    layout::Access,
     region::Region,
     resample::{Carrying, Extents},
 };

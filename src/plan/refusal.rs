@@ -7,7 +7,7 @@ use super::{
     search::{PIECE_BYTES, STREAM_LOOKS, STREAM_SEARCH_LOOKS},
     trial::{Ground, Trial, voxel_bytes},
 };
-use crate::io::Access;
+use crate::layout::Access;
 
 /// Tables of this size are not made to find out what would go with them.
 const LARGE_TABLE_BYTES: u64 = 64 << 20;

@@ -8,7 +8,7 @@ use super::{
     sweeps::Sweep,
     trial::{Ended, Ground, Trial, Walked, voxel_bytes},
 };
-use crate::{io::Access, region::Region};
+use crate::{layout::Access, region::Region};
 
 /// Chunks looked at in the dry run of the plan that is taken; longer schedules are sampled.
 const DRY_RUN_LOOKS: u64 = 1_000_000;

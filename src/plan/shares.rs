@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use super::{ChunkBox, Level, Order, Request, Share};
 use crate::{
-    io::{Access, Layout},
+    layout::{Access, Layout},
     region::Region,
 };
 

@@ -7,7 +7,7 @@ use super::{
     lines::{Line, Lines},
 };
 use crate::{
-    io::{Access, Outer},
+    layout::{Access, Outer},
     region::Region,
     resample::Reach,
 };

@@ -1,7 +1,7 @@
 //! One point of the search: its dry run, its cost, and the plan it makes.
 
 use super::{Memory, Pieces, Plan, Request, Touch, Walk, WalkTotals, Workers, lines::Lines, sweeps::Sweep};
-use crate::io::Access;
+use crate::layout::Access;
 
 /// Stretches that a long schedule is sampled by.
 const STRETCHES: u64 = 3;

@@ -12,7 +12,7 @@ use super::{
     ChunkBox, Order, Touch,
     places::{NEVER, Place, Places},
 };
-use crate::{io::Access, region::Region};
+use crate::{layout::Access, region::Region};
 
 /// A source chunk: the group of volumes it holds, and its place among the chunks of the grid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

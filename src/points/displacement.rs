@@ -8,8 +8,9 @@ use std::path::Path;
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Layout, Source, convert::Conversion, reader::reads_directly},
+    io::{Source, convert::Conversion, reader::reads_directly},
     job::{Input, IoMode},
+    layout::Layout,
     region::Region,
     sys,
     transform::{FieldGrid, FieldKind, Stencil},

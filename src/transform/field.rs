@@ -13,7 +13,8 @@ use super::{FieldKind, positions::Displacements};
 use crate::{
     error::{Error, Result},
     geometry::{Affine, Grid, Unit, inside},
-    io::{Layout, Source, nifti::Header},
+    io::{Source, nifti::Header},
+    layout::Layout,
     voxel::Voxel,
 };
 

@@ -4,7 +4,8 @@ use crate::{
     block::BlockMut,
     error::Result,
     geometry::Affine,
-    io::{Fetched, Layout, Source},
+    io::{Fetched, Source},
+    layout::Layout,
     region::Region,
     voxel::{Rounding, Voxel},
 };

@@ -4,7 +4,8 @@ use std::fs;
 
 use reslice::{
     checkpoint::{parse_record, restore},
-    io::{Access, gzip::stored_regions, ledger::Entry, zarr::store::DirStore},
+    io::{gzip::stored_regions, ledger::Entry, zarr::store::DirStore},
+    layout::Access,
     plan::{DoneLevel, Todo},
     region::{Boxes, Region},
     voxel::Dtype,

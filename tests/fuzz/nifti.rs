@@ -1,8 +1,8 @@
 //! NIfTI files: header, extensions and a few voxels, as `.nii`, as `.hdr` with its `.img`, and as the header of a target.
 
-use reslice::io::{
-    Outer,
-    nifti::{TargetSpec, open, target_header},
+use reslice::{
+    io::nifti::{TargetSpec, open, target_header},
+    layout::Outer,
 };
 
 use super::{

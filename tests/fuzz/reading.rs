@@ -10,8 +10,9 @@ use std::{
 use reslice::{
     block::BlockMut,
     info::Info,
-    io::{Access, reader::RegionReader},
+    io::reader::RegionReader,
     job::{Input, IoMode},
+    layout::Access,
     region::Region,
     verify::{Request, verify},
 };

@@ -17,7 +17,8 @@ use crate::kit::{
 use reslice::{
     block::BlockMut,
     error::{Error, Result},
-    io::{Access, Ahead, Fetched, Layout, Source, memory::MemorySource},
+    io::{Fetched, Source, memory::MemorySource},
+    layout::{Access, Ahead, Layout},
     plan::{Plan, Request},
     region::Region,
     resample::{KernelShape, Method, block_op},

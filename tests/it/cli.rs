@@ -9,10 +9,8 @@ use std::{
 use crate::kit::folder::Folder;
 use reslice::{
     geometry::{Affine, Grid, Unit},
-    io::{
-        Outer,
-        nifti::{TargetSpec, target_header},
-    },
+    io::nifti::{TargetSpec, target_header},
+    layout::Outer,
     voxel::{Dtype, Voxel},
 };
 use serde_json::Value;

@@ -14,8 +14,9 @@ use crate::kit::{
 use reslice::{
     error::Result,
     geometry::{GridRequest, Sizing},
-    io::{Access, Layout, Outer, memory::MemorySource},
+    io::memory::MemorySource,
     job::{GridChoice, Job, Request, Summary},
+    layout::{Access, Layout, Outer},
     plan::Request as PlanRequest,
     resample::{Cover, KernelShape, LabelWeights, Method, OpRequest, block_op},
     transform::TransformRequest,

@@ -15,7 +15,8 @@ use crate::kit::{
 };
 use reslice::{
     error::{Error, Result},
-    io::{Access, Layout, Sink, Source, memory::MemorySource},
+    io::{Sink, Source, memory::MemorySource},
+    layout::{Access, Layout},
     pipeline::{Pass, run},
     plan::{Budget, Plan, Request},
     resample::{KernelShape, Method, block_op},

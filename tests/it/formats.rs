@@ -13,13 +13,13 @@ use reslice::{
     error::Result,
     geometry::{Affine, Grid, Unit},
     io::{
-        Axis, Layout, Outer,
         gzip::Framing,
         nifti::{TargetSpec, target_header},
         reader::RegionReader,
         zarr::{Codec, OpenOptions},
     },
     job::{Input, IoMode, Job, Request},
+    layout::{Axis, Layout, Outer},
     region::Region,
     voxel::{Dtype, Rounding, Voxel},
 };

@@ -11,10 +11,8 @@ use proptest::prelude::*;
 use reslice::{
     error::{Error, Result},
     geometry::{Affine, Grid, Unit},
-    io::{
-        Access, Axis, Outer,
-        nifti::{Header, NiftiFile, TargetSpec, Version, data_type_code, open, target_header},
-    },
+    io::nifti::{Header, NiftiFile, TargetSpec, Version, data_type_code, open, target_header},
+    layout::{Access, Axis, Outer},
     voxel::Dtype,
 };
 use tempfile::TempDir;

@@ -11,7 +11,8 @@ use crate::kit::{
     volumes::{self, count, outer, random_voxels},
 };
 use reslice::{
-    io::{Access, Layout, Outer, Source, memory::MemorySource},
+    io::{Source, memory::MemorySource},
+    layout::{Access, Layout, Outer},
     plan::{Plan, Request},
     resample::{Cover, KernelShape, Method, Outside, block_op},
     voxel::Voxel,

@@ -18,12 +18,12 @@ use crate::kit::{
 use reslice::{
     error::Result,
     io::{
-        Access, Layout, Outer,
         memory::MemorySource,
         view::ViewSource,
         volume::{EntrySink, entry_layout},
     },
     job::{GridChoice, Job, PassKind, PyramidRequest, Request, Summary},
+    layout::{Access, Layout, Outer},
     plan::Request as PlanRequest,
     resample::{KernelShape, Method, block_op},
     transform::{ListEntry, TransformList, TransformRequest},

@@ -12,10 +12,8 @@ use crate::kit::{
 };
 use reslice::{
     geometry::{Affine, Mapping},
-    io::{
-        Access, Layout, Outer,
-        memory::{MemorySink, MemorySource},
-    },
+    io::memory::{MemorySink, MemorySource},
+    layout::{Access, Layout, Outer},
     plan::{Plan, Request},
     resample::{BlockOp, Cover, KernelShape, Method, Outside, block_op},
     voxel::Voxel,

@@ -11,11 +11,9 @@ use proptest::prelude::*;
 use reslice::{
     error::Result,
     geometry::{Affine, Grid, Unit},
-    io::{
-        Axis, Outer,
-        nifti::{Header, Place, TargetSpec, Version, target_header},
-    },
+    io::nifti::{Header, Place, TargetSpec, Version, target_header},
     job::{GridChoice, Job, Request},
+    layout::{Axis, Outer},
     points::{Frame, PointMap},
     transform::{Chain, Ends, Map, RoleImage, Transform, TransformRequest},
     voxel::Dtype,

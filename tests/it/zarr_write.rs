@@ -7,11 +7,12 @@ use reslice::{
     error::{Error, Result},
     geometry::{Affine, Grid, Unit},
     io::{
-        Axis, Sink, Source,
+        Sink, Source,
         convert::Conversion,
         ome::{Carried, NiftiAttribute, OmeVersion},
         zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
     },
+    layout::Axis,
     region::Region,
     voxel::{Dtype, Rounding, Voxel},
 };

@@ -11,7 +11,8 @@ use std::{
 use reslice::{
     block::BlockMut,
     error::Result,
-    io::{Access, Layout, Source},
+    io::Source,
+    layout::{Access, Layout},
     voxel::Voxel,
 };
 

@@ -9,7 +9,8 @@ use std::{
 use reslice::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Encoded, Layout, Sink, Source},
+    io::{Encoded, Sink, Source},
+    layout::Layout,
     region::Region,
     resample::{BlockOp, Footprint, Scratch},
     voxel::Voxel,

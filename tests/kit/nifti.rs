@@ -5,10 +5,8 @@ use std::{fs, io::Write, path::Path};
 use flate2::{Compression, write::GzEncoder};
 use reslice::{
     geometry::{Affine, Grid, Unit},
-    io::{
-        Axis, Outer,
-        nifti::{Header, TargetSpec, Version, target_header},
-    },
+    io::nifti::{Header, TargetSpec, Version, target_header},
+    layout::{Axis, Outer},
     voxel::{Dtype, Voxel},
 };
 

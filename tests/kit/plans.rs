@@ -6,7 +6,7 @@ use std::{
 };
 
 use reslice::{
-    io::{Access, Layout},
+    layout::{Access, Layout},
     plan::{Chunk, Cut, DoneLevel, Passes, Plan, Request, Share, Todo, Touch, slabs},
     region::{Boxes, Region},
     resample::{BlockOp, block_op},

@@ -5,7 +5,8 @@ use std::sync::{Mutex, atomic::AtomicBool};
 use reslice::{
     block::{BlockMut, BlockRef},
     error::Result,
-    io::{Access, Encoded, Layout, Outer, Sink, Source, memory::MemorySink},
+    io::{Encoded, Sink, Source, memory::MemorySink},
+    layout::{Access, Layout, Outer},
     pipeline::{Pass, Progress, run},
     plan::{Budget, Plan, PlanError, Request},
     region::Region,

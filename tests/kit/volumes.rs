@@ -2,7 +2,7 @@
 
 use reslice::{
     geometry::{Affine, Grid, Unit},
-    io::{Access, Axis, Layout, Outer},
+    layout::{Access, Axis, Layout, Outer},
     voxel::{Dtype, Rounding, Voxel},
 };
 

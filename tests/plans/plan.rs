@@ -15,7 +15,7 @@ use crate::kit::{
 };
 use proptest::{prelude::*, test_runner::RngSeed};
 use reslice::{
-    io::Access,
+    layout::Access,
     plan::{Budget, Chunk, Plan, PlanError, Request},
     resample::{KernelShape, Method},
     voxel::Dtype,

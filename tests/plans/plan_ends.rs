@@ -12,7 +12,8 @@ use crate::kit::{
 };
 use reslice::{
     geometry::{Affine, Mapping},
-    io::{Access, Layout, raw},
+    io::raw,
+    layout::{Access, Layout},
     plan::{Plan, PlanError, Request},
     resample::{KernelShape, Method, most_table_bytes},
     sys,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::kit::{cases, runs::target_layout, timeout::within, volumes};
 use reslice::{
     geometry::AxisMap,
-    io::{Access, Layout},
+    layout::{Access, Layout},
     plan::{Budget, Plan, Request},
     resample::{BlockOp, KernelShape, Method, block_op},
     sys,

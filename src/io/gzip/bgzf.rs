@@ -11,11 +11,11 @@ use std::{
 
 use libdeflater::Decompressor;
 
-use super::source::stream_unit;
 use crate::{
     block::BlockMut,
     error::{Error, Result},
-    io::{Access, Layout, Source, packed::Packed, steady},
+    io::{Source, packed::Packed, steady},
+    layout::{Access, Layout, stream_unit},
     voxel::Voxel,
 };
 

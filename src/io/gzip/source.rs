@@ -10,7 +10,8 @@ use super::inflate::{Inflate, STATE_BYTES};
 use crate::{
     block::BlockMut,
     error::{Error, Result},
-    io::{Access, Layout, Source, packed::Packed},
+    io::{Source, packed::Packed},
+    layout::{Access, Layout},
     voxel::Voxel,
 };
 
@@ -46,14 +47,6 @@ impl<T: Voxel> GzipSource<T> {
     }
 }
 
-/// A run of whole rows, or of whole planes where they are small, of at most about `bytes`.
-pub fn stream_unit(shape: [u64; 3], voxel_bytes: u64, bytes: u64) -> [u64; 3] {
-    let [nz, ny, nx] = shape;
-    let row = nx.saturating_mul(voxel_bytes).max(1);
-    let plane = row.saturating_mul(ny);
-    if plane > bytes { [1, (bytes / row).clamp(1, ny), nx] } else { [(bytes / plane.max(1)).clamp(1, nz), ny, nx] }
-}
-
 impl<T: Voxel> Source<T> for GzipSource<T> {
     fn layout(&self) -> &Layout {
         &self.layout
@@ -79,18 +72,5 @@ impl<T: Voxel> Source<T> for GzipSource<T> {
             stream.check_end()?;
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn units_are_runs_of_rows_or_planes() {
-        assert_eq!(stream_unit([10, 512, 512], 2, 1 << 20), [2, 512, 512]);
-        assert_eq!(stream_unit([10, 2048, 2045], 2, 1 << 20), [1, 256, 2045]);
-        assert_eq!(stream_unit([1, 1, 9_000_000], 8, 1 << 20), [1, 1, 9_000_000]);
-        assert_eq!(stream_unit([3, 2, 1], 1, 1 << 20), [3, 2, 1]);
     }
 }

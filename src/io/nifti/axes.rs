@@ -5,7 +5,7 @@ use std::path::Path;
 use super::header::Header;
 use crate::{
     error::{Error, Result},
-    io::{Axis, Outer},
+    layout::{Axis, Outer},
 };
 
 /// Bits 3-5 of `xyzt_units` and their OME names.

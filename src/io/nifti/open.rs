@@ -14,11 +14,11 @@ use super::{
     check::{self, Extent},
     extension::{self, MAX_EXTENSION_BYTES},
     header::Header,
-    unit::write_unit,
 };
 use crate::{
     error::{Error, Result},
-    io::{Access, Layout, convert::Conversion, steady, view::View},
+    io::{convert::Conversion, steady, view::View},
+    layout::{Access, Layout, unit::write_unit},
     voxel::Rounding,
 };
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{Affine, Grid},
-    io::Outer,
+    layout::Outer,
     voxel::Dtype,
 };
 

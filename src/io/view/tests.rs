@@ -1,7 +1,8 @@
 use super::*;
 use crate::{
     geometry::{Affine, Grid, Unit},
-    io::{Access, memory::MemorySource, volume::entry_layout},
+    io::{memory::MemorySource, volume::entry_layout},
+    layout::Access,
     voxel::Dtype,
 };
 

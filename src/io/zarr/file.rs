@@ -15,11 +15,11 @@ use super::{
 use crate::{
     error::Result,
     io::{
-        Layout,
         convert::Conversion,
         ome::{Carried, NiftiAttribute, OmeMetadata, ome_member},
         view::View,
     },
+    layout::Layout,
     voxel::Dtype,
 };
 

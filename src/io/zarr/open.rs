@@ -18,12 +18,14 @@ use super::{
 use crate::{
     error::{Error, Result},
     io::{
-        Access, Ahead, Layout,
         convert::Conversion,
-        ome::{Anatomy, AxisRole, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed},
-        ome::{axis_roles, finer_level, level_placement},
+        ome::{
+            Anatomy, AxisRole, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed, axis_roles, finer_level,
+            level_placement,
+        },
         view::Pick,
     },
+    layout::{Access, Ahead, Layout},
     voxel::Rounding,
 };
 
@@ -281,7 +283,12 @@ fn warn_of_levels(path: &Path, located: &Located, options: &OpenOptions, warning
 }
 
 /// The layout of an array for a plan.
-pub(super) fn layout(meta: &ArrayMeta, grid: crate::geometry::Grid, outer: crate::io::Outer, dims: &Dims) -> Layout {
+pub(super) fn layout(
+    meta: &ArrayMeta,
+    grid: crate::geometry::Grid,
+    outer: crate::layout::Outer,
+    dims: &Dims,
+) -> Layout {
     let chunk = dims.spatial(&meta.chunk, 1);
     let chunk = [0, 1, 2].map(|a| chunk[a].min(grid.shape[a]));
     let index = index::memory(meta);

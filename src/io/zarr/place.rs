@@ -5,10 +5,8 @@ use std::path::Path;
 use super::meta::ArrayMeta;
 use crate::{
     geometry::{Affine, Grid, Unit, time_name},
-    io::{
-        Axis, Outer,
-        ome::{Anatomy, AxisRole, OmeAxis, Placed, axis_roles},
-    },
+    io::ome::{Anatomy, AxisRole, OmeAxis, Placed, axis_roles},
+    layout::{Axis, Outer},
 };
 
 /// Which dimension of the array is which of our axes.

@@ -20,11 +20,12 @@ use crate::{
     block::BlockRef,
     error::{Error, Result},
     io::{
-        Encoded, Layout, Sink,
+        Encoded, Sink,
         convert::Lost,
         ledger::{Entry, Ledger, NoLedger, RestoredLevel},
         stamp::Stamp,
     },
+    layout::Layout,
     region::Region,
     voxel::Voxel,
 };

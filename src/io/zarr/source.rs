@@ -23,7 +23,8 @@ use super::{
 use crate::{
     block::BlockMut,
     error::{Error, Result},
-    io::{Fetched, Layout, Source},
+    io::{Fetched, Source},
+    layout::Layout,
     region::Region,
     voxel::Voxel,
 };

@@ -17,11 +17,11 @@ use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
-        Access, Axis, Layout, Outer,
         convert::Conversion,
         ledger::Ledger,
         ome::{Carried, NiftiAttribute, OWN_ATTRIBUTE, OmeMetadata, OmeVersion},
     },
+    layout::{Access, Axis, Layout, Outer},
     region::Region,
 };
 

@@ -1,11 +1,7 @@
 //! How large a target is before compression, and of how many files.
 
 use super::{Format, Output, Recipe};
-use crate::{
-    geometry::Grid,
-    io::{Layout, zarr::file_count},
-    job::size::raw_bytes,
-};
+use crate::{geometry::Grid, io::zarr::file_count, job::size::raw_bytes, layout::Layout};
 
 impl Output {
     /// Bytes before compression, with the header: of the finest level, and of each coarser one.

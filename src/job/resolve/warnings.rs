@@ -2,8 +2,8 @@
 
 use crate::{
     geometry::{FaceCounts, Grid},
-    io::Layout,
     job::{Format, Input, IoMode, Request, output::Output, outside},
+    layout::Layout,
     sys,
     transform::{self, FieldKind},
 };

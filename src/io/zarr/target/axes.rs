@@ -5,10 +5,8 @@ use std::path::Path;
 use crate::{
     error::{Error, Result},
     geometry::Unit,
-    io::{
-        Axis,
-        ome::{Directions, OmeAxis, orientation_member},
-    },
+    io::ome::{Directions, OmeAxis, orientation_member},
+    layout::Axis,
 };
 
 /// Names of the axes of space, storage order.

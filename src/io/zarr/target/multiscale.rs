@@ -8,10 +8,8 @@ use super::{
 };
 use crate::{
     geometry::Grid,
-    io::{
-        Axis,
-        ome::{Anatomy, Dataset, Multiscale, Transformation},
-    },
+    io::ome::{Anatomy, Dataset, Multiscale, Transformation},
+    layout::Axis,
 };
 
 impl ZarrTarget {

@@ -1,8 +1,11 @@
 //! What a plan must know of a file, as plain data.
 
+mod unit;
+
 use std::ops::Range;
 
 use crate::{geometry::Grid, region::Region, voxel::Dtype};
+pub use unit::{stream_unit, write_unit};
 
 /// In which order storage can be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The piece of a volume that is written, and compressed, by itself.
+//! Units of streams: the pieces of a volume that are written, compressed or read by themselves.
 
 /// At least this much of a volume, where the volume has it.
 const MIN_BYTES: u64 = 1 << 20;
@@ -19,6 +19,14 @@ pub fn write_unit(shape: [u64; 3], voxel_bytes: u64) -> [u64; 3] {
     }
 }
 
+/// A run of whole rows, or of whole planes where they are small, of at most about `bytes`.
+pub fn stream_unit(shape: [u64; 3], voxel_bytes: u64, bytes: u64) -> [u64; 3] {
+    let [nz, ny, nx] = shape;
+    let row = nx.saturating_mul(voxel_bytes).max(1);
+    let plane = row.saturating_mul(ny);
+    if plane > bytes { [1, (bytes / row).clamp(1, ny), nx] } else { [(bytes / plane.max(1)).clamp(1, nz), ny, nx] }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +45,13 @@ mod tests {
         assert_eq!(write_unit([20, 23, 29], 2), [20, 23, 29]);
         assert_eq!(write_unit([1, 1, 1], 16), [1, 1, 1]);
         assert_eq!(write_unit([u64::MAX, u64::MAX, u64::MAX], 8), [1, 1, u64::MAX]);
+    }
+
+    #[test]
+    fn units_are_runs_of_rows_or_planes() {
+        assert_eq!(stream_unit([10, 512, 512], 2, 1 << 20), [2, 512, 512]);
+        assert_eq!(stream_unit([10, 2048, 2045], 2, 1 << 20), [1, 256, 2045]);
+        assert_eq!(stream_unit([1, 1, 9_000_000], 8, 1 << 20), [1, 1, 9_000_000]);
+        assert_eq!(stream_unit([3, 2, 1], 1, 1 << 20), [3, 2, 1]);
     }
 }
