@@ -24,7 +24,6 @@ pub mod raw;
 pub mod reader;
 pub mod staging;
 pub mod stamp;
-pub mod steady;
 pub mod view;
 pub mod volume;
 pub mod zarr;

@@ -49,6 +49,7 @@ pub mod points;
 pub mod rank;
 pub mod region;
 pub mod resample;
+pub mod storage;
 pub mod sys;
 pub mod transform;
 pub mod verify;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     error::{Error, Result},
     geometry::Affine,
-    io::zarr::store::Location,
+    storage::Location,
 };
 
 mod chain;

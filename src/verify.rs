@@ -11,7 +11,8 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    io::{foreign, zarr::store::Location},
+    io::foreign,
+    storage::Location,
     sys,
 };
 

@@ -19,11 +19,8 @@ use std::{
 use super::{record, spent::without_spent};
 use crate::{
     error::{Error, Result},
-    io::{
-        ledger::{Entry, Ledger, Restored},
-        steady,
-        zarr::store::{Part, Store, StoreError},
-    },
+    io::ledger::{Entry, Ledger, Restored},
+    storage::{Part, Store, StoreError, nfs},
 };
 
 const PREFIX: &str = "journal-";
@@ -99,7 +96,7 @@ impl Journal {
         if self.state.folder().is_some() {
             let path = self.state.describe(&key);
             if record.file.is_none() {
-                let opened = steady::unlinked().append(true).create(true).open(&path);
+                let opened = nfs::unlinked().append(true).create(true).open(&path);
                 record.file = Some(opened.map_err(Error::io("create", &path))?);
             }
             let Some(file) = &mut record.file else { return Ok(()) };
@@ -221,7 +218,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::{io::zarr::store::DirStore, region::Region};
+    use crate::{region::Region, storage::DirStore};
 
     fn entry(n: i64) -> Entry {
         let region = Region::new([n, 0, 0], [n + 1, 4, 4]);

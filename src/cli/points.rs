@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    io::steady,
     points::{Frame, PointMap},
+    storage::nfs,
     transform::{Chain, Ends, RoleImage, TransformRequest},
 };
 
@@ -50,7 +50,7 @@ pub fn run(args: &PointsArgs) -> Result<ExitCode> {
     chain.warnings.iter().for_each(|warning| messages::warning(warning));
     let map = PointMap::open(&mut chain)?;
     messages::note(&tell::chain(&chain.steps, None));
-    let table = BufReader::new(steady::open_once(&args.file).map_err(Error::io("open", &args.file))?);
+    let table = BufReader::new(nfs::open_once(&args.file).map_err(Error::io("open", &args.file))?);
     let frame = if args.lps { Frame::Lps } else { Frame::Ras };
     let mut output = answer::copy();
     let written = map.table(&args.file, table, &mut output, frame);

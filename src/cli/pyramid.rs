@@ -16,9 +16,10 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    io::{staging::state_folder, zarr::store::Location},
+    io::staging::state_folder,
     job::{Event, InPlace, InPlaceRequest, InPlaceSummary},
     resample::Reduction,
+    storage::Location,
     sys,
 };
 

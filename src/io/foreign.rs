@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::{
     error::{Error, Result},
-    io::steady,
+    storage::nfs,
 };
 
 mod folder;
@@ -79,7 +79,7 @@ pub fn kind_of(path: &Path) -> Result<FileType> {
     if kind.is_file() || kind.is_dir() {
         return Ok(kind);
     }
-    let what = steady::kind_name(kind);
+    let what = nfs::kind_name(kind);
     let hint = "sources are read by position and more than once: store it in a file first, and name that";
     Err(refusal(path, format!("is {what}, not a file"), hint.into()))
 }
@@ -113,7 +113,7 @@ fn file(path: &Path) -> Option<Error> {
 /// The first bytes of a file, decompressed where they are a gzip stream.
 fn start(path: &Path) -> Option<Vec<u8>> {
     let mut stored = Vec::new();
-    steady::open(path).ok()?.take(START_BYTES).read_to_end(&mut stored).ok()?;
+    nfs::open(path).ok()?.take(START_BYTES).read_to_end(&mut stored).ok()?;
     if !stored.starts_with(&[0x1f, 0x8b]) {
         return Some(stored);
     }

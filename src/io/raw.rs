@@ -24,13 +24,13 @@ use super::{
     ledger::{Entry, Extent, Ledger, NoLedger},
     packed::Packed,
     stamp::{self, Stamp},
-    steady::{self, SteadyFile},
 };
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
     layout::{Access, Layout},
     region::Region,
+    storage::nfs::{self, SteadyFile},
     sys::{
         WatchedMap,
         behind::{Behind, PassingThrough},
@@ -293,7 +293,7 @@ impl<T: Voxel> RawSink<T> {
         prefix: &[u8],
         ledger: Arc<dyn Ledger>,
     ) -> Result<RawSink<T>> {
-        let opened = steady::unlinked().write(true).create(true).truncate(false).open(path);
+        let opened = nfs::unlinked().write(true).create(true).truncate(false).open(path);
         RawSink::extended(path, opened.map_err(Error::io("create", path))?, layout, packed, prefix, ledger)
     }
 

@@ -12,16 +12,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    steady,
-    zarr::{
-        Yard,
-        store::{DirStore, Store, StoreError},
-    },
-};
 use crate::{
     error::{Error, Result},
     rank::Rank,
+    storage::{BuildSite, DirStore, Store, StoreError, nfs},
 };
 
 mod folder;
@@ -99,13 +93,13 @@ impl Staging {
     /// # Errors
     /// The target exists and neither `overwrite` nor `resume` is set, another run holds the share, or the folder cannot be made.
     pub fn create(target: &Path, claim: Claim) -> Result<Staging> {
-        if !claim.overwrite && !claim.resume && steady::look_at(target)?.is_some() {
+        if !claim.overwrite && !claim.resume && nfs::look_at(target)?.is_some() {
             return Err(Error::TargetExists { path: target.to_path_buf() });
         }
         ours::refuse_others_link(target)?;
         check_folder(target)?;
         let folder = state_folder(target);
-        match steady::uninterrupted(|| fs::create_dir(&folder)) {
+        match nfs::uninterrupted(|| fs::create_dir(&folder)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(Error::Io { action: "create", path: folder, source: error });
             }
@@ -188,13 +182,13 @@ impl Staging {
     }
 
     /// Where a Zarr target that will be `NAME` is built.
-    pub fn yard(&self, name: &str) -> Yard {
+    pub fn site(&self, name: &str) -> BuildSite {
         let folder = self.path(name);
         let store: Arc<dyn Store> = match &self.place {
             Place::Beside(_) => Arc::new(DirStore::new(&folder)),
             Place::Remote { store, .. } => store.clone(),
         };
-        Yard { store, folder }
+        BuildSite { store, folder }
     }
 
     /// Where the local file that will be `NAME` is built.
@@ -214,7 +208,7 @@ impl Staging {
         }
         let mut left = 0;
         for (from, to) in built {
-            match (steady::look_at(from)?, steady::look_at(to)?) {
+            match (nfs::look_at(from)?, nfs::look_at(to)?) {
                 (Some(_), _) => left += 1,
                 (None, Some(_)) => {}
                 (None, None) => return Ok(Some(false)),
@@ -278,8 +272,8 @@ impl Staging {
     }
 
     fn rename(&self, n: usize, from: &Path, to: &Path) -> Result<()> {
-        if let Some(old) = steady::look_at(to)? {
-            let new = steady::look_at(from)?;
+        if let Some(old) = nfs::look_at(to)? {
+            let new = nfs::look_at(from)?;
             if !self.claim.overwrite {
                 // By another run on the same target, or by this one before an answer was lost.
                 let is_done = self.claim.resume && new.is_none();
@@ -291,11 +285,11 @@ impl Staging {
             if old.is_dir() || new.is_some_and(|new| new.is_dir()) {
                 // A folder cannot be renamed over another: the old one goes into the staging folder first.
                 let aside = self.path(&format!("replaced-{n}"));
-                steady::rename(to, &aside).map_err(Error::io("replace", to))?;
+                nfs::rename(to, &aside).map_err(Error::io("replace", to))?;
             }
         }
-        match steady::uninterrupted(|| fs::rename(from, to)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound && steady::look_at(to)?.is_some() => Ok(()),
+        match nfs::uninterrupted(|| fs::rename(from, to)) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && nfs::look_at(to)?.is_some() => Ok(()),
             other => other.map_err(Error::io("rename to", to)),
         }
     }

@@ -11,7 +11,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{ledger::Extent, steady};
+use super::ledger::Extent;
+use crate::storage::nfs;
 
 /// Bytes that are read at a time.
 const PIECE_BYTES: u64 = 256 << 10;
@@ -71,7 +72,7 @@ fn since_epoch(time: SystemTime) -> u128 {
 
 /// Opens what a record speaks of: a file, and no link, pipe or device.
 pub fn open(path: &Path) -> io::Result<File> {
-    let file = steady::unlinked().read(true).open(path)?;
+    let file = nfs::unlinked().read(true).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::ErrorKind::InvalidInput.into()) }
 }
 

@@ -31,7 +31,6 @@ mod sample;
 mod shard;
 mod sink;
 mod source;
-pub mod store;
 mod stored;
 mod target;
 
@@ -41,10 +40,8 @@ pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use file::ZarrFile;
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
 pub use open::{OpenOptions, open, open_in, store_at};
-pub use shard::Yard;
 pub use sink::{ZarrSink, adopt};
 pub use source::ZarrSource;
-pub use store::tidy;
 pub use stored::StoredLevel;
 pub use target::{Levels, ZarrTarget};
 

@@ -27,7 +27,6 @@ use crate::{
         ledger::Restored,
         raw::READ_TRANSFER_BYTES,
         staging::{Claim, TARGET_NOTES},
-        steady,
     },
     layout::{Access, Layout},
     pipeline::Progress,
@@ -35,6 +34,7 @@ use crate::{
     rank::Rank,
     region::Region,
     resample::{OpRequest, block_op, most_table_bytes},
+    storage::nfs,
     sys,
     voxel::Voxel,
 };
@@ -281,7 +281,7 @@ impl Job {
         if self.request.resume && !self.output.overwrites() {
             return self.identity().and_then(|identity| self.is_finished(&identity)).map(drop);
         }
-        if !self.output.overwrites() && steady::look_at(&self.output.path)?.is_some() {
+        if !self.output.overwrites() && nfs::look_at(&self.output.path)?.is_some() {
             return Err(Error::TargetExists { path: self.output.path.clone() });
         }
         Ok(())

@@ -12,10 +12,7 @@ use crate::{
     checkpoint::{Identity, digest},
     error::{Error, Result},
     geometry::{Grid, Mapping},
-    io::{
-        steady,
-        zarr::store::{self, Location},
-    },
+    storage::{self, Location, nfs},
     transform::Convention,
 };
 
@@ -101,7 +98,7 @@ fn words(grid: &Grid) -> String {
 
 /// A file by size, time and beginning; a store by its documents.
 fn file(path: &Path) -> Result<String> {
-    let (path, image) = store::split_image(path);
+    let (path, image) = storage::split_image(path);
     let location = Location::of(&path)?;
     if let Location::Folder(folder) = &location {
         let meta = fs::metadata(folder).map_err(Error::io("look at", folder))?;
@@ -116,7 +113,7 @@ fn file(path: &Path) -> Result<String> {
             };
         }
     }
-    let store = store::connect(&location)?;
+    let store = storage::connect(&location)?;
     let mut documents = Vec::new();
     for key in DOCUMENTS {
         let document = match store.get(key, 64 << 20) {
@@ -142,7 +139,7 @@ fn one_file(path: &Path) -> Result<String> {
 
 fn head(path: &Path) -> Result<Vec<u8>> {
     let mut head = Vec::new();
-    let opened = steady::open(path).map_err(Error::io("open", path))?;
+    let opened = nfs::open(path).map_err(Error::io("open", path))?;
     opened.take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::io("read", path))?;
     Ok(head)
 }

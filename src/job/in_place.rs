@@ -29,14 +29,12 @@ use crate::{
         ledger::Restored,
         ome::{Carried, OmeVersion},
         staging::{Claim, LEVEL_NOTES, RENEW_EVERY, Staging, state_folder},
-        zarr::{
-            self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget,
-            store::{DirStore, Location},
-        },
+        zarr::{self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget},
     },
     pipeline::{self, Progress},
     plan::Budget,
     resample::Reduction,
+    storage::{DirStore, Location},
     sys,
 };
 
@@ -212,11 +210,11 @@ impl InPlace {
 
     /// The levels, as far as they are not stored.
     fn make(&mut self, work: &Work, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let yard = work.staging.yard(LEVELS);
+        let site = work.staging.site(LEVELS);
         let mut stored = work.stored.clone();
         for (&level, stored) in &mut stored.levels {
             let target = self.descent.target.at_level(level as usize);
-            zarr::adopt(&yard, &target, &work.ledger(), stored, |_, _| true)?;
+            zarr::adopt(&site, &target, &work.ledger(), stored, |_, _| true)?;
         }
         if !stored.is_empty() {
             self.passes = self.descent.plan(&self.request.store, &self.finest.layout, self.budget, &stored)?;
@@ -226,7 +224,7 @@ impl InPlace {
         for (n, pass) in self.passes.iter().enumerate() {
             let kind = PassKind::Pyramid;
             let on_progress = |progress: &Progress| on_event(Event::Progress { pass: n, passes, kind, progress });
-            let to = LevelsTo { yard: &yard, work, stored: &stored };
+            let to = LevelsTo { site: &site, work, stored: &stored };
             let done = self.descent.run(pass, &self.finest, &to, self.budget, stop, on_progress)?;
             self.summary.passes[n].complete(done);
         }
@@ -236,7 +234,7 @@ impl InPlace {
     fn finish(mut self, work: Work) -> Result<InPlaceSummary> {
         let staging = work.staging;
         let built = staging.path(LEVELS);
-        zarr::tidy(staging.yard(LEVELS).store.as_ref()).map_err(|e| e.at("tidy", &built))?;
+        zarr::tidy(staging.site(LEVELS).store.as_ref()).map_err(|e| e.at("tidy", &built))?;
         // Else a run before this one came as far.
         if self.finest.coarser_paths()? != self.paths
             || (1..=self.paths.len()).any(|n| built.join(n.to_string()).exists())

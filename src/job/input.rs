@@ -13,12 +13,10 @@ use crate::{
         packed::Packed,
         raw::{RawSource, Reach},
         view::{View, ViewSource},
-        zarr::{
-            self, OpenOptions, ZarrFile, ZarrSource,
-            store::{Location, split_image},
-        },
+        zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
     layout::{Access, Axis, Layout},
+    storage::{Location, split_image},
     transform::RoleImage,
     voxel::Voxel,
 };

@@ -17,16 +17,14 @@ use crate::{
     io::{
         Source,
         ledger::{Entry, Restored},
-        zarr::{
-            self, Levels, OpenOptions, StoredLevel, Yard, ZarrFile, ZarrSink, ZarrSource, ZarrTarget,
-            store::{Store, StoreMemory},
-        },
+        zarr::{self, Levels, OpenOptions, StoredLevel, ZarrFile, ZarrSink, ZarrSource, ZarrTarget},
     },
     layout::Layout,
     pipeline::{self, Pass, Progress},
     plan::{self, Budget, Plan, Todo},
     region::Region,
     resample::{Reduction, reduction_op},
+    storage::{BuildSite, Store, StoreMemory},
     voxel::Voxel,
 };
 
@@ -44,7 +42,7 @@ pub struct Descent {
 
 /// Where levels are written, and what is stored of them.
 pub struct LevelsTo<'a> {
-    pub yard: &'a Yard,
+    pub site: &'a BuildSite,
     pub work: &'a Work,
     pub stored: &'a Restored,
 }
@@ -75,9 +73,9 @@ impl Descent {
         Ok(Descent { method, target, factors, memory: StoreMemory::default() })
     }
 
-    /// What earlier runs have stored of the levels in `yard`, as far as it is there still.
-    pub fn restore(&self, yard: &Yard, state: &dyn Store) -> Result<Restored> {
-        let level = |n| StoredLevel::of(yard.clone(), &self.target.at_level(n));
+    /// What earlier runs have stored of the levels in `site`, as far as it is there still.
+    pub fn restore(&self, site: &BuildSite, state: &dyn Store) -> Result<Restored> {
+        let level = |n| StoredLevel::of(site.clone(), &self.target.at_level(n));
         let levels = (0..=self.factors.len()).map(level).collect::<Result<Vec<_>>>()?;
         restore_if(state, &mut |said| match said.entry {
             Entry::Region { level, .. } => {
@@ -133,13 +131,13 @@ impl Descent {
         Ok(Plan::new(&request)?)
     }
 
-    /// What writes level `level` into `yard`.
+    /// What writes level `level` into `site`.
     pub fn sink<T: Voxel>(&self, level: usize, to: &LevelsTo<'_>) -> Result<ZarrSink<T>> {
         let stored = to.stored.levels.get(&(level as u32)).cloned().unwrap_or_default();
-        ZarrSink::create_in(to.yard.clone(), &self.target.at_level(level), to.work.ledger(), &stored)
+        ZarrSink::create_in(to.site.clone(), &self.target.at_level(level), to.work.ledger(), &stored)
     }
 
-    /// Makes one level in `yard`. `finest` is level 0, for level 1; the others are read from there.
+    /// Makes one level in `site`. `finest` is level 0, for level 1; the others are read from there.
     pub fn run(
         &self,
         pass: &LevelPass,
@@ -151,7 +149,7 @@ impl Descent {
     ) -> Result<Progress> {
         let file = match pass.level {
             1 => finest.clone(),
-            level => open_level(to.yard, &self.target.at_level(level - 1))?,
+            level => open_level(to.site, &self.target.at_level(level - 1))?,
         };
         dispatch!(pass.target.stored, T => self.run_level::<T>(pass, file, to, budget, stop, on_progress))
     }
@@ -190,9 +188,9 @@ impl Descent {
     }
 }
 
-/// A level that was written in `yard`.
-pub fn open_level(yard: &Yard, target: &ZarrTarget) -> Result<ZarrFile> {
-    zarr::open_in(yard.store.below(&target.level_path()), &OpenOptions::default()).map(ZarrFile::in_stored_order)
+/// A level that was written in `site`.
+pub fn open_level(site: &BuildSite, target: &ZarrTarget) -> Result<ZarrFile> {
+    zarr::open_in(site.store.below(&target.level_path()), &OpenOptions::default()).map(ZarrFile::in_stored_order)
 }
 
 impl LevelPass {

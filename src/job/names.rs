@@ -10,9 +10,9 @@ use super::{Input, Request};
 use crate::{
     block::BlockMut,
     dispatch,
-    io::zarr::store::Location,
     layout::{Access, Layout},
     region::Region,
+    storage::Location,
     sys,
     voxel::Voxel,
 };

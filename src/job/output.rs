@@ -25,11 +25,11 @@ use crate::{
         zarr::{
             self, Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking,
             default_file_chunk, file_count,
-            store::{Location, Store},
         },
     },
     layout::{Access, Axis, Layout, Outer},
     resample::Reduction,
+    storage::{self, Location, Store},
 };
 pub use stored::Whose;
 
@@ -231,7 +231,7 @@ fn store_of(path: &Path, format: Format) -> Result<Option<Arc<dyn Store>>> {
         let hint = "write to s3://, gs://, az:// or a local path";
         return Err(Error::usage_hint(format!("{url} cannot be written: web servers are read only"), hint));
     }
-    zarr::store::connect(&location).map(Some)
+    storage::connect(&location).map(Some)
 }
 
 fn nifti_prefix(

@@ -10,7 +10,8 @@ use std::{
 use super::{Format, GridChoice, Input, Request};
 use crate::{
     error::{Error, Result},
-    io::{staging::state_folder, zarr::store::Location},
+    io::staging::state_folder,
+    storage::Location,
 };
 
 /// A file, folder or URL that a job reads.

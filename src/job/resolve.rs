@@ -21,12 +21,10 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
-    io::zarr::{
-        OpenOptions,
-        store::{Location, split_image},
-    },
+    io::zarr::OpenOptions,
     layout::Layout,
     resample::OpRequest,
+    storage::{Location, split_image},
     transform::{Chain, Ends, RoleImage},
 };
 

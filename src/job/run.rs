@@ -65,14 +65,14 @@ impl<T: Voxel> Run<'_, T> {
     /// The passes to the levels that were not made along with the finest.
     pub fn coarser(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let Some(descent) = self.job.output.descent.as_ref().filter(|_| !self.levels.is_empty()) else { return Ok(()) };
-        let yard = self.job.output.yard(&self.work.staging);
-        let finest = open_level(&yard, &descent.target)?;
+        let site = self.job.output.site(&self.work.staging);
+        let finest = open_level(&site, &descent.target)?;
         let passes = summary.passes.len();
         let to_target = passes - self.levels.len();
         for (n, level) in self.levels.iter().enumerate() {
             let (pass, kind) = (to_target + n, PassKind::Pyramid);
             let on_progress = |progress: &Progress| on_event(Event::Progress { pass, passes, kind, progress });
-            let to = LevelsTo { yard: &yard, work: self.work, stored: &self.work.stored };
+            let to = LevelsTo { site: &site, work: self.work, stored: &self.work.stored };
             let done = descent.run(level, &finest, &to, self.budget, self.stop, on_progress)?;
             summary.pass_done(pass, done);
         }
@@ -120,8 +120,8 @@ impl<T: Voxel> Run<'_, T> {
             let keep = Kept { work: self.work, sinks: &[sink] };
             return pipeline::run_kept(&pass, Some(&keep), self.stop, on_progress);
         };
-        let yard = self.job.output.yard(&self.work.staging);
-        let to = LevelsTo { yard: &yard, work: self.work, stored: &self.work.stored };
+        let site = self.job.output.site(&self.work.staging);
+        let to = LevelsTo { site: &site, work: self.work, stored: &self.work.stored };
         let coarse = descent.sink::<T>(1, &to)?;
         let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
         let coarser = Some(Coarser { op: op.as_ref(), factors, sink: &coarse });

@@ -12,10 +12,10 @@ use crate::{
         Sink,
         ledger::{Ledger, Restored},
         staging::{Staging, TARGET_NOTES},
-        zarr::store::Store,
     },
     pipeline::Keep,
     plan::{Cut, DoneLevel},
+    storage::Store,
     voxel::Voxel,
 };
 

@@ -4,7 +4,7 @@ use std::{io::Read, path::Path};
 
 use crate::{
     error::{Error, Result},
-    io::steady,
+    storage::nfs,
 };
 
 /// Transform files hold a few numbers; anything larger is another kind of file.
@@ -28,7 +28,7 @@ pub(super) enum Contents {
 /// More than 1 MiB; HDF5, and MATLAB of level 5, which are other containers; text that is not UTF-8.
 pub(super) fn read(path: &Path) -> Result<Contents> {
     let mut bytes = Vec::new();
-    let file = steady::open(path).map_err(Error::io("open", path))?;
+    let file = nfs::open(path).map_err(Error::io("open", path))?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if is_image(&bytes) {
         return Ok(Contents::Image);

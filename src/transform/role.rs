@@ -11,8 +11,9 @@ use crate::{
     geometry::Grid,
     io::{
         nifti::{self, NiftiFile},
-        zarr::{self, OpenOptions, ZarrFile, store::Location},
+        zarr::{self, OpenOptions, ZarrFile},
     },
+    storage::Location,
 };
 
 /// An image as far as FSL looks at it: its grid, and two things of its header.

@@ -4,10 +4,11 @@ use std::fs;
 
 use reslice::{
     checkpoint::{parse_record, restore},
-    io::{gzip::stored_regions, ledger::Entry, zarr::store::DirStore},
+    io::{gzip::stored_regions, ledger::Entry},
     layout::Access,
     plan::{DoneLevel, Todo},
     region::{Boxes, Region},
+    storage::DirStore,
     voxel::Dtype,
 };
 

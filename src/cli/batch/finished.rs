@@ -15,8 +15,9 @@ use std::{
 use super::table::MOST_ROW_BYTES;
 use crate::{
     error::{Error, Result},
-    io::{staging, steady},
+    io::staging,
     job::Request,
+    storage::nfs,
 };
 
 /// What is kept of a line: hash and place, in a table with room to spare.
@@ -53,7 +54,7 @@ impl Finished {
     pub fn of_table(table: &Path, memory_bytes: u64) -> Result<Finished> {
         let path = beside(table);
         let is_file = fs::metadata(&path).is_ok_and(|meta| meta.is_file());
-        let lines = if is_file { Some(steady::open(&path).map_err(Error::io("open", &path))?) } else { None };
+        let lines = if is_file { Some(nfs::open(&path).map_err(Error::io("open", &path))?) } else { None };
         let mut finished = Finished { path, known: HashMap::new(), hasher: RandomState::new(), lines };
         finished.scan(memory_bytes / SHARE / LINE_BYTES)?;
         Ok(finished)
@@ -116,7 +117,7 @@ impl Record {
     fn append(&mut self, target: &Path, fingerprint: &str) -> Result<()> {
         let failed = |error| Error::io("write", &self.path)(error);
         if self.file.is_none() {
-            self.file = Some(steady::unlinked().append(true).create(true).open(&self.path).map_err(failed)?);
+            self.file = Some(nfs::unlinked().append(true).create(true).open(&self.path).map_err(failed)?);
         }
         let Some(file) = &mut self.file else { return Ok(()) };
         file.write_all(format!("{fingerprint}\t{}\n", key(target)).as_bytes()).map_err(failed)

@@ -12,7 +12,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    io::steady,
+    storage::nfs,
 };
 
 /// Bytes of one row at most; this bounds what a wrong file makes us read.
@@ -62,7 +62,7 @@ impl Table {
     /// # Errors
     /// A file that is no table, and one with more rows than there is memory for.
     pub fn read(path: &Path, memory_bytes: u64) -> Result<Table> {
-        let file = steady::open_once(path).map_err(Error::io("open", path))?;
+        let file = nfs::open_once(path).map_err(Error::io("open", path))?;
         let meta = file.metadata().map_err(Error::io("look at", path))?;
         let text = if meta.is_file() { Text::File(file) } else { Text::Kept(kept(file, path, memory_bytes / SHARE)?) };
         let (header_line, columns) = (0, Vec::new());

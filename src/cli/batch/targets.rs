@@ -10,8 +10,8 @@ use std::{
 use super::table::Table;
 use crate::{
     error::{Error, Result},
-    io::zarr::store::{Location, split_image},
     job::{GridChoice, Jobs, Request},
+    storage::{Location, split_image},
     transform::TransformRequest,
 };
 

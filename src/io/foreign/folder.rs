@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::io::{steady, zarr::parse_document};
+use crate::{io::zarr::parse_document, storage::nfs};
 
 /// Entries that are looked at, over all folders, and how many folders deep.
 const MOST_ENTRIES: usize = 2000;
@@ -137,13 +137,13 @@ fn document(path: &Path) -> Option<Vec<u8>> {
         return None;
     }
     let mut text = Vec::new();
-    steady::open(path).ok()?.take(DOCUMENT_BYTES).read_to_end(&mut text).ok()?;
+    nfs::open(path).ok()?.take(DOCUMENT_BYTES).read_to_end(&mut text).ok()?;
     Some(text)
 }
 
 fn is_dicom(path: &Path) -> bool {
     let mut mark = [0; 4];
-    steady::open(path).and_then(|file| file.read_exact_at(&mut mark, 128)).is_ok() && &mark == b"DICM"
+    nfs::open(path).and_then(|file| file.read_exact_at(&mut mark, 128)).is_ok() && &mark == b"DICM"
 }
 
 #[cfg(test)]

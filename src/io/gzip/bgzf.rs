@@ -14,8 +14,9 @@ use libdeflater::Decompressor;
 use crate::{
     block::BlockMut,
     error::{Error, Result},
-    io::{Source, packed::Packed, steady},
+    io::{Source, packed::Packed},
     layout::{Access, Layout, stream_unit},
+    storage::nfs,
     voxel::Voxel,
 };
 
@@ -29,7 +30,7 @@ const MAX_BLOCK_BYTES: usize = 64 << 10;
 
 /// Whether the file starts with a BGZF block.
 pub fn is_bgzf(path: &Path) -> Result<bool> {
-    let file = steady::open(path).map_err(Error::io("open", path))?;
+    let file = nfs::open(path).map_err(Error::io("open", path))?;
     let mut header = [0; HEADER_BYTES];
     match file.read_exact_at(&mut header, 0) {
         Ok(()) => Ok(block_len(&header).is_some()),
@@ -66,7 +67,7 @@ pub struct BgzfSource<T> {
 impl<T: Voxel> BgzfSource<T> {
     /// Opens the file and hops over its block headers once. The layout's access, chunk and memory are set.
     pub fn open(path: &Path, mut layout: Layout, packed: Packed) -> Result<BgzfSource<T>> {
-        let file = steady::open(path).map_err(Error::io("open", path))?;
+        let file = nfs::open(path).map_err(Error::io("open", path))?;
         let needed = packed.position(layout.outer.volumes(), [0; 3]);
         let index = index(path, &file, needed)?;
         layout.access = Access::Chunked;

@@ -10,7 +10,7 @@ use flate2::bufread::GzDecoder;
 
 use crate::{
     error::{Error, Result},
-    io::steady,
+    storage::nfs,
 };
 
 /// Raw bytes between two reports.
@@ -35,7 +35,7 @@ pub struct Inflated {
 /// # Errors
 /// A damaged or truncated member with the byte offset in the compressed file.
 pub fn inflate_all(path: &Path, on_step: &mut dyn FnMut(&Inflated) -> Result<()>) -> Result<Inflated> {
-    let mut file = steady::open(path).map_err(Error::io("open", path))?;
+    let mut file = nfs::open(path).map_err(Error::io("open", path))?;
     let file_bytes = file.metadata().map_err(Error::io("examine", path))?.len();
     let mut done = Inflated::default();
     let mut step = vec![0; STEP_BYTES];

@@ -10,7 +10,7 @@ use flate2::bufread::GzDecoder;
 
 use crate::{
     error::{Error, Result},
-    io::steady,
+    storage::nfs,
 };
 
 /// Compressed bytes that are read at once.
@@ -56,7 +56,7 @@ pub struct Inflate {
 
 impl Inflate {
     pub fn open(path: &Path) -> Result<Inflate> {
-        let file = steady::open(path).map_err(Error::io("open", path))?;
+        let file = nfs::open(path).map_err(Error::io("open", path))?;
         let input = Counted { inner: BufReader::with_capacity(BUFFER_BYTES, file), consumed: 0 };
         Ok(Inflate { path: path.to_path_buf(), member: Some(GzDecoder::new(input)), position: 0 })
     }

@@ -27,10 +27,10 @@ use crate::{
         ledger::{Entry, Extent, Ledger, NoLedger, Restored, StreamRun, StreamUnit},
         packed::Packed,
         stamp::{self, Stamp},
-        steady,
     },
     layout::{Access, Layout, write_unit},
     region::{Boxes, Region},
+    storage::nfs,
     sys::behind,
     voxel::Voxel,
 };
@@ -248,7 +248,7 @@ impl<T: Voxel> GzipSink<T> {
     /// Puts the end behind the only run. Whoever does it again writes the same bytes to the same place.
     fn finish_in_place(&self, run: &StreamRun, end: &[u8]) -> Result<()> {
         let path = segment_path(&self.path, &run.writer, run.segment);
-        let file = match steady::unlinked().write(true).open(&path) {
+        let file = match nfs::unlinked().write(true).open(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.path.exists() => return Ok(()),
             other => other.map_err(Error::io("open", &path))?,
         };
@@ -256,7 +256,7 @@ impl<T: Voxel> GzipSink<T> {
         let written = file.write_all_at(end, at).and_then(|()| file.set_len(at + end.len() as u64));
         written.map_err(Error::io("write", &path))?;
         file.sync_data().map_err(Error::io("write back", &path))?;
-        steady::rename(&path, &self.path).map_err(Error::io("rename to", &self.path))
+        nfs::rename(&path, &self.path).map_err(Error::io("rename to", &self.path))
     }
 
     /// Copies all runs behind each other into a file of this writer's.
@@ -264,11 +264,11 @@ impl<T: Voxel> GzipSink<T> {
         let mut name = self.path.as_os_str().to_os_string();
         name.push(format!(".{}.joined", self.ledger.writer()));
         let joined = PathBuf::from(name);
-        let mut file = steady::create_anew(&joined).map_err(Error::io("create", &joined))?;
+        let mut file = nfs::create_anew(&joined).map_err(Error::io("create", &joined))?;
         file.write_all(&self.head.bytes).map_err(Error::io("write", &joined))?;
         for run in stored.runs.values() {
             let path = segment_path(&self.path, &run.writer, run.segment);
-            let mut segment = steady::unlinked().read(true).open(&path).map_err(Error::io("open", &path))?;
+            let mut segment = nfs::unlinked().read(true).open(&path).map_err(Error::io("open", &path))?;
             segment.seek(SeekFrom::Start(run.extent.offset)).map_err(Error::io("read", &path))?;
             let copied = io::copy(&mut segment.take(run.extent.len), &mut file).map_err(Error::io("write", &joined))?;
             if copied != run.extent.len {
@@ -278,7 +278,7 @@ impl<T: Voxel> GzipSink<T> {
         }
         file.write_all(end).map_err(Error::io("write", &joined))?;
         file.sync_data().map_err(Error::io("write back", &joined))?;
-        steady::rename(&joined, &self.path).map_err(Error::io("rename to", &self.path))
+        nfs::rename(&joined, &self.path).map_err(Error::io("rename to", &self.path))
     }
 }
 

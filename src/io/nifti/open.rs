@@ -17,8 +17,9 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    io::{convert::Conversion, steady, view::View},
+    io::{convert::Conversion, view::View},
     layout::{Access, Layout, unit::write_unit},
+    storage::nfs,
     voxel::Rounding,
 };
 
@@ -122,7 +123,7 @@ fn inspect(path: &Path, header: &Header, extent: &Extent) -> Result<(u64, bool)>
 
 /// The file, its length, and whether it starts as a gzip stream does (RFC 1952, 2.3.1: magic, deflate, no reserved flag).
 fn open_file(path: &Path) -> Result<(File, u64, bool)> {
-    let mut file = steady::open(path).map_err(Error::io("open", path))?;
+    let mut file = nfs::open(path).map_err(Error::io("open", path))?;
     let metadata = file.metadata().map_err(Error::io("examine", path))?;
     if !metadata.is_file() {
         return Err(Error::Unsupported { path: path.to_path_buf(), what: "not a regular file".into(), hint: None });

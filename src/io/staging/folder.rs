@@ -8,7 +8,7 @@ use std::{
 use super::{LEVEL_NOTES, NOTES, Notes, TARGET_NOTES, check_folder, is_lease, ours::is_ours};
 use crate::{
     error::{Error, Result},
-    io::steady,
+    storage::nfs,
 };
 
 /// The folder beside `target` that it is built in.
@@ -45,7 +45,7 @@ pub fn clear(folder: &Path, notes: Notes) -> Result<bool> {
 /// removed, not followed.
 pub fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
     let mut found = false;
-    let entries = steady::uninterrupted(|| fs::read_dir(folder)).map_err(Error::io("list", folder))?;
+    let entries = nfs::uninterrupted(|| fs::read_dir(folder)).map_err(Error::io("list", folder))?;
     for entry in entries {
         let entry = entry.map_err(Error::io("list", folder))?;
         let name = entry.file_name();
@@ -57,7 +57,7 @@ pub fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> 
         let path = entry.path();
         let kind = entry.file_type().map_err(Error::io("look at", &path))?;
         let remove = || if kind.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        let removed = steady::uninterrupted(remove);
+        let removed = nfs::uninterrupted(remove);
         match removed {
             // Another run clears too.
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(Error::io("remove", &path)(e)),

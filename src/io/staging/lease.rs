@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{Error, Result},
-    io::zarr::store::{Store, StoreError},
     rank::Rank,
+    storage::{Store, StoreError},
     sys::{self, Process},
 };
 
@@ -206,7 +206,7 @@ mod tests {
     use std::fs::{self, File};
 
     use super::*;
-    use crate::io::zarr::store::DirStore;
+    use crate::storage::DirStore;
 
     fn acquire(folder: &Path, index: u64, of: u64) -> Result<Lease> {
         Lease::acquire(Arc::new(DirStore::new(folder)), Path::new("out.nii"), Rank { index, of })

@@ -4,14 +4,14 @@ use std::{fs, io, path::Path};
 
 use crate::{
     error::{Error, Result},
-    io::steady,
+    storage::nfs,
 };
 
 /// Refuses links in a folder, and in those below it where `deep`: many ranks need not each look through all that is built.
 pub fn refuse(folder: &Path, deep: bool) -> Result<()> {
     let mut open = vec![folder.to_path_buf()];
     while let Some(folder) = open.pop() {
-        let entries = match steady::uninterrupted(|| fs::read_dir(&folder)) {
+        let entries = match nfs::uninterrupted(|| fs::read_dir(&folder)) {
             // Another run moves things too.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             other => other.map_err(Error::io("list", &folder))?,

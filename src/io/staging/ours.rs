@@ -5,7 +5,7 @@ use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 use super::{LEVEL_NOTES, TARGET_NOTES, state_folder};
 use crate::{
     error::{Error, Result},
-    io::steady,
+    storage::nfs,
 };
 
 /// Names that runs leave there, and what follows a `.` after one of them while it is being written.
@@ -39,11 +39,11 @@ pub fn is_ours(name: &str) -> bool {
 pub fn check_folder(target: &Path) -> Result<bool> {
     let folder = state_folder(target);
     // A link would have whatever it leads to emptied.
-    let Some(meta) = steady::look_at(&folder)? else { return Ok(false) };
+    let Some(meta) = nfs::look_at(&folder)? else { return Ok(false) };
     if !meta.is_dir() {
         return Err(Error::malformed(&folder, "file type", "not a folder", "a folder, or nothing"));
     }
-    let entries = steady::uninterrupted(|| fs::read_dir(&folder)).map_err(Error::io("list", &folder))?;
+    let entries = nfs::uninterrupted(|| fs::read_dir(&folder)).map_err(Error::io("list", &folder))?;
     for entry in entries {
         let name = entry.map_err(Error::io("list", &folder))?.file_name();
         let name = name.to_string_lossy();
@@ -60,7 +60,7 @@ pub fn check_folder(target: &Path) -> Result<bool> {
 
 /// Refuses a link under the target's name that another user has made: what it leads to is not known to this one.
 pub fn refuse_others_link(target: &Path) -> Result<()> {
-    let Some(meta) = steady::look_at(target)?.filter(|meta| meta.is_symlink()) else { return Ok(()) };
+    let Some(meta) = nfs::look_at(target)?.filter(|meta| meta.is_symlink()) else { return Ok(()) };
     let own = fs::metadata("/proc/self").map(|own| own.uid());
     match own {
         Ok(own) if own != meta.uid() => {

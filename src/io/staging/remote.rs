@@ -11,7 +11,7 @@ use std::{
 use super::{Claim, Lease, NOTES, REMOTE_STATE, is_lease};
 use crate::{
     error::{Error, Result},
-    io::zarr::store::{Store, StoreError},
+    storage::{Store, StoreError},
     sys,
 };
 
@@ -120,7 +120,7 @@ impl Drop for LocalFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::{staging::Staging, zarr::store::DirStore};
+    use crate::{io::staging::Staging, storage::DirStore};
 
     fn exists(result: Result<Staging>) -> bool {
         matches!(result, Err(Error::TargetExists { .. }))

@@ -26,7 +26,8 @@ mod keys;
 mod tree;
 mod walk;
 
-pub use super::{open::store_at, store::Store};
+pub use super::open::store_at;
+pub use crate::storage::Store;
 pub use files::{Entry, list};
 pub use keys::{Known, Role};
 pub use tree::{Image, Tree};

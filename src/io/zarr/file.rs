@@ -10,7 +10,6 @@ use super::{
     node::{self, Node},
     place::Dims,
     sample::Sample,
-    store::{self, Store},
 };
 use crate::{
     error::Result,
@@ -20,6 +19,7 @@ use crate::{
         view::View,
     },
     layout::Layout,
+    storage::{self, Store},
     voxel::Dtype,
 };
 
@@ -74,7 +74,7 @@ impl ZarrFile {
         if self.store.folder().is_none() {
             return Ok(None);
         }
-        store::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
+        storage::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
     }
 
     /// Stored bytes over bytes before compression, by up to `SAMPLED` files of the array; `None` where chunks are not

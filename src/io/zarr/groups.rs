@@ -4,13 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::{
-    node::{self, Node},
-    store::Store,
-};
+use super::node::{self, Node};
 use crate::{
     error::Error,
     io::ome::{OmeMetadata, ome_member},
+    storage::Store,
 };
 
 mod search;
@@ -149,7 +147,7 @@ mod tests {
     }
 
     fn store(path: impl Into<std::path::PathBuf>) -> Arc<dyn Store> {
-        Arc::new(super::super::store::DirStore::new(path))
+        Arc::new(crate::storage::DirStore::new(path))
     }
 
     fn told_in(store: &Arc<dyn Store>, attributes: Value) -> (String, String) {

@@ -4,12 +4,11 @@ use std::{collections::HashMap, io::ErrorKind, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use super::{
-    document,
-    meta::ArrayMeta,
-    store::{Store, StoreError},
+use super::{document, meta::ArrayMeta};
+use crate::{
+    error::{Error, Result},
+    storage::{Store, StoreError},
 };
-use crate::error::{Error, Result};
 
 /// How many folders up a node's relatives are looked for.
 pub const ANCESTORS: usize = 4;

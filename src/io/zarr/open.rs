@@ -13,7 +13,6 @@ use super::{
     meta::ArrayMeta,
     node,
     place::{self, Dims},
-    store::{self, Location, Store},
 };
 use crate::{
     error::{Error, Result},
@@ -26,6 +25,7 @@ use crate::{
         view::Pick,
     },
     layout::{Access, Ahead, Layout},
+    storage::{self, Location, Store},
     voxel::Rounding,
 };
 
@@ -66,7 +66,7 @@ pub fn store_at(path: &Path) -> Result<Arc<dyn Store>> {
     {
         *folder = folder.canonicalize().map_err(Error::io("open", path))?;
     }
-    store::connect(&location)
+    storage::connect(&location)
 }
 
 /// Opens the array or the image at the root of `store`; see [`open`].

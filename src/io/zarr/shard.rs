@@ -15,7 +15,6 @@ use std::{
     },
 };
 
-use super::store::{DirStore, Store, unfinished};
 use crate::{
     error::{Error, Result},
     io::{
@@ -23,6 +22,7 @@ use crate::{
         stamp::Stamp,
     },
     region::Region,
+    storage::{DirStore, Store, unfinished},
     sys::behind,
 };
 
@@ -72,26 +72,6 @@ pub struct Assembler {
     empty: AtomicU64,
     /// Files of early chunks whose shards are finished: first since the last flush, then those before.
     spent: Mutex<[Vec<PathBuf>; 2]>,
-}
-
-/// Where an image is written: its store, and where shards are put together on the way.
-#[derive(Clone, Debug)]
-pub struct Yard {
-    pub store: Arc<dyn Store>,
-    /// A local folder; the store's own, if it is one.
-    pub folder: PathBuf,
-}
-
-impl Yard {
-    /// Where the shard of `key` would lie if the folder were the store; its unfinished files are named after it.
-    fn path(&self, key: &str) -> PathBuf {
-        self.folder.join(key)
-    }
-
-    /// Whether unfinished shards outlive the run.
-    pub fn is_kept(&self) -> bool {
-        self.store.folder() == Some(&self.folder)
-    }
 }
 
 #[derive(Debug)]
@@ -150,31 +130,31 @@ impl Assembler {
     /// Takes inner chunk `at` (coordinates in the whole grid) of the shard `key` of a volume; empty for one that is left out.
     ///
     /// The number of bytes that this chunk adds to storage, the index with the last one.
-    pub fn put(&self, yard: &Yard, key: &str, volume: u64, at: [u64; 3], bytes: Vec<u8>) -> Result<u64> {
+    pub fn put(&self, site: &BuildSite, key: &str, volume: u64, at: [u64; 3], bytes: Vec<u8>) -> Result<u64> {
         let shard = self.shard(key, volume, at);
         let mut shard = lock(&shard);
         let turn = rank(std::array::from_fn(|a| at[a] - shard.first[a]), shard.extent);
         if turn < shard.next || shard.early.contains_key(&turn) {
-            return Err(self.error(yard, key, at, bytes.len()));
+            return Err(self.error(site, key, at, bytes.len()));
         }
         let mut stored = bytes.len() as u64;
         if turn == shard.next {
-            self.append(yard, key, &mut shard, &bytes)?;
-            self.append_waiting(yard, key, &mut shard)?;
+            self.append(site, key, &mut shard, &bytes)?;
+            self.append_waiting(site, key, &mut shard)?;
         } else {
-            self.hold(yard, key, &mut shard, turn, bytes)?;
+            self.hold(site, key, &mut shard, turn, bytes)?;
         }
         if shard.next == shard.chunks() {
-            stored += self.complete(yard, key, &mut shard)?;
+            stored += self.complete(site, key, &mut shard)?;
             lock(&self.open).remove(key);
         }
         Ok(stored)
     }
 
     /// Brings early chunks that wait in memory to their files.
-    pub fn flush(&self, yard: &Yard) -> Result<()> {
+    pub fn flush(&self, site: &BuildSite) -> Result<()> {
         self.age_spent();
-        if !yard.is_kept() {
+        if !site.is_kept() {
             return Ok(());
         }
         let open: Vec<(String, Arc<Mutex<Shard>>)> =
@@ -186,7 +166,7 @@ impl Assembler {
             for turn in turns {
                 if let Some(Early::Memory(bytes)) = shard.early.remove(&turn) {
                     self.early_bytes.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
-                    self.put_aside(yard, &key, &mut shard, turn, &bytes)?;
+                    self.put_aside(site, &key, &mut shard, turn, &bytes)?;
                 }
             }
         }
@@ -200,20 +180,20 @@ impl Assembler {
     }
 
     /// An error where a shard still waits for chunks.
-    pub fn finish(&self, yard: &Yard) -> Result<()> {
+    pub fn finish(&self, site: &BuildSite) -> Result<()> {
         let open = lock(&self.open);
         if let Some((key, shard)) = open.iter().next() {
             let shard = lock(shard);
             let expected = format!("{} inner chunks", shard.chunks());
             let arrived = format!("{} inner chunks", shard.next + shard.early.len() as u64);
-            return Err(Error::malformed(yard.store.describe(key), "unfinished shard", arrived, expected));
+            return Err(Error::malformed(site.store.describe(key), "unfinished shard", arrived, expected));
         }
         let spent = std::mem::take(&mut *lock(&self.spent));
         spent.iter().flatten().try_for_each(|side| remove(side))
     }
 
-    fn error(&self, yard: &Yard, key: &str, at: [u64; 3], len: usize) -> Error {
-        let (path, chunk) = (yard.store.describe(key), format!("inner {at:?}"));
+    fn error(&self, site: &BuildSite, key: &str, at: [u64; 3], len: usize) -> Error {
+        let (path, chunk) = (site.store.describe(key), format!("inner {at:?}"));
         Error::Chunk { action: "write", path, chunk, stored_bytes: len as u64, what: "it was written before".into() }
     }
 
@@ -238,41 +218,41 @@ impl Assembler {
     }
 
     /// Notes where chunk `turn` lies, with the CRC-32C of its bytes, where that outlives the run.
-    fn note(&self, yard: &Yard, key: &str, shard: &Shard, turn: u64, place: Place, crc32c: u32) {
-        if yard.is_kept() {
+    fn note(&self, site: &BuildSite, key: &str, shard: &Shard, turn: u64, place: Place, crc32c: u32) {
+        if site.is_kept() {
             let chunk = StoredChunk { region: self.grid.region(shard.at(turn), [1; 3]), place, crc32c: Some(crc32c) };
             let (level, volume, shard) = (self.grid.level, shard.volume, key.to_string());
             self.ledger.note(Entry::Chunk { level, volume, shard, turn, chunk });
         }
     }
 
-    fn append(&self, yard: &Yard, key: &str, shard: &mut Shard, bytes: &[u8]) -> Result<()> {
+    fn append(&self, site: &BuildSite, key: &str, shard: &mut Shard, bytes: &[u8]) -> Result<()> {
         let turn = shard.next;
         let (stamp, extent) = (Stamp::of(bytes), Extent { offset: shard.part.bytes, len: bytes.len() as u64 });
         if !bytes.is_empty() {
-            write_at(&self.part(yard, key), extent.offset, bytes)?;
+            write_at(&self.part(site, key), extent.offset, bytes)?;
             shard.entries[slot(turn, shard.extent, self.grid.per_shard)] = (extent.offset, extent.len);
             shard.part = shard.part.then(stamp);
         }
         shard.next += 1;
         let place = if bytes.is_empty() { Place::Empty } else { Place::Part(extent) };
-        self.note(yard, key, shard, turn, place, stamp.crc32c);
+        self.note(site, key, shard, turn, place, stamp.crc32c);
         Ok(())
     }
 
-    fn append_waiting(&self, yard: &Yard, key: &str, shard: &mut Shard) -> Result<()> {
+    fn append_waiting(&self, site: &BuildSite, key: &str, shard: &mut Shard) -> Result<()> {
         while let Some(early) = shard.early.remove(&shard.next) {
             match early {
                 Early::Memory(bytes) => {
-                    self.append(yard, key, shard, &bytes)?;
+                    self.append(site, key, shard, &bytes)?;
                     self.early_bytes.fetch_sub(bytes.len() as u64, Ordering::Relaxed);
                 }
                 Early::Side(Extent { offset, len }) => {
-                    let side = self.side(yard, key);
+                    let side = self.side(site, key);
                     let mut bytes = vec![0; len as usize];
                     let file = DirStore::reopen(&side).map_err(Error::io("open", &side))?;
                     file.read_exact_at(&mut bytes, offset).map_err(Error::io("read", &side))?;
-                    self.append(yard, key, shard, &bytes)?;
+                    self.append(site, key, shard, &bytes)?;
                 }
             }
         }
@@ -280,42 +260,42 @@ impl Assembler {
     }
 
     /// Takes a chunk that came before its turn.
-    fn hold(&self, yard: &Yard, key: &str, shard: &mut Shard, turn: u64, bytes: Vec<u8>) -> Result<()> {
+    fn hold(&self, site: &BuildSite, key: &str, shard: &mut Shard, turn: u64, bytes: Vec<u8>) -> Result<()> {
         let len = bytes.len() as u64;
         let waiting = self.early_bytes.fetch_add(len, Ordering::Relaxed).saturating_add(len);
         if waiting <= self.early_limit || bytes.is_empty() {
             if bytes.is_empty() {
-                self.note(yard, key, shard, turn, Place::Empty, 0);
+                self.note(site, key, shard, turn, Place::Empty, 0);
             }
             shard.early.insert(turn, Early::Memory(bytes));
             return Ok(());
         }
         self.early_bytes.fetch_sub(len, Ordering::Relaxed);
-        self.put_aside(yard, key, shard, turn, &bytes)
+        self.put_aside(site, key, shard, turn, &bytes)
     }
 
-    fn put_aside(&self, yard: &Yard, key: &str, shard: &mut Shard, turn: u64, bytes: &[u8]) -> Result<()> {
+    fn put_aside(&self, site: &BuildSite, key: &str, shard: &mut Shard, turn: u64, bytes: &[u8]) -> Result<()> {
         let extent = Extent { offset: shard.side_bytes, len: bytes.len() as u64 };
-        write_at(&self.side(yard, key), extent.offset, bytes)?;
+        write_at(&self.side(site, key), extent.offset, bytes)?;
         shard.side_bytes += extent.len;
         shard.early.insert(turn, Early::Side(extent));
-        self.note(yard, key, shard, turn, Place::Side(extent), Stamp::of(bytes).crc32c);
+        self.note(site, key, shard, turn, Place::Side(extent), Stamp::of(bytes).crc32c);
         Ok(())
     }
 
     /// Index, and over to the store; the bytes of the index. A shard without chunks is not written.
-    fn complete(&self, yard: &Yard, key: &str, shard: &mut Shard) -> Result<u64> {
+    fn complete(&self, site: &BuildSite, key: &str, shard: &mut Shard) -> Result<u64> {
         let (mut index_bytes, mut stamp) = (0, Stamp::default());
         if shard.part.bytes > 0 {
             let index = index(&shard.entries);
-            let part = self.part(yard, key);
+            let part = self.part(site, key);
             behind::closed(write_at(&part, shard.part.bytes, &index)?, shard.part.bytes);
             stamp = shard.part.then(Stamp::of(&index));
-            yard.store.put_file(key, &part).map_err(|e| e.at("write", yard.store.describe(key)))?;
+            site.store.put_file(key, &part).map_err(|e| e.at("write", site.store.describe(key)))?;
             index_bytes = index.len() as u64;
         }
-        let side = self.side(yard, key);
-        match yard.is_kept() {
+        let side = self.side(site, key);
+        match site.is_kept() {
             // On record its chunks lie there still.
             true if shard.side_bytes > 0 => lock(&self.spent)[0].push(side),
             true => {}
@@ -331,12 +311,12 @@ impl Assembler {
     }
 
     /// The unfinished shard.
-    fn part(&self, yard: &Yard, key: &str) -> PathBuf {
-        unfinished(&yard.path(key), self.ledger.writer())
+    fn part(&self, site: &BuildSite, key: &str) -> PathBuf {
+        unfinished(&site.path(key), self.ledger.writer())
     }
 
-    fn side(&self, yard: &Yard, key: &str) -> PathBuf {
-        side_path(&yard.path(key), self.ledger.writer())
+    fn side(&self, site: &BuildSite, key: &str) -> PathBuf {
+        side_path(&site.path(key), self.ledger.writer())
     }
 }
 

@@ -11,11 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
-    shard::{Assembler, Yard},
-    store::{DirStore, StoreError},
-    target::ZarrTarget,
-};
+use super::{shard::Assembler, target::ZarrTarget};
 use crate::{
     block::BlockRef,
     error::{Error, Result},
@@ -27,6 +23,7 @@ use crate::{
     },
     layout::Layout,
     region::Region,
+    storage::{BuildSite, DirStore, StoreError},
     voxel::Voxel,
 };
 
@@ -35,23 +32,23 @@ use crate::{
 pub struct ZarrSink<T> {
     target: ZarrTarget,
     layout: Layout,
-    yard: Yard,
+    site: BuildSite,
     assembler: Option<Assembler>,
     ledger: Arc<dyn Ledger>,
     empty: AtomicU64,
     voxel: PhantomData<fn(T)>,
 }
 
-/// Takes over the unfinished shards of a level of `target` that earlier runs have left in `yard`, where `is_ours` holds for one of
+/// Takes over the unfinished shards of a level of `target` that earlier runs have left in `site`, where `is_ours` holds for one of
 /// their chunks (volume, region); as far as they go, those chunks are done.
 pub fn adopt(
-    yard: &Yard,
+    site: &BuildSite,
     target: &ZarrTarget,
     ledger: &Arc<dyn Ledger>,
     restored: &mut RestoredLevel,
     is_ours: impl Fn(u64, Region) -> bool,
 ) -> Result<()> {
-    let path = yard.store.describe("");
+    let path = site.store.describe("");
     if !target.has_level() {
         *restored = RestoredLevel::default();
         return Ok(());
@@ -60,7 +57,7 @@ pub fn adopt(
     let target = target.normalised(&path)?;
     let whole = Region::of_shape(layout.grid.shape);
     restored.keep_within(whole, layout.outer.volumes(), |volume, unit| target.place_of(volume, unit).1);
-    target.assembler(ledger).map_or(Ok(()), |assembler| assembler.adopt(yard, restored, is_ours))
+    target.assembler(ledger).map_or(Ok(()), |assembler| assembler.adopt(site, restored, is_ours))
 }
 
 impl<T: Voxel> ZarrSink<T> {
@@ -73,26 +70,26 @@ impl<T: Voxel> ZarrSink<T> {
     ///
     /// [`Error::Unsupported`] for what OME-Zarr cannot hold, [`Error::Usage`] for chunks and levels that make no sense.
     pub fn create(dir: &Path, target: &ZarrTarget) -> Result<ZarrSink<T>> {
-        let yard = Yard { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() };
-        ZarrSink::create_in(yard, target, NoLedger::shared(), &RestoredLevel::default())
+        let site = BuildSite { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() };
+        ZarrSink::create_in(site, target, NoLedger::shared(), &RestoredLevel::default())
     }
 
     /// The same in any store, going on with what is stored of the level; see [`adopt`].
     pub fn create_in(
-        yard: Yard,
+        site: BuildSite,
         target: &ZarrTarget,
         ledger: Arc<dyn Ledger>,
         restored: &RestoredLevel,
     ) -> Result<ZarrSink<T>> {
-        let path = yard.store.describe("");
+        let path = site.store.describe("");
         let mut layout = target.layout(&path)?;
-        target.add_memory(yard.store.memory(), &mut layout);
+        target.add_memory(site.store.memory(), &mut layout);
         let target = target.normalised(&path)?;
         let (assembler, empty) = (target.assembler(&ledger), AtomicU64::new(restored.empty_chunks));
         if let Some(assembler) = &assembler {
-            assembler.load(&yard, restored)?;
+            assembler.load(&site, restored)?;
         }
-        let sink = ZarrSink { target, layout, yard, assembler, ledger, empty, voxel: PhantomData };
+        let sink = ZarrSink { target, layout, site, assembler, ledger, empty, voxel: PhantomData };
         sink.write_documents(&sink.target.array_documents(None))?;
         Ok(sink)
     }
@@ -107,13 +104,13 @@ impl<T: Voxel> ZarrSink<T> {
     }
 
     fn write_document(&self, key: &str, document: &Value) -> Result<()> {
-        let path = self.yard.store.describe(key);
+        let path = self.site.store.describe(key);
         let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", &path)(e.into()))?;
-        self.yard.store.put_durable(key, text).map_err(|e| e.at("write", path))
+        self.site.store.put_durable(key, text).map_err(|e| e.at("write", path))
     }
 
     fn set(&self, key: &str, bytes: Vec<u8>, stored_bytes: u64) -> Result<()> {
-        let store = &self.yard.store;
+        let store = &self.site.store;
         store.put(key, bytes).map_err(|e| match e {
             StoreError::Io(_) => e.at("write", store.describe(key)),
             other => self.chunk_error(key, stored_bytes, other),
@@ -121,7 +118,7 @@ impl<T: Voxel> ZarrSink<T> {
     }
 
     fn chunk_error(&self, chunk: &str, stored_bytes: u64, what: impl ToString) -> Error {
-        let (path, chunk) = (self.yard.store.describe(&self.target.level_path()), chunk.to_string());
+        let (path, chunk) = (self.site.store.describe(&self.target.level_path()), chunk.to_string());
         Error::Chunk { action: "write", path, chunk, stored_bytes, what: what.to_string() }
     }
 
@@ -173,7 +170,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         let (at, key) = self.target.place_of(outer, unit);
         let stored_bytes = encoded.bytes.len() as u64;
         if let Some(assembler) = &self.assembler {
-            return assembler.put(&self.yard, &key, outer, at, encoded.bytes);
+            return assembler.put(&self.site, &key, outer, at, encoded.bytes);
         }
         let stamp = Some(Stamp::of(&encoded.bytes));
         if stored_bytes > 0 {
@@ -187,11 +184,11 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
     }
 
     fn flush(&self) -> Result<()> {
-        self.assembler.as_ref().map_or(Ok(()), |assembler| assembler.flush(&self.yard))
+        self.assembler.as_ref().map_or(Ok(()), |assembler| assembler.flush(&self.site))
     }
 
     fn sync(&self) -> Result<()> {
-        self.yard.store.sync().map_err(|e| e.at("sync", self.yard.store.describe("")))
+        self.site.store.sync().map_err(|e| e.at("sync", self.site.store.describe("")))
     }
 
     fn settle(&self) -> Result<()> {
@@ -201,12 +198,12 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
     /// The array's metadata with the number of empty chunks; after the last level the group's, then the disk.
     fn finish(&self) -> Result<()> {
         if let Some(assembler) = &self.assembler {
-            assembler.finish(&self.yard)?;
+            assembler.finish(&self.site)?;
         }
         self.write_documents(&self.target.array_documents(Some(self.empty_chunks())))?;
         if self.target.ends_image() {
             let group = self.target.group_documents();
-            let group = group.map_err(|e| Error::io("write", self.yard.store.describe(""))(e.into()))?;
+            let group = group.map_err(|e| Error::io("write", self.site.store.describe(""))(e.into()))?;
             self.write_documents(&group)?;
         }
         Sink::<T>::sync(self)

@@ -18,7 +18,6 @@ use super::{
     file::ZarrFile,
     index::{self, IndexCache, ShardIndex},
     meta::ShardIndexMeta,
-    store::{Part, StoreError},
 };
 use crate::{
     block::BlockMut,
@@ -26,6 +25,7 @@ use crate::{
     io::{Fetched, Source},
     layout::Layout,
     region::Region,
+    storage::{Part, StoreError},
     voxel::Voxel,
 };
 

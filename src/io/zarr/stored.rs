@@ -2,35 +2,36 @@
 
 use std::{fs, time::SystemTime};
 
-use super::{shard::Yard, target::ZarrTarget};
+use super::target::ZarrTarget;
 use crate::{
     error::Result,
     io::{ledger::Entry, stamp},
     region::Region,
+    storage::BuildSite,
 };
 
 /// One level of an image that is being written, as records speak of it.
 #[derive(Debug)]
 pub struct StoredLevel {
-    yard: Yard,
+    site: BuildSite,
     target: ZarrTarget,
     whole: Region,
     volumes: u64,
 }
 
 impl StoredLevel {
-    /// The current level of `target`, which is written in `yard`; `None` where there is no such level.
+    /// The current level of `target`, which is written in `site`; `None` where there is no such level.
     ///
     /// # Errors
     /// Those of [`ZarrTarget::layout`].
-    pub fn of(yard: Yard, target: &ZarrTarget) -> Result<Option<StoredLevel>> {
+    pub fn of(site: BuildSite, target: &ZarrTarget) -> Result<Option<StoredLevel>> {
         if !target.has_level() {
             return Ok(None);
         }
-        let path = yard.store.describe("");
+        let path = site.store.describe("");
         let layout = target.layout(&path)?;
         let (whole, volumes) = (Region::of_shape(layout.grid.shape), layout.outer.volumes());
-        Ok(Some(StoredLevel { target: target.normalised(&path)?, yard, whole, volumes }))
+        Ok(Some(StoredLevel { target: target.normalised(&path)?, site, whole, volumes }))
     }
 
     /// Whether the level has such a region.
@@ -47,10 +48,10 @@ impl StoredLevel {
         if !self.has(*volume, *region) {
             return false;
         }
-        if self.yard.store.folder().is_none() {
+        if self.site.store.folder().is_none() {
             return true;
         }
-        let path = self.yard.store.describe(&self.target.place_of(*volume, *region).1);
+        let path = self.site.store.describe(&self.target.place_of(*volume, *region).1);
         match stamp {
             Some(stamp) if stamp.bytes == 0 => {
                 // Where there is something that cannot be removed, what is written there says so.

@@ -11,7 +11,6 @@ use super::{
     place::Dims,
     sample::v3_name,
     shard::{Assembler, ShardGrid},
-    store::StoreMemory,
 };
 use crate::{
     error::{Error, Result},
@@ -23,6 +22,7 @@ use crate::{
     },
     layout::{Access, Axis, Layout, Outer},
     region::Region,
+    storage::StoreMemory,
 };
 
 mod axes;

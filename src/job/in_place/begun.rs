@@ -10,14 +10,14 @@ impl InPlace {
     /// Whether levels are to be made yet: always, but where an earlier run has made all of them and they are there still, or on their way
     /// to their place. Reads what is stored.
     pub(super) fn is_open(&self, work: &mut Work) -> Result<bool> {
-        let (yard, claim) = (work.staging.yard(LEVELS), work.staging.claim());
+        let (site, claim) = (work.staging.site(LEVELS), work.staging.claim());
         let is_marked = work.has_mark(BUILT)?;
-        let is_moving = (1..=self.paths.len()).any(|n| !yard.folder.join(n.to_string()).exists());
+        let is_moving = (1..=self.paths.len()).any(|n| !site.folder.join(n.to_string()).exists());
         if is_marked && is_moving {
             return Ok(false);
         }
         if claim.resume {
-            work.stored = self.descent.restore(&yard, work.staging.state().as_ref())?;
+            work.stored = self.descent.restore(&site, work.staging.state().as_ref())?;
         }
         let volumes = self.finest.layout.outer.volumes();
         let is_stored = |pass: &LevelPass| {

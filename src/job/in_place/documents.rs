@@ -10,23 +10,20 @@ use serde_json::Value;
 
 use crate::{
     error::{Error, Result},
-    io::{
-        staging::Staging,
-        steady,
-        zarr::{self, store::DirStore},
-    },
+    io::{staging::Staging, zarr},
+    storage::{DirStore, nfs},
 };
 
 /// The warning where the group's document has numbers that JSON does not know: it is written anew.
 pub fn rewritten_literals(store: &Path) -> Option<String> {
     let path = ["zarr.json", ".zattrs"].map(|name| store.join(name)).into_iter().find(|path| path.is_file())?;
-    let has_literals = steady::open(&path).and_then(zarr::document_text).is_ok_and(|text| zarr::has_literals(&text));
+    let has_literals = nfs::open(&path).and_then(zarr::document_text).is_ok_and(|text| zarr::has_literals(&text));
     has_literals.then(|| format!("{}: NaN and Infinity become strings, since JSON does not know them", path.display()))
 }
 
 /// A JSON document; `None` where there is no such file.
 pub fn read_document(path: &Path) -> Result<Option<Value>> {
-    let text = match steady::open(path).and_then(zarr::document_text) {
+    let text = match nfs::open(path).and_then(zarr::document_text) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read", path)(error)),
@@ -40,5 +37,5 @@ pub fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Res
     let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", path)(e.into()))?;
     let write = |mut file: fs::File| file.write_all(&text).and_then(|()| file.sync_all());
     DirStore::create(&built).and_then(write).map_err(Error::io("write", &built))?;
-    steady::rename(&built, path).map_err(Error::io("rename to", path))
+    nfs::rename(&built, path).map_err(Error::io("rename to", path))
 }

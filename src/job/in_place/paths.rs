@@ -5,7 +5,8 @@ use std::path::Path;
 use super::InPlaceRequest;
 use crate::{
     error::{Error, Result},
-    io::{steady, zarr::ZarrFile},
+    io::zarr::ZarrFile,
+    storage::nfs,
 };
 
 /// Refuses to replace levels that are there, unless that is asked for.
@@ -23,7 +24,7 @@ pub fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String])
     let former = finest.coarser_paths()?;
     for path in paths {
         let to = request.store.join(path);
-        if !former.contains(path) && steady::look_at(&to)?.is_some() {
+        if !former.contains(path) && nfs::look_at(&to)?.is_some() {
             return Err(Error::TargetExists { path: to });
         }
     }

@@ -14,14 +14,11 @@ use crate::{
         gzip::{self, GzipSink},
         raw::RawSink,
         staging::{Claim, REMOTE_STATE, Staging, state_folder},
-        steady,
-        zarr::{
-            self, Yard, ZarrSink,
-            store::{DirStore, Store},
-        },
+        zarr::{self, ZarrSink},
     },
     job::{Format, work::Work},
     region::Region,
+    storage::{BuildSite, DirStore, Store, nfs},
     voxel::Voxel,
 };
 
@@ -58,7 +55,7 @@ impl Output {
                 .exists("zarr.json")
                 .and_then(|v3| Ok(v3 || store.exists(".zgroup")?))
                 .map_err(|e| e.at("look into", &self.path)),
-            None => Ok(steady::look_at(&self.path)?.is_some()),
+            None => Ok(nfs::look_at(&self.path)?.is_some()),
         }
     }
 
@@ -66,10 +63,10 @@ impl Output {
     pub fn adopt(&self, work: &mut Work, is_ours: &dyn Fn(u64, Region) -> bool) -> Result<()> {
         match &self.recipe {
             Recipe::Zarr(target) => {
-                let (yard, ledger) = (self.yard(&work.staging), work.ledger());
+                let (site, ledger) = (self.site(&work.staging), work.ledger());
                 for (&level, stored) in &mut work.stored.levels {
                     let stored_form = self.descent.as_ref().map_or(target.as_ref(), |descent| &descent.target);
-                    zarr::adopt(&yard, &stored_form.at_level(level as usize), &ledger, stored, is_ours)?;
+                    zarr::adopt(&site, &stored_form.at_level(level as usize), &ledger, stored, is_ours)?;
                 }
             }
             Recipe::Nifti { .. } if self.format == Format::NiftiGz => {
@@ -96,7 +93,7 @@ impl Output {
         match &self.recipe {
             Recipe::Zarr(target) => {
                 let stored = work.stored.levels.get(&0).cloned().unwrap_or_default();
-                Ok(Box::new(ZarrSink::<T>::create_in(self.yard(&work.staging), target, ledger, &stored)?))
+                Ok(Box::new(ZarrSink::<T>::create_in(self.site(&work.staging), target, ledger, &stored)?))
             }
             Recipe::Nifti { prefix, packed } => match self.format {
                 Format::NiftiGz => {
@@ -128,13 +125,13 @@ impl Output {
     /// Removes what killed runs have left half written within a Zarr target.
     pub fn tidy(&self, staging: &Staging) -> Result<()> {
         let Recipe::Zarr(_) = &self.recipe else { return Ok(()) };
-        let store = self.yard(staging).store;
+        let store = self.site(staging).store;
         zarr::tidy(store.as_ref()).map_err(|e| e.at("tidy", store.describe("")))
     }
 
     /// Where a Zarr target is built.
-    pub fn yard(&self, staging: &Staging) -> Yard {
-        staging.yard(BUILT)
+    pub fn site(&self, staging: &Staging) -> BuildSite {
+        staging.site(BUILT)
     }
 
     /// Gives the finished target its name. The note tells runs that come again what it is of; it stays where `keeps_note`.

@@ -6,12 +6,10 @@ use super::Output;
 use crate::{
     error::{Error, Result},
     io::{
-        staging, steady,
-        zarr::{
-            check::{ArrayCheck, Entry, Known, Role, Tree, list},
-            store::{DirStore, Store},
-        },
+        staging,
+        zarr::check::{ArrayCheck, Entry, Known, Role, Tree, list},
     },
+    storage::{DirStore, Store, nfs},
 };
 
 impl Output {
@@ -28,13 +26,13 @@ impl Output {
             return Ok(());
         }
         for path in self.final_names() {
-            let Some(meta) = steady::look_at(&path)?.filter(|meta| !meta.is_symlink()) else { continue };
+            let Some(meta) = nfs::look_at(&path)?.filter(|meta| !meta.is_symlink()) else { continue };
             let kind = meta.file_type();
             match self.format.is_nifti() {
                 true if kind.is_file() => {}
-                true => return Err(kept(&path, &format!("is {}, not a NIfTI file", steady::kind_name(kind)))),
+                true => return Err(kept(&path, &format!("is {}, not a NIfTI file", nfs::kind_name(kind)))),
                 false if kind.is_dir() => check_store(&path)?,
-                false => return Err(kept(&path, &format!("is {}, not a Zarr store", steady::kind_name(kind)))),
+                false => return Err(kept(&path, &format!("is {}, not a Zarr store", nfs::kind_name(kind)))),
             }
         }
         Ok(())

@@ -73,7 +73,7 @@ impl Output {
     fn stored_levels(&self, staging: &Staging) -> Result<Vec<Option<StoredLevel>>> {
         let Recipe::Zarr(target) = &self.recipe else { return Ok(Vec::new()) };
         let image = self.descent.as_ref().map_or(target.as_ref(), |descent| &descent.target);
-        (0..=image.levels.coarser.len()).map(|n| StoredLevel::of(self.yard(staging), &image.at_level(n))).collect()
+        (0..=image.levels.coarser.len()).map(|n| StoredLevel::of(self.site(staging), &image.at_level(n))).collect()
     }
 
     /// Volume and region of a unit of a stream.

@@ -2,8 +2,10 @@
 
 use std::{fs, ops::ControlFlow, path::Path};
 
-use super::super::store::{Store, StoreError};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    storage::{Store, StoreError},
+};
 
 /// One entry of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

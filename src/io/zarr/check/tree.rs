@@ -11,11 +11,11 @@ use serde_json::{Map, Value};
 use super::super::{
     groups,
     node::{self, Node},
-    store::Store,
 };
 use crate::{
     error::{Error, Result},
     io::ome::{Multiscale, OmeMetadata, ome_member},
+    storage::Store,
 };
 
 /// Images that a plate, or a series, may have at most.

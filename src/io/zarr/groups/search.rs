@@ -6,10 +6,10 @@ use super::{
     super::{
         document,
         node::{self, Node},
-        store::Store,
     },
     holds_image, is_image,
 };
+use crate::storage::Store;
 
 /// Folders that are looked into, and how deep.
 const MOST_FOLDERS: usize = 500;

@@ -9,13 +9,13 @@ use super::{
         groups,
         meta::ArrayMeta,
         node::{self, ANCESTORS, Node},
-        store::Store,
     },
     OpenOptions,
 };
 use crate::{
     error::{Error, Result},
     io::ome::{Dataset, Multiscale, OmeMetadata},
+    storage::Store,
 };
 
 /// An array and the image around it.

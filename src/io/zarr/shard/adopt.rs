@@ -10,16 +10,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use super::{Assembler, Early, Shard, Yard, lock, remove, side_path, slot};
+use super::{Assembler, Early, Shard, lock, remove, side_path, slot};
 use crate::{
     error::{Error, Result},
     io::{
         ledger::{Extent, Place, RestoredLevel, StoredChunk, Unfinished},
         stamp::{self, Stamp},
-        steady,
-        zarr::store::{DirStore, unfinished},
     },
     region::Region,
+    storage::{BuildSite, DirStore, nfs, unfinished},
 };
 
 /// What is left of one writer's work on a shard, and in which file its beginning lies.
@@ -40,21 +39,26 @@ struct Files {
 
 impl Assembler {
     /// Takes over those shards of `level` that have a chunk for which `is_ours` holds (volume, region); their chunks are done then.
-    pub fn adopt(&self, yard: &Yard, level: &mut RestoredLevel, is_ours: impl Fn(u64, Region) -> bool) -> Result<()> {
+    pub fn adopt(
+        &self,
+        site: &BuildSite,
+        level: &mut RestoredLevel,
+        is_ours: impl Fn(u64, Region) -> bool,
+    ) -> Result<()> {
         let shards = std::mem::take(&mut level.shards);
         let mut taken = Vec::new();
         for (key, writers) in &shards {
             let ours = |left: &&Unfinished| left.chunks.values().any(|chunk| is_ours(left.volume, chunk.region));
-            let found = writers.iter().filter(ours).filter_map(|unfinished| self.look(yard, key, unfinished, true));
+            let found = writers.iter().filter(ours).filter_map(|unfinished| self.look(site, key, unfinished, true));
             if let Some(left) = found.max_by_key(|left| left.shard.next + left.shard.early.len() as u64) {
-                self.note_all(yard, &left);
+                self.note_all(site, &left);
                 taken.push(left);
             }
         }
         self.ledger.record()?;
         let (writer, mut own) = (self.ledger.writer().to_string(), Vec::new());
         for left in taken {
-            self.take_files(yard, &left)?;
+            self.take_files(site, &left)?;
             let done = level.volumes.entry(left.shard.volume).or_default();
             let chunks = self.places(&left);
             chunks.values().for_each(|chunk| {
@@ -67,15 +71,15 @@ impl Assembler {
     }
 
     /// Goes on with the shards that this run has taken over.
-    pub fn load(&self, yard: &Yard, level: &RestoredLevel) -> Result<()> {
+    pub fn load(&self, site: &BuildSite, level: &RestoredLevel) -> Result<()> {
         for (key, writers) in &level.shards {
             let own = writers.iter().filter(|unfinished| unfinished.writer == self.ledger.writer());
-            let Some(Left { mut shard, .. }) = own.filter_map(|left| self.look(yard, key, left, false)).next() else {
+            let Some(Left { mut shard, .. }) = own.filter_map(|left| self.look(site, key, left, false)).next() else {
                 continue;
             };
-            self.append_waiting(yard, key, &mut shard)?;
+            self.append_waiting(site, key, &mut shard)?;
             if shard.next == shard.chunks() {
-                self.complete(yard, key, &mut shard)?;
+                self.complete(site, key, &mut shard)?;
             } else {
                 lock(&self.open).insert(key.clone(), Arc::new(Mutex::new(shard)));
             }
@@ -92,8 +96,8 @@ impl Assembler {
 
     /// The shard as far as its files hold what the record says; `None` where that is nothing. What was looked at before is not
     /// `read` again.
-    fn look<'a>(&self, yard: &Yard, key: &'a str, left: &'a Unfinished, read: bool) -> Option<Left<'a>> {
-        let path = yard.path(key);
+    fn look<'a>(&self, site: &BuildSite, key: &'a str, left: &'a Unfinished, read: bool) -> Option<Left<'a>> {
+        let path = site.path(key);
         // A shard that was finished, but not on record, has its name already.
         let part = unfinished(&path, &left.writer);
         let beginning = if stamp::file_bytes(&part).is_some() { part } else { path.clone() };
@@ -137,9 +141,9 @@ impl Assembler {
         true
     }
 
-    fn note_all(&self, yard: &Yard, left: &Left<'_>) {
+    fn note_all(&self, site: &BuildSite, left: &Left<'_>) {
         for (turn, StoredChunk { place, crc32c, .. }) in self.places(left) {
-            self.note(yard, left.key, &left.shard, turn, place, crc32c.unwrap_or(0));
+            self.note(site, left.key, &left.shard, turn, place, crc32c.unwrap_or(0));
         }
     }
 
@@ -160,17 +164,17 @@ impl Assembler {
         in_line.chain(early).collect()
     }
 
-    fn take_files(&self, yard: &Yard, Left { key, writer, beginning, shard, .. }: &Left<'_>) -> Result<()> {
-        let side = side_path(&yard.path(key), writer);
+    fn take_files(&self, site: &BuildSite, Left { key, writer, beginning, shard, .. }: &Left<'_>) -> Result<()> {
+        let side = side_path(&site.path(key), writer);
         if shard.side_bytes > 0 {
-            rename(&side, &self.side(yard, key))?;
+            rename(&side, &self.side(site, key))?;
         } else {
             remove(&side)?;
         }
         if shard.part.bytes == 0 {
             return remove(beginning);
         }
-        let part = self.part(yard, key);
+        let part = self.part(site, key);
         rename(beginning, &part)?;
         // An index may stand behind the chunks already.
         let file = DirStore::reopen(&part).map_err(Error::io("open", &part))?;
@@ -192,5 +196,5 @@ impl Files {
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
-    steady::rename(from, to).map_err(Error::io("rename to", to))
+    nfs::rename(from, to).map_err(Error::io("rename to", to))
 }

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    io::zarr::store::DirStore,
+    storage::DirStore,
     sys::behind,
 };
 

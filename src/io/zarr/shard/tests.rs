@@ -11,8 +11,8 @@ fn content(at: [u64; 3]) -> Vec<u8> {
     if n.is_multiple_of(5) { Vec::new() } else { vec![n as u8; (n % 13 + 1) as usize] }
 }
 
-fn yard(dir: &Path) -> Yard {
-    Yard { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() }
+fn site(dir: &Path) -> BuildSite {
+    BuildSite { store: Arc::new(DirStore::new(dir)), folder: dir.to_path_buf() }
 }
 
 /// Edge shards of 2x3x2 chunks of a grid of 5x3x2, one voxel each.
@@ -30,14 +30,14 @@ fn at(key: usize) -> [u64; 3] {
 /// Assembles an edge shard out of its twelve chunks in the order of `keys`; the shard's bytes.
 fn assemble(keys: &[usize], early_limit: u64) -> Vec<u8> {
     let dir = tempfile::tempdir().unwrap();
-    let yard = yard(dir.path());
+    let site = site(dir.path());
     let assembler = assembler(early_limit, NoLedger::shared());
     let mut total = 0;
     for &key in keys {
-        assert!(assembler.finish(&yard).is_err() || key == keys[0]);
-        total += assembler.put(&yard, KEY, 0, at(key), content(at(key))).unwrap();
+        assert!(assembler.finish(&site).is_err() || key == keys[0]);
+        total += assembler.put(&site, KEY, 0, at(key), content(at(key))).unwrap();
     }
-    assembler.finish(&yard).unwrap();
+    assembler.finish(&site).unwrap();
     assert_eq!(assembler.early_bytes.load(Ordering::Relaxed), 0);
     let bytes = only_file(dir.path());
     assert_eq!(bytes.len() as u64, total);
@@ -83,15 +83,15 @@ impl Ledger for Notes {
 }
 
 /// Puts chunks until `kill` of them are there, with a checkpoint before the last `lost`; what a kill leaves on record.
-fn killed(yard: &Yard, assembler: &Assembler, notes: &Notes, keys: &[usize], lost: usize) {
+fn killed(site: &BuildSite, assembler: &Assembler, notes: &Notes, keys: &[usize], lost: usize) {
     let safe = keys.len().saturating_sub(lost);
     for (n, &key) in keys.iter().enumerate() {
         if n == safe {
-            assembler.flush(yard).unwrap();
+            assembler.flush(site).unwrap();
             notes.record().unwrap();
             assembler.settle().unwrap();
         }
-        assembler.put(yard, KEY, 0, at(key), content(at(key))).unwrap();
+        assembler.put(site, KEY, 0, at(key), content(at(key))).unwrap();
     }
 }
 
@@ -105,7 +105,7 @@ fn a_killed_run_is_gone_on_with_to_the_same_bytes() {
     };
     for round in 0..400 {
         let dir = tempfile::tempdir().unwrap();
-        let yard = yard(dir.path());
+        let site = site(dir.path());
         let mut journals: Vec<(String, Vec<Entry>)> = Vec::new();
         for run in 0.. {
             let mut restored = Restored::default();
@@ -116,8 +116,8 @@ fn a_killed_run_is_gone_on_with_to_the_same_bytes() {
             let notes = Notes::of(&format!("{round}-{run}"));
             let assembler = assembler([0, 20, 1000][below(3)], notes.clone());
             let mut level = restored.levels.remove(&0).unwrap_or_default();
-            assembler.adopt(&yard, &mut level, |_, _| true).unwrap();
-            assembler.load(&yard, &level).unwrap();
+            assembler.adopt(&site, &mut level, |_, _| true).unwrap();
+            assembler.load(&site, &level).unwrap();
             let done = level.volumes.entry(0).or_default().clone();
             let mut open: Vec<usize> =
                 (0..12).filter(|&key| !done.cover(assembler.grid.region(at(key), [1; 3]))).collect();
@@ -126,13 +126,13 @@ fn a_killed_run_is_gone_on_with_to_the_same_bytes() {
             }
             if run == 4 {
                 open.iter().for_each(|&key| {
-                    assembler.put(&yard, KEY, 0, at(key), content(at(key))).unwrap();
+                    assembler.put(&site, KEY, 0, at(key), content(at(key))).unwrap();
                 });
-                assembler.finish(&yard).unwrap();
+                assembler.finish(&site).unwrap();
                 break;
             }
             let (puts, lost) = (below(open.len() + 1), below(4));
-            killed(&yard, &assembler, &notes, &open[..puts], lost);
+            killed(&site, &assembler, &notes, &open[..puts], lost);
             // What was made safe is all that the next run knows.
             journals.push((notes.writer.clone(), lock(&notes.recorded).clone()));
         }
@@ -161,12 +161,12 @@ fn the_same_bytes_for_any_order_and_any_limit() {
 #[test]
 fn an_empty_shard_is_not_written_and_a_chunk_comes_once() {
     let dir = tempfile::tempdir().unwrap();
-    let (path, yard) = (dir.path().join("c/0/0/0"), yard(dir.path()));
+    let (path, site) = (dir.path().join("c/0/0/0"), site(dir.path()));
     let grid = ShardGrid { level: 0, shape: [1, 1, 2], chunk: [1; 3], per_shard: [1, 1, 2] };
     let assembler = Assembler::new(grid, 100, NoLedger::shared());
-    assembler.put(&yard, "c/0/0/0", 0, [0, 0, 1], Vec::new()).unwrap();
-    assert!(assembler.put(&yard, "c/0/0/0", 0, [0, 0, 1], Vec::new()).is_err());
-    assert_eq!(assembler.put(&yard, "c/0/0/0", 0, [0, 0, 0], Vec::new()).unwrap(), 0);
+    assembler.put(&site, "c/0/0/0", 0, [0, 0, 1], Vec::new()).unwrap();
+    assert!(assembler.put(&site, "c/0/0/0", 0, [0, 0, 1], Vec::new()).is_err());
+    assert_eq!(assembler.put(&site, "c/0/0/0", 0, [0, 0, 0], Vec::new()).unwrap(), 0);
     assert!(!path.exists());
-    assembler.finish(&yard).unwrap();
+    assembler.finish(&site).unwrap();
 }

@@ -14,7 +14,7 @@ use std::{
 
 use super::{Part, Piece, Store, StoreError, check_key, reserve};
 use crate::{
-    io::steady,
+    storage::nfs,
     sys::{self, behind},
 };
 
@@ -44,10 +44,10 @@ impl DirStore {
 
     /// Creates the file at `path`, with its folders, in place of whatever bears that name.
     pub fn create(path: &Path) -> io::Result<File> {
-        match steady::create_anew(path) {
+        match nfs::create_anew(path) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                steady::uninterrupted(|| fs::create_dir_all(path.parent().unwrap_or(Path::new("."))))?;
-                steady::create_anew(path)
+                nfs::uninterrupted(|| fs::create_dir_all(path.parent().unwrap_or(Path::new("."))))?;
+                nfs::create_anew(path)
             }
             other => other,
         }
@@ -61,7 +61,7 @@ impl DirStore {
             let mut file = DirStore::create(&part)?;
             file.write_all(bytes)?;
             before(&file)?;
-            steady::rename_open(&file, &part, &path)?;
+            nfs::rename_open(&file, &part, &path)?;
             behind::closed(file, bytes.len() as u64);
             Ok(())
         };
@@ -70,7 +70,7 @@ impl DirStore {
 
     /// Opens an unfinished file to go on with it; a link is refused.
     pub fn reopen(path: &Path) -> io::Result<File> {
-        steady::unlinked().read(true).write(true).open(path)
+        nfs::unlinked().read(true).write(true).open(path)
     }
 
     fn open(&self, key: &str) -> Result<Option<(File, u64)>, StoreError> {
@@ -131,13 +131,13 @@ impl Store for DirStore {
         let part = temporary(&path);
         let write = |mut file: File| file.write_all(&bytes).and_then(|()| file.sync_all());
         DirStore::create(&part).and_then(write).map_err(|error| without(&part, error))?;
-        let linked = match steady::uninterrupted(|| fs::hard_link(&part, &path)) {
+        let linked = match nfs::uninterrupted(|| fs::hard_link(&part, &path)) {
             Err(e) if [ErrorKind::PermissionDenied, ErrorKind::Unsupported].contains(&e.kind()) => {
                 File::create_new(&path).and_then(write)
             }
             other => other,
         };
-        match steady::uninterrupted(|| fs::remove_file(&part)) {
+        match nfs::uninterrupted(|| fs::remove_file(&part)) {
             // Done already, and the answer was lost; or another run has tidied.
             Err(e) if e.kind() != ErrorKind::NotFound => return Err(e.into()),
             _ => {}
@@ -158,12 +158,12 @@ impl Store for DirStore {
 
     /// A rename: the file must be on the same file system.
     fn put_file(&self, key: &str, file: &Path) -> Result<(), StoreError> {
-        Ok(steady::rename(file, &self.path_of(key)?)?)
+        Ok(nfs::rename(file, &self.path_of(key)?)?)
     }
 
     fn delete(&self, key: &str) -> Result<(), StoreError> {
         let path = self.path_of(key)?;
-        match steady::uninterrupted(|| fs::remove_file(&path)) {
+        match nfs::uninterrupted(|| fs::remove_file(&path)) {
             Err(e) if !is_absent(&e) => Err(e.into()),
             _ => Ok(()),
         }
@@ -242,7 +242,7 @@ fn not_a_file(key: &str) -> StoreError {
 
 /// Once more, with a file opened anew, where a server has forgotten its handle.
 fn steadily<R>(attempt: impl FnMut() -> Result<R, StoreError>) -> Result<R, StoreError> {
-    steady::again(attempt, |error| matches!(error, StoreError::Io(error) if steady::is_stale(error)))
+    nfs::again(attempt, |error| matches!(error, StoreError::Io(error) if nfs::is_stale(error)))
 }
 
 fn read(file: &File, offset: u64, len: u64) -> Result<Vec<u8>, StoreError> {
@@ -264,7 +264,7 @@ fn still_there<R>(result: io::Result<R>, action: &'static str, path: &Path) -> R
 }
 
 fn read_dir(path: &Path) -> io::Result<fs::ReadDir> {
-    steady::uninterrupted(|| fs::read_dir(path))
+    nfs::uninterrupted(|| fs::read_dir(path))
 }
 
 type Visit<'a> = dyn FnMut(&Path, &fs::Metadata) -> Result<ControlFlow<()>, StoreError> + 'a;

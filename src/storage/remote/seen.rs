@@ -9,7 +9,7 @@ use std::{
 use object_store::path::Path;
 
 use super::retry::Failure;
-use crate::io::zarr::store::StoreError;
+use crate::storage::StoreError;
 
 /// Objects that are kept in mind.
 const MOST: usize = 64;

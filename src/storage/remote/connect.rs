@@ -15,12 +15,13 @@ use object_store::{
 };
 
 use super::{
-    Bucket, RemoteStore, aws, cause,
+    Bucket, RemoteStore, aws,
     client::Connector,
+    failure,
     retry::Patience,
     secret::{Secrets, scrubbed, without_user},
 };
-use crate::io::zarr::store::{StoreError, Url, location::percent_decoded};
+use crate::storage::{StoreError, Url, location::percent_decoded};
 
 /// The store behind `url`. Nothing is asked of it yet.
 pub fn connect(url: &Url) -> Result<RemoteStore, StoreError> {
@@ -87,5 +88,5 @@ fn once() -> RetryConfig {
 }
 
 fn refused(error: object_store::Error) -> StoreError {
-    StoreError::Unsupported(cause::innermost(&error))
+    StoreError::Unsupported(failure::innermost(&error))
 }

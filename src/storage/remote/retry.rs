@@ -13,8 +13,8 @@ use futures_util::future::{Either, select};
 use object_store::ObjectStore;
 use tokio::{runtime, sync::Semaphore, time};
 
-use super::{Bucket, PARTS_IN_FLIGHT, REQUESTS_IN_FLIGHT, cause, secret::Secrets};
-use crate::io::zarr::store::StoreError;
+use super::{Bucket, PARTS_IN_FLIGHT, REQUESTS_IN_FLIGHT, failure, secret::Secrets};
+use crate::storage::StoreError;
 
 /// How often a wait looks whether the process is to stop, and how long it may go on then.
 const STOP_LOOK: Duration = Duration::from_millis(250);
@@ -65,7 +65,7 @@ impl From<StoreError> for Failure {
 
 impl From<object_store::Error> for Failure {
     fn from(error: object_store::Error) -> Failure {
-        cause::judge(error)
+        failure::judge(error)
     }
 }
 

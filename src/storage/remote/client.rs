@@ -12,7 +12,7 @@ use object_store::{
 };
 use reqwest::redirect::Policy;
 
-use super::{answer::Asked, cause::Refusal, secret::scrubbed};
+use super::{answer::Asked, failure::Refusal, secret::scrubbed};
 
 /// How long a connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

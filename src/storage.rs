@@ -16,12 +16,15 @@ use std::{
 
 use crate::error::{Error, Result};
 
-mod dir;
+mod build_site;
+mod folder;
 mod location;
+pub mod nfs;
 #[cfg(feature = "remote")]
 pub mod remote;
 
-pub use dir::{DirStore, unfinished};
+pub use build_site::BuildSite;
+pub use folder::{DirStore, unfinished};
 pub use location::{Location, Url, split_image};
 
 /// Keys to bytes. A store is rooted somewhere; [`Store::below`] and [`Store::above`] root it elsewhere.
@@ -251,7 +254,8 @@ fn check_key(key: &str) -> Result<(), StoreError> {
 
 /// A buffer for `bytes`, or an error instead of an abort where there is no such memory.
 fn reserve(bytes: u64) -> Result<Vec<u8>, StoreError> {
-    super::codec::reserve(bytes).map_err(|what| StoreError::Io(io::Error::new(io::ErrorKind::OutOfMemory, what)))
+    super::io::zarr::codec::reserve(bytes)
+        .map_err(|what| StoreError::Io(io::Error::new(io::ErrorKind::OutOfMemory, what)))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use object_store::{
 use rayon::prelude::*;
 
 use super::*;
-use crate::io::zarr::store::{Location, tests::conforms};
+use crate::storage::{Location, tests::conforms};
 
 type Outcome<R> = object_store::Result<R>;
 

@@ -28,9 +28,9 @@ use seen::{Like, Seen};
 
 mod answer;
 mod aws;
-mod cause;
 mod client;
 mod connect;
+mod failure;
 mod list;
 mod retry;
 mod secret;
@@ -236,7 +236,7 @@ impl Store for RemoteStore {
                     error @ object_store::Error::AlreadyExists { .. }
                     | error @ object_store::Error::Precondition { .. },
                 ) => {
-                    match cause::judge(error) {
+                    match failure::judge(error) {
                         // Two at once: who was first is known in a moment.
                         Failure::Again(what) => Err(Failure::Again(what)),
                         Failure::Final(_) => Ok(Some(false)),
@@ -283,7 +283,7 @@ impl Store for RemoteStore {
         seen::forget(&bucket.seen, &path);
         let answer = bucket.ask(0, || async {
             let Err(error) = bucket.patience.progress(bucket.objects.delete(&path)).await? else { return Ok(()) };
-            match cause::judge(error) {
+            match failure::judge(error) {
                 // Some services do not answer well for what is gone, as it is after a try whose answer was lost.
                 Failure::Again(what) => match bucket.patience.progress(bucket.objects.head(&path)).await? {
                     Err(object_store::Error::NotFound { .. }) => Ok(()),

@@ -11,7 +11,7 @@ use object_store::{
 };
 
 use super::{retry::Failure, secret::scrubbed};
-use crate::io::zarr::store::StoreError;
+use crate::storage::StoreError;
 
 /// How the client begins what it says of an answer that is not a success.
 const STATUS: &str = "Server returned non-2xx status code: ";

@@ -14,7 +14,7 @@ use std::{
 use flate2::write::MultiGzDecoder;
 use object_store::client::HttpResponse;
 
-use crate::io::zarr::store::{StoreError, reserve};
+use crate::storage::{StoreError, reserve};
 
 /// What a gzip stream adds to bytes that cannot be compressed, beside a sixteenth of them: header, name, checksum.
 const GZIP_BYTES: u64 = 4 << 10;

@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream};
 use object_store::{ObjectMeta, list::PaginatedListOptions, list::PaginatedListResult, path::Path};
 
 use super::{Bucket, retry::Failure};
-use crate::io::zarr::store::StoreError;
+use crate::storage::StoreError;
 
 /// Pages without a key that are put up with, one after another: services skip what was deleted so.
 const MOST_EMPTY_PAGES: u32 = 1000;

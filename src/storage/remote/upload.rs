@@ -9,7 +9,7 @@ use object_store::{
 };
 
 use super::{Bucket, PARTS_IN_FLIGHT};
-use crate::io::zarr::store::{StoreError, reserve};
+use crate::storage::{StoreError, reserve};
 
 /// Bytes of one part; all but the last have the same size.
 pub const PART_BYTES: u64 = 8 << 20;
