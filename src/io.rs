@@ -15,15 +15,12 @@ use crate::{
 pub mod convert;
 pub mod foreign;
 pub mod gzip;
-pub mod ledger;
 pub mod memory;
 pub mod nifti;
 pub mod ome;
 pub mod packed;
 pub mod raw;
 pub mod reader;
-pub mod staging;
-pub mod stamp;
 pub mod view;
 pub mod volume;
 pub mod zarr;

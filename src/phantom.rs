@@ -7,6 +7,7 @@ use std::path::Path;
 
 use crate::{
     block::BlockRef,
+    checkpoint::staging::{Claim, Staging},
     error::Result,
     geometry::{Affine, Grid, Unit},
     io::{
@@ -15,7 +16,6 @@ use crate::{
         gzip::{self, DEFAULT_LEVEL, Framing, GzipSink},
         nifti::{self, TargetSpec},
         packed::Packed,
-        staging::{Claim, Staging},
     },
     layout::{Access, Layout, Outer},
     region::Region,

@@ -18,8 +18,8 @@ use std::{
 
 use super::{record, spent::without_spent};
 use crate::{
+    checkpoint::ledger::{Entry, Ledger, Restored},
     error::{Error, Result},
-    io::ledger::{Entry, Ledger, Restored},
     storage::{Part, Store, StoreError, nfs},
 };
 

@@ -8,7 +8,7 @@
 use std::fmt::Write;
 
 use crate::{
-    io::{
+    checkpoint::{
         ledger::{Entry, Extent, Place, StoredChunk, StreamUnit},
         stamp::Stamp,
     },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{io::ledger::Entry, region::Region};
+use crate::{checkpoint::ledger::Entry, region::Region};
 
 /// The entries without inner chunks of shards that are complete.
 pub fn without_spent(mut entries: Vec<Entry>) -> Vec<Entry> {
@@ -26,7 +26,7 @@ pub fn without_spent(mut entries: Vec<Entry>) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::io::{
+    use crate::checkpoint::{
         ledger::{Place, StoredChunk},
         stamp::Stamp,
     };

@@ -15,8 +15,8 @@ use super::{
     tell,
 };
 use crate::{
+    checkpoint::staging::state_folder,
     error::{Error, Result},
-    io::staging::state_folder,
     job::{Event, InPlace, InPlaceRequest, InPlaceSummary},
     resample::Reduction,
     storage::Location,

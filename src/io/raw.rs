@@ -19,14 +19,13 @@ use std::{
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-use super::{
-    Encoded, Sink, Source,
-    ledger::{Entry, Extent, Ledger, NoLedger},
-    packed::Packed,
-    stamp::{self, Stamp},
-};
+use super::{Encoded, Sink, Source, packed::Packed};
 use crate::{
     block::{BlockMut, BlockRef},
+    checkpoint::{
+        ledger::{Entry, Extent, Ledger, NoLedger},
+        stamp::{self, Stamp},
+    },
     error::{Error, Result},
     layout::{Access, Layout},
     region::Region,

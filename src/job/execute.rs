@@ -18,16 +18,15 @@ use super::{
     work::{done, is_finished, is_noted},
 };
 use crate::{
-    checkpoint::Identity,
+    checkpoint::{
+        Identity,
+        ledger::Restored,
+        staging::{Claim, TARGET_NOTES},
+    },
     dispatch,
     error::{Error, Result},
     geometry::Mapping,
-    io::{
-        Source,
-        ledger::Restored,
-        raw::READ_TRANSFER_BYTES,
-        staging::{Claim, TARGET_NOTES},
-    },
+    io::{Source, raw::READ_TRANSFER_BYTES},
     layout::{Access, Layout},
     pipeline::Progress,
     plan::{self, Budget, Cut, PlanError, Todo},

@@ -21,14 +21,17 @@ use super::{
     work::{Work, is_noted, settle},
 };
 use crate::{
-    checkpoint::Identity,
+    checkpoint::{
+        Identity,
+        lease::RENEW_EVERY,
+        ledger::Restored,
+        staging::{Claim, LEVEL_NOTES, Staging, state_folder},
+    },
     error::{Error, Result},
     io::{
         convert::Conversion,
         foreign,
-        ledger::Restored,
         ome::{Carried, OmeVersion},
-        staging::{Claim, LEVEL_NOTES, RENEW_EVERY, Staging, state_folder},
         zarr::{self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget},
     },
     pipeline::{self, Progress},

@@ -10,13 +10,15 @@ use super::{
     work::{Kept, Work, done},
 };
 use crate::{
-    checkpoint::restore_if,
+    checkpoint::{
+        ledger::{Entry, Restored},
+        restore_if,
+    },
     dispatch,
     error::{Error, Result},
     geometry::pyramid,
     io::{
         Source,
-        ledger::{Entry, Restored},
         zarr::{self, Levels, OpenOptions, StoredLevel, ZarrFile, ZarrSink, ZarrSource, ZarrTarget},
     },
     layout::Layout,

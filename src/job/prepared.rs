@@ -13,12 +13,8 @@ use super::{
     work::{Work, done, is_finished, settle},
 };
 use crate::{
-    checkpoint::Identity,
+    checkpoint::{Identity, lease::RENEW_EVERY, ledger::Restored, staging::Staging},
     error::{Error, Result},
-    io::{
-        ledger::Restored,
-        staging::{RENEW_EVERY, Staging},
-    },
     layout::Access,
     pipeline,
     plan::Chunk,

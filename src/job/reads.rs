@@ -9,8 +9,8 @@ use std::{
 
 use super::{Format, GridChoice, Input, Request};
 use crate::{
+    checkpoint::staging::state_folder,
     error::{Error, Result},
-    io::staging::state_folder,
     storage::Location,
 };
 

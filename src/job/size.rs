@@ -7,11 +7,7 @@ use super::{
     disk::{Disk, Packing, Part, Prospect, TargetSize, disks, held_bytes},
     output::Output,
 };
-use crate::{
-    geometry::Mapping,
-    io::{staging::state_folder, zarr::Codec},
-    layout::Layout,
-};
+use crate::{checkpoint::staging::state_folder, geometry::Mapping, io::zarr::Codec, layout::Layout};
 
 impl Job {
     /// How large the target becomes, by its grid and by how well the source is compressed.

@@ -6,13 +6,14 @@ use std::{
 };
 
 use crate::{
-    checkpoint::{Identity, Journal, restore},
-    error::{Error, Result},
-    io::{
-        Sink,
+    checkpoint::{
+        Identity, Journal,
         ledger::{Ledger, Restored},
+        restore,
         staging::{Staging, TARGET_NOTES},
     },
+    error::{Error, Result},
+    io::Sink,
     pipeline::Keep,
     plan::{Cut, DoneLevel},
     storage::Store,

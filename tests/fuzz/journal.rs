@@ -3,8 +3,8 @@
 use std::fs;
 
 use reslice::{
-    checkpoint::{parse_record, restore},
-    io::{gzip::stored_regions, ledger::Entry},
+    checkpoint::{ledger::Entry, parse_record, restore},
+    io::gzip::stored_regions,
     layout::Access,
     plan::{DoneLevel, Todo},
     region::{Boxes, Region},

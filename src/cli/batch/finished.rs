@@ -14,8 +14,8 @@ use std::{
 
 use super::table::MOST_ROW_BYTES;
 use crate::{
+    checkpoint::staging,
     error::{Error, Result},
-    io::staging,
     job::Request,
     storage::nfs,
 };

@@ -21,13 +21,12 @@ use std::{
 use super::press::Press;
 use crate::{
     block::BlockRef,
-    error::{Error, Result},
-    io::{
-        Encoded, Sink,
+    checkpoint::{
         ledger::{Entry, Extent, Ledger, NoLedger, Restored, StreamRun, StreamUnit},
-        packed::Packed,
         stamp::{self, Stamp},
     },
+    error::{Error, Result},
+    io::{Encoded, Sink, packed::Packed},
     layout::{Access, Layout, write_unit},
     region::{Boxes, Region},
     storage::nfs,

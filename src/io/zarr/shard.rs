@@ -16,11 +16,11 @@ use std::{
 };
 
 use crate::{
-    error::{Error, Result},
-    io::{
+    checkpoint::{
         ledger::{Entry, Extent, Ledger, Place, StoredChunk},
         stamp::Stamp,
     },
+    error::{Error, Result},
     region::Region,
     storage::{DirStore, Store, unfinished},
     sys::behind,

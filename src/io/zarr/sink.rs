@@ -14,13 +14,12 @@ use serde_json::Value;
 use super::{shard::Assembler, target::ZarrTarget};
 use crate::{
     block::BlockRef,
-    error::{Error, Result},
-    io::{
-        Encoded, Sink,
-        convert::Lost,
+    checkpoint::{
         ledger::{Entry, Ledger, NoLedger, RestoredLevel},
         stamp::Stamp,
     },
+    error::{Error, Result},
+    io::{Encoded, Sink, convert::Lost},
     layout::Layout,
     region::Region,
     storage::{BuildSite, DirStore, StoreError},

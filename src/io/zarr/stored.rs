@@ -4,8 +4,8 @@ use std::{fs, time::SystemTime};
 
 use super::target::ZarrTarget;
 use crate::{
+    checkpoint::{ledger::Entry, stamp},
     error::Result,
-    io::{ledger::Entry, stamp},
     region::Region,
     storage::BuildSite,
 };

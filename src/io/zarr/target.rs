@@ -13,11 +13,11 @@ use super::{
     shard::{Assembler, ShardGrid},
 };
 use crate::{
+    checkpoint::ledger::Ledger,
     error::{Error, Result},
     geometry::Grid,
     io::{
         convert::Conversion,
-        ledger::Ledger,
         ome::{Carried, NiftiAttribute, OWN_ATTRIBUTE, OmeMetadata, OmeVersion},
     },
     layout::{Access, Axis, Layout, Outer},

@@ -9,8 +9,9 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    checkpoint::staging::Staging,
     error::{Error, Result},
-    io::{staging::Staging, zarr},
+    io::zarr,
     storage::{DirStore, nfs},
 };
 

@@ -8,12 +8,12 @@ use std::{
 
 use super::{Output, Recipe};
 use crate::{
+    checkpoint::staging::{Claim, REMOTE_STATE, Staging, state_folder},
     error::{Error, Result},
     io::{
         Sink,
         gzip::{self, GzipSink},
         raw::RawSink,
-        staging::{Claim, REMOTE_STATE, Staging, state_folder},
         zarr::{self, ZarrSink},
     },
     job::{Format, work::Work},

@@ -4,11 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use super::Output;
 use crate::{
+    checkpoint::staging,
     error::{Error, Result},
-    io::{
-        staging,
-        zarr::check::{ArrayCheck, Entry, Known, Role, Tree, list},
-    },
+    io::zarr::check::{ArrayCheck, Entry, Known, Role, Tree, list},
     storage::{DirStore, Store, nfs},
 };
 

@@ -2,15 +2,14 @@
 
 use super::{Output, Recipe, build::BUILT};
 use crate::{
-    checkpoint::{Said, restore_if},
-    error::{Error, Result},
-    io::{
-        gzip,
+    checkpoint::{
+        Said,
         ledger::{Entry, Restored},
-        raw,
+        restore_if,
         staging::Staging,
-        zarr::StoredLevel,
     },
+    error::{Error, Result},
+    io::{gzip, raw, zarr::StoredLevel},
     job::{Format, work::Work},
     region::Region,
 };

@@ -12,11 +12,11 @@ use std::{
 
 use super::{Assembler, Early, Shard, lock, remove, side_path, slot};
 use crate::{
-    error::{Error, Result},
-    io::{
+    checkpoint::{
         ledger::{Extent, Place, RestoredLevel, StoredChunk, Unfinished},
         stamp::{self, Stamp},
     },
+    error::{Error, Result},
     region::Region,
     storage::{BuildSite, DirStore, nfs, unfinished},
 };

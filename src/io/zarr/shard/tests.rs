@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use super::*;
-use crate::io::ledger::{NoLedger, Restored};
+use crate::checkpoint::ledger::{NoLedger, Restored};
 
 /// Chunk contents of different lengths, every fifth left out.
 fn content(at: [u64; 3]) -> Vec<u8> {

@@ -8,8 +8,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{Claim, Lease, NOTES, REMOTE_STATE, is_lease};
+use super::{Claim, NOTES, REMOTE_STATE};
 use crate::{
+    checkpoint::lease::{Lease, is_lease},
     error::{Error, Result},
     storage::{Store, StoreError},
     sys,
@@ -120,7 +121,7 @@ impl Drop for LocalFolder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{io::staging::Staging, storage::DirStore};
+    use crate::{checkpoint::staging::Staging, storage::DirStore};
 
     fn exists(result: Result<Staging>) -> bool {
         matches!(result, Err(Error::TargetExists { .. }))
@@ -134,7 +135,7 @@ mod tests {
 
         let staging = begin(false).unwrap();
         assert!(!staging.cleared && staging.path("x").parent().unwrap().is_dir());
-        staging.state().put(super::super::TARGET_NOTES.job, b"{}".to_vec()).unwrap();
+        staging.state().put(crate::checkpoint::staging::TARGET_NOTES.job, b"{}".to_vec()).unwrap();
         store.put("0/c/0", vec![1]).unwrap();
         // Killed here: the next run may clear, and says so.
         drop(staging);

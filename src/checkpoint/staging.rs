@@ -19,15 +19,12 @@ use crate::{
 };
 
 mod folder;
-mod lease;
 mod links;
 mod ours;
 mod remote;
 
 use folder::{clear, clear_but, sync};
 pub use folder::{remove_note, state_folder};
-use lease::is_lease;
-pub use lease::{Lease, RENEW_EVERY};
 pub use ours::check_folder;
 use remote::LocalFolder;
 

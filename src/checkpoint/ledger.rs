@@ -1,6 +1,6 @@
 //! What sinks tell of what they have stored, and what they are told of what earlier runs have stored.
 //!
-//! An [`Entry`] is noted once the bytes of a write unit have gone to storage; it counts only after [`Sink::sync`](super::Sink::sync).
+//! An [`Entry`] is noted once the bytes of a write unit have gone to storage; it counts only after [`Sink::sync`](crate::io::Sink::sync).
 //! Nothing here knows how entries are kept.
 
 use std::{

@@ -5,8 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{LEVEL_NOTES, NOTES, Notes, TARGET_NOTES, check_folder, is_lease, ours::is_ours};
+use super::{LEVEL_NOTES, NOTES, Notes, TARGET_NOTES, check_folder, ours::is_ours};
 use crate::{
+    checkpoint::lease::is_lease,
     error::{Error, Result},
     storage::nfs,
 };
