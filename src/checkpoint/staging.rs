@@ -12,6 +12,7 @@ use std::{
     sync::Arc,
 };
 
+use super::lease::{Lease, is_lease};
 use crate::{
     error::{Error, Result},
     rank::Rank,
@@ -150,7 +151,7 @@ impl Staging {
         self.claim
     }
 
-    /// This run's lease, to be renewed every [`RENEW_EVERY`].
+    /// This run's lease, to be renewed every [`RENEW_EVERY`](super::lease::RENEW_EVERY).
     pub fn lease(&self) -> Arc<Lease> {
         self.lease.clone()
     }
