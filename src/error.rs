@@ -1,11 +1,13 @@
 //! The one error type of the crate.
 //!
 //! Messages are lower case, say what could not be done with the numbers in it, and leave the way out to [`Error::hint`].
-//! Planning refusals live beside it in [`crate::plan::PlanError`].
+//! Planning refusals live beside it in [`crate::error::PlanError`].
+
+mod memory;
 
 use std::path::{Path, PathBuf};
 
-use crate::plan::PlanError;
+pub use memory::{PlanError, mebibytes};
 
 /// Shorthand used throughout the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

@@ -12,7 +12,6 @@ use crate::{layout::Layout, resample::Footprint};
 
 mod candidates;
 mod columns;
-mod error;
 mod lines;
 mod memory;
 mod offers;
@@ -31,7 +30,6 @@ mod trial;
 mod walk;
 
 pub use columns::{Column, Columns, Pass as PassingChunk, Passes, Slab, slabs};
-pub use error::{PlanError, mebibytes};
 pub use memory::{Memory, Workers, planes_at_once};
 pub use offers::Offer;
 pub use order::{Level, Order};

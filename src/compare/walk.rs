@@ -1,10 +1,9 @@
 //! In which boxes two volumes are walked together, so that memory stays within the budget and chunks are decoded seldom.
 
 use crate::{
-    error::{Error, Result},
+    error::{Error, PlanError, Result},
     io::reader::reads_directly,
     layout::{Access, Layout, Outer},
-    plan::PlanError,
     region::Region,
     sys,
 };

@@ -2,14 +2,14 @@
 //!
 //! In this order: crop, permute and flip, then size and step per axis (in `target_axis`).
 
-use super::{Affine, Grid, Orientation, target_axis::AxisRule};
+use super::{
+    Affine, Grid, Orientation,
+    target_axis::{AxisRule, MAX_VOXELS},
+};
 use crate::{
     error::{Error, Result},
     region::Region,
 };
-
-/// Most voxels that a target grid may have.
-pub(super) const MAX_VOXELS: u64 = 1 << 62;
 
 /// The file's names of the storage axes.
 const AXIS_NAMES: [char; 3] = ['k', 'j', 'i'];

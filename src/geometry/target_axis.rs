@@ -2,8 +2,11 @@
 
 use std::fmt;
 
-use super::{Align, target::MAX_VOXELS};
+use super::Align;
 use crate::error::{Error, Result};
+
+/// Most voxels that a target grid may have.
+pub const MAX_VOXELS: u64 = 1 << 62;
 
 /// Steps that agree to this are one step, as a header's spacing and its affine are.
 const STEP_AGREEMENT: f64 = 1e-6;

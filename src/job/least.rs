@@ -3,10 +3,7 @@
 //! A refused plan names what its own pass needs. A job may have several passes and several routes, so the named budget is tried
 //! and raised until the whole job can be planned.
 
-use crate::{
-    error::{Error, Result},
-    plan::{PlanError, mebibytes},
-};
+use crate::error::{Error, PlanError, Result, mebibytes};
 
 /// Budgets that are tried.
 const MOST_TRIES: usize = 8;

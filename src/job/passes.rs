@@ -9,12 +9,12 @@ use super::{
     turn::Turn,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, PlanError, Result},
     geometry::{AxisMap, Mapping},
     io::raw,
     layout::{Access, Layout},
     pipeline::Progress,
-    plan::{self, Budget, Offer, Plan, PlanError, Todo, Touch},
+    plan::{self, Budget, Offer, Plan, Todo, Touch},
     region::Region,
     resample::{BlockOp, Method, OpRequest, Order, Outside, block_op},
     voxel::{Rounding, Voxel},

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Budget, Plan, PlanError, Request};
-use crate::layout::Access;
+use super::{Budget, Plan, Request};
+use crate::{error::PlanError, layout::Access};
 
 /// Doublings of the budget that are told at most.
 const MOST_DOUBLINGS: u32 = 6;
@@ -98,7 +98,7 @@ pub fn offers(request: &Request<'_>, given: &Plan) -> Vec<Offer> {
 /// The smallest budget that works, in whole mebibytes.
 fn smallest(request: &Request<'_>) -> Option<u64> {
     match Plan::new(&Request { budget: Budget { memory_bytes: 0, ..request.budget }, ..*request }) {
-        Err(PlanError::TooSmall { smallest_bytes, .. }) => Some(super::error::mebibytes(smallest_bytes) << 20),
+        Err(PlanError::TooSmall { smallest_bytes, .. }) => Some(crate::error::mebibytes(smallest_bytes) << 20),
         _ => None,
     }
 }

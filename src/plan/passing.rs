@@ -10,12 +10,13 @@ use std::{
 };
 
 use super::{
-    ChunkBox, Memory, Order, Plan, PlanError, Request, Touch, WalkTotals, Workers,
+    ChunkBox, Memory, Order, Plan, Request, Touch, WalkTotals, Workers,
     columns::{Column, Columns, slab_count, slabs, union},
     lines::Lines,
     trial::{DECODE_COST, NARROW_GATE_COST, STORAGE_COST, target_bytes, voxel_bytes},
 };
 use crate::{
+    error::PlanError,
     layout::Access,
     region::Region,
     resample::{Carrying, Extents},

@@ -1,13 +1,13 @@
 //! The smallest budget that works, where the one that was given does not.
 
 use super::{
-    Memory, PlanError, Request, Workers, candidates,
+    Memory, Request, Workers, candidates,
     lines::Lines,
     pieces::Ruler,
     search::{PIECE_BYTES, STREAM_LOOKS, STREAM_SEARCH_LOOKS},
     trial::{Ground, Trial, voxel_bytes},
 };
-use crate::layout::Access;
+use crate::{error::PlanError, layout::Access};
 
 /// Tables of this size are not made to find out what would go with them.
 const LARGE_TABLE_BYTES: u64 = 64 << 20;

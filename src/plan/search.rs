@@ -1,14 +1,14 @@
 //! The search: block shapes, orders, workers and piece sizes, the most promising first, each dry-run; the cheapest that fits.
 
 use super::{
-    Memory, Pieces, Plan, PlanError, Request, Workers, candidates,
+    Memory, Pieces, Plan, Request, Workers, candidates,
     lines::Lines,
     pieces::Ruler,
     refusal,
     sweeps::Sweep,
     trial::{Ended, Ground, Trial, Walked, voxel_bytes},
 };
-use crate::{layout::Access, region::Region};
+use crate::{error::PlanError, layout::Access, region::Region};
 
 /// Chunks looked at in the dry run of the plan that is taken; longer schedules are sampled.
 const DRY_RUN_LOOKS: u64 = 1_000_000;

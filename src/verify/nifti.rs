@@ -4,12 +4,11 @@ use std::path::Path;
 
 use super::{ArrayReport, Problem, Run};
 use crate::{
-    error::{Error, Result},
+    error::{Error, PlanError, Result},
     io::{
         gzip::{self, Inflated},
         nifti::{self, NiftiFile, Version},
     },
-    plan::PlanError,
     sys,
 };
 

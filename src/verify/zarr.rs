@@ -4,9 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{ArrayReport, Problem, Run, chunks};
 use crate::{
-    error::{Error, Result},
+    error::{Error, PlanError, Result},
     io::zarr::check::{ArrayCheck, Entry, Facts, Known, Role, Store, Tree, level_warnings, list, store_at},
-    plan::PlanError,
     sys,
 };
 

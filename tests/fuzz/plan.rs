@@ -1,6 +1,9 @@
 //! The plan of anything: it tiles what is to be made, with every chunk at hand, or tells the smallest budget.
 
-use reslice::plan::{Plan, PlanError, Request};
+use reslice::{
+    error::PlanError,
+    plan::{Plan, Request},
+};
 
 use super::kit::{
     plans::{Setting, left, simulate},

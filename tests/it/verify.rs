@@ -7,14 +7,14 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::kit::stores::{
-    self, CHUNK, CHUNK_BYTES, Form, SHAPE, array_document, edit, encode, forms, index, put, shard,
+use crate::kit::{
+    stores::{self, CHUNK, CHUNK_BYTES, Form, SHAPE, array_document, edit, encode, forms, index, put, shard},
+    timeout::within,
 };
-use crate::kit::timeout::within;
 use reslice::{
     Error,
+    error::PlanError,
     phantom::Phantom,
-    plan::PlanError,
     verify::{Report, Request, verify},
 };
 use serde_json::{Value, json};

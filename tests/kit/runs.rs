@@ -4,11 +4,11 @@ use std::sync::{Mutex, atomic::AtomicBool};
 
 use reslice::{
     block::{BlockMut, BlockRef},
-    error::Result,
+    error::{PlanError, Result},
     io::{Encoded, Sink, Source, memory::MemorySink},
     layout::{Access, Layout, Outer},
     pipeline::{Pass, Progress, run},
-    plan::{Budget, Plan, PlanError, Request},
+    plan::{Budget, Plan, Request},
     region::Region,
     resample::{BlockOp, OpRequest, Scratch, block_op},
     voxel::Voxel,

@@ -15,8 +15,9 @@ use crate::kit::{
 };
 use proptest::{prelude::*, test_runner::RngSeed};
 use reslice::{
+    error::PlanError,
     layout::Access,
-    plan::{Budget, Chunk, Plan, PlanError, Request},
+    plan::{Budget, Chunk, Plan, Request},
     resample::{KernelShape, Method},
     voxel::Dtype,
 };

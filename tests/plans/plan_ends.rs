@@ -11,10 +11,11 @@ use crate::kit::{
     volumes,
 };
 use reslice::{
+    error::PlanError,
     geometry::{Affine, Mapping},
     io::raw,
     layout::{Access, Layout},
-    plan::{Plan, PlanError, Request},
+    plan::{Plan, Request},
     resample::{KernelShape, Method, most_table_bytes},
     sys,
     voxel::Dtype,

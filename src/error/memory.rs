@@ -52,7 +52,7 @@ pub enum PlanError {
 
 impl PlanError {
     /// The smallest budget that works, where it is one that is missing.
-    pub(super) fn smallest_bytes(&self) -> u64 {
+    pub(crate) fn smallest_bytes(&self) -> u64 {
         match self {
             PlanError::TooSmall { smallest_bytes, .. }
             | PlanError::ComparisonTooSmall { smallest_bytes, .. }
