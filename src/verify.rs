@@ -1,7 +1,7 @@
 //! Whether a file is complete: every chunk there or left out on purpose, decodable, of the right size.
 //!
 //! Reads and decodes all of it, in parallel and in fixed memory, and goes on after what is broken. Nothing is changed.
-//! Chunks are read as every other command reads them (`io::zarr::check`).
+//! Chunks are read as every other command reads them (`verify::zarr::array`).
 
 use std::{
     path::{Path, PathBuf},
@@ -19,7 +19,7 @@ use crate::{
 mod chunks;
 mod nifti;
 mod report;
-mod zarr;
+pub(crate) mod zarr;
 
 pub use report::{ArrayReport, Problem, Report};
 

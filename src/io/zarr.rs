@@ -12,25 +12,25 @@
 use std::{path::Path, sync::Arc};
 
 mod blosc;
-pub mod check;
 mod chunking;
+pub mod chunks;
 mod codec;
 mod copy;
 mod document;
 mod encode;
-mod file;
+pub(crate) mod file;
 mod filter;
-mod groups;
-mod index;
+pub(crate) mod groups;
+pub(crate) mod index;
 mod levels;
-mod meta;
-mod node;
-mod open;
+pub(crate) mod meta;
+pub(crate) mod node;
+pub(crate) mod open;
 mod place;
 mod sample;
 mod shard;
 mod sink;
-mod source;
+pub(crate) mod source;
 mod stored;
 mod target;
 

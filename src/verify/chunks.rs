@@ -7,8 +7,9 @@ use rayon::{ThreadPool, prelude::*};
 use super::{ArrayReport, Problem, Run};
 use crate::{
     error::Result,
-    io::zarr::check::{ArrayCheck, Checked, ChunkAt, State},
+    io::zarr::chunks::ChunkAt,
     pipeline,
+    verify::zarr::array::{ArrayCheck, Checked, ChunkState},
 };
 
 /// Decoded bytes of a batch and thread, about: some tenths of a second, so that a stop is heard.
@@ -83,18 +84,18 @@ impl Batches<'_, '_> {
         progress.chunks_done += 1;
         array.stored_bytes += checked.index_bytes;
         match checked.state {
-            State::Whole { stored_bytes } => {
+            ChunkState::Whole { stored_bytes } => {
                 array.present += 1;
                 array.stored_bytes += stored_bytes;
                 array.decoded_bytes += self.check.chunk_bytes();
                 progress.stored_bytes += stored_bytes;
                 progress.decoded_bytes += self.check.chunk_bytes();
             }
-            State::Missing => {
+            ChunkState::Missing => {
                 array.missing += 1;
                 self.first_missing.get_or_insert_with(|| chunk.at.clone());
             }
-            State::Bad => {
+            ChunkState::Bad => {
                 array.bad += 1;
                 progress.bad += 1;
             }

@@ -1,12 +1,24 @@
 //! Zarr: the arrays that a path stands for, and the files that belong to none.
 
+pub mod array;
+pub mod files;
+pub mod keys;
+pub mod tree;
+
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::{ArrayReport, Problem, Run, chunks};
 use crate::{
     error::{Error, PlanError, Result},
-    io::zarr::check::{ArrayCheck, Entry, Facts, Known, Role, Store, Tree, level_warnings, list, store_at},
+    io::zarr::store_at,
+    storage::Store,
     sys,
+    verify::zarr::{
+        array::{ArrayCheck, Facts, level_warnings},
+        files::{Entry, list},
+        keys::{Known, Role},
+        tree::Tree,
+    },
 };
 
 /// Allocator slack and sums, and the stack and batches of each thread.

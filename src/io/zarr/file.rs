@@ -62,9 +62,9 @@ pub struct ZarrFile {
     /// Chunks that were left out on writing because they are all fill, where our own attribute says so.
     pub empty_chunks: Option<u64>,
     /// The store of the image, or of a bare array.
-    pub(super) store: Arc<dyn Store>,
-    pub(super) meta: ArrayMeta,
-    pub(super) dims: Dims,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) meta: ArrayMeta,
+    pub(crate) dims: Dims,
 }
 
 impl ZarrFile {
@@ -190,7 +190,7 @@ impl ZarrFile {
         matches!(self.meta.sample, Sample::Plain(_))
     }
 
-    pub(super) fn sample(&self) -> Sample {
+    pub(crate) fn sample(&self) -> Sample {
         self.meta.sample
     }
 }

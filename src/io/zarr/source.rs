@@ -47,7 +47,7 @@ const ABSENT: &str = "reslice-asks-for-what-is-absent";
 const DOCUMENT_LIMIT: u64 = 1 << 20;
 
 /// One chunk: where it is, and what to call it in a message.
-pub(super) struct Place {
+pub(crate) struct Place {
     key: String,
     /// Coordinates of the chunk or shard that the key holds.
     object: Vec<u64>,
@@ -57,7 +57,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn error(&self, stored_bytes: u64, what: impl ToString) -> Error {
+    pub(crate) fn error(&self, stored_bytes: u64, what: impl ToString) -> Error {
         let inner = self.inner.as_ref().map(|(_, at)| format!(" inner {at:?}")).unwrap_or_default();
         Error::Chunk {
             action: "read",
@@ -210,7 +210,7 @@ impl<T: Voxel> ZarrSource<T> {
 
     /// Reads and decodes the chunk at these coordinates as [`Source::read`] does, and lets it go: its stored bytes, `None`
     /// where it is absent.
-    pub(super) fn probe(&self, chunk: Vec<u64>) -> Result<Option<u64>> {
+    pub(crate) fn probe(&self, chunk: Vec<u64>) -> Result<Option<u64>> {
         let place = self.place(chunk);
         let Some(stored) = self.stored(&place)? else { return Ok(None) };
         let stored_bytes = stored.len() as u64;
@@ -219,7 +219,7 @@ impl<T: Voxel> ZarrSource<T> {
     }
 
     /// The index of the shard that holds the chunk at these coordinates, and what to call that in a message.
-    pub(super) fn probe_index(&self, chunk: Vec<u64>) -> Result<(Arc<ShardIndex>, Place)> {
+    pub(crate) fn probe_index(&self, chunk: Vec<u64>) -> Result<(Arc<ShardIndex>, Place)> {
         let place = Place { inner: None, ..self.place(chunk) };
         Ok((self.index(&place)?, place))
     }

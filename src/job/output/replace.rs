@@ -6,8 +6,13 @@ use super::Output;
 use crate::{
     checkpoint::staging,
     error::{Error, Result},
-    io::zarr::check::{ArrayCheck, Entry, Known, Role, Tree, list},
     storage::{DirStore, Store, nfs},
+    verify::zarr::{
+        array::ArrayCheck,
+        files::{Entry, list},
+        keys::{Known, Role},
+        tree::Tree,
+    },
 };
 
 impl Output {

@@ -11,7 +11,7 @@ use std::sync::{
 use super::ZarrSource;
 use crate::{
     error::{Error, Result},
-    io::zarr::check::Chunks,
+    io::zarr::chunks::Chunks,
     voxel::Voxel,
 };
 

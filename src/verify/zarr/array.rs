@@ -8,37 +8,27 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{
-    file::ZarrFile,
-    index,
-    meta::ArrayMeta,
-    open::{OpenOptions, open_in, open_level},
-    source::ZarrSource,
-};
 use crate::{
     error::{Error, Result},
-    io::ome::{finer_level, level_placement},
+    io::{
+        ome::{finer_level, level_placement},
+        zarr::{
+            file::ZarrFile,
+            index,
+            meta::ArrayMeta,
+            open::{OpenOptions, open_in, open_level},
+            source::ZarrSource,
+        },
+    },
     voxel::Dtype,
 };
-
-mod files;
-mod keys;
-mod tree;
-mod walk;
-
-pub use super::open::store_at;
-pub use crate::storage::Store;
-pub use files::{Entry, list};
-pub use keys::{Known, Role};
-pub use tree::{Image, Tree};
-pub use walk::{ChunkAt, Chunks};
 
 /// Shards with an index that cannot be read, kept so as not to read it again for each of their chunks.
 const UNREADABLE: usize = 64;
 
 /// What one chunk turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ChunkState {
     /// Decoded to exactly its size.
     Whole {
         stored_bytes: u64,
@@ -50,7 +40,7 @@ pub enum State {
 /// The outcome of looking at one chunk.
 #[derive(Debug)]
 pub struct Checked {
-    pub state: State,
+    pub state: ChunkState,
     /// Of the shard's index, with the first chunk of a shard that is there.
     pub index_bytes: u64,
     /// What is wrong, with the chunk's name. Trouble with an index is told once, with the first chunk of its shard.
@@ -144,16 +134,16 @@ impl ArrayCheck {
 
     /// Reads and decodes one chunk; with the first one of a shard its index is checked too.
     pub fn check(&self, chunk: &ChunkAt) -> Checked {
-        let mut checked = Checked { state: State::Bad, index_bytes: 0, problems: Vec::new() };
+        let mut checked = Checked { state: ChunkState::Bad, index_bytes: 0, problems: Vec::new() };
         if self.meta().shard.is_some() && !self.check_index(chunk, &mut checked) {
             return checked;
         }
         checked.state = match self.source.probe(chunk.at.clone()) {
-            Ok(Some(stored_bytes)) => State::Whole { stored_bytes },
-            Ok(None) => State::Missing,
+            Ok(Some(stored_bytes)) => ChunkState::Whole { stored_bytes },
+            Ok(None) => ChunkState::Missing,
             Err(error) => {
                 checked.problems.push(error);
-                State::Bad
+                ChunkState::Bad
             }
         };
         checked

@@ -8,13 +8,15 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::super::{
-    groups,
-    node::{self, Node},
-};
 use crate::{
     error::{Error, Result},
-    io::ome::{Multiscale, OmeMetadata, ome_member},
+    io::{
+        ome::{Multiscale, OmeMetadata, ome_member},
+        zarr::{
+            groups,
+            node::{self, Node},
+        },
+    },
     storage::Store,
 };
 

@@ -1,6 +1,6 @@
 //! All chunks of an array, one after the other.
 
-use super::super::meta::ArrayMeta;
+use super::meta::ArrayMeta;
 
 /// One chunk of the walk.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::meta::{ArrayMeta, KeyEncoding};
+use crate::io::zarr::meta::{ArrayMeta, KeyEncoding};
 
 /// Documents that Zarr v2 and v3 know.
 const DOCUMENTS: [&str; 5] = ["zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"];
