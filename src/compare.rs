@@ -14,10 +14,11 @@ use crate::{
     io::{
         Source,
         convert::Conversion,
-        view::{View, ViewSource},
+        input::{Input, IoMode},
+        view::{View, ViewSource, components::Components},
         zarr::OpenOptions,
     },
-    job::{Colours, GridSummary, Input, IoMode},
+    job::GridSummary,
     layout::{Access, Layout},
     voxel::{Dtype, Voxel},
 };
@@ -177,7 +178,7 @@ fn voxels<T: Voxel>(
 fn source<T: Voxel>(input: &Input, components: usize, io: IoMode) -> Result<Box<dyn Source<T>>> {
     let conversion = Conversion { slope: input.slope(), ..input.conversion() };
     let source = input.source::<T>(conversion, io)?;
-    if source.layout().components == components { Ok(source) } else { Ok(Box::new(Colours::new(source))) }
+    if source.layout().components == components { Ok(source) } else { Ok(Box::new(Components::new(source))) }
 }
 
 /// How the outer axes of two volumes belong together.

@@ -8,10 +8,11 @@ use crate::{
     dispatch,
     error::Result,
     io::{
+        input::{Input, IoMode},
         nifti::NiftiFile,
         zarr::{self, OpenOptions, ZarrFile},
     },
-    job::{GridSummary, Input, IoMode},
+    job::GridSummary,
     layout::{Access, Layout},
     voxel::Dtype,
 };

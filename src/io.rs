@@ -14,7 +14,9 @@ use crate::{
 
 pub mod convert;
 pub mod foreign;
+pub mod format;
 pub mod gzip;
+pub mod input;
 pub mod memory;
 pub mod nifti;
 pub mod ome;
@@ -22,7 +24,6 @@ pub mod packed;
 pub mod raw;
 pub mod reader;
 pub mod view;
-pub mod volume;
 pub mod zarr;
 
 use convert::Lost;

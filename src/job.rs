@@ -16,15 +16,12 @@ use crate::{
 
 mod batch;
 mod cascade;
-mod colours;
 mod disk;
 mod execute;
 mod field;
-mod format;
 mod identity;
 mod idle;
 mod in_place;
-mod input;
 mod least;
 mod levels;
 mod method;
@@ -45,13 +42,10 @@ mod values;
 mod work;
 
 pub use batch::{Batch, Forecast, Jobs, OnEvent, Outcome};
-pub use colours::Colours;
 pub use disk::{Disk, Fit, TargetSize};
 pub use execute::Event;
-pub use format::Format;
 pub use idle::{cannot_matter, leave_out};
 pub use in_place::{InPlace, InPlaceRequest, InPlaceSummary, LevelSummary};
-pub use input::{Input, IoMode};
 pub use output::TargetOptions;
 pub use outside::{OutsideView, other_space};
 pub use passes::{PassKind, PassSummary};

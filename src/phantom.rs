@@ -180,8 +180,11 @@ mod tests {
     use super::*;
     use crate::{
         block::BlockMut,
-        io::{reader::RegionReader, zarr::OpenOptions},
-        job::{Input, IoMode},
+        io::{
+            input::{Input, IoMode},
+            reader::RegionReader,
+            zarr::OpenOptions,
+        },
     };
 
     #[test]

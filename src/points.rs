@@ -10,8 +10,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     geometry::Affine,
-    io::zarr::OpenOptions,
-    job::Input,
+    io::{input::Input, zarr::OpenOptions},
     transform::Chain,
 };
 

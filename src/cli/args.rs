@@ -7,16 +7,18 @@ use clap::{
     builder::{OsStringValueParser, TypedValueParser},
 };
 
-use super::parse::{
-    CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, PickArg, RegionArg, ShardArg, Size, Triple,
-    scale,
+use super::{
+    habits,
+    parse::{
+        CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, PickArg, RegionArg, ShardArg, Size,
+        Triple, scale,
+    },
+    rank::RankArg,
 };
-use super::{habits, rank::RankArg};
 use crate::{
     error::Error,
     geometry::{Align, Orientation},
-    io::ome::OmeVersion,
-    job::IoMode,
+    io::{input::IoMode, ome::OmeVersion},
     resample::Reduction,
     transform::TransformRequest,
     voxel::{Dtype, Rounding},

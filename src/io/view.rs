@@ -1,5 +1,8 @@
 //! A part of a series as a series of its own: some indices of its outer axes, in another order of the axes perhaps.
 
+pub mod components;
+pub mod entry;
+
 use super::{Fetched, Source};
 use crate::{
     block::BlockMut,

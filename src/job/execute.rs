@@ -7,7 +7,6 @@ use std::{
 
 use super::{
     Job, PassKind, Request, Summary, cascade,
-    colours::Colours,
     field::Vectors,
     least,
     levels::LevelPass,
@@ -26,7 +25,7 @@ use crate::{
     dispatch,
     error::{Error, PlanError, Result},
     geometry::Mapping,
-    io::{Source, raw::READ_TRANSFER_BYTES},
+    io::{Source, raw::READ_TRANSFER_BYTES, view::components::Components},
     layout::{Access, Layout},
     pipeline::Progress,
     plan::{self, Budget, Cut, Todo},
@@ -374,7 +373,7 @@ impl Job {
     fn open<T: Voxel>(self) -> Result<Opened<T>> {
         let source = self.input.source::<T>(self.values.reading, self.request.io)?;
         let source: Box<dyn Source<T>> = match self.output.layout.components {
-            1 if source.layout().components > 1 => Box::new(Colours::new(source)),
+            1 if source.layout().components > 1 => Box::new(Components::new(source)),
             _ => source,
         };
         let source: Box<dyn Source<T>> = match self.turn {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Input, IoMode, PassKind, disk,
+    PassKind, disk,
     passes::{copying, everything, planned, scratch_layout},
     scratch::Scratch,
 };
@@ -17,7 +17,13 @@ use crate::{
     block::BlockRef,
     error::{Error, Result},
     geometry::{Affine, Grid, VectorRanges, Warp},
-    io::{Encoded, Sink, Source, convert::Conversion, raw::RawSink, zarr::OpenOptions},
+    io::{
+        Encoded, Sink, Source,
+        convert::Conversion,
+        input::{Input, IoMode},
+        raw::RawSink,
+        zarr::OpenOptions,
+    },
     layout::{Access, Layout},
     pipeline::{self, Pass, Progress},
     plan::Budget,

@@ -3,10 +3,14 @@
 //! Options whose effect depends on voxels, on the mapping or on the memory (`--antialias`, `--outside`, `--interp`, `--scratch`)
 //! are not among them.
 
-use super::{Format, GridChoice, Input, IoMode, Request};
+use super::{GridChoice, Request};
 use crate::{
     error::{Error, Result},
     geometry::{GridRequest, Sizing},
+    io::{
+        format::Format,
+        input::{Input, IoMode},
+    },
     layout::Access,
     voxel::Dtype,
 };

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use super::{
-    InPlaceRequest, Input, Request,
+    InPlaceRequest, Request,
     names::{self, Names},
     series::Series,
 };
 use crate::{
     error::{Error, Result},
     geometry::{Grid, Mapping},
-    io::zarr::ZarrFile,
+    io::{input::Input, zarr::ZarrFile},
     region::Region,
     resample::{KernelShape, LabelWeights, Method, OpRequest, Order, Outside, Reduction, passes_through},
 };

@@ -6,10 +6,11 @@
 
 use std::collections::HashSet;
 
-use super::{Input, Request};
+use super::Request;
 use crate::{
     block::BlockMut,
     dispatch,
+    io::input::Input,
     layout::{Access, Layout},
     region::Region,
     storage::Location,

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Format, Input, PyramidRequest, Values, levels::Descent};
+use super::{PyramidRequest, Values, levels::Descent};
 
 mod build;
 mod bytes;
@@ -17,7 +17,9 @@ use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
+        format::Format,
         gzip::{self, Framing},
+        input::Input,
         nifti::{self, Header, Place, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,

@@ -1,8 +1,9 @@
 //! Target voxels that look outside the source: what is known of them before the run, for those who tell of it.
 
-use super::{GridChoice, Input, OutsideRequest, Request, Values, series::Series};
+use super::{GridChoice, OutsideRequest, Request, Values, series::Series};
 use crate::{
     geometry::{Align, FaceCounts, Grid, GridRequest, Mapping, outside_per_face, planes_outside},
+    io::input::Input,
     region::Region,
     resample::{OpRequest, Outside},
 };

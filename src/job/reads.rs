@@ -7,10 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Format, GridChoice, Input, Request};
+use super::{GridChoice, Request};
 use crate::{
     checkpoint::staging::state_folder,
     error::{Error, Result},
+    io::{format::Format, input::Input},
     storage::Location,
 };
 

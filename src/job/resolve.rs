@@ -7,7 +7,7 @@ mod warnings;
 use warnings::{warn_of_ends, warn_of_other_space};
 
 use super::{
-    Format, GridChoice, Input, Request, Values,
+    GridChoice, Request, Values,
     disk::TargetSize,
     field::Field,
     idle,
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
-    io::zarr::OpenOptions,
+    io::{format::Format, input::Input, zarr::OpenOptions},
     layout::Layout,
     resample::OpRequest,
     storage::{Location, split_image},
@@ -222,7 +222,7 @@ fn target_grid(request: &Request, input: &Input, reference: Option<&Input>) -> R
 
 /// The transforms of a request. One FSL matrix by itself, with `--like`, has source and reference of the run for its roles.
 fn chain(request: &Request, input: &Input, reference: Option<&Input>, warnings: &mut Vec<String>) -> Result<Chain> {
-    let source = input.role_image(&request.input);
+    let source = RoleImage::of(&request.input, input);
     let target = role_of_reference(request, reference).filter(|_| request.transform_list.is_none());
     let ends = target.map(|target| Ends { source, target });
     let chain = Chain::read(&request.transforms, ends.as_ref())?;
@@ -232,7 +232,7 @@ fn chain(request: &Request, input: &Input, reference: Option<&Input>, warnings: 
 
 fn role_of_reference(request: &Request, reference: Option<&Input>) -> Option<RoleImage> {
     match (&request.grid, reference) {
-        (GridChoice::Like { path, .. }, Some(reference)) => Some(reference.role_image(path)),
+        (GridChoice::Like { path, .. }, Some(reference)) => Some(RoleImage::of(path, reference)),
         _ => None,
     }
 }

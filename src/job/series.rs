@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Input, PassKind, PassSummary, Request,
+    PassKind, PassSummary, Request,
     passes::{Planned, planned},
 };
 use crate::{
@@ -14,8 +14,11 @@ use crate::{
     geometry::{FaceCounts, Grid, Mapping, outside_per_face},
     io::{
         Sink, Source,
-        view::ViewSource,
-        volume::{EntrySink, entry_layout},
+        input::Input,
+        view::{
+            ViewSource,
+            entry::{EntrySink, entry_layout},
+        },
     },
     layout::Layout,
     pipeline::{self, Keep, Pass, Progress},
@@ -55,7 +58,7 @@ impl Series {
         reference: Option<RoleImage>,
     ) -> Result<Option<(Series, f64)>> {
         let Some(path) = &request.transform_list else { return Ok(None) };
-        let (source, list) = (input.role_image(&request.input), TransformList::read(path)?);
+        let (source, list) = (RoleImage::of(&request.input, input), TransformList::read(path)?);
         let reference = reference.filter(|_| request.transforms.is_empty()).unwrap_or_else(|| source.clone());
         let ends = Ends { target: reference, source };
         let taken_for_granted = list.taken_for_granted(&ends)?;

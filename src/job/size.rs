@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 
 use super::{
-    Format, Input, Job, OutsideRequest,
+    Job, OutsideRequest,
     disk::{Disk, Packing, Part, Prospect, TargetSize, disks, held_bytes},
     output::Output,
 };
-use crate::{checkpoint::staging::state_folder, geometry::Mapping, io::zarr::Codec, layout::Layout};
+use crate::{
+    checkpoint::staging::state_folder,
+    geometry::Mapping,
+    io::{format::Format, input::Input, zarr::Codec},
+    layout::Layout,
+};
 
 impl Job {
     /// How large the target becomes, by its grid and by how well the source is compressed.

@@ -5,12 +5,12 @@
 //! Basser and Gee 2001, "Spatial transformations of diffusion tensor magnetic resonance images"). The rotation is the same
 //! everywhere, and kernels weigh all components alike: so vectors are turned as they are read, and then resampled.
 
-use super::{Input, Request, Values};
+use super::{Request, Values};
 use crate::{
     block::BlockMut,
     error::{Error, Result},
     geometry::rotation_of,
-    io::{Source, nifti::Header},
+    io::{Source, input::Input, nifti::Header},
     layout::{Access, Layout, stream_unit},
     resample::Method,
     transform::Chain,

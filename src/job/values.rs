@@ -1,9 +1,9 @@
 //! Sample types, slopes and the outside value: what the numbers of source, pipeline and target mean.
 
-use super::{Input, OutsideRequest, Request};
+use super::{OutsideRequest, Request};
 use crate::{
     error::{Error, Result},
-    io::convert::Conversion,
+    io::{convert::Conversion, input::Input},
     resample::{KernelShape, Method, Order, Outside},
     voxel::Dtype,
 };

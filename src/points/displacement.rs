@@ -8,8 +8,12 @@ use std::path::Path;
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
-    io::{Source, convert::Conversion, reader::reads_directly},
-    job::{Input, IoMode},
+    io::{
+        Source,
+        convert::Conversion,
+        input::{Input, IoMode},
+        reader::reads_directly,
+    },
     layout::Layout,
     region::Region,
     sys,

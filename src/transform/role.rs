@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
+        input::Input,
         nifti::{self, NiftiFile},
         zarr::{self, OpenOptions, ZarrFile},
     },
@@ -28,6 +29,14 @@ pub struct RoleImage {
 }
 
 impl RoleImage {
+    /// What an open file says; `path` is for messages.
+    pub fn of(path: &Path, input: &Input) -> RoleImage {
+        match input {
+            Input::Nifti(file) => RoleImage::of_nifti(path, file),
+            Input::Zarr(file) => RoleImage::of_zarr(path, file),
+        }
+    }
+
     /// Reads the metadata of an image.
     pub fn open(path: &Path) -> Result<RoleImage> {
         match Location::of(path)?.local() {

@@ -10,8 +10,10 @@ use std::{
 use reslice::{
     block::BlockMut,
     info::Info,
-    io::reader::RegionReader,
-    job::{Input, IoMode},
+    io::{
+        input::{Input, IoMode},
+        reader::RegionReader,
+    },
     layout::Access,
     region::Region,
     verify::{Request, verify},

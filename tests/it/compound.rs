@@ -1,4 +1,4 @@
-//! Colours, complex numbers and series through oblique mappings: every part as if it were a volume of its own.
+//! Components, complex numbers and series through oblique mappings: every part as if it were a volume of its own.
 
 use std::{fs, path::PathBuf, sync::atomic::AtomicBool};
 

@@ -14,11 +14,12 @@ use reslice::{
     geometry::{Affine, Grid, Unit},
     io::{
         gzip::Framing,
+        input::{Input, IoMode},
         nifti::{TargetSpec, target_header},
         reader::RegionReader,
         zarr::{Codec, OpenOptions},
     },
-    job::{Input, IoMode, Job, Request},
+    job::{Job, Request},
     layout::{Axis, Layout, Outer},
     region::Region,
     voxel::{Dtype, Rounding, Voxel},

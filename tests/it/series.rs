@@ -19,8 +19,10 @@ use reslice::{
     error::Result,
     io::{
         memory::MemorySource,
-        view::ViewSource,
-        volume::{EntrySink, entry_layout},
+        view::{
+            ViewSource,
+            entry::{EntrySink, entry_layout},
+        },
     },
     job::{GridChoice, Job, PassKind, PyramidRequest, Request, Summary},
     layout::{Access, Layout, Outer},

@@ -12,9 +12,9 @@ use reslice::{
     geometry::Unit,
     io::{
         Source,
+        input::Input,
         zarr::{OpenOptions, ZarrFile, ZarrSource, open},
     },
-    job::Input,
     voxel::Voxel,
 };
 use serde_json::{Value, json};

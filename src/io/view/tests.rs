@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     geometry::{Affine, Grid, Unit},
-    io::{memory::MemorySource, volume::entry_layout},
+    io::{memory::MemorySource, view::entry::entry_layout},
     layout::Access,
     voxel::Dtype,
 };

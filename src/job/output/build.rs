@@ -12,11 +12,12 @@ use crate::{
     error::{Error, Result},
     io::{
         Sink,
+        format::Format,
         gzip::{self, GzipSink},
         raw::RawSink,
         zarr::{self, ZarrSink},
     },
-    job::{Format, work::Work},
+    job::work::Work,
     region::Region,
     storage::{BuildSite, DirStore, Store, nfs},
     voxel::Voxel,

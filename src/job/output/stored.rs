@@ -9,8 +9,8 @@ use crate::{
         staging::Staging,
     },
     error::{Error, Result},
-    io::{gzip, raw, zarr::StoredLevel},
-    job::{Format, work::Work},
+    io::{format::Format, gzip, raw, zarr::StoredLevel},
+    job::work::Work,
     region::Region,
 };
 

@@ -2,7 +2,11 @@
 
 use crate::{
     geometry::{FaceCounts, Grid},
-    job::{Format, Input, IoMode, Request, output::Output, outside},
+    io::{
+        format::Format,
+        input::{Input, IoMode},
+    },
+    job::{Request, output::Output, outside},
     layout::Layout,
     sys,
     transform::{self, FieldKind},

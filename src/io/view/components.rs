@@ -12,13 +12,13 @@ use crate::{
 const CHUNK_BYTES: u64 = 512 << 10;
 
 /// A source whose components have become a last outer axis `c`, stored together: decoded once for all of them.
-pub struct Colours<T> {
+pub struct Components<T> {
     source: Box<dyn Source<T>>,
     layout: Layout,
 }
 
-impl<T: Voxel> Colours<T> {
-    pub fn new(source: Box<dyn Source<T>>) -> Colours<T> {
+impl<T: Voxel> Components<T> {
+    pub fn new(source: Box<dyn Source<T>>) -> Components<T> {
         let mut layout = source.layout().clone();
         let len = layout.components as u64;
         layout.outer.axes.push(Axis { name: "c".into(), len, step: 1.0, start: 0.0, unit: None });
@@ -32,7 +32,7 @@ impl<T: Voxel> Colours<T> {
     }
 }
 
-impl<T: Voxel> Source<T> for Colours<T> {
+impl<T: Voxel> Source<T> for Components<T> {
     fn layout(&self) -> &Layout {
         &self.layout
     }

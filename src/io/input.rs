@@ -17,7 +17,6 @@ use crate::{
     },
     layout::{Access, Axis, Layout},
     storage::{Location, split_image},
-    transform::RoleImage,
     voxel::Voxel,
 };
 
@@ -141,14 +140,6 @@ impl Input {
         match self {
             Input::Nifti(file) => &file.warnings,
             Input::Zarr(file) => &file.warnings,
-        }
-    }
-
-    /// The image as an FSL matrix speaks of it; `path` is for messages.
-    pub fn role_image(&self, path: &Path) -> RoleImage {
-        match self {
-            Input::Nifti(file) => RoleImage::of_nifti(path, file),
-            Input::Zarr(file) => RoleImage::of_zarr(path, file),
         }
     }
 

@@ -1,10 +1,17 @@
 //! One entry of a series as a volume of its own: views of a sink, for passes that treat each volume differently. Those of a
-//! source are [`super::view`]s.
+//! source are [`crate::io::view`]s.
 //!
 //! An entry is one index of the outer axes; where the last of them holds the colours of a voxel, an entry has all of those.
 
-use super::{Encoded, Sink, view::View};
-use crate::{block::BlockRef, error::Result, layout::Layout, region::Region, voxel::Voxel};
+use super::View;
+use crate::{
+    block::BlockRef,
+    error::Result,
+    io::{Encoded, Sink},
+    layout::Layout,
+    region::Region,
+    voxel::Voxel,
+};
 
 /// The layout of one of `entries` equal parts of a series, read or written as voxels of `T`.
 ///
