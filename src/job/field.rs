@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     PassKind, disk,
-    passes::{copying, everything, planned, scratch_layout},
+    pass::{copying, everything, planned, scratch_layout},
     scratch::Scratch,
 };
 use crate::{
@@ -146,7 +146,7 @@ impl Field {
     /// # Errors
     /// There is no room for it in `folder`.
     fn scratch(&self, folder: &Path, layout: &Layout) -> Result<Scratch> {
-        let bytes = super::passes::scratch_bytes::<f32>(layout);
+        let bytes = super::pass::scratch_bytes::<f32>(layout);
         if self.checks_disk {
             let found = disk::disks(&[disk::Part::exact(folder.to_path_buf(), bytes)]);
             disk::check(&found, Path::new("the scratch file of the displacement field"))?;

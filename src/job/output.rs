@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{PyramidRequest, Values, levels::Descent};
+use super::{PyramidRequest, Values, pyramid::levels::Descent};
 
 mod build;
 mod bytes;
@@ -34,33 +34,6 @@ use crate::{
     storage::{self, Location, Store},
 };
 pub use stored::Whose;
-
-/// How the target is stored.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TargetOptions {
-    pub overwrite: bool,
-    pub framing: Framing,
-    /// Chunk of a Zarr target, storage order; `None` chooses.
-    pub chunk: Option<[u64; 3]>,
-    /// Shard of a Zarr target: `None` chooses, `Some(None)` writes chunks as files.
-    pub shard: Option<Option<[u64; 3]>>,
-    pub codec: Codec,
-    /// Version of a Zarr target.
-    pub ome: OmeVersion,
-}
-
-impl Default for TargetOptions {
-    fn default() -> Self {
-        TargetOptions {
-            overwrite: false,
-            framing: Framing::Single { level: gzip::DEFAULT_LEVEL },
-            chunk: None,
-            shard: None,
-            codec: Codec::Zstd(DEFAULT_ZSTD_LEVEL),
-            ome: OmeVersion::V05,
-        }
-    }
-}
 
 /// A target that is described in full, but not created yet.
 #[derive(Debug)]

@@ -5,8 +5,9 @@ use std::sync::atomic::AtomicBool;
 use super::{
     Event, Job, Summary,
     field::Vectors,
-    levels::{LevelPass, LevelsTo, open_level},
-    passes::{Leg, PassKind, Planned, Route},
+    pass::{PassKind, Planned},
+    pyramid::levels::{LevelPass, LevelsTo, open_level},
+    route::{Leg, Route},
     scratch::Scratch,
     turn::Turned,
     work::{Kept, Work},

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     PassKind, PassSummary, Request,
-    passes::{Planned, planned},
+    pass::{Planned, planned},
 };
 use crate::{
     error::{Error, Result},

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    Disk, Job, OutsideView, PassKind, PassSummary, TargetSize, levels::LevelPass, passes::Route, size::raw_bytes,
+    Disk, Job, OutsideView, PassKind, PassSummary, TargetSize, pyramid::levels::LevelPass, route::Route,
+    size::raw_bytes,
 };
 use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},

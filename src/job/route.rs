@@ -2,22 +2,18 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::{
+    pass::{PassKind, PassSummary, Planned, copying, everything, planned, scratch_bytes, scratch_layout},
     series::{Series, VolumePasses},
     turn::Turn,
 };
 use crate::{
     error::{Error, PlanError, Result},
-    geometry::{AxisMap, Mapping},
     io::raw,
     layout::{Access, Layout},
-    pipeline::Progress,
-    plan::{self, Budget, Offer, Plan, Todo, Touch},
-    region::Region,
-    resample::{BlockOp, Method, OpRequest, Order, Outside, block_op},
-    voxel::{Rounding, Voxel},
+    plan::{Budget, Todo},
+    resample::{OpRequest, block_op},
+    voxel::Voxel,
 };
 
 /// Relative time of writing a byte to a scratch file and reading it again, against computing it.
@@ -26,48 +22,6 @@ const SCRATCH_COST: f64 = 2.0;
 const GOOD_ENOUGH: f64 = 1.5;
 /// Amplification up to which chunks count as decoded once.
 const ONCE: f64 = 1.1;
-
-/// What a pass is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PassKind {
-    /// A displacement field is read before the passes are planned.
-    Field,
-    /// The source stream is unpacked into a scratch file.
-    Unpack,
-    Resample,
-    /// The scratch file is packed into the target stream.
-    Pack,
-    /// A coarser level is made from the stored level above it.
-    Pyramid,
-}
-
-/// One planned pass.
-pub struct Planned<T: Voxel> {
-    pub kind: PassKind,
-    pub op: Box<dyn BlockOp<T>>,
-    pub source: Layout,
-    pub target: Layout,
-    pub plan: Plan,
-    pub touch: Touch,
-    /// Where the next level of the target's pyramid is made along with it: voxels that one of its voxels spans.
-    pub factors: Option<[u64; 3]>,
-    budget: Budget,
-}
-
-impl<T: Voxel> Planned<T> {
-    /// Bytes of one decoded chunk; 0 for sources without chunks.
-    pub fn chunk_bytes(&self) -> u64 {
-        if self.touch.chunk_counts.is_some() { self.touch.decoded_bytes } else { 0 }
-    }
-
-    /// What other budgets would buy.
-    pub fn offers(&self) -> Vec<Offer> {
-        let (source, target) = (&self.source, &self.target);
-        let (footprint, budget) = (self.op.as_ref(), self.budget);
-        self.plan.offers(&plan::Request { footprint, source, target, sample_bytes: size_of::<T>(), budget, todo: None })
-    }
-}
 
 /// A step of a route.
 pub enum Leg<T: Voxel> {
@@ -122,59 +76,6 @@ impl<T: Voxel> Leg<T> {
             }
             Leg::PerVolume(passes) => passes.summaries().collect(),
         }
-    }
-}
-
-/// A pass, as summaries tell it.
-#[derive(Clone, Debug, Serialize)]
-pub struct PassSummary {
-    pub kind: PassKind,
-    /// The only volume that it makes, counted from 0; nothing where it makes all.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub volume: Option<u64>,
-    pub plan: Plan,
-    pub projected_bytes: u64,
-    /// Chunk decodes over chunks touched, as planned.
-    pub planned_amplification: f64,
-    /// Bytes of one decoded chunk.
-    pub chunk_bytes: u64,
-    /// The same as counted in the run; nothing in a dry run, or where nothing is decoded.
-    pub amplification: Option<f64>,
-    /// What was done; nothing in a dry run.
-    pub done: Option<Progress>,
-    /// Bytes of the scratch file that this pass writes.
-    pub scratch_bytes: Option<u64>,
-    /// Whether the next level of the pyramid is made along with this one.
-    pub makes_next_level: bool,
-    /// What more memory and a little less would buy, where chunks may be decoded twice or voxels are fetched many times; in a run
-    /// only the latter.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub what_memory_buys: Vec<Offer>,
-}
-
-impl PassSummary {
-    /// A pass before it is done. `chunk_bytes` is 0 for sources without chunks.
-    pub fn planned(kind: PassKind, plan: &Plan, chunk_bytes: u64) -> PassSummary {
-        PassSummary {
-            kind,
-            volume: None,
-            projected_bytes: plan.projected_bytes(),
-            planned_amplification: plan.totals.amplification(),
-            chunk_bytes,
-            plan: plan.clone(),
-            amplification: None,
-            done: None,
-            scratch_bytes: None,
-            makes_next_level: false,
-            what_memory_buys: Vec::new(),
-        }
-    }
-
-    /// Notes what was done.
-    pub fn complete(&mut self, done: Progress) {
-        let distinct = self.plan.totals.distinct;
-        self.amplification = (distinct > 0).then(|| done.decodes as f64 / distinct as f64);
-        self.done = Some(done);
     }
 }
 
@@ -307,51 +208,4 @@ fn through_scratch<T: Voxel>(legs: Vec<Leg<T>>, stored: &Layout) -> Route<T> {
     let scratch_bytes = scratch_bytes::<T>(stored);
     let cost = legs.iter().map(Leg::cost).sum::<f64>() + SCRATCH_COST * scratch_bytes as f64;
     Route { legs, scratch_bytes, cost }
-}
-
-/// All of a target.
-pub fn everything(target: &Layout) -> Arc<Todo> {
-    Arc::new(Todo::everything(Region::of_shape(target.grid.shape)))
-}
-
-/// Plans one pass.
-pub fn planned<T: Voxel>(
-    kind: PassKind,
-    op: Box<dyn BlockOp<T>>,
-    source: &Layout,
-    target: &Layout,
-    budget: Budget,
-    todo: &Arc<Todo>,
-) -> Result<Planned<T>, PlanError> {
-    let (footprint, sample_bytes, todo) = (op.as_ref(), size_of::<T>(), Some(todo));
-    let request = plan::Request { footprint, source, target, sample_bytes, budget, todo };
-    let plan = Plan::new(&request)?;
-    let touch = plan.touch(&request);
-    Ok(Planned { factors: None, kind, op, source: source.clone(), target: target.clone(), plan, touch, budget })
-}
-
-/// The volume as a raw file of pipeline samples.
-pub fn scratch_layout<T: Voxel>(of: &Layout) -> Layout {
-    let outer = crate::layout::Outer::separate(of.outer.axes.clone());
-    raw::target_layout(Layout { outer, stored: T::DTYPE, ..of.clone() })
-}
-
-pub fn scratch_bytes<T: Voxel>(of: &Layout) -> u64 {
-    let samples = of.grid.voxels().saturating_mul(of.outer.volumes()).saturating_mul(of.components as u64);
-    samples.saturating_mul(size_of::<T>() as u64)
-}
-
-/// Every voxel as it is.
-pub fn copying(layout: &Layout) -> OpRequest {
-    let maps = std::array::from_fn(|a| AxisMap { source_axis: a, scale: 1.0, offset: 0.0 });
-    OpRequest {
-        method: Method::Nearest,
-        antialias: false,
-        mapping: Mapping::AxisAligned(maps),
-        target_shape: layout.grid.shape,
-        bounds: Region::of_shape(layout.grid.shape),
-        outside: Outside::Value(0.0),
-        rounding: Rounding::Nearest,
-        order: Order::Rising,
-    }
 }

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::InPlaceRequest;
 use crate::{
     error::{Error, Result},
     io::zarr::ZarrFile,
+    job::InPlaceRequest,
     storage::nfs,
 };
 

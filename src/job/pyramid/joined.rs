@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
-use super::{
-    levels::{Descent, LevelPass},
-    passes::{self, Leg, Planned, Route},
-};
+use super::levels::{Descent, LevelPass};
 use crate::{
     block::{BlockMut, BlockRef},
+    job::{
+        pass::{self, Planned},
+        route::{Leg, Route},
+    },
     layout::Layout,
     plan::{Budget, Todo},
     region::Region,
@@ -95,7 +96,7 @@ pub fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<
     let coarse = reduction_op::<T>(setting.descent.method, setting.target.grid.shape, factors);
     let op = Box::new(Cascade { fine, coarse, factors });
     let mut pass: Planned<T> =
-        passes::planned(passes::PassKind::Resample, op, setting.source, &target, setting.budget, setting.todo).ok()?;
+        pass::planned(pass::PassKind::Resample, op, setting.source, &target, setting.budget, setting.todo).ok()?;
     pass.factors = Some(factors);
     let route = Route::direct(Leg::whole(pass));
     (route.cost < apart.cost + level.plan.cost).then_some(route)

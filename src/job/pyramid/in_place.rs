@@ -12,14 +12,7 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{
-    Disk, Event, PassKind, PassSummary,
-    disk::{self, Packing, Part, Prospect, disks},
-    levels::{Descent, LevelPass, LevelsTo},
-    method::warning_of_levels,
-    size::raw_bytes,
-    work::{Work, is_noted, settle},
-};
+use super::levels::{Descent, LevelPass, LevelsTo};
 use crate::{
     checkpoint::{
         Identity,
@@ -34,6 +27,13 @@ use crate::{
         ome::{Carried, OmeVersion},
         zarr::{self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget},
     },
+    job::{
+        Disk, Event, PassKind, PassSummary,
+        disk::{self, Packing, Part, Prospect, disks},
+        method::warning_of_levels,
+        size::raw_bytes,
+        work::{Work, is_noted, settle},
+    },
     pipeline::{self, Progress},
     plan::Budget,
     resample::Reduction,
@@ -43,7 +43,6 @@ use crate::{
 
 mod begun;
 mod documents;
-mod paths;
 
 use documents::{read_document, replace_document, rewritten_literals};
 
@@ -51,26 +50,6 @@ use documents::{read_document, replace_document, rewritten_literals};
 const LEVELS: &str = "levels";
 /// Set when all levels are built, before the first is moved.
 const BUILT: &str = "levels-built";
-
-/// Levels to be added to the image in `store`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InPlaceRequest {
-    pub store: PathBuf,
-    /// `None` adds levels until the longest side fits one chunk.
-    pub levels: Option<usize>,
-    /// `None` takes the mode of labels and the mean of anything else.
-    pub method: Option<Reduction>,
-    /// Replace the levels that the image has below its finest.
-    pub overwrite: bool,
-    /// Go on with what an earlier run has stored, and be content with levels that one has finished.
-    pub resume: bool,
-    /// Begin anew where an unfinished run has stored something.
-    pub restart: bool,
-    /// Refuse levels that cannot fit the disk, before anything is written.
-    pub checks_disk: bool,
-    pub memory_bytes: u64,
-    pub threads: usize,
-}
 
 /// One level of the image. Triples in file order (x, y, z).
 #[derive(Clone, Debug, Serialize)]
@@ -146,7 +125,7 @@ impl InPlace {
         let budget = Budget { memory_bytes: request.memory_bytes, threads: request.threads, reserved_bytes };
         let plan = |budget| descent.plan(&request.store, &finest.layout, budget, &Restored::default());
         let passes = plan(budget).map_err(|error| {
-            super::least::named(error, |memory_bytes| plan(Budget { memory_bytes, ..budget }).map(drop))
+            crate::job::least::named(error, |memory_bytes| plan(Budget { memory_bytes, ..budget }).map(drop))
         })?;
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
         let identity = identity(&finest, &descent, &paths);
@@ -337,8 +316,8 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
 /// What another run must have in common with this one to go on with its work.
 fn identity(finest: &ZarrFile, descent: &Descent, paths: &[String]) -> Identity {
     let mut identity = Identity::default();
-    identity.add("version of results", super::identity::RESULTS_VERSION);
-    identity.add("codecs", super::identity::codec_versions());
+    identity.add("version of results", crate::job::identity::RESULTS_VERSION);
+    identity.add("codecs", crate::job::identity::codec_versions());
     identity.add("finest level", format!("{:?}", finest.layout));
     identity.add("levels", format!("{paths:?} {:?} {}", descent.factors, descent.method.name()));
     identity.add("image", format!("{:?}", descent.target));

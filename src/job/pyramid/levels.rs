@@ -5,10 +5,6 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use super::{
-    PassKind, PassSummary,
-    work::{Kept, Work, done},
-};
 use crate::{
     checkpoint::{
         ledger::{Entry, Restored},
@@ -20,6 +16,10 @@ use crate::{
     io::{
         Source,
         zarr::{self, Levels, OpenOptions, StoredLevel, ZarrFile, ZarrSink, ZarrSource, ZarrTarget},
+    },
+    job::{
+        PassKind, PassSummary,
+        work::{Kept, Work, done},
     },
     layout::Layout,
     pipeline::{self, Pass, Progress},

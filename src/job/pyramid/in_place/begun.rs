@@ -3,7 +3,7 @@
 use super::{BUILT, InPlace, LEVELS};
 use crate::{
     error::Result,
-    job::{levels::LevelPass, work::Work},
+    job::{pyramid::levels::LevelPass, work::Work},
 };
 
 impl InPlace {
