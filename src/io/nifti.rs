@@ -9,6 +9,7 @@
 mod affine;
 mod axes;
 mod check;
+mod codec;
 mod datatype;
 mod extension;
 mod forms;

@@ -168,5 +168,10 @@ fn unsupported(path: &Path, what: impl Into<String>) -> Error {
     Error::Unsupported { path: path.to_path_buf(), what: what.into(), hint: None }
 }
 
+/// The name of an extension point: a string, or the member `name` of an object.
+fn name(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value.get("name").and_then(Value::as_str))
+}
+
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     brief,
     filters::{self, Undo},
-    unsupported,
+    name, unsupported,
 };
 use crate::{
     error::{Error, Result},
@@ -98,11 +98,6 @@ fn refuse_mixed(path: &Path, filtered: &[ByteCodec], order: &[usize], big_endian
         return Err(unsupported(path, format!("{what} is not supported")));
     }
     Ok(())
-}
-
-/// The name of an extension point: a string, or the member `name` of an object.
-pub fn name(value: &Value) -> Option<&str> {
-    value.as_str().or_else(|| value.get("name").and_then(Value::as_str))
 }
 
 /// A compressor by its name under `name_key`, with its configuration.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{brief, codecs};
+use super::brief;
 use crate::{
     error::{Error, Result},
     io::zarr::{
@@ -14,29 +14,6 @@ use crate::{
     },
     voxel::Dtype,
 };
-
-/// v2's `filters`, in the order in which they encode samples of `array`.
-pub fn parse_v2(path: &Path, list: &[Value], array: Option<Format>) -> Result<Vec<ByteCodec>> {
-    if list.len() > 32 {
-        return Err(Error::malformed(path, "number of filters", list.len(), "at most 32"));
-    }
-    let mut samples = array;
-    let step = |step: &Value| {
-        let name = step.get("id").and_then(Value::as_str).unwrap_or_default();
-        match of_samples(path, name, step, samples)? {
-            Undo::Nothing => Ok(None),
-            Undo::Filter(filter, encoded) => {
-                samples = Some(encoded);
-                Ok(Some(ByteCodec::Filter(filter)))
-            }
-            Undo::Other => {
-                samples = None;
-                codecs::byte_codec(path, step, "id", step).map(Some)
-            }
-        }
-    };
-    list.iter().map(step).filter_map(Result::transpose).collect()
-}
 
 /// Whether `name` is a filter from samples to samples, in v3 with the prefix `numcodecs.`.
 pub fn is_of_samples(name: &str) -> bool {

@@ -7,7 +7,11 @@ use serde_json::{Map, Value};
 use super::{ArrayMeta, KeyEncoding, brief, codecs, extents, filters, whole};
 use crate::{
     error::{Error, Result},
-    io::zarr::{codec::Chain, filter::Format, sample::Sample},
+    io::zarr::{
+        codec::{ByteCodec, Chain},
+        filter::Format,
+        sample::Sample,
+    },
 };
 
 pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
@@ -28,7 +32,7 @@ pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
     };
     let filters = get("filters").as_array().map_or(&[][..], Vec::as_slice);
     let array = filters::plain(sample).map(|dtype| Format { dtype, big_endian: big_endian && dtype.bytes() > 1 });
-    let mut chain = filters::parse_v2(path, filters, array)?;
+    let mut chain = parse_filters(path, filters, array)?;
     let compressor = get("compressor");
     if !compressor.is_null() {
         chain.push(codecs::byte_codec(path, compressor, "id", compressor)?);
@@ -67,4 +71,27 @@ fn dtype_refused(path: &Path, found: &Value) -> Error {
         what: format!("samples of type {} are not supported", brief(found)),
         hint: Some(hint),
     }
+}
+
+/// v2's `filters`, in the order in which they encode samples of `array`.
+fn parse_filters(path: &Path, list: &[Value], array: Option<Format>) -> Result<Vec<ByteCodec>> {
+    if list.len() > 32 {
+        return Err(Error::malformed(path, "number of filters", list.len(), "at most 32"));
+    }
+    let mut samples = array;
+    let step = |step: &Value| {
+        let name = step.get("id").and_then(Value::as_str).unwrap_or_default();
+        match filters::of_samples(path, name, step, samples)? {
+            filters::Undo::Nothing => Ok(None),
+            filters::Undo::Filter(filter, encoded) => {
+                samples = Some(encoded);
+                Ok(Some(ByteCodec::Filter(filter)))
+            }
+            filters::Undo::Other => {
+                samples = None;
+                codecs::byte_codec(path, step, "id", step).map(Some)
+            }
+        }
+    };
+    list.iter().map(step).filter_map(Result::transpose).collect()
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{ArrayMeta, KeyEncoding, ShardIndexMeta, brief, codecs, extents, unsupported, whole};
+use super::{ArrayMeta, KeyEncoding, ShardIndexMeta, brief, codecs, extents, name, unsupported, whole};
 use crate::{
     error::{Error, Result},
     io::zarr::{codec::Chain, sample::Sample},
@@ -23,7 +23,7 @@ pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
     }
     refuse_foreign(path, document)?;
     let shape = extents(path, document, "shape")?;
-    let name = codecs::name(get("data_type")).unwrap_or_default();
+    let name = name(get("data_type")).unwrap_or_default();
     let sample = Sample::from_v3(name)
         .ok_or_else(|| unsupported(path, format!("samples of type {} are not supported", brief(get("data_type")))))?;
     let object = object_shape(path, get("chunk_grid"))?;
@@ -77,7 +77,7 @@ fn refuse_foreign(path: &Path, document: &Map<String, Value>) -> Result<()> {
 }
 
 fn object_shape(path: &Path, grid: &Value) -> Result<Vec<u64>> {
-    match (codecs::name(grid), grid.get("configuration").and_then(Value::as_object)) {
+    match (name(grid), grid.get("configuration").and_then(Value::as_object)) {
         (Some("regular"), Some(configuration)) => extents(path, configuration, "chunk_shape"),
         _ => Err(unsupported(path, format!("chunk grid {} is not supported", brief(grid)))),
     }
@@ -111,7 +111,7 @@ fn sharded(path: &Path, sharding: &Map<String, Value>, sample: Sample, outer_ord
 }
 
 fn key_encoding(path: &Path, found: &Value) -> Result<KeyEncoding> {
-    let (prefix, default_separator) = match codecs::name(found) {
+    let (prefix, default_separator) = match name(found) {
         Some("default") => (Some("c"), '/'),
         Some("v2") => (None, '.'),
         _ => return Err(unsupported(path, format!("chunk key encoding {} is not supported", brief(found)))),
