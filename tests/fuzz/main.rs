@@ -2,6 +2,7 @@
 //! A failure is told with the smallest input that was found, in hexadecimal; `RESLICE_FUZZ_INPUT=HEX` runs just that one;
 //! `RESLICE_FUZZ_CORPUS=FOLDER` writes the seeds there. `tests/fuzz-long` is the long run.
 
+#[path = "bodies.rs"]
 mod bodies;
 mod mutate;
 mod runner;

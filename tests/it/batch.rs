@@ -13,7 +13,6 @@ use crate::kit::folder::{Answer, Folder};
 use reslice::{
     Request,
     job::{Batch, Event, Outcome},
-    phantom::Phantom,
 };
 use serde_json::Value;
 

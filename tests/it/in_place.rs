@@ -3,7 +3,6 @@
 use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
 use crate::kit::folder::Folder;
-use reslice::phantom::Phantom;
 
 const SHAPE: [u64; 3] = [7, 11, 13];
 

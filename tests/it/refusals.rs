@@ -3,7 +3,6 @@
 use std::{fs, os::unix::fs::symlink};
 
 use crate::kit::folder::{Answer, Folder};
-use reslice::phantom::Phantom;
 use serde_json::Value;
 
 const SHAPE: [u64; 3] = [7, 11, 13];
