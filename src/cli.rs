@@ -33,6 +33,7 @@ mod resample;
 mod summary_place;
 mod tell;
 mod verify;
+mod words;
 
 pub use args::{ResampleArgs, RunArgs};
 

@@ -21,7 +21,8 @@ pub use inside::{FaceCounts, TIE_VOXELS, inside, outside_per_face, planes_outsid
 pub use mapping::{AxisMap, Mapping, Snapped};
 pub use orientation::Orientation;
 pub use pyramid::{PyramidLevel, pyramid};
-pub use target::{Align, GridRequest, Resolved, Sizing};
+pub use target::{GridRequest, Resolved, Sizing};
+pub use target_axis::Align;
 pub use turn::rotation_of;
 pub use unit::{Unit, time_name};
 pub use warp::{VectorRanges, Warp};

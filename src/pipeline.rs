@@ -110,8 +110,12 @@ pub trait Keep: Sync {
 ///
 /// # Errors
 /// The first error of a format, [`Error::Panic`] with the message of a panic, or [`Error::Stopped`].
-pub fn run<T: Voxel>(pass: &Pass<'_, T>, stop: &AtomicBool, on_progress: impl FnMut(&Progress)) -> Result<Progress> {
-    run_kept(pass, None, stop, on_progress)
+pub fn run<T: Voxel>(
+    pass: &Pass<'_, T>,
+    stop: &AtomicBool,
+    mut on_progress: impl FnMut(&Progress),
+) -> Result<Progress> {
+    run_kept(pass, None, stop, &mut on_progress)
 }
 
 /// The same with `keep`, which puts on record what the sinks have stored: called every two to ten seconds on a thread of its own, by
@@ -120,10 +124,10 @@ pub fn run_kept<T: Voxel>(
     pass: &Pass<'_, T>,
     keep: Option<&dyn Keep>,
     stop: &AtomicBool,
-    mut on_progress: impl FnMut(&Progress),
+    on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<Progress> {
     let shared = Shared::new(pass, keep);
-    shared.work(stop, &mut on_progress);
+    shared.work(stop, on_progress);
     let result = shared.outcome();
     // Also after an error: what was stored before it is good. The first error is the one to be told.
     let kept = keep.map_or(Ok(()), Keep::keep);
@@ -159,16 +163,15 @@ impl<'a, T: Voxel> Shared<'a, T> {
         &'s self,
         scope: &'s Scope<'s, '_>,
         what: &'static str,
-        work: impl FnOnce() -> Result<()> + Send + 's,
+        mut work: impl FnMut() -> Result<()> + Send + 's,
     ) {
-        let begun = thread::Builder::new().spawn_scoped(scope, move || self.guard(work));
-        if let Err(source) = begun {
+        if let Err(source) = spawn(scope, Box::new(move || self.guard(&mut work))) {
             self.fail(Error::Threads { what, source });
         }
     }
 
     /// Spawns the threads, follows them until all have ended.
-    fn work(&self, stop: &AtomicBool, on_progress: &mut impl FnMut(&Progress)) {
+    fn work(&self, stop: &AtomicBool, on_progress: &mut dyn FnMut(&Progress)) {
         let plan = self.pass.plan;
         let (finished, outcomes) = crossbeam_channel::bounded::<()>(2 * plan.workers.count);
         thread::scope(|scope| {
@@ -193,14 +196,14 @@ impl<'a, T: Voxel> Shared<'a, T> {
     }
 
     /// Tells of progress until the last worker has hung up, and halts them once `stop` is set.
-    fn follow(&self, outcomes: Receiver<()>, stop: &AtomicBool, on_progress: &mut impl FnMut(&Progress)) {
+    fn follow(&self, outcomes: Receiver<()>, stop: &AtomicBool, on_progress: &mut dyn FnMut(&Progress)) {
         while let Ok(()) | Err(RecvTimeoutError::Timeout) = outcomes.recv_timeout(POLL) {
             on_progress(&self.tally.progress());
             if stop.load(Ordering::Relaxed) && !self.halt.is_halted() {
                 let progress = self.tally.progress();
                 self.fail(Error::Stopped { blocks_done: progress.blocks_done, blocks: progress.blocks });
                 // At once: workers that wait for storage may take longer than whoever stops the run is willing to.
-                self.guard(|| self.keep.map_or(Ok(()), Keep::keep));
+                self.guard(&mut || self.keep.map_or(Ok(()), Keep::keep));
             }
         }
     }
@@ -227,8 +230,8 @@ impl<'a, T: Voxel> Shared<'a, T> {
     }
 
     /// Does `work`; an error or a panic ends the run.
-    fn guard(&self, work: impl FnOnce() -> Result<()>) {
-        if let Err(error) = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
+    fn guard(&self, work: &mut dyn FnMut() -> Result<()>) {
+        if let Err(error) = caught(work) {
             self.fail(error);
         }
     }
@@ -242,6 +245,16 @@ impl<'a, T: Voxel> Shared<'a, T> {
         self.ahead.iter().for_each(Ahead::wake);
         self.passing.iter().for_each(Passing::wake);
     }
+}
+
+/// Begins a thread of a scope; built once, and not for each kind of work and type of voxel.
+fn spawn<'s>(scope: &'s Scope<'s, '_>, work: Box<dyn FnOnce() + Send + 's>) -> std::io::Result<()> {
+    thread::Builder::new().spawn_scoped(scope, work).map(drop)
+}
+
+/// Does `work`, with a panic as an error.
+fn caught(work: &mut dyn FnMut() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(panicked(panic.as_ref())))
 }
 
 fn panicked(payload: &(dyn std::any::Any + Send)) -> Error {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{layout::Layout, resample::Footprint};
+use crate::{error::PlanError, layout::Layout, resample::Footprint};
 
 mod candidates;
 mod columns;

@@ -14,7 +14,10 @@ use std::{
     time::SystemTime,
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    sys,
+};
 
 mod build_site;
 mod folder;
@@ -254,8 +257,7 @@ fn check_key(key: &str) -> Result<(), StoreError> {
 
 /// A buffer for `bytes`, or an error instead of an abort where there is no such memory.
 fn reserve(bytes: u64) -> Result<Vec<u8>, StoreError> {
-    super::io::zarr::codec::reserve(bytes)
-        .map_err(|what| StoreError::Io(io::Error::new(io::ErrorKind::OutOfMemory, what)))
+    sys::reserve(bytes).map_err(|what| StoreError::Io(io::Error::new(io::ErrorKind::OutOfMemory, what)))
 }
 
 #[cfg(test)]

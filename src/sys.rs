@@ -124,6 +124,15 @@ pub fn can_do_without<R>(attempt: impl FnOnce() -> R) -> R {
     done
 }
 
+/// A buffer for `bytes`, or an error instead of an abort where there is no such memory.
+pub fn reserve(bytes: u64) -> Result<Vec<u8>, String> {
+    let mut buffer = Vec::new();
+    let too_many = || format!("{bytes} bytes are too many to hold");
+    let len = usize::try_from(bytes).map_err(|_| too_many())?;
+    can_do_without(|| buffer.try_reserve_exact(len)).map_err(|_| too_many())?;
+    Ok(buffer)
+}
+
 /// Whether the system has no memory left for this process; async-signal-safe.
 fn is_exhausted() -> bool {
     const PROBE_BYTES: usize = 1 << 20;

@@ -9,18 +9,11 @@ use std::{
     sync::Arc,
 };
 
-use super::stamp::Stamp;
+use super::stamp::{Extent, Stamp};
 use crate::{
     error::Result,
     region::{Boxes, Region},
 };
-
-/// Where a piece of a file lies.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Extent {
-    pub offset: u64,
-    pub len: u64,
-}
 
 /// Where an inner chunk of an unfinished shard lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,8 @@ use std::fmt::Write;
 
 use crate::{
     checkpoint::{
-        ledger::{Entry, Extent, Place, StoredChunk, StreamUnit},
-        stamp::Stamp,
+        ledger::{Entry, Place, StoredChunk, StreamUnit},
+        stamp::{Extent, Stamp},
     },
     region::Region,
 };

@@ -24,8 +24,8 @@ mod links;
 mod ours;
 mod remote;
 
+pub use folder::remove_note;
 use folder::{clear, clear_but, sync};
-pub use folder::{remove_note, state_folder};
 pub use ours::check_folder;
 use remote::LocalFolder;
 
@@ -47,6 +47,18 @@ impl Claim {
     pub fn fresh(overwrite: bool) -> Claim {
         Claim { rank: Rank::WHOLE, resume: false, restart: false, overwrite, notes: TARGET_NOTES }
     }
+}
+
+/// The folder beside `target` that it is built in.
+pub fn state_folder(target: &Path) -> PathBuf {
+    // `a.zarr/`, as completion writes it, is the same target, and `.` stands for a folder that has a name.
+    let plain = match target.file_name() {
+        Some(_) => target.components().as_path().to_path_buf(),
+        None => target.canonicalize().unwrap_or_else(|_| target.to_path_buf()),
+    };
+    let mut name = plain.into_os_string();
+    name.push(".reslice");
+    PathBuf::from(name)
 }
 
 /// The place where one target is built, and this run's lease of its share; left behind when the run does not complete.

@@ -11,8 +11,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::ledger::Extent;
 use crate::storage::nfs;
+
+/// Where a piece of a file lies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Extent {
+    pub offset: u64,
+    pub len: u64,
+}
 
 /// Bytes that are read at a time.
 const PIECE_BYTES: u64 = 256 << 10;

@@ -17,7 +17,7 @@ use super::{
     progress::{self, Display, Step},
     resample::budget,
     summary_place::{Kept, SummaryPlace},
-    tell,
+    tell, words,
 };
 use crate::{
     error::{Error, Result},
@@ -177,6 +177,6 @@ fn planned(Forecast { summary, beside }: &Forecast) -> String {
         told::counted(blocks as usize, "block"),
         told::counted(workers, "worker"),
         if *beside { "beside other jobs" } else { "alone" },
-        tell::bytes(summary.projected_bytes())
+        words::bytes(summary.projected_bytes())
     )
 }

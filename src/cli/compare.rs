@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{answer, args::IoArg, messages, parse::Size, tell};
+use super::{answer, args::IoArg, messages, parse::Size, words};
 use crate::{
     compare::{Comparison, Differences, Geometry, Request, compare},
     error::Result,
@@ -76,7 +76,7 @@ fn text(comparison: &Comparison) -> String {
             "{name}         {} ({}): {}{outer}, {}{slope}",
             side.file,
             side.format,
-            tell::grid(&side.grid),
+            words::grid(&side.grid),
             side.dtype
         ));
     }
@@ -92,7 +92,7 @@ fn geometry(geometry: &Geometry) -> String {
     let mut text = match geometry.apart_voxels {
         _ if !geometry.same_shape => "different shapes".to_string(),
         Some(_) if geometry.same => "the same".into(),
-        Some(voxels) => format!("different, voxels are up to {} voxels apart", tell::number(voxels)),
+        Some(voxels) => format!("different, voxels are up to {} voxels apart", words::number(voxels)),
         None => "different".into(),
     };
     if geometry.same_shape && !geometry.same_spacing {

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{answer, tell};
+use super::{answer, tell, words};
 use crate::{
     block::BlockMut,
     compare,
@@ -55,8 +55,8 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         "A synthetic scan, written in {:.2} s:\n  {}\n  {}, u16\n\nResampled to {STEP_MM} mm under {}:",
         start.elapsed().as_secs_f64(),
         scan.display(),
-        tell::grid(&GridSummary::new(&phantom.grid)),
-        tell::bytes(MEMORY_BYTES)
+        words::grid(&GridSummary::new(&phantom.grid)),
+        words::bytes(MEMORY_BYTES)
     ))?;
     for target in [&nifti, &zarr] {
         let summary = resample(&scan, target)?;
@@ -64,7 +64,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     }
     answer::line(&format!("\nChecked:\n{}", checked(&phantom, &nifti, &zarr)?))?;
     let peak = sys::resident().peak_bytes;
-    answer::line(&format!("  peak memory of all this: {} of {}", tell::bytes(peak), tell::bytes(MEMORY_BYTES)))?;
+    answer::line(&format!("  peak memory of all this: {} of {}", words::bytes(peak), words::bytes(MEMORY_BYTES)))?;
     answer::line(&next(&scan, &nifti, &zarr))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,6 @@
 //! What a run reads, writes and needs, in words: said before it begins, and by a dry run.
 
-use super::tell::{self, bytes};
+use super::words::{self, bytes};
 use crate::{
     job::{Disk, Fit, Summary, TargetSize},
     plan::Offer,
@@ -16,11 +16,11 @@ pub fn ends(summary: &Summary) -> String {
         "input   {} ({}): {}{volumes}, {}, {}\noutput  {}: {}{volumes}, {}, {}",
         summary.input,
         summary.source_format,
-        tell::grid(&summary.source),
+        words::grid(&summary.source),
         summary.source_dtype,
         bytes(summary.source_bytes),
         summary.output,
-        tell::grid(&summary.target),
+        words::grid(&summary.target),
         summary.target_dtype,
         size(&summary.target_size)
     )

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{answer, tell};
+use super::{answer, words};
 use crate::{
     error::Result,
     info::{AccessKind, Cost, Info, NiftiInfo, OuterAxis, ZarrInfo},
@@ -34,18 +34,18 @@ fn text(info: &Info) -> String {
     let mut lines = vec![
         format!("file      {}", info.file),
         format!("format    {}", info.format),
-        format!("grid      {}", tell::grid(grid)),
-        format!("origin    {}", grid.origin.map(tell::number).join(", ")),
+        format!("grid      {}", words::grid(grid)),
+        format!("origin    {}", grid.origin.map(words::number).join(", ")),
     ];
     for (row, name) in grid.index_to_world.iter().zip(["x", "y", "z"]) {
         let label = if name == "x" { "affine" } else { "" };
-        let [i, j, k, t] = row.map(tell::number);
+        let [i, j, k, t] = row.map(words::number);
         lines.push(format!("{label:<9} {name} = {i} i + {j} j + {k} k + {t}").replace("+ -", "- "));
     }
     lines.extend(info.outer.iter().map(outer));
     lines.push(format!("samples   {}", samples(info)));
-    let stored = info.stored_bytes.map(|n| format!(", {} stored", tell::bytes(n))).unwrap_or_default();
-    lines.push(format!("size      {} raw{stored}", tell::bytes(info.raw_bytes)));
+    let stored = info.stored_bytes.map(|n| format!(", {} stored", words::bytes(n))).unwrap_or_default();
+    lines.push(format!("size      {} raw{stored}", words::bytes(info.raw_bytes)));
     lines.extend(info.nifti.iter().flat_map(nifti));
     lines.extend(info.zarr.iter().flat_map(zarr));
     lines.push(format!("reading   {}", cost(&info.cost, info.stored_bytes.unwrap_or(0))));
@@ -59,8 +59,8 @@ fn outer(axis: &OuterAxis) -> String {
         "axis      {}: {}, every {}{unit} from {}",
         axis.name,
         axis.len,
-        tell::number(axis.step),
-        tell::number(axis.start)
+        words::number(axis.step),
+        words::number(axis.start)
     )
 }
 
@@ -103,7 +103,7 @@ fn zarr(zarr: &ZarrInfo) -> Vec<String> {
             "level     {}: {} voxels of {}, {}, chunks of {}",
             level.path,
             times(level.shape),
-            level.spacing.map(tell::number).join("x"),
+            level.spacing.map(words::number).join("x"),
             level.dtype,
             times(level.chunk)
         ));
@@ -112,21 +112,21 @@ fn zarr(zarr: &ZarrInfo) -> Vec<String> {
 }
 
 fn cost(cost: &Cost, stored_bytes: u64) -> String {
-    let full = tell::bytes(cost.full_read_bytes);
+    let full = words::bytes(cost.full_read_bytes);
     let times = cost.chunk.map(|n| n.to_string()).join("x");
     match cost.access {
         AccessKind::Random => format!("any region at any time, {full} in all"),
         AccessKind::Chunked => format!(
             "{} chunks in any order ({times} voxels, {} decoded each), {full} for one decode of all",
             cost.chunks,
-            tell::bytes(cost.chunk_bytes)
+            words::bytes(cost.chunk_bytes)
         ),
         AccessKind::ForwardOnly => format!(
             "a stream, forward only: one inflate of {} bytes to {} bytes, in {} steps of {}",
             stored_bytes,
             cost.full_read_bytes,
             cost.chunks,
-            tell::bytes(cost.chunk_bytes)
+            words::bytes(cost.chunk_bytes)
         ),
     }
 }

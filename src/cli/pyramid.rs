@@ -12,7 +12,7 @@ use super::{
     progress::Display,
     resample::budget,
     summary_place::SummaryPlace,
-    tell,
+    tell, words,
 };
 use crate::{
     checkpoint::staging::state_folder,
@@ -95,7 +95,7 @@ fn execute(image: InPlace, args: &PyramidArgs, summary_place: Option<SummaryPlac
 fn levels(summary: &InPlaceSummary) -> Vec<String> {
     let times = |numbers: [String; 3]| numbers.join("x");
     let line = |level: &crate::job::LevelSummary| {
-        let spacing = times(level.spacing.map(tell::number));
+        let spacing = times(level.spacing.map(words::number));
         format!("level {:<4} {} voxels of {spacing}", level.path, times(level.shape.map(|n| n.to_string())))
     };
     summary.levels.iter().map(line).collect()
@@ -108,7 +108,7 @@ fn plan(summary: &InPlaceSummary) -> String {
     lines.extend(forecast::disks(&summary.disks));
     lines.extend(summary.passes.iter().map(|pass| tell::pass(pass, summary.threads)));
     let projected = summary.passes.iter().map(|pass| pass.projected_bytes).max().unwrap_or(0);
-    lines.push(format!("memory  {} projected of {}", tell::bytes(projected), tell::bytes(summary.memory_bytes)));
+    lines.push(format!("memory  {} projected of {}", words::bytes(projected), words::bytes(summary.memory_bytes)));
     lines.join("\n")
 }
 
@@ -126,9 +126,9 @@ fn told(summary: &InPlaceSummary) -> String {
         summary.store,
         summary.levels.len(),
         done().map(|done| done.seconds).sum::<f64>(),
-        tell::bytes(done().map(|done| done.bytes_written).sum()),
-        tell::bytes(summary.peak_bytes),
-        tell::bytes(summary.memory_bytes)
+        words::bytes(done().map(|done| done.bytes_written).sum()),
+        words::bytes(summary.peak_bytes),
+        words::bytes(summary.memory_bytes)
     ));
     lines.join("\n")
 }

@@ -13,7 +13,7 @@ use super::{
     rank::{RankArg, auto},
     remarks::remarks,
     summary_place::SummaryPlace,
-    tell,
+    tell, words,
 };
 use crate::{
     error::{Error, Result},
@@ -80,7 +80,7 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
         Event::Planned(summary) if args.verbose => messages::note(&tell::plan(summary)),
         Event::Planned(summary) if !args.quiet => {
             if summary.scratch_bytes > 0 {
-                messages::note(&format!("a scratch file of {} is needed", tell::bytes(summary.scratch_bytes)));
+                messages::note(&format!("a scratch file of {} is needed", words::bytes(summary.scratch_bytes)));
             }
             tell::slow(summary).iter().for_each(|line| messages::warning(line));
         }
@@ -179,8 +179,8 @@ pub fn budget(args: &RunArgs) -> (u64, usize) {
     if let Some(sys::MemoryLimit { bytes, set_by }) = most {
         messages::warning(&format!(
             "--memory {} is more than this machine or job has, {} ({set_by}): give less, or leave it out for half of what is free",
-            tell::bytes(memory),
-            tell::bytes(bytes)
+            words::bytes(memory),
+            words::bytes(bytes)
         ));
     }
     sys::tune_allocator(memory);

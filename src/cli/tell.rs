@@ -1,31 +1,14 @@
 //! Plans and summaries in words.
 
-use bytesize::ByteSize;
-
-use super::{forecast, progress};
+use super::{
+    forecast, progress,
+    words::{bytes, grid},
+};
 use crate::{
-    job::{GridSummary, PassKind, PassSummary, Summary, TargetState},
+    job::{PassKind, PassSummary, Summary, TargetState},
     plan::Offer,
     transform::{Convention, FieldKind, Step},
 };
-
-/// `512x512x120 voxels of 0.41x0.41x1.5 mm, LPS`
-pub fn grid(grid: &GridSummary) -> String {
-    let times = |numbers: [String; 3]| numbers.join("x");
-    format!(
-        "{} voxels of {} {}, {}",
-        times(grid.shape.map(|n| n.to_string())),
-        times(grid.spacing.map(number)),
-        grid.unit.symbol(),
-        grid.orientation
-    )
-}
-
-/// Up to six digits behind the point, no more than needed.
-pub fn number(x: f64) -> String {
-    let text = format!("{x:.6}");
-    text.trim_end_matches('0').trim_end_matches('.').to_string()
-}
 
 /// Both grids and what leads from one to the other, a line each.
 pub fn grids(summary: &Summary) -> String {
@@ -233,8 +216,4 @@ fn decodes(summary: &Summary) -> String {
     let about = if passes.iter().all(|pass| pass.plan.exact) { "" } else { "about " };
     let planned: u64 = passes.iter().map(|pass| pass.plan.totals.decodes).sum();
     done.map_or(String::new(), |done| format!(", {done} chunk decodes (planned {about}{planned})"))
-}
-
-pub fn bytes(n: u64) -> String {
-    ByteSize(n).display().iec().to_string()
 }

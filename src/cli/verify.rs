@@ -11,7 +11,7 @@ use super::{
     messages,
     parse::Size,
     progress::{Display, Step},
-    tell,
+    words,
 };
 use crate::{
     error::{Error, Result},
@@ -88,10 +88,10 @@ fn show(display: &mut Display, progress: &Progress) {
     let rate = progress.decoded_bytes as f64 / progress.seconds.max(1e-9);
     let figures = format!(
         "{} read, {}/s decoded, {} bad, {} resident",
-        tell::bytes(progress.stored_bytes),
-        tell::bytes(rate as u64),
+        words::bytes(progress.stored_bytes),
+        words::bytes(rate as u64),
         progress.bad,
-        tell::bytes(sys::resident().now_bytes)
+        words::bytes(sys::resident().now_bytes)
     );
     display.show(&step, &figures, &json!({"pass": "verify", "progress": progress}));
 }
@@ -119,7 +119,7 @@ fn text(report: &Report) -> String {
         (false, 1) => "damaged   1 problem".into(),
         (false, count) => format!("damaged   {count} problems"),
     };
-    let (peak, memory) = (tell::bytes(report.peak_bytes), tell::bytes(report.memory_bytes));
+    let (peak, memory) = (words::bytes(report.peak_bytes), words::bytes(report.memory_bytes));
     lines.push(format!("{verdict}, in {:.2} s, peak memory {peak} of {memory}", report.seconds));
     lines.join("\n")
 }
@@ -143,8 +143,8 @@ fn array(array: &ArrayReport) -> String {
         array.chunks,
         if array.chunks == 1 { "chunk" } else { "chunks" },
         parts.join(", "),
-        tell::bytes(array.stored_bytes),
-        tell::bytes(array.decoded_bytes),
+        words::bytes(array.stored_bytes),
+        words::bytes(array.decoded_bytes),
         array.storage
     )
 }

@@ -4,7 +4,7 @@
 
 use super::{
     Affine, Grid, Orientation,
-    target_axis::{AxisRule, MAX_VOXELS},
+    target_axis::{Align, AxisRule, MAX_VOXELS},
 };
 use crate::{
     error::{Error, Result},
@@ -13,18 +13,6 @@ use crate::{
 
 /// The file's names of the storage axes.
 const AXIS_NAMES: [char; 3] = ['k', 'j', 'i'];
-
-/// Which point of the field of view keeps its place.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Align {
-    /// The centre of the first voxel.
-    #[default]
-    Origin,
-    /// The outer faces of the first and last voxels: the step gives way.
-    Edges,
-    /// The centre of the field of view.
-    Center,
-}
 
 /// How the number of voxels and the step of the target are found. Triples in storage order.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::Align;
 use crate::error::{Error, Result};
 
 /// Most voxels that a target grid may have.
@@ -10,6 +9,18 @@ pub const MAX_VOXELS: u64 = 1 << 62;
 
 /// Steps that agree to this are one step, as a header's spacing and its affine are.
 const STEP_AGREEMENT: f64 = 1e-6;
+
+/// Which point of the field of view keeps its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Align {
+    /// The centre of the first voxel.
+    #[default]
+    Origin,
+    /// The outer faces of the first and last voxels: the step gives way.
+    Edges,
+    /// The centre of the field of view.
+    Center,
+}
 
 /// What was asked of one axis.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 mod bgzf;
 mod check;
+mod framing;
 mod inflate;
 mod press;
 mod reopen;
@@ -10,5 +11,6 @@ mod source;
 
 pub use bgzf::{BgzfSource, is_bgzf};
 pub use check::{Inflated, inflate_all};
-pub use sink::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing, GzipSink, holds, reaches, stored_regions, target_layout};
+pub use framing::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing};
+pub use sink::{GzipSink, holds, reaches, stored_regions, target_layout};
 pub use source::GzipSource;

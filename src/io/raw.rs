@@ -23,8 +23,8 @@ use super::{Encoded, Sink, Source, packed::Packed};
 use crate::{
     block::{BlockMut, BlockRef},
     checkpoint::{
-        ledger::{Entry, Extent, Ledger, NoLedger},
-        stamp::{self, Stamp},
+        ledger::{Entry, Ledger, NoLedger},
+        stamp::{self, Extent, Stamp},
     },
     error::{Error, Result},
     layout::{Access, Layout},

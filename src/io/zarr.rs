@@ -11,6 +11,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use crate::storage::{DirStore, Store};
+
 mod blosc;
 mod chunking;
 pub mod chunks;
@@ -47,7 +49,7 @@ pub use target::{Levels, ZarrTarget};
 
 /// Whether `path` is a folder that holds a Zarr array or group, by its content.
 pub fn is_zarr(path: &Path) -> bool {
-    let store: Arc<dyn store::Store> = Arc::new(store::DirStore::new(path));
+    let store: Arc<dyn Store> = Arc::new(DirStore::new(path));
     ["zarr.json", ".zarray", ".zgroup", ".zmetadata"].iter().any(|name| path.join(name).is_file())
         || (path.is_dir() && matches!(node::read(&store), Ok(Some(_))))
 }

@@ -149,7 +149,7 @@ impl<T: Voxel> Opened<T> {
     ) -> Result<Opened<T>> {
         if let Some(field) = &self.job.field {
             let kind = PassKind::Field;
-            let read = field.read(folder, self.job.budget(), stop, |progress| {
+            let read = field.read(folder, self.job.budget(), stop, &mut |progress| {
                 on_event(Event::Progress { pass: 0, passes: 1, kind, progress });
             })?;
             self.job.op.mapping = Mapping::Warped(read.warp);

@@ -106,7 +106,7 @@ impl Field {
         folder: Option<&Path>,
         budget: Budget,
         stop: &AtomicBool,
-        on_progress: impl FnMut(&Progress),
+        on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<ReadField> {
         let source = self.source()?;
         let target = scratch_layout::<f32>(source.layout());

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{PyramidRequest, Values, pyramid::levels::Descent};
+use super::{PyramidRequest, TargetOptions, Values, pyramid::levels::Descent};
 
 mod build;
 mod bytes;
@@ -18,16 +18,13 @@ use crate::{
     geometry::Grid,
     io::{
         format::Format,
-        gzip::{self, Framing},
+        gzip,
         input::Input,
         nifti::{self, Header, Place, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,
         raw,
-        zarr::{
-            self, Codec, DEFAULT_ZSTD_LEVEL, Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking,
-            default_file_chunk, file_count,
-        },
+        zarr::{Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking, default_file_chunk, file_count},
     },
     layout::{Access, Axis, Layout, Outer},
     resample::Reduction,

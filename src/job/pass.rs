@@ -5,14 +5,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::{
-    error::{Error, PlanError, Result},
+    error::{PlanError, Result},
     geometry::{AxisMap, Mapping},
     io::raw,
-    layout::{Access, Layout},
+    layout::Layout,
     pipeline::Progress,
     plan::{self, Budget, Offer, Plan, Todo, Touch},
     region::Region,
-    resample::{BlockOp, Method, OpRequest, Order, Outside, block_op},
+    resample::{BlockOp, Method, OpRequest, Order, Outside},
     voxel::{Rounding, Voxel},
 };
 

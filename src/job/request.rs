@@ -4,7 +4,12 @@ use std::path::PathBuf;
 
 use crate::{
     geometry::GridRequest,
-    io::zarr::OpenOptions,
+    io::{
+        gzip::{self, Framing},
+        input::IoMode,
+        ome::OmeVersion,
+        zarr::{Codec, DEFAULT_ZSTD_LEVEL, OpenOptions},
+    },
     rank::Rank,
     resample::{KernelShape, Method, Reduction},
     transform::TransformRequest,

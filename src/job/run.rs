@@ -72,9 +72,9 @@ impl<T: Voxel> Run<'_, T> {
         let to_target = passes - self.levels.len();
         for (n, level) in self.levels.iter().enumerate() {
             let (pass, kind) = (to_target + n, PassKind::Pyramid);
-            let on_progress = |progress: &Progress| on_event(Event::Progress { pass, passes, kind, progress });
+            let mut on_progress = |progress: &Progress| on_event(Event::Progress { pass, passes, kind, progress });
             let to = LevelsTo { site: &site, work: self.work, stored: &self.work.stored };
-            let done = descent.run(level, &finest, &to, self.budget, self.stop, on_progress)?;
+            let done = descent.run(level, &finest, &to, self.budget, self.stop, &mut on_progress)?;
             summary.pass_done(pass, done);
         }
         Ok(())
@@ -91,17 +91,17 @@ impl<T: Voxel> Run<'_, T> {
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<usize> {
         let (passes, kind) = (summary.passes.len(), leg.kind());
-        let on_progress = |progress: &Progress| on_event(Event::Progress { pass: first, passes, kind, progress });
+        let mut on_progress = |progress: &Progress| on_event(Event::Progress { pass: first, passes, kind, progress });
         match leg {
             Leg::Whole(planned) => {
-                let done = self.whole(planned, from, to, on_progress)?;
+                let done = self.whole(planned, from, to, &mut on_progress)?;
                 summary.pass_done(first, done);
                 Ok(1)
             }
             Leg::PerVolume(volumes) => {
                 let keep = Kept { work: self.work, sinks: &[to] };
-                let on_done = |n, done| summary.pass_done(first + n, done);
-                volumes.run(from, to, &keep, self.stop, on_progress, on_done)
+                let mut on_done = |n, done| summary.pass_done(first + n, done);
+                volumes.run(from, to, &keep, self.stop, &mut on_progress, &mut on_done)
             }
         }
     }
@@ -111,7 +111,7 @@ impl<T: Voxel> Run<'_, T> {
         planned: &Planned<T>,
         source: &dyn Source<T>,
         sink: &dyn Sink<T>,
-        on_progress: impl FnMut(&Progress),
+        on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<Progress> {
         let vectors = self.vectors.filter(|_| planned.kind == PassKind::Resample);
         let field = vectors.map(|vectors| vectors.source.as_ref());

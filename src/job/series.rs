@@ -197,8 +197,8 @@ impl VolumePasses {
         to: &dyn Sink<T>,
         keep: &dyn Keep,
         stop: &AtomicBool,
-        mut on_progress: impl FnMut(&Progress),
-        mut on_done: impl FnMut(usize, Progress),
+        on_progress: &mut dyn FnMut(&Progress),
+        on_done: &mut dyn FnMut(usize, Progress),
     ) -> Result<usize> {
         let (entries, mut before) = (self.volumes.len() as u64, Progress::default());
         let views = self.views::<T>(self.volumes.len());
@@ -214,7 +214,7 @@ impl VolumePasses {
             let pipeline_pass =
                 Pass { plan, touch: &touch, source: &source, op: op.as_ref(), sink: &sink, field: None, coarser: None };
             let all = |now: &Progress| Progress { blocks, ..before.and(now) };
-            let mut done = pipeline::run_kept(&pipeline_pass, Some(keep), stop, |now| on_progress(&all(now)))?;
+            let mut done = pipeline::run_kept(&pipeline_pass, Some(keep), stop, &mut |now| on_progress(&all(now)))?;
             before = before.and(&done);
             if pass.mapping.is_axis_aligned() {
                 // Known before the run.

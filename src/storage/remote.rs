@@ -22,7 +22,8 @@ use tokio::{runtime::Runtime, sync::Semaphore};
 
 use super::{Part, Piece, Store, StoreError, StoreMemory, Url, check_key};
 use answer::{Asked, Body};
-use retry::{Failure, Patience};
+use failure::Failure;
+use retry::Patience;
 use secret::Secrets;
 use seen::{Like, Seen};
 

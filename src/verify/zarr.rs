@@ -40,7 +40,7 @@ struct Survey {
 ///
 /// # Errors
 /// Those of [`super::verify`]; what is wrong with the contents of the root's own metadata is an error here.
-pub fn verify(run: &mut Run<'_>) -> Result<()> {
+pub(super) fn verify(run: &mut Run<'_>) -> Result<()> {
     let root = store_at(run.path())?;
     let tree = Tree::of(&root)?;
     run.report.format.clone_from(&tree.kind);

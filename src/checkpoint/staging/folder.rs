@@ -1,28 +1,13 @@
 //! What is done to the folder that a target is built in, and to names in it.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::Path};
 
-use super::{LEVEL_NOTES, NOTES, Notes, TARGET_NOTES, check_folder, ours::is_ours};
+use super::{LEVEL_NOTES, NOTES, Notes, TARGET_NOTES, check_folder, ours::is_ours, state_folder};
 use crate::{
     checkpoint::lease::is_lease,
     error::{Error, Result},
     storage::nfs,
 };
-
-/// The folder beside `target` that it is built in.
-pub fn state_folder(target: &Path) -> PathBuf {
-    // `a.zarr/`, as completion writes it, is the same target, and `.` stands for a folder that has a name.
-    let plain = match target.file_name() {
-        Some(_) => target.components().as_path().to_path_buf(),
-        None => target.canonicalize().unwrap_or_else(|_| target.to_path_buf()),
-    };
-    let mut name = plain.into_os_string();
-    name.push(".reslice");
-    PathBuf::from(name)
-}
 
 /// Removes the note of a finished job beside a local target, and the folder that it is in, should it be empty then.
 pub fn remove_note(target: &Path) {

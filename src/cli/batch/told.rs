@@ -14,7 +14,7 @@ use crate::{
         messages,
         remarks::{Remark, remarks},
         summary_place::SummaryPlace,
-        tell,
+        words,
     },
     error::{Error, Result},
     job::{Jobs as _, Outcome, Summary, TargetState},
@@ -101,8 +101,8 @@ impl<'a> Teller<'a> {
                 self.done,
                 parts.collect::<String>(),
                 self.begun.elapsed().as_secs_f64(),
-                tell::bytes(sys::resident().peak_bytes),
-                tell::bytes(self.memory_bytes)
+                words::bytes(sys::resident().peak_bytes),
+                words::bytes(self.memory_bytes)
             ));
         }
         self.file.take().map_or(Ok(()), SummaryFile::finish)
@@ -116,7 +116,7 @@ pub fn name(jobs: &Jobs<'_>, n: usize) -> String {
 
 /// Both grids, on one line.
 pub fn grids(summary: &Summary) -> String {
-    format!("{} to {}", tell::grid(&summary.source), tell::grid(&summary.target))
+    format!("{} to {}", words::grid(&summary.source), words::grid(&summary.target))
 }
 
 pub fn counted(count: usize, what: &str) -> String {

@@ -18,12 +18,12 @@ use std::{
     time::SystemTime,
 };
 
-use super::press::Press;
+use super::{Framing, press::Press};
 use crate::{
     block::BlockRef,
     checkpoint::{
-        ledger::{Entry, Extent, Ledger, NoLedger, Restored, StreamRun, StreamUnit},
-        stamp::{self, Stamp},
+        ledger::{Entry, Ledger, NoLedger, Restored, StreamRun, StreamUnit},
+        stamp::{self, Extent, Stamp},
     },
     error::{Error, Result},
     io::{Encoded, Sink, packed::Packed},
@@ -42,20 +42,6 @@ const MEMBER_HEADER: [u8; 10] = [31, 139, 8, 0, 0, 0, 0, 0, 0, 255];
 const FINAL_BLOCK: [u8; 2] = [3, 0];
 /// Working memory of one compressor.
 const COMPRESSOR_BYTES: u64 = 1 << 20;
-
-/// Level of a single member: libdeflate's fastest. Other levels are zlib-rs's.
-pub const DEFAULT_LEVEL: u32 = 1;
-/// Level of BGZF blocks.
-pub const DEFAULT_BGZF_LEVEL: u32 = 1;
-
-/// How the stream is cut into gzip members, and the compression level.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// One member: any reader of gzip reads it. Level 0 to 9.
-    Single { level: u32 },
-    /// Blocks of 64 KiB, each a member: faster to write, and to read in parallel. Level 0 to 12.
-    Bgzf { level: u32 },
-}
 
 /// A gzip file under construction.
 #[derive(Debug)]

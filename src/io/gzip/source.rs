@@ -11,7 +11,7 @@ use crate::{
     block::BlockMut,
     error::{Error, Result},
     io::{Source, packed::Packed},
-    layout::{Access, Layout},
+    layout::{Access, Layout, stream_unit},
     voxel::Voxel,
 };
 

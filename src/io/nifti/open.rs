@@ -18,7 +18,7 @@ use super::{
 use crate::{
     error::{Error, Result},
     io::{convert::Conversion, view::View},
-    layout::{Access, Layout, unit::write_unit},
+    layout::{Access, Layout, write_unit},
     storage::nfs,
     voxel::Rounding,
 };

@@ -28,7 +28,7 @@ impl<T: Voxel> Components<T> {
             layout.chunk = stream_unit(layout.grid.shape, len * layout.stored.bytes() as u64, CHUNK_BYTES);
         }
         layout.components = 1;
-        Colours { source, layout }
+        Components { source, layout }
     }
 }
 

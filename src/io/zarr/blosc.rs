@@ -8,7 +8,7 @@
 use multiversion::multiversion;
 use zstd::{bulk::Compressor, zstd_safe::compress_bound};
 
-use super::codec::reserve;
+use crate::sys;
 
 /// Bytes of a stream in a full block: the most that zstd compresses at a time.
 const STREAM_BYTES: usize = 128 << 10;
@@ -45,7 +45,7 @@ pub fn encode(raw: &[u8], sample_bytes: usize, level: u8) -> Result<Vec<u8>, Str
     let samples = block_samples(raw.len() / sample_bytes);
     let streams = if samples < FEWEST_SPLIT { 1 } else { sample_bytes };
     let flags = SHUFFLED | ZSTD | if streams == 1 { NOT_SPLIT } else { 0 };
-    let mut frame = reserve((HEADER_BYTES + raw.len()) as u64)?;
+    let mut frame = sys::reserve((HEADER_BYTES + raw.len()) as u64)?;
     frame.extend_from_slice(&[FORMAT_VERSIONS[0], FORMAT_VERSIONS[1], flags, sample_bytes as u8]);
     [raw.len(), samples * sample_bytes, 0].iter().for_each(|&n| frame.extend_from_slice(&word(n)));
     if level == 0 || !Encoder::new(sample_bytes, level)?.blocks(raw, samples, streams, &mut frame)? {
@@ -148,7 +148,7 @@ impl Encoder {
 
 /// What a decoder takes for `raw`: compressed, or as it is where that would be no smaller.
 fn smaller(compressor: &mut Compressor<'_>, raw: &[u8]) -> Result<Vec<u8>, String> {
-    let mut encoded = reserve(compress_bound(raw.len()) as u64)?;
+    let mut encoded = sys::reserve(compress_bound(raw.len()) as u64)?;
     let len = compressor.compress_to_buffer(raw, &mut encoded).map_err(|e| e.to_string())?;
     Ok(if len < raw.len() { encoded } else { raw.to_vec() })
 }

@@ -9,6 +9,8 @@ use zarrs::array::codec::{blosc_decompress_bytes, blosc_validate};
 
 use super::filter::Filter;
 
+use crate::sys;
+
 /// Largest block that c-blosc chooses by itself (1.21, compute_blocksize). Its decoder takes memory for two blocks of whatever
 /// size a chunk claims.
 const BLOSC_BLOCK_BYTES: u64 = 1 << 20;
@@ -97,7 +99,7 @@ impl ByteCodec {
             ByteCodec::Lz4 => Cow::Owned(decode_lz4(&encoded, room)?),
             ByteCodec::Filter(filter) => {
                 check_size(encoded.len() as u64, self.encoded_room(room))?;
-                let mut decoded = reserve(room.bytes())?;
+                let mut decoded = sys::reserve(room.bytes())?;
                 filter.decode(&encoded, &mut decoded)?;
                 Cow::Owned(decoded)
             }
@@ -163,18 +165,9 @@ fn check_size(found: u64, room: Room) -> Result<(), String> {
     }
 }
 
-/// A buffer for `bytes`, or an error instead of an abort where there is no such memory.
-pub fn reserve(bytes: u64) -> Result<Vec<u8>, String> {
-    let mut buffer = Vec::new();
-    let len = usize::try_from(bytes).map_err(|_| format!("{bytes} bytes are too many to hold"))?;
-    crate::sys::can_do_without(|| buffer.try_reserve_exact(len))
-        .map_err(|_| format!("{bytes} bytes are too many to hold"))?;
-    Ok(buffer)
-}
-
 /// Reads to the end, where checksums stand, but never more than one byte past the room.
 fn read_within(decoder: impl Read, room: Room) -> Result<Vec<u8>, String> {
-    let mut decoded = reserve(room.bytes().saturating_add(1))?;
+    let mut decoded = sys::reserve(room.bytes().saturating_add(1))?;
     decoder.take(room.bytes().saturating_add(1)).read_to_end(&mut decoded).map_err(|e| e.to_string())?;
     if decoded.len() as u64 > room.bytes() {
         return Err(format!("more than the {} decoded bytes expected", room.bytes()));
@@ -183,7 +176,7 @@ fn read_within(decoder: impl Read, room: Room) -> Result<Vec<u8>, String> {
 }
 
 fn decode_zstd(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
-    let mut decoded = reserve(room.bytes())?;
+    let mut decoded = sys::reserve(room.bytes())?;
     let mut decoder = zstd::bulk::Decompressor::new().map_err(|e| e.to_string())?;
     decoder.decompress_to_buffer(encoded, &mut decoded).map_err(|e| e.to_string())?;
     Ok(decoded)
@@ -194,7 +187,7 @@ fn decode_lz4(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
     let (size, block) = encoded.split_first_chunk::<4>().ok_or("shorter than its header")?;
     let claimed = u64::from(u32::from_le_bytes(*size));
     check_size(claimed, room)?;
-    let mut decoded = reserve(claimed)?;
+    let mut decoded = sys::reserve(claimed)?;
     decoded.resize(claimed as usize, 0);
     let found = lz4_flex::block::decompress_into(block, &mut decoded).map_err(|e| e.to_string())?;
     check_size(found as u64, Room::Exactly(claimed))?;
@@ -215,7 +208,7 @@ fn decode_blosc(encoded: &[u8], room: Room, most_block_bytes: u64) -> Result<Vec
     if claimed == 0 {
         return Ok(Vec::new());
     }
-    reserve(claimed as u64)?;
+    sys::reserve(claimed as u64)?;
     blosc_decompress_bytes(encoded, claimed, 1).map_err(|e| e.to_string())
 }
 

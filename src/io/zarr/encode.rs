@@ -4,7 +4,9 @@ use std::{io::Read, ops::RangeInclusive};
 
 use zarrs::array::codec::{BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes};
 
-use super::{blosc, codec::reserve};
+use super::blosc;
+
+use crate::sys;
 
 /// Level of zstd where none is given: the fastest.
 pub const DEFAULT_ZSTD_LEVEL: i32 = 1;
@@ -185,13 +187,13 @@ pub(super) fn with_crc32c(mut bytes: Vec<u8>) -> Vec<u8> {
 pub(super) fn encode_zstd(raw: &[u8], level: i32) -> Result<Vec<u8>, String> {
     let mut compressor = zstd::bulk::Compressor::new(level).map_err(|e| e.to_string())?;
     compressor.include_checksum(true).map_err(|e| e.to_string())?;
-    let mut encoded = reserve(zstd::zstd_safe::compress_bound(raw.len()) as u64)?;
+    let mut encoded = sys::reserve(zstd::zstd_safe::compress_bound(raw.len()) as u64)?;
     compressor.compress_to_buffer(raw, &mut encoded).map_err(|e| e.to_string())?;
     Ok(encoded)
 }
 
 pub(super) fn encode_gzip(raw: &[u8], level: u8) -> Result<Vec<u8>, String> {
-    let mut encoded = reserve(raw.len() as u64 + raw.len() as u64 / 1000 + (64 << 10))?;
+    let mut encoded = sys::reserve(raw.len() as u64 + raw.len() as u64 / 1000 + (64 << 10))?;
     let mut encoder = flate2::bufread::GzEncoder::new(raw, flate2::Compression::new(u32::from(level)));
     encoder.read_to_end(&mut encoded).map_err(|e| e.to_string())?;
     Ok(encoded)

@@ -4,13 +4,16 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Codec, codec::Chain, levels::codec_of, sample::Sample};
+use super::{Codec, codec::Chain, sample::Sample};
 use crate::error::{Error, Result};
 
 mod codecs;
+mod compressor;
 mod filters;
 mod v2;
 mod v3;
+
+use compressor::codec_of;
 
 /// An array as storage has it; every list is in the array's own dimension order.
 #[derive(Clone, Debug, PartialEq)]

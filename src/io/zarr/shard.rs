@@ -17,12 +17,12 @@ use std::{
 
 use crate::{
     checkpoint::{
-        ledger::{Entry, Extent, Ledger, Place, StoredChunk},
-        stamp::Stamp,
+        ledger::{Entry, Ledger, Place, StoredChunk},
+        stamp::{Extent, Stamp},
     },
     error::{Error, Result},
     region::Region,
-    storage::{DirStore, Store, unfinished},
+    storage::{BuildSite, DirStore, unfinished},
     sys::behind,
 };
 

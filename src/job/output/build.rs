@@ -19,7 +19,7 @@ use crate::{
     },
     job::work::Work,
     region::Region,
-    storage::{BuildSite, DirStore, Store, nfs},
+    storage::{self, BuildSite, DirStore, Store, nfs},
     voxel::Voxel,
 };
 
@@ -127,7 +127,7 @@ impl Output {
     pub fn tidy(&self, staging: &Staging) -> Result<()> {
         let Recipe::Zarr(_) = &self.recipe else { return Ok(()) };
         let store = self.site(staging).store;
-        zarr::tidy(store.as_ref()).map_err(|e| e.at("tidy", store.describe("")))
+        storage::tidy(store.as_ref()).map_err(|e| e.at("tidy", store.describe("")))
     }
 
     /// Where a Zarr target is built.

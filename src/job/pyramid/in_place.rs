@@ -3,16 +3,15 @@
 //! The new levels are built beside the store and moved in at the end; the group's metadata, which make them visible, change
 //! last and in one step.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-    sync::atomic::AtomicBool,
-};
+use std::{fs, io, path::Path, sync::atomic::AtomicBool};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::levels::{Descent, LevelPass, LevelsTo};
+use super::{
+    levels::{Descent, LevelPass, LevelsTo},
+    paths,
+};
 use crate::{
     checkpoint::{
         Identity,
@@ -28,7 +27,7 @@ use crate::{
         zarr::{self, AddedLevel, Codec, DEFAULT_ZSTD_LEVEL, Levels, OpenOptions, ZarrFile, ZarrTarget},
     },
     job::{
-        Disk, Event, PassKind, PassSummary,
+        Disk, Event, InPlaceRequest, PassKind, PassSummary,
         disk::{self, Packing, Part, Prospect, disks},
         method::warning_of_levels,
         size::raw_bytes,
@@ -37,7 +36,7 @@ use crate::{
     pipeline::{self, Progress},
     plan::Budget,
     resample::Reduction,
-    storage::{DirStore, Location},
+    storage::{self, DirStore, Location},
     sys,
 };
 
@@ -205,9 +204,9 @@ impl InPlace {
         let passes = self.passes.len();
         for (n, pass) in self.passes.iter().enumerate() {
             let kind = PassKind::Pyramid;
-            let on_progress = |progress: &Progress| on_event(Event::Progress { pass: n, passes, kind, progress });
+            let mut on_progress = |progress: &Progress| on_event(Event::Progress { pass: n, passes, kind, progress });
             let to = LevelsTo { site: &site, work, stored: &stored };
-            let done = self.descent.run(pass, &self.finest, &to, self.budget, stop, on_progress)?;
+            let done = self.descent.run(pass, &self.finest, &to, self.budget, stop, &mut on_progress)?;
             self.summary.passes[n].complete(done);
         }
         Ok(())
@@ -216,7 +215,7 @@ impl InPlace {
     fn finish(mut self, work: Work) -> Result<InPlaceSummary> {
         let staging = work.staging;
         let built = staging.path(LEVELS);
-        zarr::tidy(staging.site(LEVELS).store.as_ref()).map_err(|e| e.at("tidy", &built))?;
+        storage::tidy(staging.site(LEVELS).store.as_ref()).map_err(|e| e.at("tidy", &built))?;
         // Else a run before this one came as far.
         if self.finest.coarser_paths()? != self.paths
             || (1..=self.paths.len()).any(|n| built.join(n.to_string()).exists())

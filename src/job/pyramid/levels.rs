@@ -147,7 +147,7 @@ impl Descent {
         to: &LevelsTo<'_>,
         budget: Budget,
         stop: &AtomicBool,
-        on_progress: impl FnMut(&Progress),
+        on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<Progress> {
         let file = match pass.level {
             1 => finest.clone(),
@@ -163,7 +163,7 @@ impl Descent {
         to: &LevelsTo<'_>,
         budget: Budget,
         stop: &AtomicBool,
-        on_progress: impl FnMut(&Progress),
+        on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<Progress> {
         let op = reduction_op::<T>(self.method, pass.source.grid.shape, self.factors[pass.level - 1]);
         let source = ZarrSource::<T>::new(file);

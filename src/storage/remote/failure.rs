@@ -10,8 +10,28 @@ use object_store::{
     client::{HttpError, HttpErrorKind},
 };
 
-use super::{retry::Failure, secret::scrubbed};
+use super::secret::scrubbed;
 use crate::storage::StoreError;
+
+/// Why one try did not succeed.
+pub enum Failure {
+    /// Another try may.
+    Again(String),
+    /// No other try will.
+    Final(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        Failure::Final(error)
+    }
+}
+
+impl From<object_store::Error> for Failure {
+    fn from(error: object_store::Error) -> Failure {
+        judge(error)
+    }
+}
 
 /// How the client begins what it says of an answer that is not a success.
 const STATUS: &str = "Server returned non-2xx status code: ";

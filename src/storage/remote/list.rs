@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use futures_util::{StreamExt, stream};
 use object_store::{ObjectMeta, list::PaginatedListOptions, list::PaginatedListResult, path::Path};
 
-use super::{Bucket, retry::Failure};
+use super::{Bucket, failure::Failure};
 use crate::storage::StoreError;
 
 /// Pages without a key that are put up with, one after another: services skip what was deleted so.

@@ -13,7 +13,7 @@ use futures_util::future::{Either, select};
 use object_store::ObjectStore;
 use tokio::{runtime, sync::Semaphore, time};
 
-use super::{Bucket, PARTS_IN_FLIGHT, REQUESTS_IN_FLIGHT, failure, secret::Secrets};
+use super::{Bucket, PARTS_IN_FLIGHT, REQUESTS_IN_FLIGHT, failure::Failure, secret::Secrets};
 use crate::storage::StoreError;
 
 /// How often a wait looks whether the process is to stop, and how long it may go on then.
@@ -46,26 +46,6 @@ impl Default for Patience {
             silence: Duration::from_secs(30),
             bytes_per_second: 64 << 10,
         }
-    }
-}
-
-/// Why one try did not succeed.
-pub enum Failure {
-    /// Another try may.
-    Again(String),
-    /// No other try will.
-    Final(StoreError),
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Failure {
-        Failure::Final(error)
-    }
-}
-
-impl From<object_store::Error> for Failure {
-    fn from(error: object_store::Error) -> Failure {
-        failure::judge(error)
     }
 }
 

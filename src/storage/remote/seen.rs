@@ -8,7 +8,7 @@ use std::{
 
 use object_store::path::Path;
 
-use super::retry::Failure;
+use super::failure::Failure;
 use crate::storage::StoreError;
 
 /// Objects that are kept in mind.

@@ -8,11 +8,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use super::{
+    files::{Entry, list},
+    keys::{self, Known},
+    tree::Image,
+};
 use crate::{
     error::{Error, Result},
     io::{
         ome::{finer_level, level_placement},
         zarr::{
+            chunks::{ChunkAt, Chunks},
             file::ZarrFile,
             index,
             meta::ArrayMeta,
@@ -20,6 +26,7 @@ use crate::{
             source::ZarrSource,
         },
     },
+    storage::Store,
     voxel::Dtype,
 };
 

@@ -13,8 +13,8 @@ use std::{
 use super::{Assembler, Early, Shard, lock, remove, side_path, slot};
 use crate::{
     checkpoint::{
-        ledger::{Extent, Place, RestoredLevel, StoredChunk, Unfinished},
-        stamp::{self, Stamp},
+        ledger::{Place, RestoredLevel, StoredChunk, Unfinished},
+        stamp::{self, Extent, Stamp},
     },
     error::{Error, Result},
     region::Region,
