@@ -10,7 +10,7 @@ use clap::{
     parser::ValueSource,
 };
 
-use crate::error::{Error, Result};
+use reslice::error::{Error, Result};
 
 mod answer;
 mod args;
@@ -35,7 +35,7 @@ mod tell;
 mod verify;
 mod words;
 
-pub use args::{ResampleArgs, RunArgs};
+pub use args::ResampleArgs;
 
 /// Streaming, out-of-core resampling of huge 3-D volumes in a fixed amount of memory.
 #[derive(Debug, Parser)]

@@ -34,7 +34,6 @@
 
 pub mod block;
 pub mod checkpoint;
-pub mod cli;
 pub mod compare;
 pub mod error;
 pub mod geometry;

@@ -2,7 +2,9 @@
 
 use std::process::ExitCode;
 
-use reslice::{cli, sys};
+mod cli;
+
+use reslice::sys;
 
 #[global_allocator]
 static ALLOCATOR: sys::Allocator = sys::Allocator;

@@ -5,7 +5,7 @@ use std::io::{BufWriter, ErrorKind, IsTerminal, Write};
 use serde::Serialize;
 
 use super::escape::{self, Escaping};
-use crate::error::{Error, Result};
+use reslice::error::{Error, Result};
 
 /// Prints `text` and a line feed; what is not ours in it escaped. A reader that has gone away is no error.
 pub fn line(text: &str) -> Result<()> {

@@ -15,7 +15,7 @@ use super::{
     },
     rank::RankArg,
 };
-use crate::{
+use reslice::{
     error::Error,
     geometry::{Align, Orientation},
     io::{input::IoMode, ome::OmeVersion},

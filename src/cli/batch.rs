@@ -19,7 +19,7 @@ use super::{
     summary_place::{Kept, SummaryPlace},
     tell, words,
 };
-use crate::{
+use reslice::{
     error::{Error, Result},
     job::{Batch, Event, Forecast, Jobs as _, Outcome, files},
     sys,

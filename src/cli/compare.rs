@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::{answer, args::IoArg, messages, parse::Size, words};
-use crate::{
+use reslice::{
     compare::{Comparison, Differences, Geometry, Request, compare},
     error::Result,
     sys,

@@ -6,7 +6,7 @@ use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
 use super::{Cli, answer};
-use crate::error::{Error, Result};
+use reslice::error::{Error, Result};
 
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 
 use super::{answer, tell, words};
-use crate::{
+use reslice::{
     block::BlockMut,
     compare,
     error::{Error, Result},

@@ -1,7 +1,7 @@
 //! What a run reads, writes and needs, in words: said before it begins, and by a dry run.
 
 use super::words::{self, bytes};
-use crate::{
+use reslice::{
     job::{Disk, Fit, Summary, TargetSize},
     plan::Offer,
 };

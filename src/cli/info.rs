@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 
 use super::{answer, words};
-use crate::{
+use reslice::{
     error::Result,
     info::{AccessKind, Cost, Info, NiftiInfo, OuterAxis, ZarrInfo},
 };

@@ -5,7 +5,7 @@ use std::{error::Error as _, io::Write};
 use serde_json::Value;
 
 use super::escape;
-use crate::error::Error;
+use reslice::error::Error;
 
 /// `error:` with the numbers, `caused by:` lines, `hint:` the way out.
 pub fn error(error: &Error) {

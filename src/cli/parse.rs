@@ -5,7 +5,7 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 
 use super::habits;
-use crate::{
+use reslice::{
     io::{
         gzip::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing},
         view::Pick,

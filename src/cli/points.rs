@@ -13,7 +13,7 @@ use super::{
     args::{TRANSFORM, transform_parser},
     messages, tell,
 };
-use crate::{
+use reslice::{
     error::{Error, Result},
     points::{Frame, PointMap},
     storage::nfs,

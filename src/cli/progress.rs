@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::{args::ProgressArg, messages};
-use crate::{job::PassKind, pipeline::Progress, sys};
+use reslice::{job::PassKind, pipeline::Progress, sys};
 
 /// Between two lines of a log.
 const LINE_EVERY: Duration = Duration::from_secs(30);

@@ -14,7 +14,7 @@ use super::{
     summary_place::SummaryPlace,
     tell, words,
 };
-use crate::{
+use reslice::{
     checkpoint::staging::state_folder,
     error::{Error, Result},
     job::{Event, InPlace, InPlaceRequest, InPlaceSummary},
@@ -94,7 +94,7 @@ fn execute(image: InPlace, args: &PyramidArgs, summary_place: Option<SummaryPlac
 
 fn levels(summary: &InPlaceSummary) -> Vec<String> {
     let times = |numbers: [String; 3]| numbers.join("x");
-    let line = |level: &crate::job::LevelSummary| {
+    let line = |level: &reslice::job::LevelSummary| {
         let spacing = times(level.spacing.map(words::number));
         format!("level {:<4} {} voxels of {spacing}", level.path, times(level.shape.map(|n| n.to_string())))
     };

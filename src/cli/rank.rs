@@ -6,7 +6,7 @@
 
 use std::str::FromStr;
 
-use crate::{
+use reslice::{
     error::{Error, Result},
     rank::Rank,
 };

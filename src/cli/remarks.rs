@@ -1,6 +1,6 @@
 //! What a run brought that was not asked for, in words, each with the way out.
 
-use crate::{
+use reslice::{
     geometry::FaceCounts,
     job::{OutsideView, Summary, other_space},
 };

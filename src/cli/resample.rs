@@ -15,7 +15,7 @@ use super::{
     summary_place::SummaryPlace,
     tell, words,
 };
-use crate::{
+use reslice::{
     error::{Error, Result},
     geometry::{Align, GridRequest, Sizing},
     io::zarr::OpenOptions,

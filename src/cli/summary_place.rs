@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::answer;
-use crate::{
+use reslice::{
     error::{Error, Result},
     sys,
 };

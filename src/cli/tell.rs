@@ -4,7 +4,7 @@ use super::{
     forecast, progress,
     words::{bytes, grid},
 };
-use crate::{
+use reslice::{
     job::{PassKind, PassSummary, Summary, TargetState},
     plan::Offer,
     transform::{Convention, FieldKind, Step},

@@ -13,7 +13,7 @@ use super::{
     progress::{Display, Step},
     words,
 };
-use crate::{
+use reslice::{
     error::{Error, Result},
     sys,
     verify::{ArrayReport, Problem, Progress, Report, Request, verify},

@@ -2,7 +2,7 @@
 
 use bytesize::ByteSize;
 
-use crate::job::GridSummary;
+use reslice::job::GridSummary;
 
 /// `512x512x120 voxels of 0.41x0.41x1.5 mm, LPS`
 pub fn grid(grid: &GridSummary) -> String {

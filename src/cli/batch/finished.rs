@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::table::MOST_ROW_BYTES;
-use crate::{
+use reslice::{
     checkpoint::staging,
     error::{Error, Result},
     job::Request,

@@ -12,8 +12,8 @@ use super::{
     finished::Finished,
     table::{Row, Table},
 };
-use crate::{
-    cli::{args::ResampleArgs, habits, resample},
+use crate::cli::{args::ResampleArgs, habits, resample};
+use reslice::{
     error::{Error, Result},
     job::{self, Request, cannot_matter, leave_out},
 };
@@ -289,9 +289,9 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::job::Jobs as _;
-    use crate::{
-        cli::Cli,
+    use crate::cli::Cli;
+    use reslice::job::Jobs as _;
+    use reslice::{
         geometry::{GridRequest, Sizing},
         job::GridChoice,
     };
@@ -352,7 +352,7 @@ mod tests {
         assert_eq!(sizes, [Sizing::Isotropic(None), Sizing::Isotropic(Some(1.0)), Sizing::Keep]);
         let levels: Vec<_> = found.iter().map(|row| row.request.pyramid.map(|pyramid| pyramid.levels)).collect();
         assert_eq!(levels, [Some(Some(2)), Some(None), None]);
-        assert_eq!(found[0].request.outside, crate::job::OutsideRequest::Value(-1000.0));
+        assert_eq!(found[0].request.outside, reslice::job::OutsideRequest::Value(-1000.0));
     }
 
     #[test]

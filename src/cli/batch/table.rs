@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{
+use reslice::{
     error::{Error, Result},
     storage::nfs,
 };

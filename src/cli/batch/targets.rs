@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::table::Table;
-use crate::{
+use reslice::{
     error::{Error, Result},
     job::{GridChoice, Jobs, Request},
     storage::{Location, split_image},

@@ -8,14 +8,14 @@ use std::{
 use serde_json::{Map, Value, json};
 
 use super::rows::Jobs;
-use crate::{
-    cli::{
-        args::RunArgs,
-        messages,
-        remarks::{Remark, remarks},
-        summary_place::SummaryPlace,
-        words,
-    },
+use crate::cli::{
+    args::RunArgs,
+    messages,
+    remarks::{Remark, remarks},
+    summary_place::SummaryPlace,
+    words,
+};
+use reslice::{
     error::{Error, Result},
     job::{Jobs as _, Outcome, Summary, TargetState},
     sys,

@@ -101,7 +101,7 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{resample::Method, voxel::Dtype};
+    use reslice::{resample::Method, voxel::Dtype};
 
     #[test]
     fn names_of_other_programs_are_one_of_ours() {
