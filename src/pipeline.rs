@@ -5,7 +5,7 @@
 //! Stream targets take encoded blocks in order, through a turnstile. The first error, panic or request to stop ends the
 //! run: every waiter is woken, and the sink is not finished.
 //!
-//! The only place in the crate that names threads.
+//! Besides it only `storage::remote` has threads, which wait for servers, and `sys::pool` has some for finite loops.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -50,15 +50,6 @@ use window::Window;
 const POLL: Duration = Duration::from_millis(100);
 /// What was stored is put on record after so long, and then as often as that takes a twentieth of the time, within these bounds.
 const KEEP_EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=Duration::from_secs(10);
-
-/// A pool for finite loops that never wait, owned by whoever asks for it; the global one is not used.
-///
-/// # Errors
-/// The system grants no threads.
-pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
-    pool.map_err(|error| Error::Threads { what: "a pool of workers", source: std::io::Error::other(error.to_string()) })
-}
 
 /// One pass from a source through an op into a sink.
 pub struct Pass<'a, T: Voxel> {

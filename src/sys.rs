@@ -14,6 +14,8 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+use crate::error::{Error, Result};
+
 pub mod behind;
 mod exhausted;
 mod limits;
@@ -349,4 +351,13 @@ fn end(message: &[u8], code: libc::c_int) -> ! {
         let _ = libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len());
         libc::_exit(code)
     }
+}
+
+/// A pool for finite loops that never wait, owned by whoever asks for it; the global one is not used.
+///
+/// # Errors
+/// The system grants no threads.
+pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.max(1)).build();
+    pool.map_err(|error| Error::Threads { what: "a pool of workers", source: std::io::Error::other(error.to_string()) })
 }

@@ -174,7 +174,7 @@ mod tests {
         let a: Vec<f32> = (0..3 * PART + 17).map(|n| (n as f32 * 0.37).sin()).collect();
         let b: Vec<f32> = a.iter().map(|x| x * 1.001 + 0.01).collect();
         let with = |threads| {
-            let pool = crate::pipeline::pool(threads).unwrap();
+            let pool = crate::sys::pool(threads).unwrap();
             pool.install(|| Tally::of(&a, &b, 0.0))
         };
         assert_eq!(with(1), with(3));

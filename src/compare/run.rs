@@ -7,8 +7,8 @@ use crate::{
     block::BlockMut,
     error::{Error, Result},
     io::{Source, reader::RegionReader},
-    pipeline,
     region::Region,
+    sys,
     voxel::Voxel,
 };
 
@@ -20,7 +20,7 @@ pub fn differences<T: Voxel>(
     request: &Request,
     stop: &AtomicBool,
 ) -> Result<Differences> {
-    let pool = pipeline::pool(request.threads)?;
+    let pool = sys::pool(request.threads)?;
     let (mut a, mut b) = (Half::new(a), Half::new(b));
     let mut tally = Tally::default();
     let shape = a.reader.layout().grid.shape;

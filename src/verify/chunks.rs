@@ -8,7 +8,7 @@ use super::{ArrayReport, Problem, Run};
 use crate::{
     error::Result,
     io::zarr::chunks::ChunkAt,
-    pipeline,
+    sys,
     verify::zarr::array::{ArrayCheck, Checked, ChunkState},
 };
 
@@ -32,7 +32,7 @@ pub fn verify(
     let per_thread = (BATCH_BYTES / check.chunk_bytes().max(1)).clamp(*BATCH_CHUNKS.start(), *BATCH_CHUNKS.end());
     let capacity = per_thread as usize * threads;
     let sparse = files.is_some_and(|files| check.objects() > files.saturating_mul(SPARSE).max(SMALL));
-    let pool = pipeline::pool(threads)?;
+    let pool = sys::pool(threads)?;
     let mut batches =
         Batches { run, check, array, pool, batch: Vec::with_capacity(capacity), capacity, first_missing: None };
     if sparse {
