@@ -20,6 +20,7 @@ pub mod input;
 pub mod memory;
 pub mod nifti;
 pub mod ome;
+pub mod own;
 pub mod packed;
 pub mod raw;
 pub mod reader;

@@ -159,6 +159,30 @@ pub struct Ahead {
 }
 
 impl Layout {
+    /// One volume of scalars that can be read and written anywhere.
+    pub fn of(grid: Grid, stored: Dtype) -> Layout {
+        let chunk = write_unit(grid.shape, stored.bytes() as u64);
+        Layout {
+            grid,
+            outer: Outer::default(),
+            components: 1,
+            stored,
+            access: Access::Random,
+            chunk,
+            shard: None,
+            transfer_bytes: 0,
+            resident_bytes: 0,
+            stored_bytes: None,
+            ahead: Ahead::default(),
+        }
+    }
+
+    /// The same in chunks of this extent (slices, rows, columns), which are read and written as a whole.
+    pub fn in_chunks(self, chunk: [u64; 3]) -> Layout {
+        let chunk = std::array::from_fn(|a| chunk[a].clamp(1, self.grid.shape[a].max(1)));
+        Layout { access: Access::Chunked, chunk, ..self }
+    }
+
     /// Bytes of one voxel, all its components.
     pub fn voxel_bytes(&self) -> u64 {
         (self.components * self.stored.bytes()) as u64

@@ -69,6 +69,13 @@ pub fn tune_allocator(memory_bytes: u64) {
     }
 }
 
+/// The same where nothing was noted yet: what a library call does for programs that do not tune the allocator themselves.
+pub fn tune_unless_tuned(memory_bytes: u64) {
+    if BUDGET.load(Ordering::Relaxed) == 0 {
+        tune_allocator(memory_bytes);
+    }
+}
+
 /// Makes the C allocator give back what it keeps for later: heaps that ended jobs have left full of holes.
 pub fn trim_allocator() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

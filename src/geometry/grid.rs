@@ -17,8 +17,17 @@ pub struct Grid {
 }
 
 impl Grid {
+    /// The affine takes an index (slice, row, column) to a place (x, y, z) in `unit`.
     pub fn new(shape: [u64; 3], index_to_world: Affine, unit: Unit) -> Grid {
         Grid { shape, index_to_world, stated_spacing: None, unit, anatomical: false }
+    }
+
+    /// A grid without rotation: voxel (0, 0, 0) at 0; columns run along x, rows along y, slices along z. `spacing` is the step between
+    /// slices, rows and columns.
+    pub fn with_spacing(shape: [u64; 3], spacing: [f64; 3], unit: Unit) -> Grid {
+        let [k, j, i] = spacing;
+        let columns = [[0.0, 0.0, k], [0.0, j, 0.0], [i, 0.0, 0.0]];
+        Grid::new(shape, Affine::from_columns(columns, [0.0; 3]), unit)
     }
 
     /// Step along each axis: the stated spacing where it agrees with the column norm to 1e-6, else the norm.

@@ -10,6 +10,7 @@ use crate::{
         foreign,
         gzip::{BgzfSource, GzipSource, is_bgzf},
         nifti::{self, NiftiFile},
+        own::OwnSource,
         packed::Packed,
         raw::{RawSource, Reach},
         view::{View, ViewSource},
@@ -35,6 +36,8 @@ pub enum IoMode {
 pub enum Input {
     Nifti(Box<NiftiFile>),
     Zarr(Box<ZarrFile>),
+    /// No file at all.
+    Own(OwnSource),
 }
 
 impl Input {
@@ -100,6 +103,7 @@ impl Input {
             let (layout, place) = match &mut self {
                 Input::Nifti(file) => (&mut file.layout, &mut file.view),
                 Input::Zarr(file) => (&mut file.layout, &mut file.view),
+                Input::Own(_) => return Ok(self),
             };
             *layout = view.layout(layout, voxel_bytes);
             *place = Some(view);
@@ -107,10 +111,21 @@ impl Input {
         Ok(self)
     }
 
+    /// The NIfTI file, where it is one.
+    pub fn nifti(&self) -> Option<&NiftiFile> {
+        if let Input::Nifti(file) = self { Some(file) } else { None }
+    }
+
+    /// The Zarr array or image, where it is one.
+    pub fn zarr(&self) -> Option<&ZarrFile> {
+        if let Input::Zarr(file) = self { Some(file) } else { None }
+    }
+
     fn view(&self) -> Option<&View> {
         match self {
             Input::Nifti(file) => file.view.as_ref(),
             Input::Zarr(file) => file.view.as_ref(),
+            Input::Own(_) => None,
         }
     }
 
@@ -118,6 +133,7 @@ impl Input {
         match self {
             Input::Nifti(file) => &file.layout,
             Input::Zarr(file) => &file.layout,
+            Input::Own(source) => source.layout(),
         }
     }
 
@@ -125,21 +141,20 @@ impl Input {
         match self {
             Input::Nifti(file) => file.conversion,
             Input::Zarr(file) => file.conversion,
+            Input::Own(source) => Conversion::plain(source.layout().stored),
         }
     }
 
     /// `(slope, intercept)` from stored samples to real values.
     pub fn slope(&self) -> Option<(f64, f64)> {
-        match self {
-            Input::Nifti(file) => file.header.slope(),
-            Input::Zarr(_) => None,
-        }
+        self.nifti()?.header.slope()
     }
 
     pub fn warnings(&self) -> &[String] {
         match self {
             Input::Nifti(file) => &file.warnings,
             Input::Zarr(file) => &file.warnings,
+            Input::Own(_) => &[],
         }
     }
 
@@ -148,15 +163,13 @@ impl Input {
         match self {
             Input::Nifti(file) => file.header.is_label(),
             Input::Zarr(file) => file.is_label,
+            Input::Own(_) => false,
         }
     }
 
     /// Whether this is a NIfTI file whose codes say that neither of its forms counts.
     pub fn lacks_forms(&self) -> bool {
-        match self {
-            Input::Nifti(file) => file.header.qform_code <= 0 && file.header.sform_code <= 0,
-            Input::Zarr(_) => false,
-        }
+        self.nifti().is_some_and(|file| file.header.qform_code <= 0 && file.header.sform_code <= 0)
     }
 
     /// Axes that the file does not have, storage order.
@@ -164,6 +177,7 @@ impl Input {
         match self {
             Input::Nifti(file) => std::array::from_fn(|a| (3 - a) as i64 > file.header.dim[0]),
             Input::Zarr(file) => file.lacking(),
+            Input::Own(_) => [false; 3],
         }
     }
 
@@ -177,6 +191,7 @@ impl Input {
 
     fn source_of<T: Voxel>(&self, layout: &Layout, conversion: Conversion, io: IoMode) -> Result<Box<dyn Source<T>>> {
         match self {
+            Input::Own(source) => source.source(),
             Input::Zarr(file) => {
                 let mut file = ZarrFile::clone(file);
                 (file.conversion, file.layout) = (conversion, layout.clone());
@@ -208,6 +223,7 @@ impl Input {
                 format!("{version}{stream}")
             }
             Input::Zarr(file) => format!("Zarr v{}, {}", file.zarr_format, file.codecs),
+            Input::Own(_) => "a source of the program's own".into(),
         }
     }
 }

@@ -23,8 +23,7 @@ pub struct MemorySource<T> {
 impl<T: Voxel> MemorySource<T> {
     /// Panics when the number of voxels is not the layout's.
     pub fn new(layout: Layout, voxels: Vec<T>) -> MemorySource<T> {
-        let expected = layout.grid.voxels() * layout.outer.volumes() * layout.components as u64;
-        assert_eq!(voxels.len() as u64, expected, "voxels of a memory source");
+        assert_eq!(voxels.len() as u64, samples(&layout), "voxels of a memory source");
         MemorySource { layout, voxels }
     }
 }
@@ -35,15 +34,49 @@ impl<T: Voxel> Source<T> for MemorySource<T> {
     }
 
     fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
-        let components = self.layout.components;
-        let volumes = self.layout.outer.volumes() as usize * components;
-        let all = BlockRef::new(Region::of_shape(self.layout.grid.shape), volumes, &self.voxels);
-        let len = into.region.voxels() as usize * components;
-        for (member, volume) in self.layout.outer.members(group).into_iter().enumerate() {
-            let voxels = &mut into.voxels[member * len..(member + 1) * len];
-            BlockMut::new(into.region, components, voxels).copy_from(all, volume as usize * components);
-        }
+        copy(&self.layout, &self.voxels, group, into);
         Ok(())
+    }
+}
+
+/// A volume in memory that belongs to somebody else; voxels as in [`MemorySource`].
+#[derive(Clone, Debug)]
+pub struct SliceSource<'a, T> {
+    layout: Layout,
+    voxels: &'a [T],
+}
+
+impl<'a, T: Voxel> SliceSource<'a, T> {
+    /// Panics when the number of voxels is not the layout's.
+    pub fn new(layout: Layout, voxels: &'a [T]) -> SliceSource<'a, T> {
+        assert_eq!(voxels.len() as u64, samples(&layout), "voxels of a slice");
+        SliceSource { layout, voxels }
+    }
+}
+
+impl<T: Voxel> Source<T> for SliceSource<'_, T> {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
+        copy(&self.layout, self.voxels, group, into);
+        Ok(())
+    }
+}
+
+fn samples(layout: &Layout) -> u64 {
+    layout.grid.voxels() * layout.outer.volumes() * layout.components as u64
+}
+
+fn copy<T: Voxel>(layout: &Layout, voxels: &[T], group: u64, into: BlockMut<'_, T>) {
+    let components = layout.components;
+    let volumes = layout.outer.volumes() as usize * components;
+    let all = BlockRef::new(Region::of_shape(layout.grid.shape), volumes, voxels);
+    let len = into.region.voxels() as usize * components;
+    for (member, volume) in layout.outer.members(group).into_iter().enumerate() {
+        let voxels = &mut into.voxels[member * len..(member + 1) * len];
+        BlockMut::new(into.region, components, voxels).copy_from(all, volume as usize * components);
     }
 }
 
@@ -55,11 +88,13 @@ pub struct MemorySink<T> {
 }
 
 impl<T: Voxel> MemorySink<T> {
+    /// All voxels 0.
     pub fn new(layout: Layout) -> MemorySink<T> {
-        let voxels = layout.grid.voxels() * layout.outer.volumes() * layout.components as u64;
-        MemorySink { layout, voxels: Mutex::new(vec![T::default(); voxels as usize]) }
+        let voxels = vec![T::default(); samples(&layout) as usize];
+        MemorySink { layout, voxels: Mutex::new(voxels) }
     }
 
+    /// The voxels.
     pub fn into_voxels(self) -> Vec<T> {
         self.voxels.into_inner().unwrap_or_else(PoisonError::into_inner)
     }

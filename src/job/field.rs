@@ -68,10 +68,7 @@ impl Field {
     pub fn open(chain: &mut Chain, target: &Grid, source: &Grid) -> Result<Option<Field>> {
         let Some(path) = chain.field.clone() else { return Ok(None) };
         let input = Input::open(&path, &OpenOptions::default())?;
-        let header = match &input {
-            Input::Nifti(file) => Some(&file.header),
-            Input::Zarr(_) => None,
-        };
+        let header = input.nifti().map(|file| &file.header);
         let grid = FieldGrid::new(&path, input.layout(), header)?;
         chain.learn(grid.kind);
         let [target_mm, source_mm] = [target, source].map(Grid::index_to_millimetres);

@@ -12,6 +12,7 @@ use crate::{
     checkpoint::{Identity, digest},
     error::{Error, Result},
     geometry::{Grid, Mapping},
+    io::input::Input,
     storage::{self, Location, nfs},
     transform::Convention,
 };
@@ -32,7 +33,11 @@ impl Job {
         let mut identity = Identity::default();
         identity.add("version of results", RESULTS_VERSION);
         identity.add("codecs", codec_versions());
-        identity.add("input", file(&request.input)?);
+        let input = match &self.input {
+            Input::Own(source) => format!("named {}", source.name()),
+            _ => file(&request.input)?,
+        };
+        identity.add("input", input);
         identity.add("level and step of the input", format!("{:?}", request.open));
         if let GridChoice::Like { path, .. } = &request.grid {
             identity.add("reference", file(path)?);

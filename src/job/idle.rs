@@ -75,7 +75,7 @@ pub fn refuse_for(request: &Request, input: &Input, (target, is_in_place): (Dtyp
         let what = format!("--in-place is for a target in the place of the source, and {output} is not {shown}");
         return Err(Error::usage_hint(what, "leave it out; --overwrite replaces another file"));
     }
-    let is_zarr = matches!(input, Input::Zarr(_));
+    let is_zarr = input.zarr().is_some();
     if is_named("raw") && request.raw && is_zarr {
         let what = format!("--raw ignores slope and intercept of NIfTI sources, and {shown} is Zarr, which has none");
         return Err(Error::usage_hint(what, "leave it out"));

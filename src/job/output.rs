@@ -214,10 +214,7 @@ fn nifti_prefix(
     heritage: &Heritage<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<u8>> {
-    let source = match heritage.input {
-        Input::Nifti(file) => Some(file),
-        Input::Zarr(_) => None,
-    };
+    let source = heritage.input.nifti();
     let is_label = heritage.input.is_label() && !layout.stored.is_float();
     let blank = is_label.then(blank_label_header);
     let spec = TargetSpec {
@@ -247,6 +244,7 @@ fn default_method(input: &Input) -> Reduction {
 fn place<'a>(heritage: &Heritage<'a>) -> Option<Place<'a>> {
     let of = |input: &'a Input| match input {
         Input::Nifti(file) => Some(Place::Like(&file.header)),
+        Input::Own(_) => None,
         Input::Zarr(file) => file
             .nifti
             .as_ref()
@@ -305,10 +303,10 @@ fn zarr_target(
         name: heritage.name.to_string(),
         carried: match heritage.input {
             Input::Zarr(file) => file.carried.fitting(&carried_to(layout, options, heritage), warnings),
-            Input::Nifti(_) if heritage.input.is_label() => {
+            _ if heritage.input.is_label() => {
                 OmeMetadata::label().fitting(&carried_to(layout, options, heritage), warnings)
             }
-            Input::Nifti(_) => Carried::default(),
+            _ => Carried::default(),
         },
         nifti,
         levels: Levels::default(),

@@ -25,11 +25,13 @@ pub struct Read {
 
 /// All that a job reads, the source first.
 pub fn reads(request: &Request, input: Option<&Input>) -> Vec<Read> {
-    let own = input.map(|input| match input {
-        Input::Nifti(file) => file.data_path.clone(),
-        Input::Zarr(file) => file.path.clone(),
+    let own = input.and_then(|input| match input {
+        Input::Nifti(file) => Some(file.data_path.clone()),
+        Input::Zarr(file) => Some(file.path.clone()),
+        Input::Own(_) => None,
     });
-    let sources = own.into_iter().chain(with_other_half(&request.input));
+    let named = (!matches!(input, Some(Input::Own(_)))).then(|| with_other_half(&request.input));
+    let sources = own.into_iter().chain(named.into_iter().flatten());
     let mut reads: Vec<Read> = sources.map(|path| Read { what: SOURCE, path }).collect();
     let mut add = |what, path: &Path| reads.extend(with_other_half(path).map(|path| Read { what, path }));
     if let GridChoice::Like { path, .. } = &request.grid {
@@ -150,12 +152,13 @@ fn refuse_more_than_source(input: &Input, output: &Path) -> Result<()> {
         Input::Zarr(file) => file.root(),
         Input::Nifti(_) if !output.is_dir() => return Ok(()),
         Input::Nifti(file) => file.data_path.clone(),
+        Input::Own(_) => return Ok(()),
     };
     if !(is_within(output, &root) && is_within(&root, output)) {
         let what = format!("the target {shown} would take the place of more than the source, {}", root.display());
         return Err(Error::usage_hint(what, another));
     }
-    let Input::Zarr(file) = input else { return Ok(()) };
+    let Some(file) = input.zarr() else { return Ok(()) };
     match file.labels().first() {
         Some((name, _)) => {
             let what = format!("{shown} has labels ({name:.100}), which would go with the image that is replaced");

@@ -21,10 +21,11 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
-    io::{format::Format, input::Input, zarr::OpenOptions},
+    io::{format::Format, input::Input, own::OwnSource, zarr::OpenOptions},
     layout::Layout,
     resample::OpRequest,
     storage::{Location, split_image},
+    sys,
     transform::{Chain, Ends, RoleImage},
 };
 
@@ -63,7 +64,32 @@ impl Job {
     /// # Errors
     /// Whatever is wrong with the request or the source's metadata.
     pub fn resolve(mut request: Request) -> Result<Job> {
+        sys::tune_unless_tuned(request.memory_bytes);
         let (format, input, is_in_place) = open(&mut request)?;
+        Job::of(request, format, input, is_in_place)
+    }
+
+    /// The same for a source of the program's own, which takes the place of the request's input.
+    ///
+    /// Such a job has all that jobs from files have: staging, resuming, ranks. A target has the sample type of the source.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the request, or another sample type asked for.
+    pub fn from_source(source: OwnSource, mut request: Request) -> Result<Job> {
+        sys::tune_unless_tuned(request.memory_bytes);
+        let stored = source.layout().stored;
+        if request.dtype.is_some_and(|dtype| dtype != stored) {
+            let what = format!("{} has samples of {stored}, which are not converted", source.name());
+            return Err(Error::usage_hint(what, "ask for no other sample type"));
+        }
+        request.input = source.name().into();
+        request.output = target_path(&request.output)?;
+        let format = Format::of_name(&request.output)?;
+        idle::refuse(&request)?;
+        Job::of(request, format, Input::Own(source), false)
+    }
+
+    fn of(request: Request, format: Format, input: Input, is_in_place: bool) -> Result<Job> {
         let mut warnings: Vec<String> = input.warnings().to_vec();
         let source_grid = input.layout().grid.clone();
         let reference = reference(&request.grid)?;

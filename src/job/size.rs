@@ -81,6 +81,7 @@ impl Input {
     pub fn stored_ratio(&self) -> Option<f64> {
         match self {
             Input::Zarr(file) => file.stored_ratio(),
+            Input::Own(_) => None,
             Input::Nifti(file) if !file.compressed => None,
             Input::Nifti(file) => {
                 let outer = file.view.as_ref().map_or(&file.layout.outer, |view| view.behind());

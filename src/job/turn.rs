@@ -99,7 +99,7 @@ fn is_identity(rotation: &[[f64; 3]; 3]) -> bool {
 
 /// The outer axis of the components, and whether they are in LPS; nothing where the file does not say that it holds vectors.
 fn vectors_of(input: &Input) -> Option<(usize, bool)> {
-    let Input::Nifti(file) = input else { return None };
+    let file = input.nifti()?;
     let Header { dim, intent_code, .. } = file.header;
     let is_lps = match intent_code {
         VECTOR => true,

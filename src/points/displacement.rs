@@ -34,10 +34,7 @@ impl Displacement {
     /// # Errors
     /// An image that is none.
     pub fn open(input: Input, path: &Path) -> Result<Displacement> {
-        let header = match &input {
-            Input::Nifti(file) => Some(&file.header),
-            Input::Zarr(_) => None,
-        };
+        let header = input.nifti().map(|file| &file.header);
         let grid = FieldGrid::new(path, input.layout(), header)?;
         let mut field = Displacement { input, grid, is_random: false };
         let source = field.source()?;

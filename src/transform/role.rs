@@ -34,6 +34,7 @@ impl RoleImage {
         match input {
             Input::Nifti(file) => RoleImage::of_nifti(path, file),
             Input::Zarr(file) => RoleImage::of_zarr(path, file),
+            Input::Own(source) => RoleImage::of_grid(path, &source.layout().grid),
         }
     }
 

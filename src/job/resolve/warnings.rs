@@ -63,7 +63,7 @@ fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
 
 /// A Zarr states nothing of vectors, and is read as displacements in LPS.
 fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
-    let Input::Nifti(file) = input else { return };
+    let Some(file) = input.nifti() else { return };
     let what = match transform::kind_of(&file.header).filter(|_| !format.is_nifti()) {
         Some(FieldKind::PositionsRas) => "positions",
         Some(FieldKind::DisplacementsRas) => "displacements in RAS",
@@ -86,7 +86,7 @@ fn warn_of_length(target: &Grid, format: Format, warnings: &mut Vec<String>) {
 
 /// Levels of an image that is replaced go with it.
 fn warn_of_lost_levels(request: &Request, input: &Input, is_in_place: bool, warnings: &mut Vec<String>) {
-    let Input::Zarr(file) = input else { return };
+    let Some(file) = input.zarr() else { return };
     let levels = file.level.map_or(1, |(_, levels)| levels);
     if is_in_place && request.pyramid.is_none() && levels > 1 {
         warnings.push(format!(
@@ -98,7 +98,7 @@ fn warn_of_lost_levels(request: &Request, input: &Input, is_in_place: bool, warn
 
 /// Labels are images of their own beside the image.
 fn warn_of_labels(input: &Input, warnings: &mut Vec<String>) {
-    let Input::Zarr(file) = input else { return };
+    let Some(file) = input.zarr() else { return };
     let labels = file.labels();
     if let Some((first, path)) = labels.first() {
         let names: Vec<&str> = labels.iter().map(|(name, _)| name.as_str()).collect();
