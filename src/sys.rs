@@ -16,13 +16,13 @@ use std::{
 
 use crate::error::{Error, Result};
 
-pub mod behind;
 mod exhausted;
 mod limits;
 mod maps;
 mod network;
 mod process;
 mod signals;
+pub mod writeback;
 
 pub use exhausted::watch_exhaustion;
 pub use limits::{AddressRoom, MemoryLimit, address_room, memory_limit, most_memory, threads};

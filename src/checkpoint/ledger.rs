@@ -17,7 +17,7 @@ use crate::{
 
 /// Where an inner chunk of an unfinished shard lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ChunkLocation {
     /// All fill: nowhere.
     Empty,
     /// In the beginning of the shard.
@@ -42,7 +42,7 @@ pub enum Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredChunk {
     pub region: Region,
-    pub place: Place,
+    pub place: ChunkLocation,
     /// Of its stored bytes; records of earlier versions have none.
     pub crc32c: Option<u32>,
 }
@@ -277,7 +277,7 @@ mod tests {
             restored.add("a", Entry::Region { level: 0, volume, region, empty_chunks: u64::MAX, stamp: None });
         }
         for (shard, region) in [("c/0", inside), ("../c/0", inside), ("/c/0", inside), ("c/1", outside)] {
-            let chunk = StoredChunk { region, place: Place::Empty, crc32c: None };
+            let chunk = StoredChunk { region, place: ChunkLocation::Empty, crc32c: None };
             restored.add("a", Entry::Chunk { level: 0, volume: 0, shard: shard.to_string(), turn: 0, chunk });
         }
         let level = restored.levels.get_mut(&0).unwrap();
@@ -310,7 +310,7 @@ mod tests {
         let region = Region::new([0; 3], [4; 3]);
         for writer in ["a", "b"] {
             let region = Region::new([0; 3], [2; 3]);
-            let chunk = StoredChunk { region, place: Place::Empty, crc32c: None };
+            let chunk = StoredChunk { region, place: ChunkLocation::Empty, crc32c: None };
             restored.add(writer, Entry::Chunk { level: 0, volume: 0, shard: "0/c/0".into(), turn: 0, chunk });
         }
         assert_eq!(restored.levels[&0].shards["0/c/0"].len(), 2);

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use crate::{
     checkpoint::{
-        ledger::{Entry, Place, StoredChunk, StreamUnit},
+        ledger::{ChunkLocation, Entry, StoredChunk, StreamUnit},
         stamp::{Extent, Stamp},
     },
     region::Region,
@@ -31,9 +31,9 @@ fn body(entry: &Entry) -> String {
         }
         Entry::Chunk { level, volume, shard, turn, chunk: StoredChunk { region, place, crc32c } } => {
             let (place, Extent { offset, len }) = match *place {
-                Place::Empty => ("empty", Extent::default()),
-                Place::Part(extent) => ("part", extent),
-                Place::Side(extent) => ("side", extent),
+                ChunkLocation::Empty => ("empty", Extent::default()),
+                ChunkLocation::Part(extent) => ("part", extent),
+                ChunkLocation::Side(extent) => ("side", extent),
             };
             let stored = stored(*crc32c);
             write!(text, "C {level} {volume} {} {turn} {place} {offset} {len} {shard}{stored}", corners(region))
@@ -77,9 +77,9 @@ pub fn parse(line: &str) -> Option<Entry> {
             let (level, volume, region, turn) = (words.number()?, words.number()?, words.region()?, words.number()?);
             let (place, extent) = (words.0.next()?, words.extent()?);
             let place = match place {
-                "empty" => Place::Empty,
-                "part" => Place::Part(extent),
-                "side" => Place::Side(extent),
+                "empty" => ChunkLocation::Empty,
+                "part" => ChunkLocation::Part(extent),
+                "side" => ChunkLocation::Side(extent),
                 _ => return None,
             };
             let shard = words.0.next()?.to_string();
@@ -148,7 +148,7 @@ mod tests {
             volume: 0,
             shard: "0/c/1/2/3".into(),
             turn: 4,
-            chunk: StoredChunk { region, place: Place::Side(extent), crc32c },
+            chunk: StoredChunk { region, place: ChunkLocation::Side(extent), crc32c },
         };
         let stamp = Stamp { bytes: 77, crc32c: u32::MAX };
         [

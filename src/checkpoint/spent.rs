@@ -27,7 +27,7 @@ pub fn without_spent(mut entries: Vec<Entry>) -> Vec<Entry> {
 mod tests {
     use super::*;
     use crate::checkpoint::{
-        ledger::{Place, StoredChunk},
+        ledger::{ChunkLocation, StoredChunk},
         stamp::Stamp,
     };
 
@@ -38,7 +38,11 @@ mod tests {
             volume: 0,
             shard: "0/c/0/0/0".into(),
             turn,
-            chunk: StoredChunk { region: Region::new(lo, lo.map(|n| n + 4)), place: Place::Empty, crc32c: None },
+            chunk: StoredChunk {
+                region: Region::new(lo, lo.map(|n| n + 4)),
+                place: ChunkLocation::Empty,
+                crc32c: None,
+            },
         };
         let shard = |volume| {
             let (region, stamp) = (Region::new([0; 3], [8; 3]), Some(Stamp { bytes: 16, crc32c: 7 }));

@@ -20,9 +20,9 @@ use crate::{
 };
 
 mod folder;
-mod links;
 mod ours;
 mod remote;
+mod symlinks;
 
 pub use folder::remove_note;
 use folder::{clear, clear_but, sync};
@@ -70,13 +70,13 @@ pub struct Staging {
     state: Arc<dyn Store>,
     /// Whether something that an unfinished run had left was found and cleared.
     pub cleared: bool,
-    place: Place,
+    place: StagingKind,
 }
 
 #[derive(Debug)]
-enum Place {
+enum StagingKind {
     /// The folder beside the target.
-    Beside(PathBuf),
+    Local(PathBuf),
     /// In the store itself; the local folder is only for what is put together here.
     Remote { store: Arc<dyn Store>, local: LocalFolder },
 }
@@ -117,12 +117,12 @@ impl Staging {
         }
         check_folder(target)?;
         if claim.resume {
-            links::refuse(&folder, claim.rank.of == 1)?;
+            symlinks::refuse(&folder, claim.rank.of == 1)?;
         }
         let state: Arc<dyn Store> = Arc::new(DirStore::new(&folder));
         let lease = Lease::acquire(state.clone(), target, claim.rank)?;
         let (target, lease) = (target.to_path_buf(), Arc::new(lease));
-        Ok(Staging { target, claim, lease, state, cleared: false, place: Place::Beside(folder) })
+        Ok(Staging { target, claim, lease, state, cleared: false, place: StagingKind::Local(folder) })
     }
 
     /// Makes ready what lies at `store` for a target; `scratch` is for shards on their way (the system's folder for temporary
@@ -138,14 +138,14 @@ impl Staging {
         let local = LocalFolder::create(scratch.unwrap_or(&std::env::temp_dir()))?;
         let lease = Lease::acquire(state.clone(), &target, claim.rank)?;
         let lease = Arc::new(lease);
-        Ok(Staging { target, claim, lease, state, cleared: false, place: Place::Remote { store, local } })
+        Ok(Staging { target, claim, lease, state, cleared: false, place: StagingKind::Remote { store, local } })
     }
 
     /// What was cleared, for a message.
     pub fn cleared_path(&self) -> PathBuf {
         match &self.place {
-            Place::Beside(folder) => folder.clone(),
-            Place::Remote { .. } => self.target.clone(),
+            StagingKind::Local(folder) => folder.clone(),
+            StagingKind::Remote { .. } => self.target.clone(),
         }
     }
 
@@ -181,22 +181,22 @@ impl Staging {
     pub fn sweep(&self) -> Result<()> {
         self.lease.clear_void()?;
         match &self.place {
-            Place::Beside(folder) => clear_but(folder, |name| NOTES.contains(&name) || is_lease(name)).map(drop),
-            Place::Remote { store, .. } => remote::end(store.as_ref(), &self.state, true),
+            StagingKind::Local(folder) => clear_but(folder, |name| NOTES.contains(&name) || is_lease(name)).map(drop),
+            StagingKind::Remote { store, .. } => remote::end(store.as_ref(), &self.state, true),
         }
     }
 
     /// Whether unfinished files outlive this run.
     pub fn keeps_files(&self) -> bool {
-        matches!(self.place, Place::Beside(_))
+        matches!(self.place, StagingKind::Local(_))
     }
 
     /// Where a Zarr target that will be `NAME` is built.
     pub fn site(&self, name: &str) -> BuildSite {
         let folder = self.path(name);
         let store: Arc<dyn Store> = match &self.place {
-            Place::Beside(_) => Arc::new(DirStore::new(&folder)),
-            Place::Remote { store, .. } => store.clone(),
+            StagingKind::Local(_) => Arc::new(DirStore::new(&folder)),
+            StagingKind::Remote { store, .. } => store.clone(),
         };
         BuildSite { store, folder }
     }
@@ -204,8 +204,8 @@ impl Staging {
     /// Where the local file that will be `NAME` is built.
     pub fn path(&self, name: &str) -> PathBuf {
         match &self.place {
-            Place::Beside(folder) => folder.join(name),
-            Place::Remote { local, .. } => local.path().join(name),
+            StagingKind::Local(folder) => folder.join(name),
+            StagingKind::Remote { local, .. } => local.path().join(name),
         }
     }
 
@@ -240,8 +240,8 @@ impl Staging {
     pub fn clear(&mut self) -> Result<()> {
         let is_begun = self.is_begun()?;
         self.cleared |= match &self.place {
-            Place::Beside(folder) => clear(folder, self.claim.notes)?,
-            Place::Remote { store, .. } => {
+            StagingKind::Local(folder) => clear(folder, self.claim.notes)?,
+            StagingKind::Remote { store, .. } => {
                 remote::clear(store.as_ref(), &self.lease)?;
                 is_begun
             }
@@ -259,14 +259,14 @@ impl Staging {
         let failed = |error: StoreError| error.at("write", self.state.describe(finished));
         // What is new is on the disk before it has its name. A note that is there is replaced at once: others look for it.
         self.state.put_durable(finished, note.to_vec()).map_err(failed)?;
-        if let Place::Remote { store, .. } = &self.place {
+        if let StagingKind::Remote { store, .. } = &self.place {
             return remote::end(store.as_ref(), &self.state, keeps_note);
         }
         for (n, (from, to)) in built.iter().enumerate() {
             self.rename(n, from, to)?;
         }
         sync(self.target.parent())?;
-        let Place::Beside(folder) = &self.place else { return Ok(()) };
+        let StagingKind::Local(folder) = &self.place else { return Ok(()) };
         if keeps_note {
             return self.sweep();
         }

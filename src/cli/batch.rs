@@ -26,15 +26,15 @@ use reslice::{
 };
 
 mod finished;
+mod report;
 mod rows;
 mod table;
 mod targets;
-mod told;
 
 use finished::{Finished, Record};
+use report::BatchReport;
 use rows::{Jobs, Options};
 use table::Table;
-use told::Teller;
 
 /// Exit code where a stop signal left jobs undone.
 const STOPPED: u8 = 75;
@@ -79,7 +79,7 @@ pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
     match args.run.dry_run {
         Some(how) => forecast(&batch, &jobs, how),
         None => {
-            let teller = Teller::new(&jobs, &args.run, memory_bytes, summary)?;
+            let teller = BatchReport::new(&jobs, &args.run, memory_bytes, summary)?;
             execute(&batch, &jobs, (&args.run, Record::of_table(&args.jobs)), teller)
         }
     }
@@ -96,7 +96,7 @@ fn execute(
     batch: &Batch<'_>,
     jobs: &Jobs<'_>,
     (args, mut record): (&RunArgs, Record),
-    mut teller: Teller<'_>,
+    mut teller: BatchReport<'_>,
 ) -> Result<ExitCode> {
     sys::outlive_terminal();
     let kind = match args.progress {

@@ -2,9 +2,9 @@
 
 mod bgzf;
 mod check;
+mod compressor;
 mod framing;
 mod inflate;
-mod press;
 mod reopen;
 mod sink;
 mod source;

@@ -12,7 +12,7 @@ use crate::{
         nifti::{self, NiftiFile},
         own::OwnSource,
         packed::Packed,
-        raw::{RawSource, Reach},
+        raw::{RawAccess, RawSource},
         view::{View, ViewSource},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
@@ -241,10 +241,10 @@ fn refuse_single_file(url: &Path) -> Result<()> {
     Ok(())
 }
 
-fn reach(io: IoMode) -> Reach {
+fn reach(io: IoMode) -> RawAccess {
     match io {
-        IoMode::Map => Reach::Map,
-        IoMode::Position | IoMode::Auto => Reach::Position,
+        IoMode::Map => RawAccess::Map,
+        IoMode::Position | IoMode::Auto => RawAccess::Position,
     }
 }
 

@@ -21,7 +21,7 @@ mod wire;
 
 pub use datatype::data_type_code;
 pub use extension::MAX_EXTENSION_BYTES;
-pub use forms::Place;
+pub use forms::FormsOf;
 pub use header::{Header, Version};
 pub use open::{NiftiFile, open};
 pub use target::{TargetSpec, target_header, target_remarks};

@@ -32,7 +32,7 @@ use crate::{
     storage::nfs::{self, SteadyFile},
     sys::{
         WatchedMap,
-        behind::{Behind, PassingThrough},
+        writeback::{Behind, PassingThrough},
     },
     voxel::Voxel,
 };
@@ -52,7 +52,7 @@ const FAULT_BYTES: u64 = 2 << 20;
 
 /// How a raw file is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum RawAccess {
     Map,
     Position,
 }
@@ -94,20 +94,20 @@ impl<T: Voxel> RawSource<T> {
     ///
     /// # Errors
     /// A file that is too short for its voxels is refused with both lengths.
-    pub fn open(path: &Path, mut layout: Layout, packed: Packed, reach: Reach) -> Result<RawSource<T>> {
+    pub fn open(path: &Path, mut layout: Layout, packed: Packed, access: RawAccess) -> Result<RawSource<T>> {
         let file = SteadyFile::open(path).map_err(Error::io("open", path))?;
         let len = file.bytes();
         let end = packed.position(layout.outer.volumes(), [0; 3]);
         if len < end {
             return Err(Error::malformed(path, "file length", format!("{len} bytes"), format!("at least {end} bytes")));
         }
-        layout.transfer_bytes = match reach {
-            Reach::Map => MAPPED_BYTES + 2 * FAULT_BYTES,
-            Reach::Position => READ_TRANSFER_BYTES,
+        layout.transfer_bytes = match access {
+            RawAccess::Map => MAPPED_BYTES + 2 * FAULT_BYTES,
+            RawAccess::Position => READ_TRANSFER_BYTES,
         };
-        let map = match reach {
-            Reach::Map => Map::new(path, &file)?,
-            Reach::Position => None,
+        let map = match access {
+            RawAccess::Map => Map::new(path, &file)?,
+            RawAccess::Position => None,
         };
         let (path, passing) = (path.to_path_buf(), PassingThrough::of(len));
         Ok(RawSource { path, layout, packed, file, map, passing, voxel: PhantomData })

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Event, Job, Request, Summary,
-    execute::{Beside, Runnable},
+    execute::{Admission, Runnable},
 };
 use crate::{
     error::{Error, Result},
@@ -17,9 +17,9 @@ use crate::{
     sys,
 };
 
-mod room;
+mod admission;
 
-use room::{Room, Wants};
+use admission::{Admissions, Wants};
 
 /// Voxels of source and target together up to which a job is small: some seconds of one worker. A longer one with one worker
 /// would leave the other threads idle at the end of a batch.
@@ -95,7 +95,7 @@ impl Batch<'_> {
 
     /// What would be done with job `n`, without doing it.
     pub fn dry_run(&self, n: usize) -> Result<Forecast> {
-        let mut room = Room::new(self.memory_bytes, self.threads);
+        let mut room = Admissions::new(self.memory_bytes, self.threads);
         room.measured(sys::resident().now_bytes);
         Ok(match self.ready(n, &room, self.jobs.len() == 1)? {
             Ready::Beside(job) => Forecast { summary: job.summary().clone(), beside: true },
@@ -110,21 +110,21 @@ impl Batch<'_> {
     pub fn run(&self, stop: &AtomicBool, on_event: OnEvent<'_>, on_end: &mut dyn FnMut(usize, Outcome)) {
         let halt = AtomicBool::new(false);
         pipeline::side_by_side(|crew| {
-            let room = Room::new(self.memory_bytes, self.threads);
-            let lead = Lead { batch: self, halt: &halt, on_event, on_end, room, next: 0, waiting: None };
+            let room = Admissions::new(self.memory_bytes, self.threads);
+            let lead = Scheduler { batch: self, halt: &halt, on_event, on_end, room, next: 0, waiting: None };
             lead.run(crew, stop);
         });
     }
 
     /// Opens job `n`; plans it if it may run beside others, of which there are none for the `only` one.
-    fn ready(&self, n: usize, room: &Room, only: bool) -> Result<Ready> {
+    fn ready(&self, n: usize, room: &Admissions, only: bool) -> Result<Ready> {
         let job = self.resolve(n)?;
         if only || !is_small(&job) {
             return Ok(Ready::Alone(job));
         }
         Ok(match job.beside(&room.shares())? {
-            Beside::Planned(job) => Ready::Beside(job),
-            Beside::TooLarge(job) => Ready::Alone(job),
+            Admission::Planned(job) => Ready::Beside(job),
+            Admission::TooLarge(job) => Ready::Alone(job),
         })
     }
 
@@ -146,7 +146,7 @@ enum Ready {
 }
 
 impl Ready {
-    fn wants(&self, room: &Room) -> Wants {
+    fn wants(&self, room: &Admissions) -> Wants {
         match self {
             Ready::Beside(job) => room.beside(job.summary().projected_bytes()),
             Ready::Alone(_) => Wants::Alone,
@@ -162,20 +162,20 @@ impl Ready {
 }
 
 /// The batch under way, on the calling thread.
-struct Lead<'a, 'b> {
+struct Scheduler<'a, 'b> {
     batch: &'a Batch<'a>,
     /// Ends the jobs that run.
     halt: &'a AtomicBool,
     on_event: OnEvent<'a>,
     on_end: &'b mut dyn FnMut(usize, Outcome),
-    room: Room,
+    room: Admissions,
     /// The next job to be opened.
     next: usize,
     /// The job whose turn it is, until there is room for it.
     waiting: Option<(usize, Ready, Wants)>,
 }
 
-impl<'a> Lead<'a, '_> {
+impl<'a> Scheduler<'a, '_> {
     fn run(mut self, crew: &mut Crew<'_, 'a, Summary>, stop: &AtomicBool) {
         loop {
             if stop.load(Ordering::Relaxed) {

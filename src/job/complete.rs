@@ -7,7 +7,7 @@ use super::{
     execute::{Prepared, Runnable, planned_passes},
     output::Whose,
     reads,
-    route::{Leg, Route},
+    route::{Route, RouteStep},
     run::Run,
     summary::TargetState,
     work::{Work, done, is_finished, settle},
@@ -241,7 +241,7 @@ impl<T: Voxel> Prepared<T> {
 
 /// Raw bytes of a stream that go by again before the first one that is needed.
 fn inflated_again<T: Voxel>(route: &Route<T>, access: Access) -> u64 {
-    let Some(Leg::Whole(pass)) = route.legs.first().filter(|_| access == Access::Ascending) else { return 0 };
+    let Some(RouteStep::Whole(pass)) = route.steps.first().filter(|_| access == Access::Ascending) else { return 0 };
     if pass.kind != PassKind::Resample {
         return 0;
     }

@@ -12,7 +12,7 @@ use super::{
     output::Output,
     pyramid::{joined, levels::LevelPass},
     reads,
-    route::{self, Leg, Route, Task},
+    route::{self, Route, RouteStep, Task},
     turn::Turned,
     work::{done, is_finished, is_noted},
 };
@@ -68,14 +68,14 @@ pub(super) struct Prepared<T: Voxel> {
 impl<T: Voxel> Prepared<T> {
     /// Notes in the summary what other budgets would buy: of all passes, or of those that fetch voxels many times.
     fn note_offers(&mut self, only_slow: bool) {
-        for (leg, pass) in self.route.legs.iter().zip(&mut self.summary.passes) {
-            match leg {
-                Leg::Whole(planned) if !only_slow || planned.plan.fetches_often() => {
+        for (step, pass) in self.route.steps.iter().zip(&mut self.summary.passes) {
+            match step {
+                RouteStep::Whole(planned) if !only_slow || planned.plan.fetches_often() => {
                     pass.what_memory_buys = planned.offers();
                 }
-                Leg::Whole(_) => {}
+                RouteStep::Whole(_) => {}
                 // What goes for one volume does not go for all.
-                Leg::PerVolume(_) => break,
+                RouteStep::PerVolume(_) => break,
             }
         }
     }
@@ -159,19 +159,19 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// With the first budget whose plan decodes next to nothing twice and needs no scratch file.
-    fn within_one_of(self, budgets: &[Budget]) -> Result<Beside> {
+    fn within_one_of(self, budgets: &[Budget]) -> Result<Admission> {
         self.check_tables(self.job.request.memory_bytes)?;
         let cut = self.cut();
         for &budget in budgets {
             match self.passes(cut.as_ref(), budget) {
                 Ok(passes) if passes.0.is_single_and_decodes_once() => {
-                    return Ok(Beside::Planned(Box::new(self.with(passes, cut, budget)?)));
+                    return Ok(Admission::Planned(Box::new(self.with(passes, cut, budget)?)));
                 }
                 Ok(_) | Err(Error::Plan(_)) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Beside::TooLarge(Box::new(self.job)))
+        Ok(Admission::TooLarge(Box::new(self.job)))
     }
 }
 
@@ -205,12 +205,12 @@ pub(super) fn planned_passes<T: Voxel>(
     let task = Task { op, series: job.series.as_ref(), turn, todo };
     let mut route = route::route::<T>(task, source, target, budget)?;
     let mut levels = Vec::new();
-    if let Some(descent) = &output.descent {
-        levels = descent.plan(&output.path, &descent.finest_layout(&output.path)?, budget, stored)?;
+    if let Some(pyramid) = &output.pyramid {
+        levels = pyramid.plan(&output.path, &pyramid.finest_layout(&output.path)?, budget, stored)?;
         let both = |factors: &[u64; 3]| vec![done(stored, 0, [1; 3]), done(stored, 1, *factors)];
         let todo = Todo::everything(Region::of_shape(target.grid.shape));
-        let todo = Arc::new(todo.without(descent.factors.first().map_or(Vec::new(), both)));
-        let setting = joined::Setting { op, source, target, descent, levels: &levels, budget, todo: &todo };
+        let todo = Arc::new(todo.without(pyramid.factors.first().map_or(Vec::new(), both)));
+        let setting = joined::Setting { op, source, target, pyramid, levels: &levels, budget, todo: &todo };
         let joined = if job.series.is_none() { joined::route(&setting, &route) } else { None };
         if let Some(joined) = joined {
             route = joined;
@@ -229,7 +229,7 @@ pub(super) trait Runnable: Send {
 }
 
 /// A job that may run beside others, or not.
-pub(super) enum Beside {
+pub(super) enum Admission {
     Planned(Box<dyn Runnable>),
     TooLarge(Box<Job>),
 }
@@ -264,10 +264,10 @@ impl Job {
     ///
     /// # Errors
     /// Whatever is wrong but the budget.
-    pub(super) fn beside(self, budgets: &[Budget]) -> Result<Beside> {
+    pub(super) fn beside(self, budgets: &[Budget]) -> Result<Admission> {
         self.check_target()?;
         if self.field.is_some() || self.series.is_some() {
-            return Ok(Beside::TooLarge(Box::new(self)));
+            return Ok(Admission::TooLarge(Box::new(self)));
         }
         dispatch!(self.values.pipeline, T => self.open::<T>()?.within_one_of(budgets))
     }
@@ -332,9 +332,9 @@ impl Job {
 
     /// Voxels of the target's levels, all volumes.
     pub(super) fn level_voxels(&self) -> Vec<u64> {
-        let Output { layout, descent, .. } = &self.output;
+        let Output { layout, pyramid, .. } = &self.output;
         let volumes = layout.outer.volumes();
-        let coarser = descent.iter().flat_map(|descent| &descent.target.levels.coarser);
+        let coarser = pyramid.iter().flat_map(|pyramid| &pyramid.target.levels.coarser);
         let shapes = std::iter::once(layout.grid.shape).chain(coarser.map(|grid| grid.shape));
         shapes.map(|shape| shape.iter().fold(volumes, |voxels, &len| voxels.saturating_mul(len))).collect()
     }

@@ -11,7 +11,7 @@ use std::{
 use super::{
     PassKind, disk,
     pass::{copying, everything, planned, scratch_layout},
-    scratch::Scratch,
+    scratch::ScratchFile,
 };
 use crate::{
     block::BlockRef,
@@ -57,7 +57,7 @@ pub struct ReadField {
 pub struct Vectors {
     pub source: Box<dyn Source<f32>>,
     /// The file behind it, where it is one of ours.
-    _scratch: Option<Scratch>,
+    _scratch: Option<ScratchFile>,
 }
 
 impl Field {
@@ -142,13 +142,13 @@ impl Field {
 
     /// # Errors
     /// There is no room for it in `folder`.
-    fn scratch(&self, folder: &Path, layout: &Layout) -> Result<Scratch> {
+    fn scratch(&self, folder: &Path, layout: &Layout) -> Result<ScratchFile> {
         let bytes = super::pass::scratch_bytes::<f32>(layout);
         if self.checks_disk {
             let found = disk::disks(&[disk::Part::exact(folder.to_path_buf(), bytes)]);
             disk::check(&found, Path::new("the scratch file of the displacement field"))?;
         }
-        Ok(Scratch::within(folder, "field", bytes))
+        Ok(ScratchFile::within(folder, "field", bytes))
     }
 
     fn source(&self) -> Result<Box<dyn Source<f32>>> {

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{PyramidRequest, TargetOptions, Values, pyramid::levels::Descent};
+use super::{PyramidRequest, TargetOptions, Values, pyramid::levels::Pyramid};
 
 mod build;
 mod bytes;
@@ -20,7 +20,7 @@ use crate::{
         format::Format,
         gzip,
         input::Input,
-        nifti::{self, Header, Place, TargetSpec},
+        nifti::{self, FormsOf, Header, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,
         raw,
@@ -45,7 +45,7 @@ pub struct Output {
     /// Where the target is, if that is not a folder.
     store: Option<Arc<dyn Store>>,
     /// The levels below the finest, of an image that is to have some.
-    pub descent: Option<Descent>,
+    pub pyramid: Option<Pyramid>,
 }
 
 #[derive(Debug)]
@@ -55,7 +55,7 @@ enum Recipe {
 }
 
 /// What a target takes over from its source and reference.
-pub struct Heritage<'a> {
+pub struct Inherited<'a> {
     /// What the image is called: the source's name, so that the target's bytes do not depend on the target's name.
     pub name: &'a str,
     pub input: &'a Input,
@@ -75,10 +75,10 @@ impl Output {
         grid: &Grid,
         values: &Values,
         options: &TargetOptions,
-        heritage: &Heritage<'_>,
+        inherited: &Inherited<'_>,
     ) -> Result<Output> {
         let store = store_of(path, format)?;
-        let source = heritage.input.layout();
+        let source = inherited.input.layout();
         let layout = Layout {
             grid: grid.clone(),
             outer: Outer::separate(source.outer.axes.clone()),
@@ -92,29 +92,29 @@ impl Output {
             stored_bytes: None,
             ahead: Default::default(),
         };
-        let (mut descent, mut warnings) = (None, Vec::new());
+        let (mut pyramid, mut warnings) = (None, Vec::new());
         let (layout, recipe) = match format {
             Format::Zarr => {
-                let mut target = zarr_target(&layout, values, options, heritage, &mut warnings);
-                if let Some(asked) = heritage.pyramid {
-                    let method = asked.method.unwrap_or_else(|| default_method(heritage.input));
-                    let below = Descent::new(path, &target, method, asked.levels)?;
+                let mut target = zarr_target(&layout, values, options, inherited, &mut warnings);
+                if let Some(asked) = inherited.pyramid {
+                    let method = asked.method.unwrap_or_else(|| default_method(inherited.input));
+                    let below = Pyramid::new(path, &target, method, asked.levels)?;
                     target.levels = below.target.levels.clone();
-                    descent = Some(below);
+                    pyramid = Some(below);
                 }
                 let mut layout = target.layout(path)?;
                 if let Some(store) = &store {
                     target.add_memory(store.memory(), &mut layout);
-                    descent.iter_mut().for_each(|descent| descent.memory = store.memory());
+                    pyramid.iter_mut().for_each(|pyramid| pyramid.memory = store.memory());
                 }
                 warn_of_files(&layout, &mut warnings);
                 (layout, Recipe::Zarr(Box::new(target)))
             }
-            _ if heritage.pyramid.is_some() => {
+            _ if inherited.pyramid.is_some() => {
                 return Err(Error::usage_hint("NIfTI files have no levels", "give --pyramid with a .zarr target"));
             }
             _ => {
-                let prefix = nifti_prefix(path, format, &layout, values, heritage, &mut warnings)?;
+                let prefix = nifti_prefix(path, format, &layout, values, inherited, &mut warnings)?;
                 let offset = if format == Format::Pair { 0 } else { prefix.len() as u64 };
                 let packed = Packed::new(&layout, offset, values.writing);
                 let layout = match format {
@@ -125,7 +125,7 @@ impl Output {
             }
         };
         let (path, options) = (path.to_path_buf(), options.clone());
-        Ok(Output { path, format, layout, warnings, options, recipe, store, descent })
+        Ok(Output { path, format, layout, warnings, options, recipe, store, pyramid })
     }
 
     /// An error where the folder of a local target is not there.
@@ -163,8 +163,8 @@ impl Output {
                 identity.add("image", format!("{target:?}"));
             }
         }
-        if let Some(descent) = &self.descent {
-            identity.add("pyramid", format!("{:?} {:?}", descent.method, descent.factors));
+        if let Some(pyramid) = &self.pyramid {
+            identity.add("pyramid", format!("{:?} {:?}", pyramid.method, pyramid.factors));
         }
     }
 
@@ -211,23 +211,23 @@ fn nifti_prefix(
     format: Format,
     layout: &Layout,
     values: &Values,
-    heritage: &Heritage<'_>,
+    inherited: &Inherited<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<u8>> {
-    let source = heritage.input.nifti();
-    let is_label = heritage.input.is_label() && !layout.stored.is_float();
+    let source = inherited.input.nifti();
+    let is_label = inherited.input.is_label() && !layout.stored.is_float();
     let blank = is_label.then(blank_label_header);
     let spec = TargetSpec {
         path,
         like: source.map(|file| &file.header).or(blank.as_ref()),
-        place: place(heritage).or(blank.as_ref().map(|_| Place::Codes { qform: 1, sform: 1 })),
+        place: place(inherited).or(blank.as_ref().map(|_| FormsOf::Codes { qform: 1, sform: 1 })),
         extensions: source.map_or(&[][..], |file| &file.extensions),
         grid: &layout.grid,
         outer: &layout.outer,
         stored: layout.stored,
         components: layout.components,
         slope: values.kept_slope,
-        slice_axis_resampled: heritage.slices_resampled,
+        slice_axis_resampled: inherited.slices_resampled,
         single_file: format != Format::Pair,
     };
     let (header, prefix) = nifti::target_header(&spec)?;
@@ -241,16 +241,16 @@ fn default_method(input: &Input) -> Reduction {
 }
 
 /// Whose forms the target takes after: the reference's with `--like`, else the source's.
-fn place<'a>(heritage: &Heritage<'a>) -> Option<Place<'a>> {
+fn place<'a>(inherited: &Inherited<'a>) -> Option<FormsOf<'a>> {
     let of = |input: &'a Input| match input {
-        Input::Nifti(file) => Some(Place::Like(&file.header)),
+        Input::Nifti(file) => Some(FormsOf::Like(&file.header)),
         Input::Own(_) => None,
         Input::Zarr(file) => file
             .nifti
             .as_ref()
-            .map(|nifti| Place::Codes { qform: nifti.qform_code.into(), sform: nifti.sform_code.into() }),
+            .map(|nifti| FormsOf::Codes { qform: nifti.qform_code.into(), sform: nifti.sform_code.into() }),
     };
-    heritage.reference.and_then(of).or_else(|| of(heritage.input))
+    inherited.reference.and_then(of).or_else(|| of(inherited.input))
 }
 
 /// NIFTI_INTENT_LABEL.
@@ -267,10 +267,10 @@ fn blank_label_header() -> Header {
 }
 
 /// The codes of the target's two forms, sform first.
-fn form_codes(heritage: &Heritage<'_>) -> Option<(i32, i32)> {
-    place(heritage).map(|place| match place {
-        Place::Like(header) => (header.sform_code, header.qform_code),
-        Place::Codes { qform, sform } => (sform, qform),
+fn form_codes(inherited: &Inherited<'_>) -> Option<(i32, i32)> {
+    place(inherited).map(|place| match place {
+        FormsOf::Like(header) => (header.sform_code, header.qform_code),
+        FormsOf::Codes { qform, sform } => (sform, qform),
     })
 }
 
@@ -278,13 +278,13 @@ fn zarr_target(
     layout: &Layout,
     values: &Values,
     options: &TargetOptions,
-    heritage: &Heritage<'_>,
+    inherited: &Inherited<'_>,
     warnings: &mut Vec<String>,
 ) -> ZarrTarget {
     let grid = &layout.grid;
     let (chunk, shard) = chunking(layout, options);
     let is_length = grid.unit.metres().is_some();
-    let nifti = form_codes(heritage).filter(|_| is_length).map(|(sform_code, qform_code)| {
+    let nifti = form_codes(inherited).filter(|_| is_length).map(|(sform_code, qform_code)| {
         let affine = grid.index_to_millimetres();
         let nifti = NiftiAttribute::of_grid(&affine, grid.shape, sform_code as i16, qform_code as i16);
         NiftiAttribute { outer: order_of_volumes(&layout.outer.axes), ..nifti }
@@ -294,17 +294,17 @@ fn zarr_target(
         grid: grid.clone(),
         outer: layout.outer.axes.clone(),
         // Our attribute holds all three axes of a NIfTI volume.
-        lacking: if nifti.is_some() { [false; 3] } else { left_out(heritage.lacking, grid.shape) },
+        lacking: if nifti.is_some() { [false; 3] } else { left_out(inherited.lacking, grid.shape) },
         components: layout.components,
         conversion: values.writing,
         chunk,
         shard,
         codec: options.codec,
-        name: heritage.name.to_string(),
-        carried: match heritage.input {
-            Input::Zarr(file) => file.carried.fitting(&carried_to(layout, options, heritage), warnings),
-            _ if heritage.input.is_label() => {
-                OmeMetadata::label().fitting(&carried_to(layout, options, heritage), warnings)
+        name: inherited.name.to_string(),
+        carried: match inherited.input {
+            Input::Zarr(file) => file.carried.fitting(&carried_to(layout, options, inherited), warnings),
+            _ if inherited.input.is_label() => {
+                OmeMetadata::label().fitting(&carried_to(layout, options, inherited), warnings)
             }
             _ => Carried::default(),
         },
@@ -325,12 +325,12 @@ fn left_out(lacking: [bool; 3], shape: [u64; 3]) -> [bool; 3] {
     if left_out.iter().filter(|&&out| out).count() < 2 { left_out } else { [false; 3] }
 }
 
-fn carried_to(layout: &Layout, options: &TargetOptions, heritage: &Heritage<'_>) -> CarriedTo {
+fn carried_to(layout: &Layout, options: &TargetOptions, inherited: &Inherited<'_>) -> CarriedTo {
     let channels = layout.outer.axes.iter().filter(|axis| axis.name == "c").map(|axis| axis.len);
     CarriedTo {
         version: options.ome,
         channels: channels.fold(layout.components as u64, u64::saturating_mul),
-        planes: (heritage.input.layout().grid.shape[0], layout.grid.shape[0]),
+        planes: (inherited.input.layout().grid.shape[0], layout.grid.shape[0]),
         integers: !layout.stored.is_float(),
     }
 }

@@ -12,7 +12,7 @@ use super::{
     field::Field,
     idle,
     method::{Kind, copies, method, warn_of_aliasing},
-    output::{Heritage, Output},
+    output::{Inherited, Output},
     outside::{self, OutsideView},
     reads,
     series::Series,
@@ -161,7 +161,7 @@ fn output(
     values: &Values,
 ) -> Result<Output> {
     let (name, source) = (image_name(&request.input), &input.layout().grid);
-    let heritage = Heritage {
+    let inherited = Inherited {
         name: &name,
         input,
         reference,
@@ -170,7 +170,7 @@ fn output(
         slices_resampled: source.shape[0] != target.shape[0]
             || source.index_to_world.column(0) != target.index_to_world.column(0),
     };
-    Output::describe(&request.output, format, target, values, &request.target, &heritage)
+    Output::describe(&request.output, format, target, values, &request.target, &inherited)
 }
 
 /// Opens the source, and decides whether the target takes its place.

@@ -24,64 +24,64 @@ const GOOD_ENOUGH: f64 = 1.5;
 const ONCE: f64 = 1.1;
 
 /// A step of a route.
-pub enum Leg<T: Voxel> {
+pub enum RouteStep<T: Voxel> {
     /// A pass over all volumes.
     Whole(Box<Planned<T>>),
     /// A pass for each volume.
     PerVolume(Box<VolumePasses>),
 }
 
-impl<T: Voxel> Leg<T> {
-    pub fn whole(pass: Planned<T>) -> Leg<T> {
-        Leg::Whole(Box::new(pass))
+impl<T: Voxel> RouteStep<T> {
+    pub fn whole(pass: Planned<T>) -> RouteStep<T> {
+        RouteStep::Whole(Box::new(pass))
     }
 
     pub fn kind(&self) -> PassKind {
         match self {
-            Leg::Whole(pass) => pass.kind,
-            Leg::PerVolume(_) => PassKind::Resample,
+            RouteStep::Whole(pass) => pass.kind,
+            RouteStep::PerVolume(_) => PassKind::Resample,
         }
     }
 
     /// All volumes, as they are written.
     pub fn target(&self) -> &Layout {
         match self {
-            Leg::Whole(pass) => &pass.target,
-            Leg::PerVolume(passes) => &passes.target,
+            RouteStep::Whole(pass) => &pass.target,
+            RouteStep::PerVolume(passes) => &passes.target,
         }
     }
 
     fn cost(&self) -> f64 {
         match self {
-            Leg::Whole(pass) => pass.plan.cost,
-            Leg::PerVolume(passes) => passes.cost(),
+            RouteStep::Whole(pass) => pass.plan.cost,
+            RouteStep::PerVolume(passes) => passes.cost(),
         }
     }
 
     fn amplification(&self) -> f64 {
         match self {
-            Leg::Whole(pass) => pass.plan.totals.amplification(),
-            Leg::PerVolume(passes) => passes.amplification(),
+            RouteStep::Whole(pass) => pass.plan.totals.amplification(),
+            RouteStep::PerVolume(passes) => passes.amplification(),
         }
     }
 
     fn summaries(&self) -> Vec<PassSummary> {
         match self {
-            Leg::Whole(pass) => {
+            RouteStep::Whole(pass) => {
                 let makes_next_level = pass.factors.is_some();
                 vec![PassSummary {
                     makes_next_level,
                     ..PassSummary::planned(pass.kind, &pass.plan, pass.chunk_bytes())
                 }]
             }
-            Leg::PerVolume(passes) => passes.summaries().collect(),
+            RouteStep::PerVolume(passes) => passes.summaries().collect(),
         }
     }
 }
 
 /// The cheapest way through that fits.
 pub struct Route<T: Voxel> {
-    pub legs: Vec<Leg<T>>,
+    pub steps: Vec<RouteStep<T>>,
     pub scratch_bytes: u64,
     /// Relative time.
     pub cost: f64,
@@ -89,9 +89,9 @@ pub struct Route<T: Voxel> {
 
 impl<T: Voxel> Route<T> {
     /// Without a scratch file.
-    pub fn direct(leg: Leg<T>) -> Route<T> {
-        let cost = leg.cost();
-        Route { legs: vec![leg], scratch_bytes: 0, cost }
+    pub fn direct(step: RouteStep<T>) -> Route<T> {
+        let cost = step.cost();
+        Route { steps: vec![step], scratch_bytes: 0, cost }
     }
 
     /// Whether there is no scratch file, and next to no chunk is decoded twice.
@@ -100,15 +100,15 @@ impl<T: Voxel> Route<T> {
     }
 
     fn amplification(&self) -> f64 {
-        self.legs.iter().map(Leg::amplification).fold(0.0, f64::max)
+        self.steps.iter().map(RouteStep::amplification).fold(0.0, f64::max)
     }
 
     /// Every pass, in turn.
     pub fn summaries(&self) -> Vec<PassSummary> {
         let mut summaries = Vec::new();
-        for (n, leg) in self.legs.iter().enumerate() {
-            let scratch_bytes = (n + 1 < self.legs.len()).then(|| scratch_bytes::<T>(leg.target()));
-            summaries.extend(leg.summaries().into_iter().map(|pass| PassSummary { scratch_bytes, ..pass }));
+        for (n, step) in self.steps.iter().enumerate() {
+            let scratch_bytes = (n + 1 < self.steps.len()).then(|| scratch_bytes::<T>(step.target()));
+            summaries.extend(step.summaries().into_iter().map(|pass| PassSummary { scratch_bytes, ..pass }));
         }
         summaries
     }
@@ -126,15 +126,15 @@ pub struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn leg<T: Voxel>(&self, source: &Layout, target: &Layout, budget: Budget) -> Result<Leg<T>> {
+    fn step<T: Voxel>(&self, source: &Layout, target: &Layout, budget: Budget) -> Result<RouteStep<T>> {
         match self.series {
             Some(series) => {
                 let passes = VolumePasses::plan::<T>(self.op, series, source, target, budget, self.todo)?;
-                Ok(Leg::PerVolume(Box::new(passes)))
+                Ok(RouteStep::PerVolume(Box::new(passes)))
             }
             None => {
                 let op = block_op::<T>(self.op);
-                Ok(Leg::whole(planned(PassKind::Resample, op, source, target, budget, self.todo)?))
+                Ok(RouteStep::whole(planned(PassKind::Resample, op, source, target, budget, self.todo)?))
             }
         }
     }
@@ -148,7 +148,7 @@ pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
     if task.turn.is_some() {
         return unpacking::<T>(task, source, target, budget);
     }
-    let direct = task.leg::<T>(source, target, budget).map(Route::direct);
+    let direct = task.step::<T>(source, target, budget).map(Route::direct);
     if direct.as_ref().is_ok_and(|route| route.amplification() <= GOOD_ENOUGH) {
         return direct;
     }
@@ -188,8 +188,8 @@ fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget:
     let unpack = planned(PassKind::Unpack, copy, source, &scratch, budget, &everything(source))?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
     let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
-    let resample = task.leg::<T>(&reading, target, budget)?;
-    Ok(through_scratch::<T>(vec![Leg::whole(unpack), resample], source))
+    let resample = task.step::<T>(&reading, target, budget)?;
+    Ok(through_scratch::<T>(vec![RouteStep::whole(unpack), resample], source))
 }
 
 /// Source to scratch file, scratch file to target stream.
@@ -198,14 +198,14 @@ fn packing<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: B
     // Shares of a stream are counted in volumes: those that share chunks would be cut apart.
     let all = everything(target);
     let todo = if source.outer.largest_group() > 1 { &all } else { task.todo };
-    let resample = Task { todo, ..task }.leg::<T>(source, &scratch, budget)?;
+    let resample = Task { todo, ..task }.step::<T>(source, &scratch, budget)?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
     let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)), &reading, target, budget, task.todo)?;
-    Ok(through_scratch::<T>(vec![resample, Leg::whole(pack)], target))
+    Ok(through_scratch::<T>(vec![resample, RouteStep::whole(pack)], target))
 }
 
-fn through_scratch<T: Voxel>(legs: Vec<Leg<T>>, stored: &Layout) -> Route<T> {
+fn through_scratch<T: Voxel>(steps: Vec<RouteStep<T>>, stored: &Layout) -> Route<T> {
     let scratch_bytes = scratch_bytes::<T>(stored);
-    let cost = legs.iter().map(Leg::cost).sum::<f64>() + SCRATCH_COST * scratch_bytes as f64;
-    Route { legs, scratch_bytes, cost }
+    let cost = steps.iter().map(RouteStep::cost).sum::<f64>() + SCRATCH_COST * scratch_bytes as f64;
+    Route { steps, scratch_bytes, cost }
 }

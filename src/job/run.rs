@@ -7,8 +7,8 @@ use super::{
     field::Vectors,
     pass::{PassKind, Planned},
     pyramid::levels::{LevelPass, LevelsTo, open_level},
-    route::{Leg, Route},
-    scratch::Scratch,
+    route::{Route, RouteStep},
+    scratch::ScratchFile,
     turn::Turned,
     work::{Kept, Work},
 };
@@ -39,25 +39,25 @@ impl<T: Voxel> Run<'_, T> {
     pub fn finest(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let staging = &self.work.staging;
         let scratch = match &self.job.request.scratch {
-            Some(folder) => Scratch::within(folder, "scratch", self.route.scratch_bytes),
-            None => Scratch::at(staging.path(&format!("scratch-{}", staging.writer()))),
+            Some(folder) => ScratchFile::within(folder, "scratch", self.route.scratch_bytes),
+            None => ScratchFile::at(staging.path(&format!("scratch-{}", staging.writer()))),
         };
         on_event(Event::Planned(summary));
         let sink = self.job.output.create::<T>(self.work)?;
         let mut number = 0;
-        for (n, leg) in self.route.legs.iter().enumerate() {
-            let (first, last) = (n == 0, n + 1 == self.route.legs.len());
-            let unpacked = if first { None } else { Some(scratch.source::<T>(self.route.legs[n - 1].target())?) };
+        for (n, step) in self.route.steps.iter().enumerate() {
+            let (first, last) = (n == 0, n + 1 == self.route.steps.len());
+            let unpacked = if first { None } else { Some(scratch.source::<T>(self.route.steps[n - 1].target())?) };
             let scratch_source: Option<Box<dyn Source<T>>> = unpacked.map(|source| -> Box<dyn Source<T>> {
                 match (self.job.turn, self.source.layout().access) {
                     (Some(turn), Access::Ascending) => Box::new(Turned::new(Box::new(source), turn)),
                     _ => Box::new(source),
                 }
             });
-            let scratch_sink = if last { None } else { Some(scratch.sink::<T>(leg.target())?) };
+            let scratch_sink = if last { None } else { Some(scratch.sink::<T>(step.target())?) };
             let from: &dyn Source<T> = scratch_source.as_deref().unwrap_or(self.source);
             let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
-            number += self.leg(leg, from, to, number, summary, on_event)?;
+            number += self.step(step, from, to, number, summary, on_event)?;
         }
         drop(sink);
         scratch.remove()
@@ -65,40 +65,40 @@ impl<T: Voxel> Run<'_, T> {
 
     /// The passes to the levels that were not made along with the finest.
     pub fn coarser(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let Some(descent) = self.job.output.descent.as_ref().filter(|_| !self.levels.is_empty()) else { return Ok(()) };
+        let Some(pyramid) = self.job.output.pyramid.as_ref().filter(|_| !self.levels.is_empty()) else { return Ok(()) };
         let site = self.job.output.site(&self.work.staging);
-        let finest = open_level(&site, &descent.target)?;
+        let finest = open_level(&site, &pyramid.target)?;
         let passes = summary.passes.len();
         let to_target = passes - self.levels.len();
         for (n, level) in self.levels.iter().enumerate() {
             let (pass, kind) = (to_target + n, PassKind::Pyramid);
             let mut on_progress = |progress: &Progress| on_event(Event::Progress { pass, passes, kind, progress });
             let to = LevelsTo { site: &site, work: self.work, stored: &self.work.stored };
-            let done = descent.run(level, &finest, &to, self.budget, self.stop, &mut on_progress)?;
+            let done = pyramid.run(level, &finest, &to, self.budget, self.stop, &mut on_progress)?;
             summary.pass_done(pass, done);
         }
         Ok(())
     }
 
     /// Runs one leg, whose first pass is number `first`; how many passes it had.
-    fn leg(
+    fn step(
         &self,
-        leg: &Leg<T>,
+        step: &RouteStep<T>,
         from: &dyn Source<T>,
         to: &dyn Sink<T>,
         first: usize,
         summary: &mut Summary,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<usize> {
-        let (passes, kind) = (summary.passes.len(), leg.kind());
+        let (passes, kind) = (summary.passes.len(), step.kind());
         let mut on_progress = |progress: &Progress| on_event(Event::Progress { pass: first, passes, kind, progress });
-        match leg {
-            Leg::Whole(planned) => {
+        match step {
+            RouteStep::Whole(planned) => {
                 let done = self.whole(planned, from, to, &mut on_progress)?;
                 summary.pass_done(first, done);
                 Ok(1)
             }
-            Leg::PerVolume(volumes) => {
+            RouteStep::PerVolume(volumes) => {
                 let keep = Kept { work: self.work, sinks: &[to] };
                 let mut on_done = |n, done| summary.pass_done(first + n, done);
                 volumes.run(from, to, &keep, self.stop, &mut on_progress, &mut on_done)
@@ -117,14 +117,14 @@ impl<T: Voxel> Run<'_, T> {
         let field = vectors.map(|vectors| vectors.source.as_ref());
         let (plan, touch, op) = (&planned.plan, &planned.touch, planned.op.as_ref());
         let pass = Pass { plan, touch, source, op, sink, field, coarser: None };
-        let (Some(factors), Some(descent)) = (planned.factors, &self.job.output.descent) else {
+        let (Some(factors), Some(pyramid)) = (planned.factors, &self.job.output.pyramid) else {
             let keep = Kept { work: self.work, sinks: &[sink] };
             return pipeline::run_kept(&pass, Some(&keep), self.stop, on_progress);
         };
         let site = self.job.output.site(&self.work.staging);
         let to = LevelsTo { site: &site, work: self.work, stored: &self.work.stored };
-        let coarse = descent.sink::<T>(1, &to)?;
-        let op = reduction_op::<T>(descent.method, planned.target.grid.shape, factors);
+        let coarse = pyramid.sink::<T>(1, &to)?;
+        let op = reduction_op::<T>(pyramid.method, planned.target.grid.shape, factors);
         let coarser = Some(Coarser { op: op.as_ref(), factors, sink: &coarse });
         let keep = Kept { work: self.work, sinks: &[sink, &coarse] };
         pipeline::run_kept(&Pass { coarser, ..pass }, Some(&keep), self.stop, on_progress)

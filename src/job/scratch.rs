@@ -10,7 +10,7 @@ use crate::{
     io::{
         convert::Conversion,
         packed::Packed,
-        raw::{RawSink, RawSource, Reach},
+        raw::{RawAccess, RawSink, RawSource},
     },
     layout::Layout,
     sys,
@@ -18,26 +18,26 @@ use crate::{
 };
 
 /// The scratch file, while there is one.
-pub struct Scratch {
+pub struct ScratchFile {
     path: PathBuf,
 }
 
 /// For nobody else: voxels may be of a person.
 const MODE: u32 = 0o600;
 
-impl Scratch {
+impl ScratchFile {
     /// In `folder`, under a name that tells the next run to remove it, should this one be killed; what earlier ones left there
     /// goes.
-    pub fn within(folder: &Path, kind: &str, bytes: u64) -> Scratch {
+    pub fn within(folder: &Path, kind: &str, bytes: u64) -> ScratchFile {
         if bytes > 0 {
             sys::clear_scratch(folder);
         }
-        Scratch::at(sys::scratch_path(folder, kind))
+        ScratchFile::at(sys::scratch_path(folder, kind))
     }
 
     /// At `path`.
-    pub fn at(path: PathBuf) -> Scratch {
-        Scratch { path }
+    pub fn at(path: PathBuf) -> ScratchFile {
+        ScratchFile { path }
     }
 
     pub fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {
@@ -47,7 +47,7 @@ impl Scratch {
 
     pub fn source<T: Voxel>(&self, layout: &Layout) -> Result<RawSource<T>> {
         let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
-        RawSource::open(&self.path, layout.clone(), packed, Reach::Position)
+        RawSource::open(&self.path, layout.clone(), packed, RawAccess::Position)
     }
 
     pub fn remove(&self) -> Result<()> {
@@ -60,7 +60,7 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
+impl Drop for ScratchFile {
     fn drop(&mut self) {
         // After an error: the run's own error is what is told.
         let _ = self.remove();

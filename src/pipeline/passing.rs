@@ -13,7 +13,7 @@ use crossbeam_channel::Sender;
 use super::{
     Pass, Shared,
     tally::Stage,
-    window::{Decoded, decode},
+    window::{DecodedChunk, decode},
     worker::deliver,
 };
 use crate::{
@@ -43,7 +43,7 @@ struct State<'a, T: Voxel> {
     taken: u64,
     decodes: u64,
     /// Decoded before their turn.
-    ready: BTreeMap<u64, (PassingChunk, Option<Decoded<T>>)>,
+    ready: BTreeMap<u64, (PassingChunk, Option<DecodedChunk<T>>)>,
     /// Memory of chunks that were taken in.
     pool: Vec<Vec<T>>,
     /// `None` while somebody works on it, and for ever after an error.
@@ -112,7 +112,7 @@ impl<'a, T: Voxel> Passing<'a, T> {
         &self,
         shared: &Shared<'a, T>,
         pass: PassingChunk,
-        decoded: Option<Decoded<T>>,
+        decoded: Option<DecodedChunk<T>>,
         finished: &Sender<()>,
     ) -> Result<bool> {
         let mut state = self.lock();
@@ -130,7 +130,7 @@ impl<'a, T: Voxel> Passing<'a, T> {
             state = self.lock();
             state.board = Some(board);
             state.taken += 1;
-            state.pool.extend(decoded.map(Decoded::into_memory));
+            state.pool.extend(decoded.map(DecodedChunk::into_memory));
             self.changed.notify_all();
             if !open {
                 return Ok(false);
@@ -198,7 +198,7 @@ impl<'a, T: Voxel> Board<'a, T> {
         &mut self,
         shared: &Shared<'a, T>,
         pass: &PassingChunk,
-        decoded: Option<&Decoded<T>>,
+        decoded: Option<&DecodedChunk<T>>,
         finished: &Sender<()>,
     ) -> Result<bool> {
         if self.column.as_ref().is_none_or(|column| !Arc::ptr_eq(column, &pass.column)) {

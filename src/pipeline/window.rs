@@ -17,13 +17,13 @@ use crate::{
 
 /// A decoded chunk: its region and the voxels of all volumes of its group.
 #[derive(Debug)]
-pub struct Decoded<T> {
+pub struct DecodedChunk<T> {
     pub region: Region,
     pub volumes: usize,
     voxels: Vec<T>,
 }
 
-impl<T: Voxel> Decoded<T> {
+impl<T: Voxel> DecodedChunk<T> {
     pub fn block(&self) -> BlockRef<'_, T> {
         let len = self.region.voxels() as usize * self.volumes;
         BlockRef::new(self.region, self.volumes, &self.voxels[..len])
@@ -63,7 +63,7 @@ enum Slot<T> {
     /// With the load's number in the schedule.
     Admitted(u64),
     Decoding,
-    Ready(Arc<Decoded<T>>),
+    Ready(Arc<DecodedChunk<T>>),
 }
 
 /// What a worker that needs chunks is to do next.
@@ -78,7 +78,7 @@ enum Turn<T> {
 struct Gathered<'a, T> {
     step: &'a Step,
     /// In C order.
-    chunks: Vec<Option<Arc<Decoded<T>>>>,
+    chunks: Vec<Option<Arc<DecodedChunk<T>>>>,
     /// Number of the first chunk that was not looked up.
     next: u64,
     /// Numbers of those that others were decoding.
@@ -148,7 +148,7 @@ impl<T: Voxel> Window<T> {
     /// The chunks of a block, in C order; decodes those that nobody has begun, waits for the others.
     ///
     /// `None` when the run has ended.
-    pub fn acquire(&self, shared: &Shared<'_, T>, step: &Step) -> Result<Option<Vec<Arc<Decoded<T>>>>> {
+    pub fn acquire(&self, shared: &Shared<'_, T>, step: &Step) -> Result<Option<Vec<Arc<DecodedChunk<T>>>>> {
         let mut gathered = Gathered::new(step);
         let mut state = self.lock();
         loop {
@@ -217,7 +217,7 @@ pub fn decode<T: Voxel>(
     chunk: Chunk,
     number: u64,
     mut memory: Vec<T>,
-) -> Result<Option<Decoded<T>>> {
+) -> Result<Option<DecodedChunk<T>>> {
     let source = shared.pass.source;
     let layout = source.layout();
     let region = layout.chunk_region(chunk.at);
@@ -231,7 +231,7 @@ pub fn decode<T: Voxel>(
         },
     };
     let done = read().map_err(|source| Error::Read { outer: chunk.group, region, source: Box::new(source) })?;
-    Ok(done.map(|()| Decoded { region, volumes, voxels: memory }))
+    Ok(done.map(|()| DecodedChunk { region, volumes, voxels: memory }))
 }
 
 /// Stacked volumes that a read of `group` fills: members times components.

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::Ordering};
 
 use crossbeam_channel::Sender;
 
-use super::{Coarser, Shared, tally::Stage, turnstile::Parcel, window::Decoded};
+use super::{Coarser, Shared, tally::Stage, turnstile::Parcel, window::DecodedChunk};
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
@@ -53,7 +53,7 @@ pub fn work<'a, T: Voxel>(shared: &Shared<'a, T>, finished: &Sender<()>) -> Resu
 fn compute<T: Voxel>(
     shared: &Shared<'_, T>,
     step: &Step,
-    chunks: &[Arc<Decoded<T>>],
+    chunks: &[Arc<DecodedChunk<T>>],
     slot: &mut Slot<T>,
 ) -> Result<bool> {
     let pass = shared.pass;
@@ -102,7 +102,7 @@ fn look_through<T: Voxel>(shared: &Shared<'_, T>, piece: Region, scratch: &mut S
 fn fetch<T: Voxel>(
     shared: &Shared<'_, T>,
     step: &Step,
-    chunks: &[Arc<Decoded<T>>],
+    chunks: &[Arc<DecodedChunk<T>>],
     into: &mut BlockMut<'_, T>,
 ) -> Result<()> {
     if shared.pass.touch.chunk_counts.is_some() {

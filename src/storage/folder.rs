@@ -15,7 +15,7 @@ use std::{
 use super::{Part, Piece, Store, StoreError, check_key, reserve};
 use crate::{
     storage::nfs,
-    sys::{self, behind},
+    sys::{self, writeback},
 };
 
 /// What an unfinished file is called, after its final name.
@@ -62,7 +62,7 @@ impl DirStore {
             file.write_all(bytes)?;
             before(&file)?;
             nfs::rename_open(&file, &part, &path)?;
-            behind::closed(file, bytes.len() as u64);
+            writeback::closed(file, bytes.len() as u64);
             Ok(())
         };
         Ok(put().map_err(|error| without(&part, error))?)
@@ -202,7 +202,7 @@ impl Store for DirStore {
 
     /// The whole file system at once, where the kernel can: a store may be a million files.
     fn sync(&self) -> Result<(), StoreError> {
-        behind::settle();
+        writeback::settle();
         if sys::sync_file_system(&self.root).map_err(at("sync", &self.root))? {
             return Ok(());
         }

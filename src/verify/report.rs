@@ -32,7 +32,7 @@ pub struct Report {
     /// Highest resident memory of the process so far, as the kernel counts it.
     pub peak_bytes: u64,
     #[serde(skip)]
-    room: Room,
+    room: Kept,
 }
 
 /// One array; `present + missing + bad` is `chunks`.
@@ -104,13 +104,13 @@ impl Problem {
 
 /// What may still be kept.
 #[derive(Clone, Copy, Debug, Default)]
-struct Room {
+struct Kept {
     problems: usize,
     strays: usize,
     bytes: u64,
 }
 
-impl Room {
+impl Kept {
     fn take(count: &mut usize, bytes_left: &mut u64, bytes: u64) -> bool {
         let fits = *count > 0 && *bytes_left >= bytes;
         if fits {
@@ -123,7 +123,7 @@ impl Room {
 
 impl Report {
     pub fn new(file: String, request: &Request) -> Report {
-        let room = Room {
+        let room = Kept {
             problems: request.most_problems,
             strays: request.most_problems,
             bytes: request.memory_bytes / KEPT_SHARE,
@@ -134,7 +134,7 @@ impl Report {
     /// Counts a problem outside of arrays, and keeps it if there is room.
     pub fn add(&mut self, problem: Problem) {
         self.problem_count += 1;
-        if Room::take(&mut self.room.problems, &mut self.room.bytes, problem.bytes()) {
+        if Kept::take(&mut self.room.problems, &mut self.room.bytes, problem.bytes()) {
             self.problems.push(problem);
         }
     }
@@ -143,7 +143,7 @@ impl Report {
     pub fn add_to(&mut self, array: &mut ArrayReport, problem: Problem) {
         self.problem_count += 1;
         array.problem_count += 1;
-        if Room::take(&mut self.room.problems, &mut self.room.bytes, problem.bytes()) {
+        if Kept::take(&mut self.room.problems, &mut self.room.bytes, problem.bytes()) {
             array.problems.push(problem);
         }
     }
@@ -152,7 +152,7 @@ impl Report {
     pub fn stray(&mut self, name: String) {
         self.stray_files += 1;
         let again = name.ends_with('/') && self.strays.contains(&name);
-        if !again && Room::take(&mut self.room.strays, &mut self.room.bytes, name.len() as u64 + 24) {
+        if !again && Kept::take(&mut self.room.strays, &mut self.room.bytes, name.len() as u64 + 24) {
             self.strays.push(name);
         }
     }

@@ -18,7 +18,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::{Framing, press::Press};
+use super::{Framing, compressor::UnitCompressor};
 use crate::{
     block::BlockRef,
     checkpoint::{
@@ -30,7 +30,7 @@ use crate::{
     layout::{Access, Layout, write_unit},
     region::{Boxes, Region},
     storage::nfs,
-    sys::behind,
+    sys::writeback,
     voxel::Voxel,
 };
 
@@ -55,7 +55,7 @@ pub struct GzipSink<T> {
     ledger: Arc<dyn Ledger>,
     state: Mutex<State>,
     /// As many as were ever in use at once.
-    idle: Mutex<Vec<Press>>,
+    idle: Mutex<Vec<UnitCompressor>>,
     voxel: PhantomData<T>,
 }
 
@@ -157,7 +157,7 @@ impl<T: Voxel> GzipSink<T> {
     ) -> Result<Self> {
         let mut head = match prefix.is_empty() {
             true => Encoded::default(),
-            false => Press::new(framing).compress(prefix),
+            false => UnitCompressor::new(framing).compress(prefix),
         };
         if let Framing::Single { .. } = framing {
             head.bytes = [&MEMBER_HEADER[..], &head.bytes].concat();
@@ -270,7 +270,7 @@ impl<T: Voxel> GzipSink<T> {
 impl Segment {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.file.write_all_at(bytes, self.end).map_err(Error::io("write", &self.path))?;
-        behind::appended(&self.file, self.end, bytes.len() as u64);
+        writeback::appended(&self.file, self.end, bytes.len() as u64);
         self.end += bytes.len() as u64;
         Ok(())
     }
@@ -294,7 +294,7 @@ impl<T: Voxel> Sink<T> for GzipSink<T> {
 
     fn encode(&self, _outer: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut press = idle.unwrap_or_else(|| Press::new(self.framing));
+        let mut press = idle.unwrap_or_else(|| UnitCompressor::new(self.framing));
         let mut raw = std::mem::take(&mut press.raw);
         raw.clear();
         let lost = self.packed.pack(unit, block, &mut raw);

@@ -23,7 +23,7 @@ const LONG: f64 = 1e-7;
 
 /// Whose forms a target takes after.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'a> {
+pub enum FormsOf<'a> {
     /// Those of this header: of the source, or of the reference whose grid the target has.
     Like(&'a Header),
     /// Nobody's, with these codes.
@@ -54,10 +54,10 @@ pub(super) struct Forms {
 
 impl Forms {
     /// The forms of a target that takes after `place`.
-    pub fn new(place: Place<'_>, stand: &Stand<'_>) -> Forms {
+    pub fn new(place: FormsOf<'_>, stand: &Stand<'_>) -> Forms {
         match place {
-            Place::Codes { qform, sform } => Forms::made(stand, (qform.max(0), sform.max(0))),
-            Place::Like(header) => Forms::like(header, stand),
+            FormsOf::Codes { qform, sform } => Forms::made(stand, (qform.max(0), sform.max(0))),
+            FormsOf::Like(header) => Forms::like(header, stand),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{
     affine, axes, datatype, extension,
-    forms::{Forms, Place, Stand},
+    forms::{Forms, FormsOf, Stand},
     header::{Header, Version},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub struct TargetSpec<'a> {
     /// The header to take after, as it was read: intent, descrip, calibration, units and the like.
     pub like: Option<&'a Header>,
     /// Whose forms the target takes after; `None` for those of `like`, or codes of 1 without it.
-    pub place: Option<Place<'a>>,
+    pub place: Option<FormsOf<'a>>,
     /// Extensions to carry over, as in [`super::NiftiFile::extensions`], in the byte order of `like`; may be empty. Those of AFNI
     /// are left out where they describe another grid.
     pub extensions: &'a [u8],
@@ -114,7 +114,7 @@ fn set_geometry(spec: &TargetSpec<'_>, header: &mut Header) {
             (header.slice_code, header.slice_start, header.slice_end, header.slice_duration) = (0, 0, 0, 0.0);
         }
     }
-    let place = spec.place.or(spec.like.map(Place::Like)).unwrap_or(Place::Codes { qform: 1, sform: 1 });
+    let place = spec.place.or(spec.like.map(FormsOf::Like)).unwrap_or(FormsOf::Codes { qform: 1, sform: 1 });
     let spacing = spec.grid.spacing().map(|x| x * factor);
     let stand = Stand { affine, spacing, unit: &spec.grid.unit, version: header.version };
     Forms::new(place, &stand).put(header);
@@ -128,9 +128,9 @@ pub fn target_remarks(spec: &TargetSpec<'_>, header: &Header) -> Vec<String> {
     if !keeps_grid(spec) && extension::chain(spec.extensions, big_endian).extensions.iter().any(is_afni) {
         remarks.push("the AFNI extension of the source describes its old grid and is left out".into());
     }
-    let codes = match spec.place.or(spec.like.map(Place::Like)) {
-        Some(Place::Like(header)) => (header.qform_code, header.sform_code),
-        Some(Place::Codes { qform, sform }) => (qform, sform),
+    let codes = match spec.place.or(spec.like.map(FormsOf::Like)) {
+        Some(FormsOf::Like(header)) => (header.qform_code, header.sform_code),
+        Some(FormsOf::Codes { qform, sform }) => (qform, sform),
         None => return remarks,
     };
     if codes.0 > 0 || codes.1 > 0 {

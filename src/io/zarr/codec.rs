@@ -35,15 +35,15 @@ pub enum ByteCodec {
 
 /// How many bytes a decoded stage may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Room {
+pub enum SizeLimit {
     Exactly(u64),
     AtMost(u64),
 }
 
-impl Room {
+impl SizeLimit {
     pub fn bytes(self) -> u64 {
         match self {
-            Room::Exactly(n) | Room::AtMost(n) => n,
+            SizeLimit::Exactly(n) | SizeLimit::AtMost(n) => n,
         }
     }
 }
@@ -63,12 +63,12 @@ impl ByteCodec {
     }
 
     /// Largest stored size that is believed for a decoded size: every codec here adds less to what it cannot compress.
-    fn encoded_room(&self, decoded: Room) -> Room {
+    fn encoded_room(&self, decoded: SizeLimit) -> SizeLimit {
         match (self, decoded) {
-            (ByteCodec::Crc32c, Room::Exactly(n)) => Room::Exactly(n.saturating_add(4)),
-            (ByteCodec::Filter(filter), Room::Exactly(n)) => Room::Exactly(filter.encoded_bytes(n)),
-            (ByteCodec::Filter(filter), Room::AtMost(n)) => Room::AtMost(filter.encoded_bytes(n)),
-            (_, room) => Room::AtMost(room.bytes().saturating_add(room.bytes() / 16).saturating_add(64 << 10)),
+            (ByteCodec::Crc32c, SizeLimit::Exactly(n)) => SizeLimit::Exactly(n.saturating_add(4)),
+            (ByteCodec::Filter(filter), SizeLimit::Exactly(n)) => SizeLimit::Exactly(filter.encoded_bytes(n)),
+            (ByteCodec::Filter(filter), SizeLimit::AtMost(n)) => SizeLimit::AtMost(filter.encoded_bytes(n)),
+            (_, limit) => SizeLimit::AtMost(limit.bytes().saturating_add(limit.bytes() / 16).saturating_add(64 << 10)),
         }
     }
 
@@ -86,25 +86,25 @@ impl ByteCodec {
         }
     }
 
-    fn decode<'a>(&self, encoded: Cow<'a, [u8]>, room: Room) -> Result<Cow<'a, [u8]>, String> {
+    fn decode<'a>(&self, encoded: Cow<'a, [u8]>, limit: SizeLimit) -> Result<Cow<'a, [u8]>, String> {
         let decoded = match self {
             ByteCodec::Crc32c => check_crc32c(encoded)?,
             ByteCodec::Blosc { block_bytes, .. } => {
-                Cow::Owned(decode_blosc(&encoded, room, (*block_bytes).max(BLOSC_BLOCK_BYTES))?)
+                Cow::Owned(decode_blosc(&encoded, limit, (*block_bytes).max(BLOSC_BLOCK_BYTES))?)
             }
-            ByteCodec::Zstd => Cow::Owned(decode_zstd(&encoded, room)?),
-            ByteCodec::Gzip => Cow::Owned(read_within(flate2::read::MultiGzDecoder::new(&*encoded), room)?),
-            ByteCodec::Zlib => Cow::Owned(read_within(flate2::read::ZlibDecoder::new(&*encoded), room)?),
-            ByteCodec::Bz2 => Cow::Owned(read_within(bzip2::read::MultiBzDecoder::new(&*encoded), room)?),
-            ByteCodec::Lz4 => Cow::Owned(decode_lz4(&encoded, room)?),
+            ByteCodec::Zstd => Cow::Owned(decode_zstd(&encoded, limit)?),
+            ByteCodec::Gzip => Cow::Owned(read_within(flate2::read::MultiGzDecoder::new(&*encoded), limit)?),
+            ByteCodec::Zlib => Cow::Owned(read_within(flate2::read::ZlibDecoder::new(&*encoded), limit)?),
+            ByteCodec::Bz2 => Cow::Owned(read_within(bzip2::read::MultiBzDecoder::new(&*encoded), limit)?),
+            ByteCodec::Lz4 => Cow::Owned(decode_lz4(&encoded, limit)?),
             ByteCodec::Filter(filter) => {
-                check_size(encoded.len() as u64, self.encoded_room(room))?;
-                let mut decoded = sys::reserve(room.bytes())?;
+                check_size(encoded.len() as u64, self.encoded_room(limit))?;
+                let mut decoded = sys::reserve(limit.bytes())?;
                 filter.decode(&encoded, &mut decoded)?;
                 Cow::Owned(decoded)
             }
         };
-        check_size(decoded.len() as u64, room)?;
+        check_size(decoded.len() as u64, limit)?;
         Ok(decoded)
     }
 }
@@ -118,16 +118,16 @@ impl Chain {
     pub fn decode<'a>(&self, encoded: &'a [u8], decoded_bytes: u64) -> Result<Cow<'a, [u8]>, String> {
         let rooms = self.rooms(decoded_bytes);
         let mut data = Cow::Borrowed(encoded);
-        for (codec, room) in self.0.iter().zip(&rooms).rev() {
-            data = codec.decode(data, *room).map_err(|what| format!("{}: {what}", codec.name()))?;
+        for (codec, limit) in self.0.iter().zip(&rooms).rev() {
+            data = codec.decode(data, *limit).map_err(|what| format!("{}: {what}", codec.name()))?;
         }
-        check_size(data.len() as u64, Room::Exactly(decoded_bytes))?;
+        check_size(data.len() as u64, SizeLimit::Exactly(decoded_bytes))?;
         Ok(data)
     }
 
     /// Room before each codec, then the room of what is stored.
-    fn rooms(&self, decoded_bytes: u64) -> Vec<Room> {
-        let mut rooms = vec![Room::Exactly(decoded_bytes)];
+    fn rooms(&self, decoded_bytes: u64) -> Vec<SizeLimit> {
+        let mut rooms = vec![SizeLimit::Exactly(decoded_bytes)];
         for codec in &self.0 {
             rooms.push(codec.encoded_room(rooms[rooms.len() - 1]));
         }
@@ -136,7 +136,7 @@ impl Chain {
 
     /// Largest stored size of a chunk that is read at all.
     pub fn encoded_limit(&self, decoded_bytes: u64) -> u64 {
-        self.rooms(decoded_bytes).last().map_or(decoded_bytes, |room| room.bytes())
+        self.rooms(decoded_bytes).last().map_or(decoded_bytes, |limit| limit.bytes())
     }
 
     /// Memory that decoding one chunk takes at its peak: stored bytes, decoded bytes, codecs.
@@ -145,8 +145,8 @@ impl Chain {
         let rooms = self.rooms(decoded_bytes);
         // A checksum is cut off in place; every other codec has an output of its own.
         let outputs = self.0.iter().zip(&rooms).filter(|(codec, _)| **codec != ByteCodec::Crc32c);
-        let stored = rooms.last().map_or(0, |room| room.bytes());
-        outputs.fold(stored.saturating_add(scratch), |sum, (_, room)| sum.saturating_add(room.bytes()))
+        let stored = rooms.last().map_or(0, |limit| limit.bytes());
+        outputs.fold(stored.saturating_add(scratch), |sum, (_, limit)| sum.saturating_add(limit.bytes()))
     }
 
     pub fn describe(&self) -> String {
@@ -157,50 +157,50 @@ impl Chain {
     }
 }
 
-fn check_size(found: u64, room: Room) -> Result<(), String> {
-    match room {
-        Room::Exactly(n) if found != n => Err(format!("{found} decoded bytes, expected {n}")),
-        Room::AtMost(n) if found > n => Err(format!("{found} decoded bytes, expected at most {n}")),
+fn check_size(found: u64, limit: SizeLimit) -> Result<(), String> {
+    match limit {
+        SizeLimit::Exactly(n) if found != n => Err(format!("{found} decoded bytes, expected {n}")),
+        SizeLimit::AtMost(n) if found > n => Err(format!("{found} decoded bytes, expected at most {n}")),
         _ => Ok(()),
     }
 }
 
 /// Reads to the end, where checksums stand, but never more than one byte past the room.
-fn read_within(decoder: impl Read, room: Room) -> Result<Vec<u8>, String> {
-    let mut decoded = sys::reserve(room.bytes().saturating_add(1))?;
-    decoder.take(room.bytes().saturating_add(1)).read_to_end(&mut decoded).map_err(|e| e.to_string())?;
-    if decoded.len() as u64 > room.bytes() {
-        return Err(format!("more than the {} decoded bytes expected", room.bytes()));
+fn read_within(decoder: impl Read, limit: SizeLimit) -> Result<Vec<u8>, String> {
+    let mut decoded = sys::reserve(limit.bytes().saturating_add(1))?;
+    decoder.take(limit.bytes().saturating_add(1)).read_to_end(&mut decoded).map_err(|e| e.to_string())?;
+    if decoded.len() as u64 > limit.bytes() {
+        return Err(format!("more than the {} decoded bytes expected", limit.bytes()));
     }
     Ok(decoded)
 }
 
-fn decode_zstd(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
-    let mut decoded = sys::reserve(room.bytes())?;
+fn decode_zstd(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
+    let mut decoded = sys::reserve(limit.bytes())?;
     let mut decoder = zstd::bulk::Decompressor::new().map_err(|e| e.to_string())?;
     decoder.decompress_to_buffer(encoded, &mut decoded).map_err(|e| e.to_string())?;
     Ok(decoded)
 }
 
 /// Decoded size as little-endian u32, then one LZ4 block.
-fn decode_lz4(encoded: &[u8], room: Room) -> Result<Vec<u8>, String> {
+fn decode_lz4(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
     let (size, block) = encoded.split_first_chunk::<4>().ok_or("shorter than its header")?;
     let claimed = u64::from(u32::from_le_bytes(*size));
-    check_size(claimed, room)?;
+    check_size(claimed, limit)?;
     let mut decoded = sys::reserve(claimed)?;
     decoded.resize(claimed as usize, 0);
     let found = lz4_flex::block::decompress_into(block, &mut decoded).map_err(|e| e.to_string())?;
-    check_size(found as u64, Room::Exactly(claimed))?;
+    check_size(found as u64, SizeLimit::Exactly(claimed))?;
     Ok(decoded)
 }
 
 /// Blosc 1 header: version, versionlz, flags, typesize, then nbytes, blocksize, cbytes as u32 (c-blosc README_HEADER).
-fn decode_blosc(encoded: &[u8], room: Room, most_block_bytes: u64) -> Result<Vec<u8>, String> {
+fn decode_blosc(encoded: &[u8], limit: SizeLimit, most_block_bytes: u64) -> Result<Vec<u8>, String> {
     if encoded.len() < 16 || encoded[3] == 0 {
         return Err("damaged header".into());
     }
     let claimed = blosc_validate(encoded).ok_or("damaged header")?;
-    check_size(claimed as u64, room)?;
+    check_size(claimed as u64, limit)?;
     let block = u64::from(u32::from_le_bytes([encoded[8], encoded[9], encoded[10], encoded[11]]));
     if block > most_block_bytes {
         return Err(format!("blocks of {block} bytes, expected at most {most_block_bytes}"));
@@ -275,15 +275,15 @@ mod tests {
 
     #[test]
     fn lz4_blocks_stay_within_the_room() {
-        let lz4 = |stored: &[u8], room: Room| decode_lz4(stored, room);
+        let lz4 = |stored: &[u8], limit: SizeLimit| decode_lz4(stored, limit);
         // "abcd", a match of 8 at distance 4, then the literals "eabcde".
         let stored = [18, 0, 0, 0, 0x44, b'a', b'b', b'c', b'd', 4, 0, 0x60, b'e', b'a', b'b', b'c', b'd', b'e'];
-        assert_eq!(lz4(&stored, Room::Exactly(18)).unwrap(), b"abcdabcdabcdeabcde");
-        assert!(lz4(&stored, Room::Exactly(17)).is_err());
+        assert_eq!(lz4(&stored, SizeLimit::Exactly(18)).unwrap(), b"abcdabcdabcdeabcde");
+        assert!(lz4(&stored, SizeLimit::Exactly(17)).is_err());
         // Made by numcodecs 0.16.6: four runs of 16.
         let runs = [64, 0, 0, 0, 27, 0, 1, 0, 27, 1, 1, 0, 27, 2, 1, 0, 22, 3, 1, 0, 80, 3, 3, 3, 3, 3];
         let expected: Vec<u8> = (0..64).map(|i| i / 16).collect();
-        assert_eq!(lz4(&runs, Room::AtMost(64)).unwrap(), expected);
+        assert_eq!(lz4(&runs, SizeLimit::AtMost(64)).unwrap(), expected);
         let mut seed = 7u64;
         let mut random = |below: usize| {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
@@ -295,13 +295,13 @@ mod tests {
                 let at = random(bad.len());
                 bad[at] = random(256) as u8;
             }
-            if let Ok(decoded) = lz4(&bad, Room::AtMost(64)) {
+            if let Ok(decoded) = lz4(&bad, SizeLimit::AtMost(64)) {
                 assert!(decoded.len() <= 64);
             }
         }
-        assert!(lz4(&[13, 0], Room::Exactly(13)).is_err());
-        assert!(lz4(&[1, 0, 0, 0, 0xf0, 255, 255], Room::Exactly(1)).is_err());
-        assert!(lz4(&[255, 255, 255, 255, 0x1f, 0, 1, 0], Room::AtMost(100)).is_err());
+        assert!(lz4(&[13, 0], SizeLimit::Exactly(13)).is_err());
+        assert!(lz4(&[1, 0, 0, 0, 0xf0, 255, 255], SizeLimit::Exactly(1)).is_err());
+        assert!(lz4(&[255, 255, 255, 255, 0x1f, 0, 1, 0], SizeLimit::AtMost(100)).is_err());
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
         let (encoded, decoded) = (format(crate::voxel::Dtype::I8), format(crate::voxel::Dtype::I32));
         let delta = Filter::Delta { encoded, decoded };
         let chain = Chain(vec![ByteCodec::Filter(delta), ByteCodec::Zstd]);
-        assert_eq!(chain.rooms(16)[1], Room::Exactly(4));
+        assert_eq!(chain.rooms(16)[1], SizeLimit::Exactly(4));
         let stored = encode_zstd(&[1, 2, 255, 0], 1).unwrap();
         assert_eq!(chain.decode(&stored, 16).unwrap()[..], [1, 0, 0, 0, 3, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0]);
         assert!(chain.decode(&stored, 12).is_err() && chain.decode(&stored, 20).is_err());
@@ -353,7 +353,7 @@ mod tests {
         let chain = Chain(vec![ByteCodec::Crc32c, ByteCodec::Gzip, ByteCodec::Zstd]);
         let inner = encode_gzip(&with_crc32c(ramp(100)), 5).unwrap();
         assert_eq!(chain.decode(&encode_zstd(&inner, 1).unwrap(), 100).unwrap(), ramp(100));
-        assert_eq!(chain.rooms(100)[1], Room::Exactly(104));
+        assert_eq!(chain.rooms(100)[1], SizeLimit::Exactly(104));
         assert!(chain.decode(&encode_zstd(&vec![0; 10 << 20], 1).unwrap(), 100).is_err());
     }
 }

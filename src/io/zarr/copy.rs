@@ -7,14 +7,14 @@ use crate::{block::BlockMut, io::convert::Conversion, voxel::Voxel};
 pub const ROWS: usize = 8;
 
 /// A decoded chunk: bytes, and the distance in samples of neighbours along z, y and x.
-pub struct Decoded<'a> {
+pub struct ChunkView<'a> {
     pub bytes: &'a [u8],
     pub strides: [usize; 3],
     pub sample: Sample,
     pub conversion: Conversion,
 }
 
-impl Decoded<'_> {
+impl ChunkView<'_> {
     /// Copies one volume, which starts at sample `first` of the chunk, to volume `n` of `into`.
     pub fn copy_volume<T: Voxel>(&self, first: usize, n: usize, into: &mut BlockMut<'_, T>) {
         let shape = into.region.shape();

@@ -17,13 +17,13 @@ use std::{
 
 use crate::{
     checkpoint::{
-        ledger::{Entry, Ledger, Place, StoredChunk},
+        ledger::{ChunkLocation, Entry, Ledger, StoredChunk},
         stamp::{Extent, Stamp},
     },
     error::{Error, Result},
     region::Region,
     storage::{BuildSite, DirStore, unfinished},
-    sys::behind,
+    sys::writeback,
 };
 
 mod adopt;
@@ -218,7 +218,7 @@ impl Assembler {
     }
 
     /// Notes where chunk `turn` lies, with the CRC-32C of its bytes, where that outlives the run.
-    fn note(&self, site: &BuildSite, key: &str, shard: &Shard, turn: u64, place: Place, crc32c: u32) {
+    fn note(&self, site: &BuildSite, key: &str, shard: &Shard, turn: u64, place: ChunkLocation, crc32c: u32) {
         if site.is_kept() {
             let chunk = StoredChunk { region: self.grid.region(shard.at(turn), [1; 3]), place, crc32c: Some(crc32c) };
             let (level, volume, shard) = (self.grid.level, shard.volume, key.to_string());
@@ -235,7 +235,7 @@ impl Assembler {
             shard.part = shard.part.then(stamp);
         }
         shard.next += 1;
-        let place = if bytes.is_empty() { Place::Empty } else { Place::Part(extent) };
+        let place = if bytes.is_empty() { ChunkLocation::Empty } else { ChunkLocation::Part(extent) };
         self.note(site, key, shard, turn, place, stamp.crc32c);
         Ok(())
     }
@@ -265,7 +265,7 @@ impl Assembler {
         let waiting = self.early_bytes.fetch_add(len, Ordering::Relaxed).saturating_add(len);
         if waiting <= self.early_limit || bytes.is_empty() {
             if bytes.is_empty() {
-                self.note(site, key, shard, turn, Place::Empty, 0);
+                self.note(site, key, shard, turn, ChunkLocation::Empty, 0);
             }
             shard.early.insert(turn, Early::Memory(bytes));
             return Ok(());
@@ -279,7 +279,7 @@ impl Assembler {
         write_at(&self.side(site, key), extent.offset, bytes)?;
         shard.side_bytes += extent.len;
         shard.early.insert(turn, Early::Side(extent));
-        self.note(site, key, shard, turn, Place::Side(extent), Stamp::of(bytes).crc32c);
+        self.note(site, key, shard, turn, ChunkLocation::Side(extent), Stamp::of(bytes).crc32c);
         Ok(())
     }
 
@@ -289,7 +289,7 @@ impl Assembler {
         if shard.part.bytes > 0 {
             let index = index(&shard.entries);
             let part = self.part(site, key);
-            behind::closed(write_at(&part, shard.part.bytes, &index)?, shard.part.bytes);
+            writeback::closed(write_at(&part, shard.part.bytes, &index)?, shard.part.bytes);
             stamp = shard.part.then(Stamp::of(&index));
             site.store.put_file(key, &part).map_err(|e| e.at("write", site.store.describe(key)))?;
             index_bytes = index.len() as u64;

@@ -14,7 +14,7 @@ mod absent;
 use absent::Absent;
 
 use super::{
-    copy::Decoded,
+    copy::ChunkView,
     file::ZarrFile,
     index::{self, IndexCache, ShardIndex},
     meta::ShardIndexMeta,
@@ -47,7 +47,7 @@ const ABSENT: &str = "reslice-asks-for-what-is-absent";
 const DOCUMENT_LIMIT: u64 = 1 << 20;
 
 /// One chunk: where it is, and what to call it in a message.
-pub(crate) struct Place {
+pub(crate) struct ChunkRef {
     key: String,
     /// Coordinates of the chunk or shard that the key holds.
     object: Vec<u64>,
@@ -56,7 +56,7 @@ pub(crate) struct Place {
     path: PathBuf,
 }
 
-impl Place {
+impl ChunkRef {
     pub(crate) fn error(&self, stored_bytes: u64, what: impl ToString) -> Error {
         let inner = self.inner.as_ref().map(|(_, at)| format!(" inner {at:?}")).unwrap_or_default();
         Error::Chunk {
@@ -109,7 +109,7 @@ impl<T: Voxel> ZarrSource<T> {
         )
     }
 
-    fn place(&self, chunk: Vec<u64>) -> Place {
+    fn place(&self, chunk: Vec<u64>) -> ChunkRef {
         let meta = &self.file.meta;
         let per_object = meta.chunks_per_object();
         let object: Vec<u64> = chunk.iter().zip(&per_object).map(|(at, n)| at / n).collect();
@@ -121,11 +121,11 @@ impl<T: Voxel> ZarrSource<T> {
         let name = meta.keys.key(&object);
         let prefix = &self.file.array_path;
         let key = if prefix.is_empty() { name } else { format!("{prefix}/{name}") };
-        Place { key, object, inner, path: self.file.path.clone() }
+        ChunkRef { key, object, inner, path: self.file.path.clone() }
     }
 
     /// The stored bytes of a chunk; `None` where it is absent.
-    fn stored(&self, place: &Place) -> Result<Option<Vec<u8>>> {
+    fn stored(&self, place: &ChunkRef) -> Result<Option<Vec<u8>>> {
         let limit = self.file.meta.chain.encoded_limit(self.file.meta.chunk_bytes());
         let refuse = |len: u64| place.error(len, format!("larger than any chunk of this array can be ({limit} bytes)"));
         let store = &self.file.store;
@@ -147,7 +147,7 @@ impl<T: Voxel> ZarrSource<T> {
         stored.map(|piece| Some(piece.bytes)).ok_or_else(|| place.error(len, "the shard is gone"))
     }
 
-    fn index(&self, place: &Place) -> Result<Arc<ShardIndex>> {
+    fn index(&self, place: &ChunkRef) -> Result<Arc<ShardIndex>> {
         if let Some(index) = self.indexes.get(&place.object) {
             return Ok(index);
         }
@@ -159,7 +159,7 @@ impl<T: Voxel> ZarrSource<T> {
         Ok(index)
     }
 
-    fn load_index(&self, place: &Place, shard: ShardIndexMeta) -> Result<ShardIndex> {
+    fn load_index(&self, place: &ChunkRef, shard: ShardIndexMeta) -> Result<ShardIndex> {
         let len = index::stored_bytes(&self.file.meta, shard);
         let part = if shard.at_end { Part::Suffix(len) } else { Part::Range { offset: 0, len } };
         let stored = match self.file.store.get_part(&place.key, part) {
@@ -201,7 +201,7 @@ impl<T: Voxel> ZarrSource<T> {
     }
 
     /// The place of the chunk that `region` of `group` is.
-    fn place_of(&self, group: u64, region: Region) -> Result<Place> {
+    fn place_of(&self, group: u64, region: Region) -> Result<ChunkRef> {
         if region != self.chunk_region(region) {
             return Err(Error::usage(format!("region {region} is not one chunk of {}", self.file.path.display())));
         }
@@ -219,12 +219,12 @@ impl<T: Voxel> ZarrSource<T> {
     }
 
     /// The index of the shard that holds the chunk at these coordinates, and what to call that in a message.
-    pub(crate) fn probe_index(&self, chunk: Vec<u64>) -> Result<(Arc<ShardIndex>, Place)> {
-        let place = Place { inner: None, ..self.place(chunk) };
+    pub(crate) fn probe_index(&self, chunk: Vec<u64>) -> Result<(Arc<ShardIndex>, ChunkRef)> {
+        let place = ChunkRef { inner: None, ..self.place(chunk) };
         Ok((self.index(&place)?, place))
     }
 
-    fn decode<'a>(&self, place: impl FnOnce() -> Place, stored: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+    fn decode<'a>(&self, place: impl FnOnce() -> ChunkRef, stored: &'a [u8]) -> Result<Cow<'a, [u8]>> {
         let decoded = self.file.meta.chain.decode(stored, self.file.meta.chunk_bytes());
         decoded.map_err(|what| place().error(stored.len() as u64, what))
     }
@@ -250,9 +250,9 @@ fn member_offsets(extents: &[(u64, u64)]) -> Vec<usize> {
     offsets
 }
 
-fn decoded<'a>(file: &ZarrFile, bytes: &'a [u8]) -> Decoded<'a> {
+fn decoded<'a>(file: &ZarrFile, bytes: &'a [u8]) -> ChunkView<'a> {
     let strides = file.dims.spatial(&file.meta.strides(), 0).map(|stride| stride as usize);
-    Decoded { bytes, strides, sample: file.sample(), conversion: file.conversion }
+    ChunkView { bytes, strides, sample: file.sample(), conversion: file.conversion }
 }
 
 impl<T: Voxel> Source<T> for ZarrSource<T> {

@@ -66,7 +66,7 @@ impl Output {
             Recipe::Zarr(target) => {
                 let (site, ledger) = (self.site(&work.staging), work.ledger());
                 for (&level, stored) in &mut work.stored.levels {
-                    let stored_form = self.descent.as_ref().map_or(target.as_ref(), |descent| &descent.target);
+                    let stored_form = self.pyramid.as_ref().map_or(target.as_ref(), |pyramid| &pyramid.target);
                     zarr::adopt(&site, &stored_form.at_level(level as usize), &ledger, stored, is_ours)?;
                 }
             }

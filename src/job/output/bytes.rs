@@ -11,7 +11,7 @@ impl Output {
             Recipe::Zarr(_) => 0,
         };
         let coarser = |grid: &Grid| raw_bytes(&Layout { grid: grid.clone(), ..self.layout.clone() });
-        let levels = self.descent.iter().flat_map(|descent| &descent.target.levels.coarser).map(coarser);
+        let levels = self.pyramid.iter().flat_map(|pyramid| &pyramid.target.levels.coarser).map(coarser);
         (raw_bytes(&self.layout).saturating_add(header), levels.collect())
     }
 
@@ -19,7 +19,7 @@ impl Output {
     pub fn files(&self) -> u64 {
         let object = self.layout.shard.unwrap_or(self.layout.chunk);
         let of_level = |shape: [u64; 3]| file_count(shape, self.layout.outer.volumes(), object);
-        let coarser = self.descent.iter().flat_map(|descent| &descent.target.levels.coarser);
+        let coarser = self.pyramid.iter().flat_map(|pyramid| &pyramid.target.levels.coarser);
         match self.format {
             Format::Zarr => coarser.map(|grid| grid.shape).chain([self.layout.grid.shape]).map(of_level).sum(),
             Format::Pair => 2,

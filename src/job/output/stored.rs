@@ -71,7 +71,7 @@ impl Output {
     /// The levels of a Zarr target, by their numbers.
     fn stored_levels(&self, staging: &Staging) -> Result<Vec<Option<StoredLevel>>> {
         let Recipe::Zarr(target) = &self.recipe else { return Ok(Vec::new()) };
-        let image = self.descent.as_ref().map_or(target.as_ref(), |descent| &descent.target);
+        let image = self.pyramid.as_ref().map_or(target.as_ref(), |pyramid| &pyramid.target);
         (0..=image.levels.coarser.len()).map(|n| StoredLevel::of(self.site(staging), &image.at_level(n))).collect()
     }
 

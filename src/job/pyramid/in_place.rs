@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    levels::{Descent, LevelPass, LevelsTo},
+    levels::{LevelPass, LevelsTo, Pyramid},
     paths,
 };
 use crate::{
@@ -84,7 +84,7 @@ pub struct InPlaceSummary {
 pub struct InPlace {
     request: InPlaceRequest,
     finest: ZarrFile,
-    descent: Descent,
+    pyramid: Pyramid,
     passes: Vec<LevelPass>,
     /// Paths of the new levels within the store.
     paths: Vec<String>,
@@ -119,15 +119,15 @@ impl InPlace {
         warnings.extend(warning_of_levels(&finest, &request));
         let method = request.method.unwrap_or(if finest.is_label { Reduction::Mode } else { Reduction::Mean });
         let target = level_target(&finest, &mut warnings);
-        let descent = Descent::new(&request.store, &target, method, request.levels)?;
+        let pyramid = Pyramid::new(&request.store, &target, method, request.levels)?;
         let reserved_bytes = sys::resident().now_bytes;
         let budget = Budget { memory_bytes: request.memory_bytes, threads: request.threads, reserved_bytes };
-        let plan = |budget| descent.plan(&request.store, &finest.layout, budget, &Restored::default());
+        let plan = |budget| pyramid.plan(&request.store, &finest.layout, budget, &Restored::default());
         let passes = plan(budget).map_err(|error| {
             crate::job::least::named(error, |memory_bytes| plan(Budget { memory_bytes, ..budget }).map(drop))
         })?;
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
-        let identity = identity(&finest, &descent, &paths);
+        let identity = identity(&finest, &pyramid, &paths);
         let state = DirStore::new(state_folder(&request.store));
         let has_levels = !finest.coarser_paths()?.is_empty();
         let may_go_on = request.resume && has_levels;
@@ -145,7 +145,7 @@ impl InPlace {
             version: env!("CARGO_PKG_VERSION"),
             store: request.store.display().to_string(),
             method,
-            levels: level_summaries(&descent, &paths),
+            levels: level_summaries(&pyramid, &paths),
             passes: passes.iter().map(LevelPass::summary).collect(),
             memory_bytes: request.memory_bytes,
             threads: request.threads,
@@ -154,7 +154,7 @@ impl InPlace {
             peak_bytes: 0,
             disks: disks_of_levels(&finest, &passes, &request.store),
         };
-        Ok(InPlace { request, finest, descent, passes, paths, budget, identity, is_finished, summary })
+        Ok(InPlace { request, finest, pyramid, passes, paths, budget, identity, is_finished, summary })
     }
 
     /// Makes the levels and moves them into the store.
@@ -194,11 +194,11 @@ impl InPlace {
         let site = work.staging.site(LEVELS);
         let mut stored = work.stored.clone();
         for (&level, stored) in &mut stored.levels {
-            let target = self.descent.target.at_level(level as usize);
+            let target = self.pyramid.target.at_level(level as usize);
             zarr::adopt(&site, &target, &work.ledger(), stored, |_, _| true)?;
         }
         if !stored.is_empty() {
-            self.passes = self.descent.plan(&self.request.store, &self.finest.layout, self.budget, &stored)?;
+            self.passes = self.pyramid.plan(&self.request.store, &self.finest.layout, self.budget, &stored)?;
             self.summary.passes = self.passes.iter().map(LevelPass::summary).collect();
         }
         let passes = self.passes.len();
@@ -206,7 +206,7 @@ impl InPlace {
             let kind = PassKind::Pyramid;
             let mut on_progress = |progress: &Progress| on_event(Event::Progress { pass: n, passes, kind, progress });
             let to = LevelsTo { site: &site, work, stored: &stored };
-            let done = self.descent.run(pass, &self.finest, &to, self.budget, stop, &mut on_progress)?;
+            let done = self.pyramid.run(pass, &self.finest, &to, self.budget, stop, &mut on_progress)?;
             self.summary.passes[n].complete(done);
         }
         Ok(())
@@ -255,7 +255,7 @@ impl InPlace {
         let mut spans = [1u64; 3];
         let levels: Vec<AddedLevel> = paths
             .iter()
-            .zip(&self.descent.factors)
+            .zip(&self.pyramid.factors)
             .map(|(path, factors)| {
                 spans = std::array::from_fn(|a| spans[a] * factors[a]);
                 let lacking = self.finest.lacking();
@@ -264,8 +264,8 @@ impl InPlace {
                 AddedLevel { path: path.clone(), factors: outer.into_iter().chain(space).collect() }
             })
             .collect();
-        let method = (!paths.is_empty()).then(|| self.descent.method.name());
-        let (store, centred) = (&self.request.store, self.descent.method.is_centred());
+        let method = (!paths.is_empty()).then(|| self.pyramid.method.name());
+        let (store, centred) = (&self.request.store, self.pyramid.method.is_centred());
         let attributes = zarr::with_levels(store, &attributes, &levels, method, centred)?;
         if self.finest.zarr_format == 2 {
             let attributes = Value::Object(attributes);
@@ -313,13 +313,13 @@ fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
 }
 
 /// What another run must have in common with this one to go on with its work.
-fn identity(finest: &ZarrFile, descent: &Descent, paths: &[String]) -> Identity {
+fn identity(finest: &ZarrFile, pyramid: &Pyramid, paths: &[String]) -> Identity {
     let mut identity = Identity::default();
     identity.add("version of results", crate::job::identity::RESULTS_VERSION);
     identity.add("codecs", crate::job::identity::codec_versions());
     identity.add("finest level", format!("{:?}", finest.layout));
-    identity.add("levels", format!("{paths:?} {:?} {}", descent.factors, descent.method.name()));
-    identity.add("image", format!("{:?}", descent.target));
+    identity.add("levels", format!("{paths:?} {:?} {}", pyramid.factors, pyramid.method.name()));
+    identity.add("image", format!("{:?}", pyramid.target));
     identity
 }
 
@@ -360,8 +360,8 @@ fn disks_of_levels(finest: &ZarrFile, passes: &[LevelPass], store: &Path) -> Vec
     disks(&[Part { folder: state_folder(store), least_bytes, estimated_bytes, most_bytes }])
 }
 
-fn level_summaries(descent: &Descent, paths: &[String]) -> Vec<LevelSummary> {
-    let levels = paths.iter().zip(&descent.target.levels.coarser).zip(&descent.factors);
+fn level_summaries(pyramid: &Pyramid, paths: &[String]) -> Vec<LevelSummary> {
+    let levels = paths.iter().zip(&pyramid.target.levels.coarser).zip(&pyramid.factors);
     let reversed = |[z, y, x]: [u64; 3]| [x, y, z];
     levels
         .map(|((path, grid), &factors)| {

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use super::levels::{Descent, LevelPass};
+use super::levels::{LevelPass, Pyramid};
 use crate::{
     block::{BlockMut, BlockRef},
     job::{
         pass::{self, Planned},
-        route::{Leg, Route},
+        route::{Route, RouteStep},
     },
     layout::Layout,
     plan::{Budget, Todo},
@@ -75,7 +75,7 @@ pub struct Setting<'a> {
     pub op: &'a OpRequest,
     pub source: &'a Layout,
     pub target: &'a Layout,
-    pub descent: &'a Descent,
+    pub pyramid: &'a Pyramid,
     pub levels: &'a [LevelPass],
     pub budget: Budget,
     /// What is to be made of both levels.
@@ -86,19 +86,19 @@ pub struct Setting<'a> {
 /// `apart` and a pass for level 1.
 pub fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<T>> {
     let level = setting.levels.first()?;
-    let factors = *setting.descent.factors.first()?;
+    let factors = *setting.pyramid.factors.first()?;
     let target = joined(setting.target, &level.target, factors)?;
-    let in_stored_order = setting.target.outer.axes == setting.descent.target.outer;
-    if !setting.descent.method.is_local() || T::DTYPE != setting.target.stored || !in_stored_order {
+    let in_stored_order = setting.target.outer.axes == setting.pyramid.target.outer;
+    if !setting.pyramid.method.is_local() || T::DTYPE != setting.target.stored || !in_stored_order {
         return None;
     }
     let fine = block_op::<T>(setting.op);
-    let coarse = reduction_op::<T>(setting.descent.method, setting.target.grid.shape, factors);
+    let coarse = reduction_op::<T>(setting.pyramid.method, setting.target.grid.shape, factors);
     let op = Box::new(Cascade { fine, coarse, factors });
     let mut pass: Planned<T> =
         pass::planned(pass::PassKind::Resample, op, setting.source, &target, setting.budget, setting.todo).ok()?;
     pass.factors = Some(factors);
-    let route = Route::direct(Leg::whole(pass));
+    let route = Route::direct(RouteStep::whole(pass));
     (route.cost < apart.cost + level.plan.cost).then_some(route)
 }
 

@@ -32,7 +32,7 @@ use crate::{
 
 /// An image with the levels below its finest.
 #[derive(Clone, Debug)]
-pub struct Descent {
+pub struct Pyramid {
     pub method: Reduction,
     /// The image in its stored form, all levels among it.
     pub target: ZarrTarget,
@@ -60,9 +60,9 @@ pub struct LevelPass {
     pub todo: Arc<Todo>,
 }
 
-impl Descent {
+impl Pyramid {
     /// Decides the levels of `target`; see [`pyramid`] for how many.
-    pub fn new(path: &Path, target: &ZarrTarget, method: Reduction, count: Option<usize>) -> Result<Descent> {
+    pub fn new(path: &Path, target: &ZarrTarget, method: Reduction, count: Option<usize>) -> Result<Pyramid> {
         let mut target = target.stored_form(path)?;
         let levels = pyramid(&target.grid, target.chunk, count, method.is_centred());
         let factors = levels.iter().map(|level| level.factors).collect();
@@ -72,7 +72,7 @@ impl Descent {
             centred: method.is_centred(),
             ..target.levels
         };
-        Ok(Descent { method, target, factors, memory: StoreMemory::default() })
+        Ok(Pyramid { method, target, factors, memory: StoreMemory::default() })
     }
 
     /// What earlier runs have stored of the levels in `site`, as far as it is there still.

@@ -14,7 +14,7 @@ fn header(affine: &Affine, (qform_code, sform_code): (i32, i32)) -> Header {
     let mut header = Header { dim: [3, 7, 8, 9, 1, 1, 1, 1], xyzt_units: 2, ..Header::new(Version::One) };
     let spacing = std::array::from_fn(|a| affine.column_norm(a));
     let stand = Stand { affine: *affine, spacing, unit: &Unit::Millimetre, version: Version::One };
-    Forms::new(Place::Codes { qform: 1, sform: 1 }, &stand).put(&mut header);
+    Forms::new(FormsOf::Codes { qform: 1, sform: 1 }, &stand).put(&mut header);
     (header.qform_code, header.sform_code) = (qform_code, sform_code);
     stored(&header)
 }
@@ -30,7 +30,7 @@ fn moved(source: &Header, step: &Affine) -> Header {
     let spacing = std::array::from_fn(|a| affine.column_norm(a));
     let stand = Stand { affine, spacing, unit: &Unit::Millimetre, version: Version::One };
     let mut target = source.clone();
-    Forms::new(Place::Like(source), &stand).put(&mut target);
+    Forms::new(FormsOf::Like(source), &stand).put(&mut target);
     stored(&target)
 }
 
@@ -157,7 +157,7 @@ fn a_sheared_target_without_a_qform_has_none() {
     let mut affine = tilted();
     affine.m[1][0] += 0.4;
     let stand = Stand { affine, spacing: [2.0, 1.25, 0.75], unit: &Unit::Millimetre, version: Version::One };
-    let forms = Forms::new(Place::Codes { qform: 3, sform: 0 }, &stand);
+    let forms = Forms::new(FormsOf::Codes { qform: 3, sform: 0 }, &stand);
     assert_eq!((forms.qform_code, forms.sform_code), (0, 3));
 }
 

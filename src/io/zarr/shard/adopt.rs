@@ -13,7 +13,7 @@ use std::{
 use super::{Assembler, Early, Shard, lock, remove, side_path, slot};
 use crate::{
     checkpoint::{
-        ledger::{Place, RestoredLevel, StoredChunk, Unfinished},
+        ledger::{ChunkLocation, RestoredLevel, StoredChunk, Unfinished},
         stamp::{self, Extent, Stamp},
     },
     error::{Error, Result},
@@ -120,18 +120,18 @@ impl Assembler {
     }
 
     /// Takes chunk `turn` of the record into the shard, where `sum` says that it is there; whether the next one may follow it.
-    fn take(&self, shard: &mut Shard, (turn, in_line): (u64, bool), place: Place, sum: Option<u32>) -> bool {
+    fn take(&self, shard: &mut Shard, (turn, in_line): (u64, bool), place: ChunkLocation, sum: Option<u32>) -> bool {
         match (place, sum) {
-            (Place::Part(Extent { offset, len }), Some(crc32c)) if in_line && offset == shard.part.bytes => {
+            (ChunkLocation::Part(Extent { offset, len }), Some(crc32c)) if in_line && offset == shard.part.bytes => {
                 shard.entries[slot(turn, shard.extent, self.grid.per_shard)] = (offset, len);
                 shard.part = shard.part.then(Stamp { bytes: len, crc32c });
                 shard.next += 1;
             }
-            (Place::Empty, _) if in_line => shard.next += 1,
-            (Place::Empty, _) => {
+            (ChunkLocation::Empty, _) if in_line => shard.next += 1,
+            (ChunkLocation::Empty, _) => {
                 shard.early.insert(turn, Early::Memory(Vec::new()));
             }
-            (Place::Side(extent), Some(_)) => {
+            (ChunkLocation::Side(extent), Some(_)) => {
                 shard.side_bytes = shard.side_bytes.max(extent.offset + extent.len);
                 shard.early.insert(turn, Early::Side(extent));
                 return false;
@@ -154,12 +154,12 @@ impl Assembler {
             (turn, StoredChunk { region: self.grid.region(shard.at(turn), [1; 3]), place, crc32c })
         };
         let in_line = (0..shard.next).map(|turn| match shard.entries[slot(turn, shard.extent, self.grid.per_shard)] {
-            super::ABSENT => stored(turn, Place::Empty),
-            (offset, len) => stored(turn, Place::Part(Extent { offset, len })),
+            super::ABSENT => stored(turn, ChunkLocation::Empty),
+            (offset, len) => stored(turn, ChunkLocation::Part(Extent { offset, len })),
         });
         let early = shard.early.iter().map(|(&turn, early)| match early {
-            Early::Memory(_) => stored(turn, Place::Empty),
-            Early::Side(extent) => stored(turn, Place::Side(*extent)),
+            Early::Memory(_) => stored(turn, ChunkLocation::Empty),
+            Early::Side(extent) => stored(turn, ChunkLocation::Side(*extent)),
         });
         in_line.chain(early).collect()
     }
@@ -186,9 +186,9 @@ impl Files {
     /// The CRC-32C of a chunk's bytes, which are as the record says; `None` where they are not.
     fn sum(&self, chunk: &StoredChunk) -> Option<u32> {
         let (file, extent) = match chunk.place {
-            Place::Empty => return Some(0),
-            Place::Part(extent) => (self.beginning.as_ref()?, extent),
-            Place::Side(extent) => (self.side.as_ref()?, extent),
+            ChunkLocation::Empty => return Some(0),
+            ChunkLocation::Part(extent) => (self.beginning.as_ref()?, extent),
+            ChunkLocation::Side(extent) => (self.side.as_ref()?, extent),
         };
         let found = stamp::stamp_of(file, [extent]).ok()?.crc32c;
         chunk.crc32c.is_none_or(|written| written == found).then_some(found)

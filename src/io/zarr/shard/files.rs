@@ -10,7 +10,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     storage::DirStore,
-    sys::behind,
+    sys::writeback,
 };
 
 /// The stored index of a shard.
@@ -43,7 +43,7 @@ pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     };
     let file = file.map_err(Error::io("write", path))?;
     file.write_all_at(bytes, offset).map_err(Error::io("write", path))?;
-    behind::appended(&file, offset, bytes.len() as u64);
+    writeback::appended(&file, offset, bytes.len() as u64);
     Ok(file)
 }
 

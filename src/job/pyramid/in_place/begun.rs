@@ -17,7 +17,7 @@ impl InPlace {
             return Ok(false);
         }
         if claim.resume {
-            work.stored = self.descent.restore(&site, work.staging.state().as_ref())?;
+            work.stored = self.pyramid.restore(&site, work.staging.state().as_ref())?;
         }
         let volumes = self.finest.layout.outer.volumes();
         let is_stored = |pass: &LevelPass| {

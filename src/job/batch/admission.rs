@@ -7,17 +7,17 @@ const LEADER_BYTES: u64 = 512 << 10;
 
 /// The budget of a batch, and what the jobs under way take of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Room {
+pub struct Admissions {
     memory_bytes: u64,
     threads: usize,
     /// Resident memory of the process without the jobs under way.
     base_bytes: u64,
-    running: Vec<Tenant>,
+    running: Vec<RunningJob>,
 }
 
 /// A job under way.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Tenant {
+struct RunningJob {
     job: usize,
     wants: Wants,
 }
@@ -31,9 +31,9 @@ pub enum Wants {
     Alone,
 }
 
-impl Room {
-    pub fn new(memory_bytes: u64, threads: usize) -> Room {
-        Room { memory_bytes, threads: threads.max(1), base_bytes: 0, running: Vec::new() }
+impl Admissions {
+    pub fn new(memory_bytes: u64, threads: usize) -> Admissions {
+        Admissions { memory_bytes, threads: threads.max(1), base_bytes: 0, running: Vec::new() }
     }
 
     /// Notes the resident memory of the process.
@@ -75,7 +75,7 @@ impl Room {
     }
 
     pub fn enter(&mut self, job: usize, wants: Wants) {
-        self.running.push(Tenant { job, wants });
+        self.running.push(RunningJob { job, wants });
     }
 
     pub fn leave(&mut self, job: usize) {
@@ -92,7 +92,7 @@ impl Room {
     }
 
     fn own_bytes(&self) -> u64 {
-        let own = |tenant: &Tenant| match tenant.wants {
+        let own = |tenant: &RunningJob| match tenant.wants {
             Wants::Beside { own_bytes } => own_bytes,
             Wants::Alone => 0,
         };
@@ -106,8 +106,8 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    fn room(memory: u64, threads: usize, base: u64) -> Room {
-        let mut room = Room::new(memory * MIB, threads);
+    fn room(memory: u64, threads: usize, base: u64) -> Admissions {
+        let mut room = Admissions::new(memory * MIB, threads);
         room.measured(base * MIB);
         room
     }

@@ -16,7 +16,7 @@ const FALLBACK_LEVEL: u32 = 2;
 
 /// A compressor and its input, for one unit after another.
 #[derive(Debug)]
-pub struct Press {
+pub struct UnitCompressor {
     pub raw: Vec<u8>,
     coder: Coder,
 }
@@ -45,8 +45,8 @@ impl std::fmt::Debug for Coder {
     }
 }
 
-impl Press {
-    pub fn new(framing: Framing) -> Press {
+impl UnitCompressor {
+    pub fn new(framing: Framing) -> UnitCompressor {
         let coder = match framing {
             Framing::Single { level: DEFAULT_LEVEL } => {
                 let (compressor, block) = whole_streams(DEFAULT_LEVEL, PART_RAW_BYTES);
@@ -58,7 +58,7 @@ impl Press {
                 Coder::Bgzf { compressor, block }
             }
         };
-        Press { raw: Vec::new(), coder }
+        UnitCompressor { raw: Vec::new(), coder }
     }
 
     /// One unit, compressed by itself, ready to stand behind any other; no larger than it needs to be.
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn units_of_a_member_are_one_stream_at_every_level() {
         for level in 0..=9 {
-            let mut press = Press::new(Framing::Single { level });
+            let mut press = UnitCompressor::new(Framing::Single { level });
             let units = [1 << 20, 1, 352, (1 << 20) + 12_345, 40, 0, 32 << 10, 65_536].map(mixed);
             let mut stream: Vec<u8> = units.iter().flat_map(|unit| press.compress(unit).bytes).collect();
             stream.extend([3, 0]);
@@ -200,11 +200,12 @@ mod tests {
     #[test]
     fn units_do_not_depend_on_those_before() {
         for framing in [Framing::Single { level: DEFAULT_LEVEL }, Framing::Bgzf { level: DEFAULT_BGZF_LEVEL }] {
-            let (unit, mut press) = (mixed(200_000), Press::new(framing));
+            let (unit, mut press) = (mixed(200_000), UnitCompressor::new(framing));
             let first = press.compress(&unit);
             press.compress(&unit[77..]);
             assert!(
-                press.compress(&unit).bytes == first.bytes && Press::new(framing).compress(&unit).bytes == first.bytes
+                press.compress(&unit).bytes == first.bytes
+                    && UnitCompressor::new(framing).compress(&unit).bytes == first.bytes
             );
         }
     }

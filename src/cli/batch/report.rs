@@ -22,7 +22,7 @@ use reslice::{
 };
 
 /// Tells how jobs end, and counts them.
-pub struct Teller<'a> {
+pub struct BatchReport<'a> {
     jobs: &'a Jobs<'a>,
     args: &'a RunArgs,
     memory_bytes: u64,
@@ -34,16 +34,16 @@ pub struct Teller<'a> {
     not_begun: usize,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> BatchReport<'a> {
     pub fn new(
         jobs: &'a Jobs<'a>,
         args: &'a RunArgs,
         memory_bytes: u64,
         summary: Option<SummaryPlace>,
-    ) -> Result<Teller<'a>> {
+    ) -> Result<BatchReport<'a>> {
         let file = summary.map(SummaryFile::create).transpose()?;
         let begun = Instant::now();
-        Ok(Teller { jobs, args, memory_bytes, begun, file, done: 0, failed: 0, stopped: 0, not_begun: 0 })
+        Ok(BatchReport { jobs, args, memory_bytes, begun, file, done: 0, failed: 0, stopped: 0, not_begun: 0 })
     }
 
     /// Whether some jobs have no target because the batch was stopped.
