@@ -109,7 +109,7 @@ fn execute(
         Event::Progress { kind, progress, .. } => {
             let mut display = display.lock().unwrap_or_else(PoisonError::into_inner);
             if display.is_due(progress.blocks_done == progress.blocks) {
-                let name = format!("{}, {}", told::name(jobs, n), progress::name(kind));
+                let name = format!("{}, {}", report::name(jobs, n), progress::name(kind));
                 let step = Step { name: &name, unit: "blocks", done: progress.blocks_done, of: progress.blocks };
                 let json = json!({"job": n + 1, "pass": progress::name(kind), "progress": progress});
                 display.show(&step, &progress::figures(progress), &json);
@@ -154,9 +154,9 @@ fn forecast(batch: &Batch<'_>, jobs: &Jobs<'_>, how: DryRun) -> Result<ExitCode>
                 answer::json_part(&format!("{before}{summary}"))?;
                 before = ",";
             }
-            Ok(forecast) => answer::line(&format!("{}: {}", told::name(jobs, n), planned(&forecast)))?,
+            Ok(forecast) => answer::line(&format!("{}: {}", report::name(jobs, n), planned(&forecast)))?,
             Err(error) if batch.keep_going => {
-                messages::error_of(&format!("{}: ", told::name(jobs, n)), &error);
+                messages::error_of(&format!("{}: ", report::name(jobs, n)), &error);
                 failed += 1;
             }
             Err(error) => return Err(error),
@@ -173,9 +173,9 @@ fn planned(Forecast { summary, beside }: &Forecast) -> String {
     let workers = summary.passes.iter().map(|pass| pass.plan.workers.count).max().unwrap_or(0);
     format!(
         "{}, {}, {} {}, {} projected",
-        told::grids(summary),
-        told::counted(blocks as usize, "block"),
-        told::counted(workers, "worker"),
+        report::grids(summary),
+        report::counted(blocks as usize, "block"),
+        report::counted(workers, "worker"),
         if *beside { "beside other jobs" } else { "alone" },
         words::bytes(summary.projected_bytes())
     )
