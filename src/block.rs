@@ -59,6 +59,7 @@ impl<'a, T: Voxel> BlockMut<'a, T> {
         offset(self.region, n, at)
     }
 
+    /// The same region and voxels, to read.
     pub fn as_ref(&self) -> BlockRef<'_, T> {
         BlockRef { region: self.region, volumes: self.volumes, voxels: self.voxels }
     }

@@ -19,6 +19,7 @@ impl Region {
     /// A region without voxels.
     pub const EMPTY: Region = Region { lo: [0; 3], hi: [0; 3] };
 
+    /// From corner `lo` up to, but without, corner `hi`.
     pub fn new(lo: [i64; 3], hi: [i64; 3]) -> Region {
         Region { lo, hi }
     }
@@ -41,10 +42,12 @@ impl Region {
         self.shape().iter().fold(1u64, |n, &extent| n.saturating_mul(extent as u64))
     }
 
+    /// Whether it holds no index.
     pub fn is_empty(&self) -> bool {
         (0..3).any(|a| self.hi[a] <= self.lo[a])
     }
 
+    /// What both hold; empty where they do not meet.
     pub fn intersect(&self, other: &Region) -> Region {
         let lo = std::array::from_fn(|a| self.lo[a].max(other.lo[a]));
         let hi = std::array::from_fn(|a| self.hi[a].min(other.hi[a]));
@@ -66,6 +69,7 @@ impl Region {
         }
     }
 
+    /// Whether it holds all of `other`.
     pub fn contains(&self, other: &Region) -> bool {
         other.is_empty() || (0..3).all(|a| self.lo[a] <= other.lo[a] && other.hi[a] <= self.hi[a])
     }

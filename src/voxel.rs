@@ -21,6 +21,7 @@ pub enum Dtype {
 }
 
 impl Dtype {
+    /// Every type.
     pub const ALL: [Dtype; 10] = [
         Dtype::U8,
         Dtype::I8,
@@ -44,6 +45,7 @@ impl Dtype {
         }
     }
 
+    /// Whether it holds fractions.
     pub fn is_float(self) -> bool {
         matches!(self, Dtype::F32 | Dtype::F64)
     }
@@ -115,6 +117,7 @@ impl Real for f64 {}
 pub mod num {
     use std::ops::{Add, AddAssign, Mul, Sub};
 
+    /// What ops compute in: f32 or f64.
     pub trait Arithmetic:
         Copy + Add<Output = Self> + AddAssign + Mul<Output = Self> + Sub<Output = Self> + PartialOrd
     {

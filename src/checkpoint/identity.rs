@@ -9,6 +9,7 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Adds one property of the job; `name` says which one differs, should another job be found.
     pub fn add(&mut self, name: impl Into<String>, value: impl ToString) {
         self.values.push((name.into(), value.to_string()));
     }

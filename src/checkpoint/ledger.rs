@@ -84,6 +84,7 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 pub struct NoLedger(String);
 
 impl NoLedger {
+    /// For sinks that take a shared ledger.
     pub fn shared() -> Arc<dyn Ledger> {
         Arc::new(NoLedger(crate::sys::writer_name()))
     }
@@ -235,6 +236,7 @@ impl Restored {
         self.voxels(level).saturating_add(self.levels.get(&level).map_or(0, in_shards)).saturating_add(in_stream)
     }
 
+    /// Whether nothing was stored.
     pub fn is_empty(&self) -> bool {
         let is_empty = |level: &RestoredLevel| level.volumes.values().all(Boxes::is_empty) && level.shards.is_empty();
         self.runs.is_empty() && self.levels.values().all(is_empty)

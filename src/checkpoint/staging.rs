@@ -159,6 +159,7 @@ impl Staging {
         self.lease.writer()
     }
 
+    /// Which share of the target this run makes.
     pub fn claim(&self) -> Claim {
         self.claim
     }

@@ -33,6 +33,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// The stamp of bytes in memory.
     pub fn of(bytes: &[u8]) -> Stamp {
         Stamp { bytes: bytes.len() as u64, crc32c: crc32c::crc32c(bytes) }
     }

@@ -28,10 +28,12 @@ pub fn copy() -> BufWriter<Box<dyn Write>> {
     BufWriter::new(if out.is_terminal() { Box::new(Escaping::new(out)) } else { Box::new(out) })
 }
 
+/// JSON over several lines.
 pub fn to_json<V: Serialize>(value: &V) -> Result<String> {
     serde_json::to_string_pretty(value).map_err(|error| Error::usage(format!("no JSON for the answer: {error}")))
 }
 
+/// Writes bytes as they are.
 pub fn bytes(bytes: &[u8]) -> Result<()> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

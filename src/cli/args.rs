@@ -81,6 +81,7 @@ fn orientation(text: &str) -> Result<Orientation, String> {
     text.parse().map_err(told)
 }
 
+/// Values of `--align`.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum AlignArg {
     Origin,
@@ -167,6 +168,7 @@ fn dtype(text: &str) -> Result<DtypeArg, String> {
     if name == "same" { Ok(DtypeArg(None)) } else { name.parse().map(|dtype| DtypeArg(Some(dtype))) }
 }
 
+/// Values of `--rounding`.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum RoundingArg {
     Nearest,
@@ -217,6 +219,7 @@ pub struct TargetArgs {
     pub parents: bool,
 }
 
+/// Values of `--ome`.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum OmeArg {
     #[value(name = "0.5")]
@@ -276,6 +279,7 @@ pub struct RunArgs {
     pub quiet: bool,
 }
 
+/// Values of `--io`.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum IoArg {
     /// By position
@@ -296,6 +300,7 @@ impl From<IoArg> for IoMode {
     }
 }
 
+/// Values of `--progress`.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 pub enum ProgressArg {
     /// A bar on a terminal, lines otherwise

@@ -37,6 +37,7 @@ pub struct CompareArgs {
     pub io: IoArg,
 }
 
+/// Compares, and prints the answer; exit code 3 where the volumes differ.
 pub fn run(args: &CompareArgs) -> Result<ExitCode> {
     match answered(args) {
         Ok(agrees) => Ok(ExitCode::from(u8::from(!agrees))),

@@ -21,6 +21,7 @@ pub struct ManArgs {
     pub command: Option<String>,
 }
 
+/// Prints the completions of one shell.
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "reslice", &mut script);

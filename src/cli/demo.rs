@@ -44,6 +44,7 @@ pub struct DemoArgs {
     pub dir: PathBuf,
 }
 
+/// Makes a scan, resamples it, and looks at the result.
 pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let dir = &args.dir;
     fs::create_dir_all(dir).map_err(Error::io("create", dir))?;

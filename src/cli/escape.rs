@@ -51,6 +51,7 @@ pub struct Escaping<W: Write> {
 }
 
 impl<W: Write> Escaping<W> {
+    /// Writes to `out`.
     pub fn new(out: W) -> Escaping<W> {
         Escaping { out, open: Vec::new() }
     }

@@ -19,6 +19,7 @@ pub struct InfoArgs {
     pub json: bool,
 }
 
+/// Prints what a file is.
 pub fn run(args: &InfoArgs) -> Result<ExitCode> {
     let info = Info::of(&args.file)?;
     if args.json {

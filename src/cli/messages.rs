@@ -25,6 +25,7 @@ pub fn error_of(about: &str, error: &Error) {
     }
 }
 
+/// Prints a warning.
 pub fn warning(text: &str) {
     say(format_args!("warning: {text}"));
 }

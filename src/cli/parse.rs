@@ -169,6 +169,7 @@ impl FromStr for InterpArg {
     }
 }
 
+/// The value of `--outside`: a number or `edge`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OutsideArg(pub OutsideRequest);
 
@@ -192,6 +193,7 @@ fn leveled(text: &str, most: u32) -> Result<(&str, Option<u32>), String> {
     }
 }
 
+/// The value of `--gzip`: `single` or `bgzf`, with a level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GzipArg(pub Framing);
 
@@ -206,6 +208,7 @@ impl FromStr for GzipArg {
     }
 }
 
+/// The value of `--codec`: a compressor, with a level.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CodecArg(pub Codec);
 

@@ -39,6 +39,7 @@ pub struct PointsArgs {
     pub target: Option<PathBuf>,
 }
 
+/// Sends a table of points through the transforms.
 pub fn run(args: &PointsArgs) -> Result<ExitCode> {
     let ends = match (&args.target, &args.source) {
         (Some(target), Some(source)) => {

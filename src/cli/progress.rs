@@ -33,6 +33,7 @@ pub struct Display {
 }
 
 impl Display {
+    /// `kind` as typed; nothing is shown where `quiet`.
     pub fn new(kind: ProgressArg, quiet: bool) -> Display {
         let kind = match kind {
             _ if quiet => ProgressArg::None,
@@ -47,6 +48,7 @@ impl Display {
         Display { kind, bar, last: Instant::now() }
     }
 
+    /// Shows how far a pass has come.
     pub fn update(&mut self, kind: PassKind, progress: &Progress) {
         if self.is_due(progress.blocks_done == progress.blocks) {
             let step = Step { name: name(kind), unit: "blocks", done: progress.blocks_done, of: progress.blocks };
@@ -65,6 +67,7 @@ impl Display {
         due
     }
 
+    /// Shows how far a step has come: as a bar, a line, or JSON.
     pub fn show(&mut self, step: &Step<'_>, figures: &str, json: &Value) {
         let Step { name, unit, done, of } = step;
         match (&self.bar, self.kind) {

@@ -123,6 +123,7 @@ pub fn slow(summary: &Summary) -> Vec<String> {
     summary.passes.iter().filter(|pass| pass.plan.fetches_often()).filter_map(told).collect()
 }
 
+/// One pass, planned: blocks, workers, decodes.
 pub fn pass(pass: &PassSummary, threads: usize) -> String {
     let plan = &pass.plan;
     let [z, y, x] = plan.block;

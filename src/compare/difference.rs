@@ -117,6 +117,7 @@ impl Tally {
         }
     }
 
+    /// What the sums say so far.
     pub fn differences(&self) -> Differences {
         let numbers = (self.compared - self.nan_in_one - self.nan_in_both).max(1) as f64;
         let root_mean_square = (self.squares / numbers).sqrt();

@@ -13,14 +13,17 @@ impl Affine {
         Affine { m: [row(0), row(1), row(2)] }
     }
 
+    /// Sends each point to itself.
     pub fn identity() -> Affine {
         Affine::from_columns([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [0.0; 3])
     }
 
+    /// Column `c` of the linear part: where one step along axis `c` leads.
     pub fn column(&self, c: usize) -> [f64; 3] {
         [self.m[0][c], self.m[1][c], self.m[2][c]]
     }
 
+    /// Where (0, 0, 0) goes.
     pub fn translation(&self) -> [f64; 3] {
         self.column(3)
     }
@@ -30,6 +33,7 @@ impl Affine {
         self.column(c).iter().map(|x| x * x).sum::<f64>().sqrt()
     }
 
+    /// Where `p` goes.
     pub fn apply(&self, p: [f64; 3]) -> [f64; 3] {
         std::array::from_fn(|r| {
             let [a, b, c, t] = self.m[r];
@@ -49,6 +53,7 @@ impl Affine {
         Affine { m }
     }
 
+    /// Of the linear part; negative where it mirrors.
     pub fn determinant(&self) -> f64 {
         let [a, b, c] = self.m;
         a[0] * (b[1] * c[2] - b[2] * c[1]) - a[1] * (b[0] * c[2] - b[2] * c[0]) + a[2] * (b[0] * c[1] - b[1] * c[0])
@@ -108,6 +113,7 @@ impl Affine {
         Some(Affine { m })
     }
 
+    /// Whether no entry is NaN or infinite.
     pub fn is_finite(&self) -> bool {
         self.m.iter().flatten().all(|x| x.is_finite())
     }

@@ -91,6 +91,7 @@ impl Mapping {
         }
     }
 
+    /// Whether each source axis follows one target axis.
     pub fn is_axis_aligned(&self) -> bool {
         matches!(self, Mapping::AxisAligned(_))
     }

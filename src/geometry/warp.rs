@@ -77,10 +77,12 @@ impl VectorRanges {
         VectorRanges { shape, step, counts, boxes: vec![[NOTHING; 3]; len] }
     }
 
+    /// Voxels of the field, storage order.
     pub fn shape(&self) -> [u64; 3] {
         self.shape
     }
 
+    /// Memory that the ranges take.
     pub fn bytes(&self) -> u64 {
         (self.boxes.len() * size_of::<[[f32; 2]; 3]>()) as u64
     }

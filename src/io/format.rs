@@ -40,6 +40,7 @@ impl Format {
         })
     }
 
+    /// Whether this is one of the three forms of NIfTI.
     pub fn is_nifti(self) -> bool {
         self != Format::Zarr
     }

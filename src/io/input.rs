@@ -129,6 +129,7 @@ impl Input {
         }
     }
 
+    /// Grid, volumes, sample type and chunks.
     pub fn layout(&self) -> &Layout {
         match self {
             Input::Nifti(file) => &file.layout,
@@ -137,6 +138,7 @@ impl Input {
         }
     }
 
+    /// How stored samples become voxels, without slope.
     pub fn conversion(&self) -> Conversion {
         match self {
             Input::Nifti(file) => file.conversion,
@@ -150,6 +152,7 @@ impl Input {
         self.nifti()?.header.slope()
     }
 
+    /// What is wrong with the metadata, without being in the way.
     pub fn warnings(&self) -> &[String] {
         match self {
             Input::Nifti(file) => &file.warnings,

@@ -28,6 +28,7 @@ pub enum OmeVersion {
 }
 
 impl OmeVersion {
+    /// `0.4`, `0.5`
     pub fn name(self) -> &'static str {
         match self {
             OmeVersion::V04 => "0.4",
@@ -150,10 +151,12 @@ pub struct Transformation {
 }
 
 impl Transformation {
+    /// A factor for each dimension.
     pub fn scale(factors: Vec<f64>) -> Transformation {
         Transformation { kind: "scale".into(), scale: Some(factors), ..Transformation::default() }
     }
 
+    /// An offset for each dimension, in world units.
     pub fn translation(offsets: Vec<f64>) -> Transformation {
         Transformation { kind: "translation".into(), translation: Some(offsets), ..Transformation::default() }
     }

@@ -25,10 +25,12 @@ pub struct RegionReader<'a, T> {
 }
 
 impl<'a, T: Voxel> RegionReader<'a, T> {
+    /// A reader that holds no chunk yet.
     pub fn new(source: &'a dyn Source<T>) -> RegionReader<'a, T> {
         RegionReader { source, kept: BTreeMap::new(), spare: Vec::new(), decodes: 0 }
     }
 
+    /// The source's.
     pub fn layout(&self) -> &'a Layout {
         self.source.layout()
     }

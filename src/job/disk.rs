@@ -166,6 +166,7 @@ pub enum Fit {
 }
 
 impl Disk {
+    /// Whether what is to be written fits.
     pub fn fit(&self) -> Fit {
         match self {
             Disk { least_bytes, free_bytes, .. } if least_bytes > free_bytes => Fit::DoesNotFit,

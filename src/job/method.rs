@@ -31,6 +31,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What the source holds, as it says or as a sample of it looks.
     pub fn of(request: &Request, input: &Input) -> Kind {
         if input.is_label() && !input.layout().stored.is_float() {
             return Kind::Labels;

@@ -69,6 +69,7 @@ pub struct Inherited<'a> {
 }
 
 impl Output {
+    /// The target in full, nothing of it made.
     pub fn describe(
         path: &Path,
         format: Format,
@@ -182,10 +183,12 @@ impl Output {
         self.store.is_none()
     }
 
+    /// The folder that it is in.
     pub fn folder(&self) -> &Path {
         self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
+    /// Whether another target may be replaced.
     pub fn overwrites(&self) -> bool {
         self.options.overwrite
     }

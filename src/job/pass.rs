@@ -138,6 +138,7 @@ pub fn scratch_layout<T: Voxel>(of: &Layout) -> Layout {
     raw::target_layout(Layout { outer, stored: T::DTYPE, ..of.clone() })
 }
 
+/// Bytes of such a file.
 pub fn scratch_bytes<T: Voxel>(of: &Layout) -> u64 {
     let samples = of.grid.voxels().saturating_mul(of.outer.volumes()).saturating_mul(of.components as u64);
     samples.saturating_mul(size_of::<T>() as u64)

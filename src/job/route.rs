@@ -32,10 +32,12 @@ pub enum RouteStep<T: Voxel> {
 }
 
 impl<T: Voxel> RouteStep<T> {
+    /// A pass over all volumes.
     pub fn whole(pass: Planned<T>) -> RouteStep<T> {
         RouteStep::Whole(Box::new(pass))
     }
 
+    /// What it is for.
     pub fn kind(&self) -> PassKind {
         match self {
             RouteStep::Whole(pass) => pass.kind,

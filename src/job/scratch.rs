@@ -40,16 +40,19 @@ impl ScratchFile {
         ScratchFile { path }
     }
 
+    /// Writes volumes of this layout.
     pub fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {
         let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
         RawSink::create_for(&self.path, layout.clone(), packed, &[], MODE)
     }
 
+    /// Reads what was written.
     pub fn source<T: Voxel>(&self, layout: &Layout) -> Result<RawSource<T>> {
         let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
         RawSource::open(&self.path, layout.clone(), packed, RawAccess::Position)
     }
 
+    /// Removes the file.
     pub fn remove(&self) -> Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

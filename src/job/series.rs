@@ -172,6 +172,7 @@ impl VolumePasses {
         Arc::new(self.todo.of_volumes(n * volumes..(n + 1) * volumes))
     }
 
+    /// One for each volume.
     pub fn summaries(&self) -> impl Iterator<Item = PassSummary> {
         self.volumes.iter().enumerate().map(|(n, pass)| PassSummary {
             volume: Some(n as u64),

@@ -28,6 +28,7 @@ pub struct GridSummary {
 }
 
 impl GridSummary {
+    /// A grid as files have it.
     pub fn new(grid: &Grid) -> GridSummary {
         let [z, y, x] = grid.spacing();
         let [nz, ny, nx] = grid.shape;

@@ -70,16 +70,19 @@ impl Work {
         state.exists(mark).map_err(|e| e.at("look at", state.describe(mark)))
     }
 
+    /// Leaves an empty file of this name with the staged target.
     pub fn set_mark(&self, mark: &str) -> Result<()> {
         let state = self.staging.state();
         state.put_new(mark, Vec::new()).map(drop).map_err(|e| e.at("write", state.describe(mark)))
     }
 
+    /// Removes it.
     pub fn drop_mark(&self, mark: &str) -> Result<()> {
         let state = self.staging.state();
         state.delete(mark).map_err(|e| e.at("remove", state.describe(mark)))
     }
 
+    /// Where sinks note what they store.
     pub fn ledger(&self) -> Arc<dyn Ledger> {
         self.journal.clone()
     }

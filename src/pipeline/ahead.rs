@@ -120,6 +120,7 @@ impl<'a> Ahead<'a> {
         }
     }
 
+    /// Wakes all who wait, since the run ends.
     pub fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();

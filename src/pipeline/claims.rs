@@ -31,6 +31,7 @@ struct State<'a> {
 }
 
 impl<'a> Claims<'a> {
+    /// Claims from the beginning of a schedule, at most `gate` blocks ahead of the lowest unfinished one.
     pub fn new(walk: Walk<'a>, gate: u64) -> Claims<'a> {
         let state = State { walk, next: 0, lowest_unfinished: 0, finished: BTreeSet::new() };
         Claims { state: Mutex::new(state), moved: Condvar::new(), gate: gate.max(1) }
@@ -77,6 +78,7 @@ impl<'a> Claims<'a> {
         self.lock().walk.totals().decodes
     }
 
+    /// Wakes all who wait, since the run ends.
     pub fn wake(&self) {
         // Taking the lock orders the wake-up after any check of the flag that came too early.
         drop(self.lock());

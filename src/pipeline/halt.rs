@@ -60,6 +60,7 @@ impl Halt {
         }
     }
 
+    /// Whether the run is to end.
     pub fn is_halted(&self) -> bool {
         self.halted.load(Ordering::SeqCst)
     }

@@ -138,10 +138,12 @@ impl<'a, T: Voxel> Passing<'a, T> {
         }
     }
 
+    /// Chunks decoded so far.
     pub fn decodes(&self) -> u64 {
         self.lock().decodes
     }
 
+    /// Wakes all who wait, since the run ends.
     pub fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();

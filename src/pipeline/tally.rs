@@ -93,6 +93,7 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Zeros, of so many blocks.
     pub fn new(blocks: u64) -> Tally {
         Tally {
             blocks,
@@ -125,6 +126,7 @@ impl Tally {
         result
     }
 
+    /// What was counted so far.
     pub fn progress(&self) -> Progress {
         let seconds =
             |stage: Stage| Duration::from_nanos(self.nanoseconds[stage as usize].load(Ordering::Relaxed)).as_secs_f64();

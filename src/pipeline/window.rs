@@ -24,6 +24,7 @@ pub struct DecodedChunk<T> {
 }
 
 impl<T: Voxel> DecodedChunk<T> {
+    /// Its voxels.
     pub fn block(&self) -> BlockRef<'_, T> {
         let len = self.region.voxels() as usize * self.volumes;
         BlockRef::new(self.region, self.volumes, &self.voxels[..len])
@@ -113,6 +114,7 @@ impl<'a, T: Voxel> Gathered<'a, T> {
 }
 
 impl<T: Voxel> Window<T> {
+    /// An empty window of the plan's size.
     pub fn new(pass: &Pass<'_, T>) -> Window<T> {
         let layout = pass.source.layout();
         let (slots, queue) = (HashMap::new(), VecDeque::new());
@@ -201,6 +203,7 @@ impl<T: Voxel> Window<T> {
         Turn::Decode(chunk, number, memory)
     }
 
+    /// Wakes all who wait, since the run ends.
     pub fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();

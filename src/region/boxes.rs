@@ -10,10 +10,12 @@ pub struct Boxes {
 }
 
 impl Boxes {
+    /// Disjoint, in no particular order.
     pub fn regions(&self) -> &[Region] {
         &self.regions
     }
 
+    /// Whether it holds no index.
     pub fn is_empty(&self) -> bool {
         self.regions.is_empty()
     }

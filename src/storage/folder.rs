@@ -28,10 +28,12 @@ pub struct DirStore {
 }
 
 impl DirStore {
+    /// A folder, which need not be there.
     pub fn new(root: impl Into<PathBuf>) -> DirStore {
         DirStore { root: root.into() }
     }
 
+    /// The folder.
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -29,6 +29,7 @@ pub fn again<R, E>(mut attempt: impl FnMut() -> Result<R, E>, is_stale: impl Fn(
     attempt()
 }
 
+/// Whether a file server has forgotten a handle (ESTALE).
 pub fn is_stale(error: &io::Error) -> bool {
     error.kind() == ErrorKind::StaleNetworkFileHandle
 }
@@ -65,6 +66,7 @@ impl Identity {
 }
 
 impl SteadyFile {
+    /// Opens a file to read.
     pub fn open(path: &Path) -> io::Result<SteadyFile> {
         let file = open(path)?;
         let identity = Identity::of(&file.metadata()?);
@@ -76,6 +78,7 @@ impl SteadyFile {
         self.identity.len
     }
 
+    /// Fills `bytes` from `offset` on.
     pub fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         self.with(|file| file.read_exact_at(bytes, offset))
     }

@@ -92,6 +92,7 @@ pub(super) struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
+    /// The text of the file at `path`.
     pub fn new(path: &'a Path, text: &'a str) -> Text<'a> {
         Text { path, text: text.trim_start_matches('\u{feff}') }
     }

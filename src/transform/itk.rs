@@ -76,6 +76,7 @@ fn is_composite(records: &[Record<'_>]) -> bool {
 }
 
 impl Record<'_> {
+    /// ITK's name of the class, without its types.
     pub fn class(&self) -> &str {
         self.name.split('_').next().unwrap_or("")
     }

@@ -46,6 +46,7 @@ impl RoleImage {
         }
     }
 
+    /// A NIfTI file; `path` is for messages.
     pub fn of_nifti(path: &Path, file: &NiftiFile) -> RoleImage {
         let header = &file.header;
         let [_, di, dj, dk, ..] = header.pixdim.map(f64::abs);
@@ -53,6 +54,7 @@ impl RoleImage {
         RoleImage { steps: Some([di, dj, dk]), is_coded, ..RoleImage::of_grid(path, &file.layout.grid) }
     }
 
+    /// A Zarr array or image; `path` is for messages.
     pub fn of_zarr(path: &Path, file: &ZarrFile) -> RoleImage {
         let is_coded = file.nifti.as_ref().is_none_or(|nifti| nifti.sform_code > 0 || nifti.qform_code > 0);
         RoleImage { is_coded, ..RoleImage::of_grid(path, &file.layout.grid) }

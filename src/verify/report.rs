@@ -73,6 +73,7 @@ pub struct Problem {
 }
 
 impl Problem {
+    /// A problem in words.
     pub fn text(what: impl Into<String>) -> Problem {
         Problem { chunk: None, index: None, stored_bytes: None, what: what.into() }
     }
@@ -122,6 +123,7 @@ impl Kept {
 }
 
 impl Report {
+    /// A report of nothing so far.
     pub fn new(file: String, request: &Request) -> Report {
         let room = Kept {
             problems: request.most_problems,

@@ -106,6 +106,7 @@ impl LocalFolder {
         Ok(LocalFolder { path })
     }
 
+    /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
     }

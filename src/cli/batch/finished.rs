@@ -85,6 +85,7 @@ impl Finished {
         }
     }
 
+    /// The file `TABLE.done`.
     pub fn path(&self) -> &Path {
         &self.path
     }

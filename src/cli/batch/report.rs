@@ -35,6 +35,7 @@ pub struct BatchReport<'a> {
 }
 
 impl<'a> BatchReport<'a> {
+    /// A report that has nothing to say yet.
     pub fn new(
         jobs: &'a Jobs<'a>,
         args: &'a RunArgs,
@@ -51,6 +52,7 @@ impl<'a> BatchReport<'a> {
         self.stopped + self.not_begun > 0
     }
 
+    /// Prints how job `n` ended, and keeps its summary.
     pub fn ended(&mut self, n: usize, outcome: &Outcome) {
         let (what, status) = match outcome {
             Outcome::Done(summary) => {
@@ -119,6 +121,7 @@ pub fn grids(summary: &Summary) -> String {
     format!("{} to {}", words::grid(&summary.source), words::grid(&summary.target))
 }
 
+/// `1 job`, `2 jobs`
 pub fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -46,6 +46,7 @@ impl std::fmt::Debug for Coder {
 }
 
 impl UnitCompressor {
+    /// A compressor for units of this framing.
     pub fn new(framing: Framing) -> UnitCompressor {
         let coder = match framing {
             Framing::Single { level: DEFAULT_LEVEL } => {

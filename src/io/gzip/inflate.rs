@@ -55,6 +55,7 @@ pub struct Inflate {
 }
 
 impl Inflate {
+    /// Opens a gzip file at its beginning.
     pub fn open(path: &Path) -> Result<Inflate> {
         let file = nfs::open(path).map_err(Error::io("open", path))?;
         let input = Counted { inner: BufReader::with_capacity(BUFFER_BYTES, file), consumed: 0 };

@@ -9,14 +9,17 @@ pub(super) struct Wire {
 }
 
 impl Wire {
+    /// Fills values from bytes.
     pub fn reading(bytes: Vec<u8>, big_endian: bool) -> Wire {
         Wire { bytes, at: 0, big_endian, writes: false }
     }
 
+    /// Fills `len` bytes from values.
     pub fn writing(len: usize, big_endian: bool) -> Wire {
         Wire { bytes: vec![0; len], at: 0, big_endian, writes: true }
     }
 
+    /// Bytes as they are.
     pub fn raw(&mut self, value: &mut [u8]) {
         let field = &mut self.bytes[self.at..self.at + value.len()];
         self.at += value.len();
@@ -49,10 +52,12 @@ impl Wire {
         *value = T::try_from(i64::from_le_bytes(wide)).unwrap_or(*value);
     }
 
+    /// A number of 32 bits.
     pub fn f32(&mut self, value: &mut f64) {
         *value = f64::from(f32::from_le_bytes(self.number((*value as f32).to_le_bytes())));
     }
 
+    /// A number of 64 bits.
     pub fn f64(&mut self, value: &mut f64) {
         *value = f64::from_le_bytes(self.number(value.to_le_bytes()));
     }

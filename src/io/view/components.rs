@@ -18,6 +18,7 @@ pub struct Components<T> {
 }
 
 impl<T: Voxel> Components<T> {
+    /// The components of `source` as volumes.
     pub fn new(source: Box<dyn Source<T>>) -> Components<T> {
         let mut layout = source.layout().clone();
         let len = layout.components as u64;

@@ -24,6 +24,7 @@ pub struct Chunks {
 }
 
 impl Chunks {
+    /// From the first chunk to the last.
     pub fn new(meta: &ArrayMeta) -> Chunks {
         let zeros = vec![0; meta.shape.len()];
         Chunks {

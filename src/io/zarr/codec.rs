@@ -41,6 +41,7 @@ pub enum SizeLimit {
 }
 
 impl SizeLimit {
+    /// The most bytes that it allows.
     pub fn bytes(self) -> u64 {
         match self {
             SizeLimit::Exactly(n) | SizeLimit::AtMost(n) => n,
@@ -49,6 +50,7 @@ impl SizeLimit {
 }
 
 impl ByteCodec {
+    /// As array metadata have it.
     pub fn name(&self) -> String {
         match self {
             ByteCodec::Blosc { inner, .. } => format!("blosc-{inner}"),
@@ -149,6 +151,7 @@ impl Chain {
         outputs.fold(stored.saturating_add(scratch), |sum, (_, limit)| sum.saturating_add(limit.bytes()))
     }
 
+    /// The codecs in the order in which they were applied, for messages.
     pub fn describe(&self) -> String {
         if self.0.is_empty() {
             return "none".into();

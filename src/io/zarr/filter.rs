@@ -26,6 +26,7 @@ pub enum Filter {
 }
 
 impl Filter {
+    /// As array metadata have it.
     pub fn name(&self) -> &'static str {
         match self {
             Filter::Delta { .. } => "delta",

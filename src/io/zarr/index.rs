@@ -136,11 +136,13 @@ pub struct IndexCache {
 }
 
 impl IndexCache {
+    /// For the shards of one array; empty.
     pub fn new(meta: &ArrayMeta) -> IndexCache {
         let capacity = meta.shard.map_or(0, |shard| cached(stored_bytes(meta, shard)) as usize);
         IndexCache { capacity, recent: Mutex::default() }
     }
 
+    /// The index of a shard, if it is kept.
     pub fn get(&self, shard: &[u64]) -> Option<Arc<ShardIndex>> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let at = recent.iter().position(|(key, _)| key == shard)?;
@@ -150,6 +152,7 @@ impl IndexCache {
         Some(index)
     }
 
+    /// Keeps an index, perhaps in place of another one.
     pub fn put(&self, shard: &[u64], index: Arc<ShardIndex>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|(key, _)| key != shard);

@@ -19,6 +19,7 @@ pub struct Dims {
 }
 
 impl Dims {
+    /// Which dimension is which, by their roles in the array's order.
     pub fn from_roles(roles: &[AxisRole]) -> Dims {
         let mut dims = Dims { space: [None; 3], outer: Vec::new() };
         for (d, role) in roles.iter().enumerate() {

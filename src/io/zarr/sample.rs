@@ -24,6 +24,7 @@ impl Sample {
         }
     }
 
+    /// Bytes of one stored sample.
     pub fn bytes(self) -> usize {
         match self {
             Sample::Plain(dtype) => dtype.bytes(),

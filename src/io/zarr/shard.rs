@@ -110,6 +110,7 @@ impl Shard {
 }
 
 impl Assembler {
+    /// No shard is open; chunks that come early wait in `early_limit` bytes of memory.
     pub fn new(grid: ShardGrid, early_limit: u64, ledger: Arc<dyn Ledger>) -> Assembler {
         Assembler {
             grid,

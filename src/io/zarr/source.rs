@@ -79,6 +79,7 @@ impl<T: Voxel> ZarrSource<T> {
         ZarrSource { indexes, absent, hidden, hides, fill: fill[0], file }
     }
 
+    /// The array.
     pub fn file(&self) -> &ZarrFile {
         &self.file
     }

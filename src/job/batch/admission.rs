@@ -32,6 +32,7 @@ pub enum Wants {
 }
 
 impl Admissions {
+    /// Nothing runs yet.
     pub fn new(memory_bytes: u64, threads: usize) -> Admissions {
         Admissions { memory_bytes, threads: threads.max(1), base_bytes: 0, running: Vec::new() }
     }
@@ -74,10 +75,12 @@ impl Admissions {
         }
     }
 
+    /// Job `job` begins.
     pub fn enter(&mut self, job: usize, wants: Wants) {
         self.running.push(RunningJob { job, wants });
     }
 
+    /// Job `job` has ended.
     pub fn leave(&mut self, job: usize) {
         self.running.retain(|tenant| tenant.job != job);
     }

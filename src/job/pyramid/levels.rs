@@ -196,6 +196,7 @@ pub fn open_level(site: &BuildSite, target: &ZarrTarget) -> Result<ZarrFile> {
 }
 
 impl LevelPass {
+    /// What summaries tell of it.
     pub fn summary(&self) -> PassSummary {
         let voxel_bytes = (self.source.components * self.target.stored.bytes()) as u64;
         let chunk_bytes = self.source.chunk.iter().product::<u64>() * self.source.outer.largest_group() * voxel_bytes;

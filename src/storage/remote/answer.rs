@@ -34,6 +34,7 @@ struct Marks {
 }
 
 impl Asked {
+    /// At most `limit` bytes are accepted.
     pub fn new(limit: u64) -> Asked {
         Asked { limit, marks: Arc::default() }
     }
@@ -54,6 +55,7 @@ impl Asked {
         self.marks.gzip.load(Ordering::Relaxed)
     }
 
+    /// Notes on an answer how its server sent it.
     pub fn mark(&self, answer: &mut HttpResponse) {
         let is_gzip = answer.headers().get("content-encoding").is_some_and(|value| {
             value.to_str().is_ok_and(|name| matches!(name.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip"))
@@ -94,6 +96,7 @@ impl Body {
         Ok(Body { limit: asked.limit, received: 0, form })
     }
 
+    /// Bytes so far.
     pub fn received(&self) -> u64 {
         self.received
     }

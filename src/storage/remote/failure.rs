@@ -163,6 +163,7 @@ fn transport(error: &Error) -> Option<String> {
     Some(format!("{what}: {}", scrubbed(&deepest.to_string())))
 }
 
+/// The last cause of an error, which says the most.
 pub fn innermost(error: &Error) -> String {
     let text = chain(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     match WITHOUT_PARTS.iter().any(|known| text.contains(known)) {

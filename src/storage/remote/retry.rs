@@ -83,6 +83,7 @@ async fn stopped() {
 }
 
 impl Bucket {
+    /// A client with a runtime of its own.
     pub fn new(objects: Arc<dyn ObjectStore>, patience: Patience) -> Result<Bucket, StoreError> {
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
@@ -120,6 +121,7 @@ impl Bucket {
         self.block_on(self.tried(bytes, request))
     }
 
+    /// Does a request of about `bytes` until it succeeds, or patience ends.
     pub async fn tried<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
     where
         F: Future<Output = Result<R, Failure>>,

@@ -37,11 +37,13 @@ const ID_LETTERS: usize = 16;
 pub struct Secrets(Vec<String>);
 
 impl Secrets {
+    /// Those of a client for S3.
     pub fn of_s3(builder: &AmazonS3Builder) -> Secrets {
         let keys = [AmazonS3ConfigKey::AccessKeyId, AmazonS3ConfigKey::SecretAccessKey, AmazonS3ConfigKey::Token];
         Secrets::new(keys.iter().filter_map(|key| builder.get_config_value(key)))
     }
 
+    /// Those of a client for Azure.
     pub fn of_azure(builder: &MicrosoftAzureBuilder) -> Secrets {
         let keys =
             [AzureConfigKey::AccessKey, AzureConfigKey::SasKey, AzureConfigKey::ClientSecret, AzureConfigKey::Token];

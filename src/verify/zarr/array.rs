@@ -71,6 +71,7 @@ impl ArrayCheck {
         Ok(ArrayCheck { source: ZarrSource::new(file), unreadable: Mutex::default() })
     }
 
+    /// The array.
     pub fn file(&self) -> &ZarrFile {
         self.source.file()
     }

@@ -10,6 +10,7 @@ use crate::{
     io::zarr::{codec::Chain, sample::Sample},
 };
 
+/// Reads a `zarr.json`; `path` is for messages.
 pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
     let get = |key: &str| document.get(key).unwrap_or(&Value::Null);
     if whole(get("zarr_format")) != Some(3) {

@@ -50,6 +50,7 @@ impl Located {
     }
 }
 
+/// An image of a group, and which of its levels was named.
 pub struct Image {
     pub attributes: Map<String, Value>,
     /// The image in question stands first, whatever the order in the group.
@@ -60,6 +61,7 @@ pub struct Image {
 }
 
 impl Image {
+    /// The entry of `multiscales`.
     pub fn multiscale(&self) -> &Multiscale {
         &self.ome.multiscales[0]
     }

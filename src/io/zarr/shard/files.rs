@@ -47,6 +47,7 @@ pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     Ok(file)
 }
 
+/// The file of chunks that came early.
 pub fn side_path(path: &Path, writer: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{writer}.side"));

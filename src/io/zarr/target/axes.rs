@@ -22,6 +22,7 @@ pub fn space_axis(a: usize, unit: &Unit, directions: Option<Directions>) -> OmeA
     }
 }
 
+/// Whether an outer axis is time.
 pub fn is_time(axis: &Axis) -> bool {
     axis.name == "t"
 }

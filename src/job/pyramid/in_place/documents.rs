@@ -33,6 +33,7 @@ pub fn read_document(path: &Path) -> Result<Option<Value>> {
     document.map(Some).map_err(|e| Error::malformed(path, "document", e, "JSON"))
 }
 
+/// Replaces a document in one step.
 pub fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Result<()> {
     let built = staging.path("group.json");
     let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", path)(e.into()))?;
