@@ -42,7 +42,7 @@ const LENGTHS: [(&str, f64, &[&str]); 27] = [
     ("yottameter", 1e24, &["Ym", "yottametre"]),
     ("inch", 0.0254, &["in", "inches"]),
     ("foot", 0.3048, &["ft", "feet"]),
-    ("site", 0.9144, &["yd"]),
+    ("yard", 0.9144, &["yd"]),
     ("mile", 1609.344, &["mi"]),
     ("parsec", 3.085_677_581_491_367e16, &["pc"]),
     ("thou", 25.4e-6, &["mil"]),
