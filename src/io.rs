@@ -22,6 +22,7 @@ pub mod nifti;
 pub mod ome;
 pub mod own;
 pub mod packed;
+pub mod plain;
 pub mod raw;
 pub mod reader;
 pub mod view;

@@ -150,9 +150,7 @@ mod tests {
             }
             path
         };
-        let mut mgh = vec![0; 284];
-        mgh[..8].copy_from_slice(&[0, 0, 0, 1, 0, 0, 0, 9]);
-        assert!(told(&write("s.mgz", &mgh, true)).contains("FreeSurfer MGH"));
+        assert!(told(&write("s.vtk.gz", b"# vtk DataFile Version 3.0", true)).contains("VTK"));
         assert!(told(&write("empty.nii", &[], false)).contains("is empty"));
         // Header bytes of NIfTI: whatever is wrong with them has been said.
         let mut nifti = vec![0; 400];
@@ -173,7 +171,7 @@ mod tests {
         assert!(error.hint().unwrap().starts_with("fetch it: git annex get "));
         assert!(matches!(kind_of(&dir.path().join("absent")), Err(Error::Io { .. })));
         assert!(kind_of(Path::new("/dev/null")).unwrap_err().to_string().contains("is a device"));
-        let hint = told(&write("it's.nrrd", b"NRRD0004\n", false));
-        assert!(hint.contains(r"it'\''s.nrrd"), "{hint}");
+        let hint = told(&write("it's.vtk", b"# vtk DataFile Version 3.0", false));
+        assert!(hint.contains(r"it'\''s.vtk"), "{hint}");
     }
 }

@@ -12,5 +12,6 @@ mod source;
 pub use bgzf::{BgzfSource, is_bgzf};
 pub use check::{Inflated, inflate_all};
 pub use framing::{DEFAULT_BGZF_LEVEL, DEFAULT_LEVEL, Framing};
+pub use inflate::{Coding, Start};
 pub use sink::{GzipSink, holds, reaches, stored_regions, target_layout};
 pub use source::GzipSource;

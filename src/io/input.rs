@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::{
     error::{Error, Result},
+    geometry::Grid,
     io::{
         Source,
         convert::Conversion,
@@ -12,6 +13,7 @@ use crate::{
         nifti::{self, NiftiFile},
         own::OwnSource,
         packed::Packed,
+        plain::{self, PlainFile},
         raw::{RawAccess, RawSource},
         view::{View, ViewSource},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
@@ -36,6 +38,8 @@ pub enum IoMode {
 pub enum Input {
     Nifti(Box<NiftiFile>),
     Zarr(Box<ZarrFile>),
+    /// NRRD, MetaImage or MGH.
+    Plain(Box<PlainFile>),
     /// No file at all.
     Own(OwnSource),
 }
@@ -64,9 +68,16 @@ impl Input {
             let what = format!("?image={image} is for groups of several images, and this is a single file");
             return Err(Error::usage_hint(what, "leave it out"));
         }
+        if let Some(mut file) = plain::open(path)? {
+            if let Some(spacing) = options.spacing_in {
+                respace(&mut file.layout.grid, spacing, true, &mut file.warnings)?;
+            }
+            return Input::Plain(Box::new(file)).picked(path, options);
+        }
         let mut file = foreign::explained(path, nifti::open(path))?;
         if let Some(spacing) = options.spacing_in {
-            respace(&mut file, spacing)?;
+            let has_forms = file.header.qform_code > 0 || file.header.sform_code > 0;
+            respace(&mut file.layout.grid, spacing, has_forms, &mut file.warnings)?;
         }
         Input::Nifti(Box::new(file)).picked(path, options)
     }
@@ -103,6 +114,7 @@ impl Input {
             let (layout, place) = match &mut self {
                 Input::Nifti(file) => (&mut file.layout, &mut file.view),
                 Input::Zarr(file) => (&mut file.layout, &mut file.view),
+                Input::Plain(file) => (&mut file.layout, &mut file.view),
                 Input::Own(_) => return Ok(self),
             };
             *layout = view.layout(layout, voxel_bytes);
@@ -125,6 +137,7 @@ impl Input {
         match self {
             Input::Nifti(file) => file.view.as_ref(),
             Input::Zarr(file) => file.view.as_ref(),
+            Input::Plain(file) => file.view.as_ref(),
             Input::Own(_) => None,
         }
     }
@@ -134,6 +147,7 @@ impl Input {
         match self {
             Input::Nifti(file) => &file.layout,
             Input::Zarr(file) => &file.layout,
+            Input::Plain(file) => &file.layout,
             Input::Own(source) => source.layout(),
         }
     }
@@ -143,6 +157,7 @@ impl Input {
         match self {
             Input::Nifti(file) => file.conversion,
             Input::Zarr(file) => file.conversion,
+            Input::Plain(file) => file.conversion,
             Input::Own(source) => Conversion::plain(source.layout().stored),
         }
     }
@@ -157,6 +172,7 @@ impl Input {
         match self {
             Input::Nifti(file) => &file.warnings,
             Input::Zarr(file) => &file.warnings,
+            Input::Plain(file) => &file.warnings,
             Input::Own(_) => &[],
         }
     }
@@ -166,6 +182,7 @@ impl Input {
         match self {
             Input::Nifti(file) => file.header.is_label(),
             Input::Zarr(file) => file.is_label,
+            Input::Plain(file) => file.is_label,
             Input::Own(_) => false,
         }
     }
@@ -180,6 +197,7 @@ impl Input {
         match self {
             Input::Nifti(file) => std::array::from_fn(|a| (3 - a) as i64 > file.header.dim[0]),
             Input::Zarr(file) => file.lacking(),
+            Input::Plain(file) => file.lacking,
             Input::Own(_) => [false; 3],
         }
     }
@@ -195,6 +213,14 @@ impl Input {
     fn source_of<T: Voxel>(&self, layout: &Layout, conversion: Conversion, io: IoMode) -> Result<Box<dyn Source<T>>> {
         match self {
             Input::Own(source) => source.source(),
+            Input::Plain(file) => {
+                let packed = Packed::new(layout, file.data_offset, conversion);
+                let (path, layout) = (&file.data_path, layout.clone());
+                match file.stream {
+                    Some(start) => Ok(Box::new(GzipSource::open_at(path, start, layout, packed)?)),
+                    None => Ok(Box::new(RawSource::open(path, layout, packed, reach(io))?)),
+                }
+            }
             Input::Zarr(file) => {
                 let mut file = ZarrFile::clone(file);
                 (file.conversion, file.layout) = (conversion, layout.clone());
@@ -226,6 +252,7 @@ impl Input {
                 format!("{version}{stream}")
             }
             Input::Zarr(file) => format!("Zarr v{}, {}", file.zarr_format, file.codecs),
+            Input::Plain(file) => file.format_name(),
             Input::Own(_) => "a source of the program's own".into(),
         }
     }
@@ -252,16 +279,14 @@ fn reach(io: IoMode) -> RawAccess {
 }
 
 /// Gives the grid these steps; direction and origin stay. Says what the file states otherwise.
-fn respace(file: &mut NiftiFile, spacing: [f64; 3]) -> Result<()> {
-    let grid = &mut file.layout.grid;
+fn respace(grid: &mut Grid, spacing: [f64; 3], has_forms: bool, warnings: &mut Vec<String>) -> Result<()> {
     let in_file_order = |[z, y, x]: [f64; 3]| format!("{x}x{y}x{z}");
     if !spacing.iter().all(|step| step.is_finite() && *step > 0.0) {
         return Err(Error::usage(format!("--spacing-in {} is no step between voxels", in_file_order(spacing))));
     }
-    let has_forms = file.header.qform_code > 0 || file.header.sform_code > 0;
     let stated = grid.spacing();
     if (has_forms || stated != [1.0; 3]) && stated != spacing {
-        file.warnings.push(format!(
+        warnings.push(format!(
             "--spacing-in {} takes the place of the steps of {} {} that the file states",
             in_file_order(spacing),
             in_file_order(stated),

@@ -38,6 +38,9 @@ impl Job {
             _ => file(&request.input)?,
         };
         identity.add("input", input);
+        if let Input::Plain(file) = &self.input {
+            identity.add("voxels of the input", one_file(&file.data_path)?);
+        }
         identity.add("level and step of the input", format!("{:?}", request.open));
         if let GridChoice::Like { path, .. } = &request.grid {
             identity.add("reference", file(path)?);

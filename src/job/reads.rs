@@ -28,6 +28,7 @@ pub fn reads(request: &Request, input: Option<&Input>) -> Vec<Read> {
     let own = input.and_then(|input| match input {
         Input::Nifti(file) => Some(file.data_path.clone()),
         Input::Zarr(file) => Some(file.path.clone()),
+        Input::Plain(file) => Some(file.data_path.clone()),
         Input::Own(_) => None,
     });
     let named = (!matches!(input, Some(Input::Own(_)))).then(|| with_other_half(&request.input));
@@ -152,6 +153,8 @@ fn refuse_more_than_source(input: &Input, output: &Path) -> Result<()> {
         Input::Zarr(file) => file.root(),
         Input::Nifti(_) if !output.is_dir() => return Ok(()),
         Input::Nifti(file) => file.data_path.clone(),
+        Input::Plain(_) if !output.is_dir() => return Ok(()),
+        Input::Plain(file) => file.data_path.clone(),
         Input::Own(_) => return Ok(()),
     };
     if !(is_within(output, &root) && is_within(&root, output)) {

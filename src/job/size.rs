@@ -11,7 +11,7 @@ use crate::{
     checkpoint::staging::state_folder,
     geometry::Mapping,
     io::{format::Format, input::Input, zarr::Codec},
-    layout::Layout,
+    layout::{Layout, Outer},
 };
 
 impl Job {
@@ -82,15 +82,24 @@ impl Input {
         match self {
             Input::Zarr(file) => file.stored_ratio(),
             Input::Own(_) => None,
+            Input::Plain(file) if file.stream.is_none() => None,
+            Input::Plain(file) => {
+                let outer = file.view.as_ref().map_or(&file.layout.outer, |view| view.behind());
+                stored_over_raw(&file.layout, outer)
+            }
             Input::Nifti(file) if !file.compressed => None,
             Input::Nifti(file) => {
                 let outer = file.view.as_ref().map_or(&file.layout.outer, |view| view.behind());
-                let raw = raw_bytes(&Layout { outer: outer.clone(), ..file.layout.clone() });
-                let stored = file.layout.stored_bytes?;
-                (raw > 0).then(|| stored as f64 / raw as f64)
+                stored_over_raw(&file.layout, outer)
             }
         }
     }
+}
+
+fn stored_over_raw(layout: &Layout, outer: &Outer) -> Option<f64> {
+    let raw = raw_bytes(&Layout { outer: outer.clone(), ..layout.clone() });
+    let stored = layout.stored_bytes?;
+    (raw > 0).then(|| stored as f64 / raw as f64)
 }
 
 /// Bytes of all voxels, before compression.

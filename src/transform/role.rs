@@ -11,10 +11,9 @@ use crate::{
     geometry::Grid,
     io::{
         input::Input,
-        nifti::{self, NiftiFile},
-        zarr::{self, OpenOptions, ZarrFile},
+        nifti::NiftiFile,
+        zarr::{OpenOptions, ZarrFile},
     },
-    storage::Location,
 };
 
 /// An image as far as FSL looks at it: its grid, and two things of its header.
@@ -34,16 +33,13 @@ impl RoleImage {
         match input {
             Input::Nifti(file) => RoleImage::of_nifti(path, file),
             Input::Zarr(file) => RoleImage::of_zarr(path, file),
-            Input::Own(source) => RoleImage::of_grid(path, &source.layout().grid),
+            Input::Plain(_) | Input::Own(_) => RoleImage::of_grid(path, &input.layout().grid),
         }
     }
 
     /// Reads the metadata of an image.
     pub fn open(path: &Path) -> Result<RoleImage> {
-        match Location::of(path)?.local() {
-            Some(local) if !local.is_dir() => Ok(RoleImage::of_nifti(path, &nifti::open(local)?)),
-            _ => Ok(RoleImage::of_zarr(path, &zarr::open(path, &OpenOptions::default())?)),
-        }
+        Ok(RoleImage::of(path, &Input::open(path, &OpenOptions::default())?))
     }
 
     /// A NIfTI file; `path` is for messages.

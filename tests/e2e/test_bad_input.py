@@ -323,7 +323,7 @@ def test_address_space_limit(plain, tmp_path):
     assert "panicked" not in run.stderr
 
 
-@pytest.mark.parametrize("name", ["a.nrrd", "a b.mha", "a.mhd", "a.vtk", "a.png", "a.npy", "a.npz"])
+@pytest.mark.parametrize("name", ["a b.vtk", "a.png", "a.npy", "a.npz"])
 def test_the_way_out_of_a_foreign_file_works_when_followed(tmp_path, name):
     """The command in the hint makes a file of the same voxels that is read."""
     import SimpleITK

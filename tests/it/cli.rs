@@ -174,7 +174,7 @@ fn errors_name_their_cause_and_the_way_out() {
 fn foreign_files_are_named_by_every_command() {
     let folder = Folder::new();
     folder.scan("scan.nii");
-    fs::write(folder.path("s.mgz"), [1i32, 9, 9, 9, 1, 3].map(i32::to_be_bytes).concat()).unwrap();
+    fs::write(folder.path("s.vtk"), b"# vtk DataFile Version 3.0").unwrap();
     fs::write(folder.path("a.zarr.zip"), b"PK\x03\x04").unwrap();
     fs::create_dir(folder.path("dicom")).unwrap();
     fs::write(folder.path("dicom/1"), [&[0; 128][..], b"DICM"].concat()).unwrap();
@@ -182,7 +182,7 @@ fn foreign_files_are_named_by_every_command() {
     // SAFETY: the name is a C string.
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
     for (name, what, way_out) in [
-        ("s.mgz", "is a FreeSurfer MGH image", "hint: convert it: mri_convert s.mgz s.nii.gz"),
+        ("s.vtk", "is a VTK file", "hint: convert it: python -c"),
         ("a.zarr.zip", "is a Zarr within a zip archive", "hint: unpack it: unzip a.zarr.zip -d a"),
         ("dicom", "holds 1 DICOM file", "hint: convert them: dcm2niix -z y dicom"),
         ("pipe", "is a pipe", "hint: sources are read by position"),

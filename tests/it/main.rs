@@ -22,6 +22,7 @@ mod oblique;
 mod ops;
 mod overshoot;
 mod passing;
+mod plain;
 mod pyramid;
 mod refusals;
 mod resume;

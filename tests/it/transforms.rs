@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use reslice::{
     error::Result,
     geometry::{Affine, Grid, Unit},
-    io::nifti::{Header, Place, TargetSpec, Version, target_header},
+    io::nifti::{FormsOf, Header, TargetSpec, Version, target_header},
     job::{GridChoice, Job, Request},
     layout::{Axis, Outer},
     points::{Frame, PointMap},
@@ -271,7 +271,7 @@ fn field(folder: &TempDir, name: &str, intent: i32) -> PathBuf {
     let spec = TargetSpec {
         path: &path,
         like: Some(&like),
-        place: Some(Place::Codes { qform: 1, sform: 1 }),
+        place: Some(FormsOf::Codes { qform: 1, sform: 1 }),
         extensions: &[],
         grid: &grid,
         outer: &outer,

@@ -26,7 +26,7 @@ const BY_MINC: &str = "convert it: mnc2nii FILE STEM.nii";
 const UNZIP: &str = "unpack it: unzip FILE -d STEM; then name the folder that holds zarr.json or .zgroup";
 
 /// What begins with these bytes, at this offset.
-const MAGIC: [(usize, &[u8], Known); 40] = [
+const MAGIC: [(usize, &[u8], Known); 37] = [
     (0, b"PK\x03\x04", known("is a zip archive, which is not read", UNZIP)),
     (0, b"PK\x05\x06", known("is an empty zip archive", "")),
     (
@@ -40,9 +40,6 @@ const MAGIC: [(usize, &[u8], Known); 40] = [
     (0, b"CDF\x01", known("is a NetCDF file, as MINC 1 has them, which is not read", BY_MINC)),
     (0, b"CDF\x02", known("is a NetCDF file, as MINC 1 has them, which is not read", BY_MINC)),
     (128, b"DICM", known("is a DICOM file, which is not read", BY_DCM2NIIX)),
-    (0, b"NRRD000", known("is an NRRD image, which is not read", BY_ITK)),
-    (0, b"ObjectType = Image", known("is a MetaImage, which is not read", BY_ITK)),
-    (0, b"NDims =", known("is a MetaImage, which is not read", BY_ITK)),
     (0, b"ZISRAWFILE", known("is a Zeiss CZI file, which is not read", BY_BIOFORMATS)),
     (0, b"\xda\xce\xbe\x0a", known("is a Nikon ND2 file, which is not read", BY_BIOFORMATS)),
     (0, b"OLYMPUSRAWFORMAT", known("is an Olympus OIR file, which is not read", BY_BIOFORMATS)),
@@ -146,10 +143,6 @@ fn by_name(name: &str, start: &[u8], found: Known) -> Known {
 /// Formats without a mark, by numbers that only they have there.
 fn by_layout(name: &str, start: &[u8]) -> Option<Known> {
     let int = |at: usize| Some(i32::from_be_bytes(*start.get(at..)?.first_chunk()?));
-    let mgh = int(0) == Some(1) && matches!(int(20), Some(0 | 1 | 3 | 4 | 10)) && start.len() >= 24;
-    if mgh {
-        return Some(known("is a FreeSurfer MGH image, which is not read", "convert it: mri_convert FILE STEM.nii.gz"));
-    }
     if name.ends_with(".m3z") && start.starts_with(&1f32.to_be_bytes()) {
         let hint = "write it as a field of ITK: mri_warp_convert --inm3z FILE --outitk STEM.nii.gz";
         return Some(known("is a FreeSurfer morph (.m3z), which is not read", hint));
@@ -177,9 +170,6 @@ fn by_text(name: &str, start: &[u8]) -> Option<Known> {
             _ if text.contains("<html") => PAGE,
             _ => *known,
         });
-    }
-    if text.contains("elementdatafile") && text.contains("ndims") {
-        return Some(known("is a MetaImage, which is not read", BY_ITK));
     }
     if text.starts_with("type") && text.contains("-attribute") {
         return Some(known(

@@ -1,12 +1,12 @@
-//! A forward reader of gzip files: members in a row are one stream, as RFC 1952 section 2.2 has it.
+//! A forward reader of gzip and zlib streams; gzip members in a row are one stream, as RFC 1952 section 2.2 has it.
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 
 use crate::{
     error::{Error, Result},
@@ -45,21 +45,91 @@ impl BufRead for Counted {
     }
 }
 
-/// A gzip file read from its start; knows the position in the raw stream.
+/// How a stream is compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// RFC 1952
+    Gzip,
+    /// RFC 1950
+    Zlib,
+}
+
+impl Coding {
+    fn name(self) -> &'static str {
+        match self {
+            Coding::Gzip => "gzip",
+            Coding::Zlib => "zlib",
+        }
+    }
+}
+
+/// Where a stream begins in its file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Start {
+    pub at: u64,
+    pub coding: Coding,
+}
+
+impl Start {
+    /// A gzip file.
+    pub const FILE: Start = Start { at: 0, coding: Coding::Gzip };
+}
+
+/// One gzip member, or a zlib stream.
+#[derive(Debug)]
+enum Member {
+    Gzip(GzDecoder<Counted>),
+    Zlib(ZlibDecoder<Counted>),
+}
+
+impl Member {
+    fn new(coding: Coding, input: Counted) -> Member {
+        match coding {
+            Coding::Gzip => Member::Gzip(GzDecoder::new(input)),
+            Coding::Zlib => Member::Zlib(ZlibDecoder::new(input)),
+        }
+    }
+
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Member::Gzip(decoder) => decoder.read(out),
+            Member::Zlib(decoder) => decoder.read(out),
+        }
+    }
+
+    fn input(&self) -> &Counted {
+        match self {
+            Member::Gzip(decoder) => decoder.get_ref(),
+            Member::Zlib(decoder) => decoder.get_ref(),
+        }
+    }
+
+    fn into_input(self) -> Counted {
+        match self {
+            Member::Gzip(decoder) => decoder.into_inner(),
+            Member::Zlib(decoder) => decoder.into_inner(),
+        }
+    }
+}
+
+/// A stream read from its start; knows the position in the raw bytes.
 #[derive(Debug)]
 pub struct Inflate {
     path: PathBuf,
+    coding: Coding,
     /// `None` only while a member is being exchanged for the next.
-    member: Option<GzDecoder<Counted>>,
+    member: Option<Member>,
     position: u64,
 }
 
 impl Inflate {
-    /// Opens a gzip file at its beginning.
-    pub fn open(path: &Path) -> Result<Inflate> {
-        let file = nfs::open(path).map_err(Error::io("open", path))?;
-        let input = Counted { inner: BufReader::with_capacity(BUFFER_BYTES, file), consumed: 0 };
-        Ok(Inflate { path: path.to_path_buf(), member: Some(GzDecoder::new(input)), position: 0 })
+    /// Opens a stream that begins somewhere in a file.
+    pub fn open_at(path: &Path, start: Start) -> Result<Inflate> {
+        let mut file = nfs::open(path).map_err(Error::io("open", path))?;
+        file.seek(SeekFrom::Start(start.at)).map_err(Error::io("read", path))?;
+        let input = Counted { inner: BufReader::with_capacity(BUFFER_BYTES, file), consumed: start.at };
+        let Start { coding, .. } = start;
+        Ok(Inflate { path: path.to_path_buf(), coding, member: Some(Member::new(coding, input)), position: 0 })
     }
 
     /// Raw bytes read so far.
@@ -113,28 +183,28 @@ impl Inflate {
     /// Goes on to the next member, which must be there: more raw bytes are wanted.
     fn next_member(&mut self) -> Result<()> {
         let Some(member) = self.member.take() else { return Err(self.ended(0)) };
-        let mut input = member.into_inner();
+        let mut input = member.into_input();
         let offset = input.consumed;
         match input.fill_buf() {
-            Ok([]) => Err(self.ended(offset)),
-            Ok(_) => {
-                self.member = Some(GzDecoder::new(input));
+            Ok([_, ..]) if self.coding == Coding::Gzip => {
+                self.member = Some(Member::new(Coding::Gzip, input));
                 Ok(())
             }
+            Ok(_) => Err(self.ended(offset)),
             Err(source) => Err(Error::Io { action: "read", path: self.path.clone(), source }),
         }
     }
 
     fn ended(&self, offset: u64) -> Error {
-        let what = format!("gzip stream ends after {} raw bytes, more are needed,", self.position);
+        let what = format!("{} stream ends after {} raw bytes, more are needed,", self.coding.name(), self.position);
         Error::Stream { path: self.path.clone(), what, offset }
     }
 
     fn damaged(&self, error: &io::Error) -> Error {
-        let offset = self.member.as_ref().map_or(0, |m| m.get_ref().consumed);
+        let offset = self.member.as_ref().map_or(0, |m| m.input().consumed);
         let what = match error.kind() {
-            io::ErrorKind::UnexpectedEof => "gzip stream is cut off".to_string(),
-            _ => format!("gzip stream is damaged ({error})"),
+            io::ErrorKind::UnexpectedEof => format!("{} stream is cut off", self.coding.name()),
+            _ => format!("{} stream is damaged ({error})", self.coding.name()),
         };
         Error::Stream { path: self.path.clone(), what, offset }
     }

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::inflate::{Inflate, STATE_BYTES};
+use super::inflate::{Inflate, STATE_BYTES, Start};
 use crate::{
     block::BlockMut,
     error::{Error, Result},
@@ -35,14 +35,19 @@ struct State {
 
 impl<T: Voxel> GzipSource<T> {
     /// Opens the stream. The layout's access, chunk and memory are set to those of this reader.
-    pub fn open(path: &Path, mut layout: Layout, packed: Packed) -> Result<GzipSource<T>> {
+    pub fn open(path: &Path, layout: Layout, packed: Packed) -> Result<GzipSource<T>> {
+        GzipSource::open_at(path, Start::FILE, layout, packed)
+    }
+
+    /// The same for a stream that begins somewhere in the file.
+    pub fn open_at(path: &Path, start: Start, mut layout: Layout, packed: Packed) -> Result<GzipSource<T>> {
         layout.access = Access::Ascending;
         let volume_bytes = layout.grid.voxels().saturating_mul(packed.voxel_bytes());
         let unit_bytes = (volume_bytes >> 13).clamp(*UNIT_BYTES.start(), *UNIT_BYTES.end());
         layout.chunk = stream_unit(layout.grid.shape, packed.voxel_bytes(), unit_bytes);
         layout.transfer_bytes = 0;
         layout.resident_bytes = STATE_BYTES + layout.chunk.iter().product::<u64>() * packed.voxel_bytes();
-        let state = Mutex::new(State { stream: Inflate::open(path)?, bytes: Vec::new() });
+        let state = Mutex::new(State { stream: Inflate::open_at(path, start)?, bytes: Vec::new() });
         Ok(GzipSource { layout, packed, state, voxel: PhantomData })
     }
 }

@@ -1,0 +1,191 @@
+//! NRRD, MetaImage and MGH: voxels, places and types as their headers say, and what is refused.
+
+use std::{fs, io::Write};
+
+use flate2::{
+    Compression,
+    write::{GzEncoder, ZlibEncoder},
+};
+use serde_json::Value;
+
+use crate::kit::folder::Folder;
+
+/// 2 x 3 x 4 voxels of 16 bits, first axis fastest.
+fn voxels() -> Vec<u8> {
+    (0..24u16).flat_map(|n| (n * 100).to_le_bytes()).collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// What `info` says, and the voxels of a copy.
+fn read(folder: &Folder, name: &str) -> (Value, Vec<u8>) {
+    let info = folder.run(&["info", name, "--json"]).expect(0).json();
+    folder.run(&["resample", name, "copy.nii", "--scale", "1", "--overwrite", "-q"]).expect(0);
+    (info, fs::read(folder.path("copy.nii")).unwrap()[352..].to_vec())
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
+}
+
+fn holds(folder: &Folder, name: &str, orientation: &str, origin: [f64; 3]) {
+    let (info, copy) = read(folder, name);
+    assert_eq!(copy, voxels(), "{name}");
+    let grid = &info["grid"];
+    assert_eq!(numbers(&grid["shape"]), [2.0, 3.0, 4.0], "{name}");
+    assert_eq!(numbers(&grid["spacing"]), [0.5, 1.5, 2.0], "{name}");
+    assert_eq!(numbers(&grid["origin"]), origin, "{name}");
+    assert_eq!(grid["orientation"], orientation, "{name}");
+}
+
+const NRRD: &str = "NRRD0004\n# a comment\ntype: short\ndimension: 3\nspace: left-posterior-superior\nsizes: 2 3 4\n\
+    space directions: (0.5,0,0) (0,1.5,0) (0,0,2)\nkinds: domain domain domain\nendian: little\nspace origin: (10,-20,30)\n";
+
+#[test]
+fn nrrd_raw_compressed_and_detached() {
+    let folder = Folder::new();
+    let put = |name: &str, header: &str, data: &[u8]| {
+        fs::write(folder.path(name), [header.as_bytes(), data].concat()).unwrap();
+    };
+    put("raw.nrrd", &format!("{NRRD}encoding: raw\n\n"), &voxels());
+    put("gzip.nrrd", &format!("{NRRD}encoding: gzip\n\n"), &gzip(&voxels()));
+    put("crlf.nrrd", &format!("{NRRD}encoding: raw\n\n").replace('\n', "\r\n"), &voxels());
+    put("beside.nhdr", &format!("{NRRD}encoding: raw\nbyte skip: -1\ndata file: beside.raw\n\n"), &[]);
+    put("beside.raw", "some header of another program", &voxels());
+    for name in ["raw.nrrd", "gzip.nrrd", "crlf.nrrd", "beside.nhdr"] {
+        holds(&folder, name, "LPS", [-10.0, 20.0, 30.0]);
+    }
+    put("ras.nrrd", &format!("{NRRD}encoding: raw\n\n").replace("left-posterior-superior", "RAS"), &voxels());
+    holds(&folder, "ras.nrrd", "RAS", [10.0, -20.0, 30.0]);
+    // Segmentations of Slicer are labels.
+    put("cells.seg.nrrd", &format!("{NRRD}encoding: raw\nSegment0_ID:=Segment_1\n\n"), &voxels());
+    let run = folder.run(&["resample", "cells.seg.nrrd", "cells.nii", "--scale", "2", "--interp", "auto"]).expect(0);
+    assert!(run.stderr.contains("label"), "{}", run.stderr);
+}
+
+#[test]
+fn nrrd_samples_first_and_volumes_last() {
+    let folder = Folder::new();
+    let header = "NRRD0005\ntype: uchar\ndimension: 4\nspace: RAS\nsizes: 3 2 3 4\n\
+        space directions: none (1,0,0) (0,1,0) (0,0,1)\nkinds: RGB-color domain domain domain\nencoding: raw\n\n";
+    let colours: Vec<u8> = (0..72).collect();
+    fs::write(folder.path("rgb.nrrd"), [header.as_bytes(), &colours].concat()).unwrap();
+    let (info, copy) = read(&folder, "rgb.nrrd");
+    assert_eq!((&info["components"], copy), (&Value::from(3), colours.clone()));
+    let series = header
+        .replace("sizes: 3 2 3 4", "sizes: 2 3 4 3")
+        .replace("none (1,0,0) (0,1,0) (0,0,1)", "(1,0,0) (0,1,0) (0,0,1) none");
+    let series = series.replace("RGB-color domain domain domain", "domain domain domain time");
+    fs::write(folder.path("series.nrrd"), [series.as_bytes(), &colours].concat()).unwrap();
+    let (info, copy) = read(&folder, "series.nrrd");
+    assert_eq!((&info["outer"][0]["len"], copy), (&Value::from(3), colours));
+    assert_eq!(info["outer"][0]["name"], "t");
+}
+
+const META: &str = "ObjectType = Image\nNDims = 3\nBinaryData = True\nBinaryDataByteOrderMSB = False\n\
+    TransformMatrix = 1 0 0 0 1 0 0 0 1\nOffset = 10 -20 30\nElementSpacing = 0.5 1.5 2\nDimSize = 2 3 4\nElementType = MET_SHORT\n";
+
+#[test]
+fn metaimage_raw_compressed_and_detached() {
+    let folder = Folder::new();
+    let put = |name: &str, header: &str, data: &[u8]| {
+        fs::write(folder.path(name), [header.as_bytes(), data].concat()).unwrap();
+    };
+    put("raw.mha", &format!("{META}CompressedData = False\nElementDataFile = LOCAL\n"), &voxels());
+    put("zlib.mha", &format!("{META}CompressedData = True\nElementDataFile = LOCAL\n"), &zlib(&voxels()));
+    put("beside.mhd", &format!("{META}HeaderSize = -1\nElementDataFile = beside.raw\n"), &[]);
+    put("beside.raw", "anything", &voxels());
+    put("zraw.mhd", &format!("{META}CompressedData = True\nElementDataFile = beside.zraw\n"), &[]);
+    put("beside.zraw", "", &zlib(&voxels()));
+    for name in ["raw.mha", "zlib.mha", "beside.mhd", "zraw.mhd"] {
+        holds(&folder, name, "LPS", [-10.0, 20.0, 30.0]);
+    }
+    // Each line of the matrix is the direction of one axis.
+    let turned = META.replace("1 0 0 0 1 0 0 0 1", "0 1 0 1 0 0 0 0 1");
+    put("turned.mha", &format!("{turned}ElementDataFile = LOCAL\n"), &voxels());
+    holds(&folder, "turned.mha", "PLS", [-10.0, 20.0, 30.0]);
+}
+
+/// A header of FreeSurfer: sizes, a type, steps, directions and the place of voxel n/2.
+fn mgh(sizes: [i32; 4], kind: i32, is_good: bool) -> Vec<u8> {
+    let mut header = Vec::new();
+    let [width, height, depth, frames] = sizes;
+    for n in [1, width, height, depth, frames, kind, 0] {
+        header.extend(n.to_be_bytes());
+    }
+    header.extend(i16::from(is_good).to_be_bytes());
+    let floats = [0.5f32, 1.5, 2.0, -1.0, 0.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0];
+    floats.iter().for_each(|x| header.extend(x.to_be_bytes()));
+    header.resize(284, 0);
+    header
+}
+
+#[test]
+fn mgh_and_mgz() {
+    let folder = Folder::new();
+    let swapped: Vec<u8> = voxels().chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+    let file = [mgh([2, 3, 4, 1], 4, true), swapped, b"tags of any kind".to_vec()].concat();
+    fs::write(folder.path("a.mgh"), &file).unwrap();
+    fs::write(folder.path("a.mgz"), gzip(&file)).unwrap();
+    for name in ["a.mgh", "a.mgz"] {
+        // Voxel (1, 1.5, 2) stands at (1, 2, 3).
+        holds(&folder, name, "LPS", [1.5, 4.25, -1.0]);
+    }
+    fs::write(folder.path("lost.mgh"), [mgh([2, 3, 4, 1], 0, false), vec![7; 24]].concat()).unwrap();
+    let info = folder.run(&["info", "lost.mgh"]).expect(0);
+    assert!(
+        format!("{}{}", info.stdout, info.stderr).contains("coronal slices of 1 mm are assumed"),
+        "{}",
+        info.stderr
+    );
+    fs::write(folder.path("series.mgh"), [mgh([2, 3, 4, 2], 0, true), (0..48).collect()].concat()).unwrap();
+    let (info, copy) = read(&folder, "series.mgh");
+    assert_eq!((&info["outer"][0]["len"], copy), (&Value::from(2), (0..48).collect::<Vec<u8>>()));
+}
+
+/// Headers that lie, or ask for what is not read.
+#[test]
+fn what_is_wrong_is_named() {
+    let folder = Folder::new();
+    let nrrd = format!("{NRRD}encoding: raw\n\n");
+    let meta = format!("{META}ElementDataFile = LOCAL\n");
+    for (name, header, says) in [
+        ("a.nrrd", nrrd.replace("sizes: 2 3 4", "sizes: 2 3 4000"), "file size is"),
+        ("b.nrrd", nrrd.replace("sizes: 2 3 4", "sizes: 2 3"), "expected 3 numbers"),
+        ("c.nrrd", nrrd.replace("sizes: 2 3 4", "sizes: 4294967296 4294967296 4294967296"), "the size is"),
+        ("d.nrrd", nrrd.replace("(0,1.5,0)", "(1,0,0)"), "the directions of the axes"),
+        ("e.nrrd", nrrd.replace("raw", "bzip2"), "'bzip2', of which raw and gzip are read"),
+        ("f.nrrd", nrrd.replace("endian: little\n", ""), "'endian' is missing"),
+        ("g.nrrd", nrrd.replace("type: short", "type: block"), "'type' is 'block'"),
+        ("h.nrrd", nrrd.replace("encoding: raw", "encoding: raw\ndata file: LIST\na\nb"), "in several files"),
+        ("i.nrrd", nrrd.replace("encoding: raw", "encoding: raw\ndata file: nowhere.raw"), "cannot open"),
+        ("a.mha", meta.replace("DimSize = 2 3 4", "DimSize = 2 3 40"), "file size is"),
+        ("b.mha", meta.replace("NDims = 3", "NDims = 9"), "2 to 4 dimensions"),
+        ("c.mha", meta.replace("MET_SHORT", "MET_STRING"), "'ElementType' is 'MET_STRING'"),
+        ("d.mha", meta.replace("LOCAL", "LIST\na.raw"), "a file for each slice"),
+        ("e.mha", meta.replace("DimSize = 2 3 4\n", ""), "'DimSize' is missing"),
+        ("f.mha", meta.replace("BinaryData = True", "BinaryData = False"), "its voxels are text"),
+        ("g.mha", meta.replace("ElementDataFile = LOCAL\n", ""), "'ElementDataFile' is nowhere"),
+    ] {
+        fs::write(folder.path(name), [header.as_bytes(), &voxels()].concat()).unwrap();
+        let refused = folder.run(&["info", name]).expect(1);
+        assert!(refused.stderr.contains(says), "{name}: {}", refused.stderr);
+    }
+    // A stream that is cut off is an error of the run, and leaves nothing.
+    let cut = gzip(&voxels().repeat(40));
+    let header = format!("{NRRD}encoding: gzip\n\n").replace("sizes: 2 3 4", "sizes: 2 3 160");
+    fs::write(folder.path("cut.nrrd"), [header.as_bytes(), &cut[..cut.len() / 2]].concat()).unwrap();
+    let refused = folder.run(&["resample", "cut.nrrd", "out.nii", "--scale", "1"]).expect(1);
+    assert!(refused.stderr.contains("gzip stream is cut off"), "{}", refused.stderr);
+    assert!(!folder.path("out.nii").exists());
+}
