@@ -141,6 +141,9 @@ fn every_method_is_what_it_says_in_every_dtype() {
     });
 }
 
+/// Far more than the tests beside these hold in this process.
+const AMPLE: u64 = 8 << 30;
+
 fn request(scan: &Path, target: &Path, pyramid: Option<PyramidRequest>, memory_bytes: u64, threads: usize) -> Request {
     let target_options =
         TargetOptions { chunk: Some([8, 16, 8]), shard: Some(Some([16, 32, 32])), ..TargetOptions::default() };
@@ -152,7 +155,7 @@ fn run(request: Request) {
 }
 
 fn in_place(store: &Path, method: Reduction) -> InPlaceRequest {
-    let (memory_bytes, threads) = (400 << 20, 2);
+    let (memory_bytes, threads) = (AMPLE, 2);
     InPlaceRequest {
         checks_disk: true,
         store: store.into(),
@@ -207,14 +210,14 @@ fn the_same_bytes_in_the_run_and_in_place_for_any_budget_and_threads() {
         for method in Reduction::ALL {
             let name = |text: &str| dir.path().join(format!("{}-{text}.zarr", method.name()));
             let asked = Some(PyramidRequest { levels: None, method: Some(method) });
-            run(request(&scan, &name("run"), asked, 400 << 20, 2));
+            run(request(&scan, &name("run"), asked, AMPLE, 2));
             let expected = files(&name("run"));
-            let planned = Job::resolve(request(&scan, &name("plan"), asked, 400 << 20, 2)).unwrap().dry_run().unwrap();
+            let planned = Job::resolve(request(&scan, &name("plan"), asked, AMPLE, 2)).unwrap().dry_run().unwrap();
             // A Gaussian looks beyond the voxels that it spans.
             assert_eq!(planned.passes[0].makes_next_level, method != Reduction::Gaussian);
             assert!(expected.contains_key(Path::new("4/zarr.json")), "{:?}", expected.keys());
-            run(request(&scan, &name("tight"), asked, 300 << 20, 3));
-            run(request(&scan, &name("later"), None, 400 << 20, 1));
+            run(request(&scan, &name("tight"), asked, AMPLE / 2, 3));
+            run(request(&scan, &name("later"), None, AMPLE, 1));
             assert_eq!(add(in_place(&name("later"), method)).unwrap(), 4);
             for other in ["tight", "later"] {
                 let found = files(&name(other));
@@ -232,7 +235,7 @@ fn levels_are_where_their_voxels_are() {
     within(60, || {
         let Setting { dir, scan } = setting();
         let store = dir.path().join("a.zarr");
-        run(request(&scan, &store, Some(PyramidRequest::default()), 400 << 20, 2));
+        run(request(&scan, &store, Some(PyramidRequest::default()), AMPLE, 2));
         let open = |level| zarr::open(&store, &OpenOptions { level: Some(level), ..OpenOptions::default() }).unwrap();
         let finest = open(0).layout.grid;
         let spacings = [[2.0; 3], [4.0; 3], [8.0; 3], [16.0; 3]];
@@ -256,7 +259,7 @@ fn what_is_there_is_not_lost() {
     within(60, || {
         let Setting { dir, scan } = setting();
         let store = dir.path().join("a.zarr");
-        run(request(&scan, &store, None, 400 << 20, 2));
+        run(request(&scan, &store, None, AMPLE, 2));
         let single = files(&store);
         fs::create_dir(store.join("2")).unwrap();
         assert!(matches!(add(in_place(&store, Reduction::Mean)), Err(Error::TargetExists { .. })));
@@ -317,11 +320,11 @@ fn a_target_may_have_shards_and_chunks_beyond_a_short_axis() {
     // 23 planes: both hold all of them, and one is no multiple of the other.
     let options =
         TargetOptions { chunk: Some([64, 16, 16]), shard: Some(Some([100, 64, 32])), ..TargetOptions::default() };
-    run(Request { target: options, ..request(&setting.scan, &target, None, 400 << 20, 2) });
+    run(Request { target: options, ..request(&setting.scan, &target, None, AMPLE, 2) });
     let file = zarr::open(&target, &OpenOptions::default()).unwrap();
     assert_eq!((file.layout.chunk, file.shard()), ([23, 16, 16], Some([23, 64, 32])));
     let uneven =
         TargetOptions { chunk: Some([64, 16, 16]), shard: Some(Some([100, 60, 32])), ..TargetOptions::default() };
     let target = setting.dir.path().join("u.zarr");
-    assert!(Job::resolve(Request { target: uneven, ..request(&setting.scan, &target, None, 400 << 20, 2) }).is_err());
+    assert!(Job::resolve(Request { target: uneven, ..request(&setting.scan, &target, None, AMPLE, 2) }).is_err());
 }

@@ -310,7 +310,7 @@ fn a_budget_that_is_too_small_is_refused_and_a_stop_is_heard() {
     else {
         panic!("1 MiB is not enough");
     };
-    let enough = Request { memory_bytes: smallest_bytes + (16 << 20), ..starved };
+    let enough = Request { memory_bytes: smallest_bytes + (1 << 30), ..starved };
     assert!(verify(&enough, &AtomicBool::new(false), |_| {}).unwrap().ok);
     let stop = AtomicBool::new(false);
     let stopped = verify(&request(dir.path()), &stop, |progress| {
