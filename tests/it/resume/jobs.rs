@@ -189,5 +189,5 @@ pub fn killed(request: Request, most_blocks: u64) {
 
 /// Memory that jobs of this size find narrow, or not, beside what the tests hold.
 pub fn memory(rng: &mut Rng) -> u64 {
-    reslice::sys::resident().now_bytes + ((24 + rng.below(200)) << 20)
+    reslice::sys::resident().now_bytes + ((300 + rng.below(300)) << 20)
 }
