@@ -27,7 +27,7 @@ use reslice::{
 /// Triples follow the file's own axes i,j,k (x,y,z of an OME-Zarr); one number stands for all three.
 #[derive(Debug, Args)]
 pub struct ResampleArgs {
-    /// NIfTI file (.nii, .nii.gz, .hdr with .img) or Zarr folder or URL (array, OME-Zarr image, or a level of it)
+    /// NIfTI (.nii, .nii.gz, .hdr with .img), NRRD, MetaImage or MGH file, or Zarr folder or URL (array, OME-Zarr image, or a level of it)
     pub input: PathBuf,
     /// .nii, .nii.gz, .hdr or .zarr: the name says the format; .zarr also as s3://bucket/a.zarr, gs:// or az://
     pub output: PathBuf,

@@ -23,6 +23,7 @@ mod ops;
 mod overshoot;
 mod passing;
 mod plain;
+mod plan;
 mod pyramid;
 mod refusals;
 mod resume;
