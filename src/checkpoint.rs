@@ -1,7 +1,8 @@
-//! What is done of a target, kept so that another run can go on with it: journals, and what identifies the job.
+//! What is stored of an unfinished target, so that another run can resume it: journals, leases, staging, and what
+//! identifies the job.
 //!
-//! Knows neither formats nor pipelines: sinks tell a [`Journal`] what they have stored ([`crate::checkpoint::ledger`]), and
-//! [`restore`] tells what journals say.
+//! Knows neither formats nor pipelines. Sinks note what they store in a [`ledger`]; a [`Journal`] keeps the notes;
+//! [`restore`] reads all journals of a target.
 
 mod identity;
 mod journal;

@@ -1,8 +1,8 @@
-//! Two volumes, voxel by voxel, in bounded memory.
+//! Compares two volumes voxel by voxel, in bounded memory.
 //!
-//! Both are walked in the same boxes ([`Walk`]), each read through a [`RegionReader`](crate::io::reader::RegionReader); real values are compared in f64,
-//! volumes of the same stored type without slopes in that type. Nothing is resampled: what has another number of voxels is
-//! reported, not compared.
+//! Both are walked in the same boxes ([`Walk`]), each read through a [`RegionReader`](crate::io::reader::RegionReader).
+//! Real values are compared in f64; volumes of one stored type without slopes in that type. Nothing is resampled: volumes
+//! with other numbers of voxels are reported, not compared.
 
 use std::{path::PathBuf, sync::atomic::AtomicBool};
 

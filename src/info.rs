@@ -1,4 +1,4 @@
-//! What a file is, and what reading it would cost: everything that is known before its first voxel is read.
+//! What a file is, and what reading it would cost, without reading a voxel.
 
 use std::path::Path;
 

@@ -1,8 +1,7 @@
 //! Formats: they read and write regions, and know nothing of resampling, planning or threads.
 //!
-//! A [`Source`] describes itself by a [`Layout`]; what a plan needs to know of a file is in there as plain data.
-//! Every other convention of a file (axis order, byte order, orientation, index base) is converted within one file below
-//! this folder.
+//! A [`Source`] describes itself by a [`Layout`]: plain data for the plan. Each format converts its conventions (axis
+//! order, byte order, orientation, index base) in its own folder.
 
 use crate::{
     block::{BlockMut, BlockRef},

@@ -1,7 +1,7 @@
-//! What the operating system knows and takes: memory and CPU limits, resident memory, signals, allocator settings, advice on
-//! files, and who made which.
+//! The operating system: limits of memory and CPUs, resident memory, signals, allocator settings, advice on files,
+//! identities of processes.
 //!
-//! Every system call that is `unsafe` is in this file, as a small safe function for the modules below.
+//! Every `unsafe` system call is in this file, as a small safe function for the modules below.
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

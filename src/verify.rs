@@ -1,6 +1,7 @@
-//! Whether a file is complete: every chunk there or left out on purpose, decodable, of the right size.
+//! Checks whether a file is complete: every chunk is there or was left out on purpose, can be decoded, and has the right
+//! size.
 //!
-//! Reads and decodes all of it, in parallel and in fixed memory, and goes on after what is broken. Nothing is changed.
+//! Reads and decodes everything, in parallel and in bounded memory, and continues after errors. Nothing is changed.
 //! Chunks are read as every other command reads them (`verify::zarr::array`).
 
 use std::{

@@ -1,4 +1,4 @@
-//! Everything that decides a target's bytes, so that a run goes on with its own job only.
+//! The identity of a job: everything that decides the bytes of its target. A run resumes only work of its own job.
 
 use serde::{Deserialize, Serialize};
 

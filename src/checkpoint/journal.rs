@@ -1,8 +1,8 @@
-//! Journals: one for each run, of what it has stored and what will outlive the machine.
+//! Journals: each run records what it has stored and what survives a crash of the machine.
 //!
-//! In a folder a journal is one file that grows; in an object store each checkpoint is a small object of its own. Entries are kept
-//! in memory until the data that they speak of is safe ([`Journal::take`] before, [`Journal::keep`] after). When the journal is
-//! full, the workers put it on record before they store more.
+//! In a folder a journal is one file that grows. In an object store each checkpoint is a small object. Entries stay in
+//! memory until the data they describe is safe: [`Journal::take`] before the sync, [`Journal::keep`] after it. When a
+//! journal is full, workers write it before they store more.
 
 use std::{
     collections::BTreeMap,

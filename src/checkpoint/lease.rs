@@ -1,9 +1,9 @@
-//! Leases: who is at work on a target, told by a small file that is renewed.
+//! Leases: a small file says which run works on a target, and is renewed while it does.
 //!
-//! There is no server. A lease names its process; where that can be looked for (same machine, same boot, same space of process
-//! numbers) it counts for as long as the process runs, elsewhere for [`VOID_AFTER`] since it was renewed, by the clock of whatever
-//! keeps the file. Of two that find the same void lease at the same moment both may take it over: that costs work, and no bytes are
-//! wrong for it, since unfinished files have names that no two runs share.
+//! There is no server. A lease names its process. Where that process can be looked up (same machine, boot and process
+//! namespace), the lease counts while the process runs. Elsewhere it counts for [`VOID_AFTER`] since its last renewal, by
+//! the clock of the storage. Two runs that find the same void lease at the same moment may both take it over. That costs
+//! work, but no bytes are wrong: no two runs share the names of unfinished files.
 
 use std::{
     ops::ControlFlow,

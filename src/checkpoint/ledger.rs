@@ -1,7 +1,7 @@
-//! What sinks tell of what they have stored, and what they are told of what earlier runs have stored.
+//! Notes of what sinks have stored, and what they learn of earlier runs.
 //!
-//! An [`Entry`] is noted once the bytes of a write unit have gone to storage; it counts only after [`Sink::sync`](crate::io::Sink::sync).
-//! Nothing here knows how entries are kept.
+//! An [`Entry`] is noted when the bytes of a write unit are in storage. It counts only after
+//! [`Sink::sync`](crate::io::Sink::sync). How entries are kept is not known here.
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -1,4 +1,4 @@
-//! Entries that others make needless.
+//! Drops entries that later ones make redundant.
 
 use std::collections::BTreeMap;
 

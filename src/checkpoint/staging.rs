@@ -1,10 +1,10 @@
-//! All or visibly nothing: a target is built in `NAME.reslice/` beside it and renamed at the end.
+//! A target is complete, or not there: it is built in `NAME.reslice/` beside it and renamed at the end.
 //!
-//! Behind a URL nothing can be renamed: there a target is built where it stays, in keys that count for nothing before the root
-//! metadata are written, which is the last thing that is done. What belongs in the folder lies below the key `.reslice/`.
+//! An object store cannot rename. There a target is built under its final keys, which no reader sees before the root
+//! metadata are written, last. Its working files are below the key `.reslice/`.
 //!
-//! Several runs may build one target together, each its own share; each holds a lease. What is known of the job, and of what is
-//! done, is in small files of the folder (`Staging::state`), which a run that goes on reads.
+//! Several runs may build one target together, each its own share, each with a lease. Small files in the folder
+//! (`Staging::state`) describe the job and what is stored; a run that resumes reads them.
 
 use std::{
     fs, io,

@@ -1,7 +1,7 @@
-//! What tells that stored bytes are still those that were written: how many they are, and their CRC-32C.
+//! Stamps: the length and the CRC-32C of stored bytes, to tell whether they are still the ones that were written.
 //!
-//! A run that goes on reads what it goes on with. One that completes the work of many ranks would read all of a target: it reads the files
-//! that have changed since the journal that speaks of them.
+//! A run that resumes reads all that it builds on. The run that completes the work of many ranks reads only the files
+//! that changed after the journal that describes them.
 
 use std::{
     fs::{self, File},

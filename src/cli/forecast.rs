@@ -1,4 +1,4 @@
-//! What a run reads, writes and needs, in words: said before it begins, and by a dry run.
+//! What a run reads, writes and needs, in words; printed before it begins and by a dry run.
 
 use super::words::{self, bytes};
 use reslice::{

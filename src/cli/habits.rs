@@ -1,6 +1,6 @@
-//! What people type who know other programs, or in haste: options and values that are answered with ours.
+//! Options and values of other programs, and common mistakes: each is answered with the option of this program.
 //!
-//! Pure: from what was typed to words. Names of values are in [`names`].
+//! Pure: from what was typed to the answer. Names of values are in [`names`].
 
 mod names;
 

@@ -1,4 +1,4 @@
-//! Errors, warnings and notes, on stderr; what is not ours in them escaped.
+//! Errors, warnings and notes, on stderr. Text from files and servers is escaped.
 
 use std::{error::Error as _, io::Write};
 

@@ -1,4 +1,4 @@
-//! What a run brought that was not asked for, in words, each with the way out.
+//! Remarks about a finished run, each with what to do about it.
 
 use reslice::{
     geometry::FaceCounts,

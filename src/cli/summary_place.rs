@@ -1,5 +1,5 @@
-//! Where the summary of a run goes: to stdout, or to a file, which is looked at before the run, so that hours of work do not end in
-//! an error.
+//! Where the summary goes: stdout, or a file. The file is checked before the run, so that hours of work do not end in an
+//! error.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Sums of differences, the same for any number of threads.
+//! Sums of differences, with the same result for any number of threads.
 
 use rayon::prelude::*;
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! The walk itself: box by box, both volumes read side by side.
+//! Walks two volumes box by box, reading both side by side.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,4 +1,4 @@
-//! In which boxes two volumes are walked together, so that memory stays within the budget and chunks are decoded seldom.
+//! Chooses the boxes in which two volumes are walked: within the budget, with few repeated decodes.
 
 use crate::{
     error::{Error, PlanError, Result},

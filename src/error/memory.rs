@@ -1,4 +1,4 @@
-//! Refusals.
+//! Refusals: budgets that are too small, with the smallest one that works.
 
 use bytesize::ByteSize;
 

@@ -1,7 +1,7 @@
-//! A mapping through a displacement field, and what is known of the field before its vectors are at hand.
+//! A mapping through a displacement field, and what is known of the field before its vectors are read.
 //!
-//! The field's own voxels are read block by block while a run goes on. What a plan needs is the range of the vectors in each
-//! part of the field, which is collected once.
+//! The vectors are read piece by piece during the run. A plan needs only the range of the vectors in each part of the
+//! field, which is collected once.
 
 use std::sync::Arc;
 

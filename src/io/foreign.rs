@@ -1,6 +1,6 @@
-//! Files of other formats, told by their first bytes: what they are, and what makes something of them that is read.
+//! Names files of formats that are not read, by their first bytes, and says how to convert them.
 //!
-//! Looked at only after a file was refused, so that nothing here can refuse a file that can be read.
+//! Used only after a file was refused, so that nothing here can refuse a file that can be read.
 
 use std::{
     fs::FileType,

@@ -1,13 +1,12 @@
 //! Zarr v2 and v3 arrays and OME-Zarr 0.4 and 0.5 images, in local folders and behind URLs.
 //!
-//! Reading brings any axis order to (z, y, x) with the other axes outside, and any sample layout to rows along x; the
-//! unit of reading is one chunk, or one inner chunk of a shard, decoded once for all the volumes it spans. Writing makes
-//! OME-Zarr 0.5 on Zarr v3, chunked or sharded, or 0.4 on Zarr v2, the same bytes for any order of arrival.
+//! Reading brings any axis order to (z, y, x) with the other axes outside. It decodes one chunk, or one inner chunk of a
+//! shard, at a time, for all volumes in it. Writing makes OME-Zarr 0.5 on Zarr v3, chunked or sharded, or 0.4 on Zarr v2:
+//! the same bytes for any order of arrival.
 //!
-//! Metadata and stored bytes are read as if somebody meant harm: sizes are checked before anything is allocated by them,
-//! keys stay below the root, and every error names the array, the chunk and its stored bytes. zarrs is used
-//! for Blosc, but for frames with zstd that are written; whole chunks are read by ourselves, because its partial reads skip
-//! checksums and sizes.
+//! Metadata and stored bytes are not trusted: sizes are checked before anything is allocated by them, keys stay below the
+//! root, and every error names the array, the chunk and its stored bytes. zarrs decodes and encodes Blosc (except frames
+//! with zstd, which `blosc` writes). Its partial reads are not used: they skip checksums and sizes.
 
 use std::{path::Path, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! Room on the disk: what a target and a scratch file take, as far as that is known before they are written, and what is free.
+//! Disk space: what a target and a scratch file take, as far as that is known before they are written, and what is free.
 
 use std::{
     fs,

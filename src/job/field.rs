@@ -1,7 +1,7 @@
-//! The displacement field that a job looks through: what is known of it before the run, and where its vectors are read.
+//! The displacement field of a job: what is known of it before the run, and where its vectors are read.
 //!
-//! A field is read once from end to end before the passes are planned, everything, because their source regions depend on its vectors. One
-//! that cannot be read by position is written to a scratch file on the way.
+//! A displacement field is read once in full before planning: the source regions depend on its vectors. One that cannot
+//! be read by position is written to a scratch file meanwhile.
 
 use std::{
     path::Path,

@@ -1,7 +1,7 @@
-//! Options that cannot matter to a job: those that were named for it are refused, since whoever names one expects something of it.
+//! Refuses named options that cannot have an effect on a job.
 //!
-//! Options whose effect depends on voxels, on the mapping or on the memory (`--antialias`, `--outside`, `--interp`, `--scratch`)
-//! are not among them.
+//! Options whose effect depends on voxels, mapping or memory (`--antialias`, `--outside`, `--interp`, `--scratch`) are
+//! allowed.
 
 use super::{GridChoice, Request};
 use crate::{

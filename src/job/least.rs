@@ -1,7 +1,7 @@
-//! The smallest budget that a whole job can be planned with: what a refusal names.
+//! The smallest budget with which a whole job can be planned, for its refusal.
 //!
-//! A refused plan names what its own pass needs. A job may have several passes and several routes, so the named budget is tried
-//! and raised until the whole job can be planned.
+//! A refused plan names what its own pass needs. A job may have several passes and several routes, so the named budget is
+//! tried, and raised until the whole job can be planned.
 
 use crate::error::{Error, PlanError, Result, mebibytes};
 

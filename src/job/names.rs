@@ -1,8 +1,8 @@
-//! Whether a volume that does not say so holds labels: voxels that are names and not quantities.
+//! Tells whether a volume without a label mark looks like labels.
 //!
-//! The answer comes from a sample that depends on the source alone, so that memory, threads and ranks do not change what is made. The
-//! sample is a band of rows in some planes of a raw file, the beginning of a stream, or some chunks of a store (one behind a URL). It ends
-//! after some thousand voxels where those are intensities.
+//! The answer comes from a sample that depends on the source alone, so that memory, threads and ranks do not change the
+//! result. The sample is a band of rows in some planes of a raw file, the beginning of a stream, or some chunks of a
+//! store (one behind a URL). For intensities it ends after some thousand voxels.
 
 use std::collections::HashSet;
 

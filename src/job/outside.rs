@@ -1,4 +1,4 @@
-//! Target voxels that look outside the source: what is known of them before the run, for those who tell of it.
+//! Target voxels outside the source: counted before the run, and described.
 
 use super::{GridChoice, OutsideRequest, Request, Values, series::Series};
 use crate::{

@@ -1,5 +1,4 @@
-//! The files that a job reads, held against what it writes: a target takes no file's place that is still needed, whatever either
-//! is called.
+//! The files that a job reads. A target must not replace one of them while it is needed, whatever either is called.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! How large the target of a job becomes, and what the disks that it goes to have free.
+//! The size of a job's target, and the free space of its disks.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! A run's hold on its target: the place where it is built, what is stored of it, and the journal of what the run adds.
+//! A run's work on its target: where it is built, what is stored, and the journal of what this run adds.
 
 use std::{
     path::Path,

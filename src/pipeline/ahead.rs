@@ -1,8 +1,8 @@
-//! Read-ahead: stored bytes are brought from distant storage before a worker is ready to decode them.
+//! Read-ahead: fetches stored bytes from distant storage before a worker needs them.
 //!
-//! A second walk of the schedule runs ahead of the workers. Its loads carry the same numbers as those of the first, so that
-//! a worker finds what was fetched for it. At most `limit` chunks are under way or waiting; they begin in schedule order, so
-//! the one that is needed next is always among them.
+//! A second walk of the schedule runs ahead of the workers. Its loads have the numbers of the first walk's, so that a
+//! worker finds what was fetched for it. At most `limit` chunks are in flight or waiting. They begin in schedule order,
+//! so the next one needed is always among them.
 
 use std::{
     collections::{HashMap, VecDeque},

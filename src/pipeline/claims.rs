@@ -1,4 +1,4 @@
-//! Who does which block: the schedule, handed out in order, and the gate.
+//! Hands out the blocks of the schedule in order, within the gate.
 
 use std::{
     collections::BTreeSet,

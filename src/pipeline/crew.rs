@@ -1,4 +1,4 @@
-//! Tasks side by side: whole jobs, which wait for their own workers, a thread each.
+//! Runs whole jobs side by side, each on a thread of its own.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

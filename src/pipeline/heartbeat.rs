@@ -1,4 +1,4 @@
-//! A sign of life while something long goes on.
+//! Calls a function regularly while another one runs.
 
 use std::{thread, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What one worker does with its blocks.
+//! The work of one worker: read, compute and write its blocks.
 
 use std::sync::{Arc, atomic::Ordering};
 

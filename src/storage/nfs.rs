@@ -1,5 +1,4 @@
-//! What file servers do that disks do not: they forget handles (ESTALE), and they answer a request that was sent twice with
-//! what the second one met.
+//! File servers: retries after a stale handle (ESTALE), and recognises a repeated request whose first try was done.
 
 use std::{
     fs::{self, File, FileType, Metadata, OpenOptions},

@@ -1,6 +1,7 @@
-//! No memory left: a message and exit code 1, from wherever it is noticed.
+//! Ends the process with a message and exit code 1 when memory cannot be allocated.
 //!
-//! Under a limit of address space (RLIMIT_AS, RLIMIT_DATA) a stack that cannot grow is a SIGSEGV, and libraries end by SIGABRT.
+//! Under a limit of address space (RLIMIT_AS, RLIMIT_DATA) a stack that cannot grow is a SIGSEGV, and libraries end by
+//! SIGABRT.
 
 use std::sync::{
     OnceLock,

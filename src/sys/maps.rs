@@ -1,4 +1,4 @@
-//! Mapped files that shrink, or cannot be read any more, while they are read: a message and exit code 1 for SIGBUS.
+//! SIGBUS: a mapped file that shrinks or cannot be read ends the process with a message and exit code 1.
 
 use std::{
     os::fd::RawFd,

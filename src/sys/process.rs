@@ -1,4 +1,4 @@
-//! Names that tell which process made a file, and whether it has ended; what ended processes left is removed by them.
+//! Names of files that tell which process made them; removes those of ended processes.
 
 use std::{
     fs,

@@ -1,9 +1,9 @@
-//! The page cache of files that are written and not read again, or too large to stay in it: given up early.
+//! Keeps the page cache of written files small.
 //!
-//! A memory cgroup is charged for the pages of files that its processes write. Pages that are written back cost nothing to
-//! reclaim, those that are not make a process wait for the disk at its limit, or end it. So what is written goes to the disk
-//! every few MiB, and under a small limit is waited for and dropped a step later. Nothing here can fail a run: a kernel or
-//! file system that does not take the advice keeps its pages.
+//! A memory cgroup is charged for the pages of files that its processes write. Clean pages cost nothing to reclaim; dirty
+//! pages make a process wait for the disk at its limit, or end it. So written data is sent to the disk every few MiB, and
+//! under a small limit it is waited for and dropped a step later. Nothing here can fail a run: if the kernel or the file
+//! system does not take the advice, the pages stay.
 
 use std::{
     collections::VecDeque,

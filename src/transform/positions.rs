@@ -1,4 +1,4 @@
-//! Fields of positions, read as fields of displacements: each vector less the place where it stands.
+//! Reads fields of positions as fields of displacements: each vector minus the position of its voxel.
 
 use crate::{
     block::BlockMut,

@@ -1,4 +1,4 @@
-//! The images whose voxels an FSL matrix speaks of.
+//! The two images of an FSL matrix: `-in` and `-ref`.
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! What is done to the folder that a target is built in, and to names in it.
+//! Operations on the staging folder and on names in it.
 
 use std::{fs, io, path::Path};
 

@@ -1,4 +1,4 @@
-//! What of the folder beside a target is ours: its name alone does not say so.
+//! Which files of a staging folder a run has made; the folder's name alone does not tell.
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 

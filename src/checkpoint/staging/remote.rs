@@ -1,4 +1,4 @@
-//! A target that is built where it stays.
+//! Targets in object stores, built under their final keys.
 
 use std::{
     fs,

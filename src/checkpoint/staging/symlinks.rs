@@ -1,4 +1,4 @@
-//! Links where a run goes on: none of ours leaves one, and what is written would lie elsewhere.
+//! Refuses symbolic links in a staging folder: no run makes one, and writing through one would end elsewhere.
 
 use std::{fs, io, path::Path};
 

@@ -1,7 +1,7 @@
-//! Which targets of a table are finished: one file beside the table, `TABLE.done`, with a line for each, so that a batch that was
-//! stopped can be gone on with and no target keeps a folder of its own for that.
+//! Which targets of a table are finished: one file beside the table, `TABLE.done`, with a line for each. A batch that was
+//! stopped resumes from it.
 //!
-//! Lines stay in the file; what is kept is where each begins.
+//! The lines stay in the file; only where each begins is kept in memory.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},

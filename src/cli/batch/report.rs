@@ -1,4 +1,4 @@
-//! What is told of the jobs of a batch: a line each, a file with their summaries, and a last line.
+//! The report of a batch: one line for each job, a file of summaries, and a last line.
 
 use std::{
     io::{BufWriter, Write},

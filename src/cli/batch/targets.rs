@@ -1,4 +1,4 @@
-//! Targets that get in each other's way: no job writes what another one writes or reads, so that jobs may run in any order
+//! Refuses targets that conflict: no job may write what another one writes or reads, so that jobs can run in any order
 //! and side by side.
 
 use std::{

@@ -1,4 +1,4 @@
-//! Folders that hold neither a Zarr array nor a Zarr group: what else is in them.
+//! Names what is in folders without a Zarr array or group.
 
 use std::{
     fs,

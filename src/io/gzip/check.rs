@@ -1,4 +1,4 @@
-//! A gzip file read to its end, for nothing but its checksums and lengths.
+//! Reads a gzip file to its end, to check lengths and checksums.
 
 use std::{
     fs::File,

@@ -1,4 +1,4 @@
-//! Compression of units, each by itself.
+//! Compresses write units, each by itself.
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};

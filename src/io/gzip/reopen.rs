@@ -1,9 +1,9 @@
-//! A deflate stream of one block, made to go on (RFC 1951).
+//! Makes a complete deflate stream of one block continue (RFC 1951).
 //!
-//! libdeflate only makes whole streams, whose last block says so in its first bit. Where that block is the only one it is the first,
-//! and the bit is the stream's first: cleared, other blocks may follow. They need a byte border, so an empty stored block goes
-//! between, which begins where the block ends. That bit is found without decoding: the last bits of a block are the code for
-//! its end, which the code lengths in the block's header give.
+//! libdeflate makes complete streams only: a bit at the start of the last block says that it is the last. If the stream
+//! has one block, clearing that bit allows more blocks. They need a byte border, so an empty stored block follows where
+//! the block ends. The end is found without decoding: the last bits of a block are its end-of-block code, which the code
+//! lengths in its header give.
 
 /// Bits that say an empty stored block follows: not the last one, of type 0.
 const STORED_BITS: usize = 3;

@@ -1,4 +1,4 @@
-//! Dimensions 4 to 7 and the outer axes (slowest first, so dimension 7 comes first).
+//! Dimensions 4 to 7 as outer axes, slowest first: dimension 7 comes first.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What must hold of a header before anything is read or allocated by its word.
+//! Checks a header before anything is read or allocated by its numbers.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
-//! The fields that say where a target stands: pixdim, qform and sform.
+//! The fields that place a target in the world: pixdim, qform and sform.
 //!
-//! What other programs read of the source they must read of the target, in the same place, whichever form they take: so fields are
-//! copied where the grid stays, and each form moves by the same step of indices where it is cropped, resized, flipped or permuted.
+//! What other programs read of the source they must read of the target, whichever form they use. So the fields are copied
+//! where the grid stays. Where it is cropped, resized, flipped or permuted, each form moves by the same step of indices.
 
 use std::path::Path;
 

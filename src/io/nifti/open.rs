@@ -1,4 +1,4 @@
-//! From a path to everything that is known of a volume before its first voxel is read.
+//! Opens a NIfTI file: everything that is known before its first voxel is read.
 
 use std::{
     ffi::OsStr,

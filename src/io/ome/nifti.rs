@@ -1,8 +1,8 @@
-//! What NGFF 0.4 and 0.5 cannot say of a NIfTI volume, kept in an attribute of our own on the image's group.
+//! What NGFF 0.4 and 0.5 cannot say of a NIfTI volume, kept in an attribute of the image's group.
 //!
-//! The standard metadata beside it hold the spacing (lengths of the affine's columns) as scale and the world position of
-//! the first voxel (the affine's last column) as translation. The attribute counts only while they agree: whoever edits
-//! the standard metadata wins.
+//! The standard metadata hold the spacing (lengths of the affine's columns) as scale, and the place of the first voxel
+//! (the affine's last column) as translation. The attribute counts only while they agree: if somebody edits the standard
+//! metadata, those count.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

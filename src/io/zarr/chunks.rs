@@ -1,4 +1,4 @@
-//! All chunks of an array, one after the other.
+//! Walks all chunks of an array.
 
 use super::meta::ArrayMeta;
 

@@ -1,7 +1,7 @@
-//! JSON documents as people's programs write them.
+//! JSON documents as other programs write them.
 //!
-//! Python writes NaN, Infinity and -Infinity bare, which JSON does not know. They become the strings that Zarr v3 has for
-//! them: "NaN", "Infinity", "-Infinity".
+//! Python writes NaN, Infinity and -Infinity without quotes, which JSON does not allow. They become the strings of Zarr
+//! v3: "NaN", "Infinity", "-Infinity".
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! An open array, and what its image says of it.
+//! An open array with the metadata of its image.
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -1,6 +1,6 @@
-//! Filters of numcodecs, undone: what stands between a compressor and the samples. Reading only.
+//! Undoes numcodecs filters, which stand between compressor and samples. Reading only.
 //!
-//! A filter's output is as large as its samples ask for, never as a stream claims.
+//! The size of a filter's output follows from its samples, never from the stream.
 
 use crate::{
     dispatch,

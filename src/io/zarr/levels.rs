@@ -1,6 +1,6 @@
-//! What changes in an image's metadata when levels are added to it, and how its finest level is compressed.
+//! Metadata of an image when levels are added to it.
 //!
-//! Documents come and go as JSON; nothing but what concerns the levels is changed.
+//! Documents come and go as JSON; only what concerns the levels is changed.
 
 use std::path::Path;
 

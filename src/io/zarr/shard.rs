@@ -1,9 +1,10 @@
-//! Shards put together from inner chunks that arrive in any order, to the same bytes.
+//! Assembles shards from inner chunks that arrive in any order: the same bytes for each order.
 //!
-//! Inner chunks stand in C order. One that is next in line is appended to `<shard>.<writer>.part`; an early one waits in memory up
-//! to a limit shared by all shards, beyond that in `<shard>.<writer>.side`. The last one brings the index (sharding codec 1.0,
-//! "Binary shard format", at the end, with its crc32c), and the store takes the file. A file is open only while it is
-//! touched. Where the folder outlives the run, each chunk is noted with its place, so that another run can go on.
+//! Inner chunks stand in C order. The next one in line is appended to `<shard>.<writer>.part`. An early one waits in
+//! memory, up to a limit for all shards, then in `<shard>.<writer>.side`. After the last one comes the index (sharding
+//! codec 1.0, "Binary shard format", at the end, with its crc32c), and the store takes the file. Files are open only
+//! while they are touched. If the folder outlives the run, each chunk is noted with its location, so that another run can
+//! resume.
 
 use std::{
     collections::{BTreeMap, HashMap},

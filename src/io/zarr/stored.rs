@@ -1,4 +1,4 @@
-//! Whether what a record says of chunks and shards is still so.
+//! Checks records of chunks and shards against the files.
 
 use std::{fs, time::SystemTime};
 

@@ -1,4 +1,4 @@
-//! What `--overwrite` may take away: a target of the kind that is written, and nothing of anybody else's.
+//! What `--overwrite` may remove: a target of the kind that is written, without foreign files.
 
 use std::{path::Path, sync::Arc};
 

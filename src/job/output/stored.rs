@@ -1,4 +1,4 @@
-//! Records of what is stored of a target, held against its files.
+//! Checks records of a target against its files.
 
 use super::{Output, Recipe, build::BUILT};
 use crate::{

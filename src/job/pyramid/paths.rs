@@ -1,4 +1,5 @@
-//! Where the levels of a store stand and will stand: what is moved and removed is named by a document that anybody may have written.
+//! Paths of the levels of a store. They come from a document that anybody may have written, so they are checked before
+//! anything is moved or removed.
 
 use std::path::Path;
 

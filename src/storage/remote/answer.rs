@@ -1,7 +1,7 @@
-//! Answers as servers send them: without their length, or compressed on the way.
+//! Answers without a length, or compressed on the way.
 //!
-//! The client refuses answers without a length and hands over compressed ones as they are. Here the first are given the greatest
-//! length that is accepted, and both are marked, so that whoever asked knows what came.
+//! The client refuses the former and hands over the latter undecoded. Here the former get the largest accepted length,
+//! and both are marked, so that the caller knows.
 
 use std::{
     io::Write,

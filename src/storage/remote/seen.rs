@@ -1,5 +1,5 @@
-//! What objects were like at their first answer: whatever is read in several requests is held against it, so that bytes of
-//! two objects are never put together. An object that is replaced meanwhile, or a server that sends on to another, is an error.
+//! Holds each answer against the first one of its object (tag and size), so that bytes of two versions are never mixed.
+//! An object that is replaced during a run is an error.
 
 use std::{
     collections::VecDeque,

@@ -1,7 +1,7 @@
-//! What a store offers for being checked: the arrays that a path stands for, their chunks one by one, the files there are.
+//! Checks the chunks of one array.
 //!
-//! Chunks are read and decoded by [`ZarrSource`] itself, so that what passes here is what a run reads. Nothing here is
-//! parallel, and no table grows with the number of chunks.
+//! [`ZarrSource`] itself reads and decodes them, so that what passes here is what a run reads. Nothing here is parallel,
+//! and no table grows with the number of chunks.
 
 use std::{
     collections::VecDeque,

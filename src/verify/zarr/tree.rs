@@ -1,8 +1,7 @@
-//! Which arrays a path stands for: a level, an image with its labels, a well, a plate, a series of images.
+//! The arrays of a path: a level, an image with its labels, a well, a plate, a series of images.
 //!
-//! What is looked for is what the metadata name (NGFF 0.4 and 0.5: "multiscales", "labels", "plate", "well",
-//! "bioformats2raw.layout"); folders are not searched. Each kind is looked for within its own parent only, so that links
-//! that lead back up end.
+//! Metadata name them (NGFF 0.4 and 0.5: "multiscales", "labels", "plate", "well", "bioformats2raw.layout"); folders are
+//! not searched. Each kind is looked for within its own parent only, so that links back up end.
 
 use std::sync::Arc;
 

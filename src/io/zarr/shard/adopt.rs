@@ -1,7 +1,7 @@
-//! Unfinished shards of earlier runs, taken over by the run that goes on.
+//! Takes over unfinished shards of earlier runs.
 //!
-//! A shard that several have left is taken from the one that has come farthest. Its chunks are put on record under the new run's
-//! name first, and only then its files are renamed: whichever of the two a kill leaves undone, one of the records is right.
+//! Of several versions of a shard, the one with the most chunks counts. Its chunks are recorded under the new run's name
+//! first, and only then its files are renamed. If a kill comes in between, one of the two records is still right.
 
 use std::{
     collections::BTreeMap,

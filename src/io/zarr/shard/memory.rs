@@ -1,4 +1,4 @@
-//! What putting shards together holds over a run, for a plan to count.
+//! The memory that assembling shards takes, for the plan.
 
 use super::{Assembler, ShardGrid};
 

@@ -1,7 +1,7 @@
-//! Absent chunks, held against the number that was left out when the array was written.
+//! Checks absent chunks against the number of chunks that were left out.
 //!
-//! By the specification an absent chunk is the fill value. Where our own attribute says how many chunks were left out because
-//! they are all fill, more than that are lost.
+//! By the specification an absent chunk is the fill value. Arrays written by this program say how many chunks were left
+//! out because they are all fill. If more are absent, the others are lost.
 
 use std::sync::{
     Mutex, PoisonError,

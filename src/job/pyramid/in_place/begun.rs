@@ -1,4 +1,4 @@
-//! What an earlier run has made of levels that are added to an image.
+//! What an earlier run has made of added levels.
 
 use super::{BUILT, InPlace, LEVELS};
 use crate::{
