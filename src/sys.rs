@@ -2,6 +2,7 @@
 //! identities of processes.
 //!
 //! Every `unsafe` system call is in this file, as a small safe function for the modules below.
+#![allow(unsafe_code, reason = "system calls that no library wraps")]
 
 use std::{
     alloc::{GlobalAlloc, Layout, System},

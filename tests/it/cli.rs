@@ -1,4 +1,5 @@
 //! The command as its users meet it: exit codes, what goes to stdout and what to stderr, messages, memory.
+#![allow(unsafe_code, reason = "a pipe is made by the C library")]
 
 use std::{
     fs,

@@ -11,6 +11,7 @@ mod cli;
 mod compound;
 mod faults;
 mod formats;
+mod guide;
 mod hostile;
 mod hostile_servers;
 mod in_place;

@@ -1,4 +1,5 @@
 //! Signals, a terminal that goes away, and a source that is cut while it is mapped: exit codes, messages, and in time.
+#![allow(unsafe_code, reason = "signals are sent by the C library")]
 
 use std::{
     fs,

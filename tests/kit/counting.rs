@@ -1,4 +1,5 @@
 //! An allocator that counts: what is held now, and the most that was.
+#![allow(unsafe_code, reason = "an allocator")]
 #![allow(dead_code)]
 
 use std::{

@@ -1,4 +1,5 @@
 //! Plans of odd and huge volumes end soon, in little memory, and there is one wherever there can be one.
+#![allow(unsafe_code, reason = "processor time is read by the C library")]
 
 #[path = "../kit/kit.rs"]
 mod kit;
