@@ -128,8 +128,7 @@ pub fn run_kept<T: Voxel>(
         pass.sink.finish()?;
         pass.coarser.iter().try_for_each(|coarser| coarser.sink.finish())?;
     }
-    let decodes = shared.passing.as_ref().map_or_else(|| shared.claims.decodes(), Passing::decodes);
-    let progress = Progress { decodes, ..shared.tally.progress() };
+    let progress = shared.progress();
     on_progress(&progress);
     Ok(progress)
 }
@@ -145,7 +144,7 @@ impl<'a, T: Voxel> Shared<'a, T> {
             ahead: Ahead::new(pass),
             passing: Passing::new(pass),
             turnstile: Turnstile::default(),
-            tally: Tally::new(pass.plan.blocks),
+            tally: Tally::new(pass.plan.blocks, pass.plan.totals.decodes),
         }
     }
 
@@ -189,7 +188,7 @@ impl<'a, T: Voxel> Shared<'a, T> {
     /// Tells of progress until the last worker has hung up, and halts them once `stop` is set.
     fn follow(&self, outcomes: Receiver<()>, stop: &AtomicBool, on_progress: &mut dyn FnMut(&Progress)) {
         while let Ok(()) | Err(RecvTimeoutError::Timeout) = outcomes.recv_timeout(POLL) {
-            on_progress(&self.tally.progress());
+            on_progress(&self.progress());
             if stop.load(Ordering::Relaxed) && !self.halt.is_halted() {
                 let progress = self.tally.progress();
                 self.fail(Error::Stopped { blocks_done: progress.blocks_done, blocks: progress.blocks });
@@ -197,6 +196,12 @@ impl<'a, T: Voxel> Shared<'a, T> {
                 self.guard(&mut || self.keep.map_or(Ok(()), Keep::keep));
             }
         }
+    }
+
+    /// What was done so far.
+    fn progress(&self) -> Progress {
+        let decodes = self.passing.as_ref().map_or_else(|| self.claims.decodes(), Passing::decodes);
+        Progress { decodes, ..self.tally.progress() }
     }
 
     /// Puts on record what was stored, where so much of it waits that it has to be done; called between units, without a lock.

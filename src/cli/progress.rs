@@ -25,6 +25,9 @@ pub struct Step<'a> {
     pub of: u64,
 }
 
+/// From so many chunks of a block on, chunks are counted.
+const CHUNKS_OF_BLOCK: u64 = 64;
+
 /// Shows how far a run has come.
 pub struct Display {
     kind: ProgressArg,
@@ -51,7 +54,7 @@ impl Display {
     /// Shows how far a pass has come.
     pub fn update(&mut self, kind: PassKind, progress: &Progress) {
         if self.is_due(progress.blocks_done == progress.blocks) {
-            let step = Step { name: name(kind), unit: "blocks", done: progress.blocks_done, of: progress.blocks };
+            let step = step(name(kind), progress);
             self.show(&step, &figures(progress), &json!({"pass": name(kind), "progress": progress}));
         }
     }
@@ -88,6 +91,15 @@ impl Display {
             bar.finish_and_clear();
         }
     }
+}
+
+/// Blocks; or chunks, where they are many for each block: a block that sums up a whole volume is done at the end only.
+fn step<'a>(name: &'a str, progress: &Progress) -> Step<'a> {
+    let Progress { blocks, blocks_done, decodes, planned_decodes, .. } = *progress;
+    if planned_decodes / CHUNKS_OF_BLOCK > blocks && blocks_done < blocks {
+        return Step { name, unit: "chunks", done: decodes.min(planned_decodes), of: planned_decodes };
+    }
+    Step { name, unit: "blocks", done: blocks_done, of: blocks }
 }
 
 /// Rates and bytes, in words.

@@ -29,8 +29,10 @@ pub struct Progress {
     pub bytes_fetched: u64,
     /// Bytes that went to storage.
     pub bytes_written: u64,
-    /// Chunk decodes; known at the end.
+    /// Chunk decodes so far.
     pub decodes: u64,
+    /// Chunk decodes of the whole run, as planned; about, where the plan is not exact.
+    pub planned_decodes: u64,
     /// NaNs that became 0 in an integer target, coarser levels included.
     pub nans: u64,
     /// Samples below what an integer target holds, and above it, which became its smallest and its largest number.
@@ -53,6 +55,7 @@ impl Progress {
             bytes_fetched: a.bytes_fetched + b.bytes_fetched,
             bytes_written: a.bytes_written + b.bytes_written,
             decodes: a.decodes + b.decodes,
+            planned_decodes: a.planned_decodes + b.planned_decodes,
             nans: a.nans + b.nans,
             clipped_below: a.clipped_below + b.clipped_below,
             clipped_above: a.clipped_above + b.clipped_above,
@@ -81,6 +84,7 @@ pub enum Stage {
 #[derive(Debug)]
 pub struct Tally {
     blocks: u64,
+    planned_decodes: u64,
     begun: Instant,
     pub blocks_done: AtomicU64,
     pub voxels_done: AtomicU64,
@@ -93,10 +97,11 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Zeros, of so many blocks.
-    pub fn new(blocks: u64) -> Tally {
+    /// Zeros, of so many blocks and decodes.
+    pub fn new(blocks: u64, planned_decodes: u64) -> Tally {
         Tally {
             blocks,
+            planned_decodes,
             begun: Instant::now(),
             blocks_done: AtomicU64::new(0),
             voxels_done: AtomicU64::new(0),
@@ -137,6 +142,7 @@ impl Tally {
             bytes_fetched: self.bytes_fetched.load(Ordering::Relaxed),
             bytes_written: self.bytes_written.load(Ordering::Relaxed),
             decodes: 0,
+            planned_decodes: self.planned_decodes,
             nans: self.nans.load(Ordering::Relaxed),
             clipped_below: self.clipped[0].load(Ordering::Relaxed),
             clipped_above: self.clipped[1].load(Ordering::Relaxed),
