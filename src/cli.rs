@@ -30,6 +30,7 @@ mod pyramid;
 mod rank;
 mod remarks;
 mod resample;
+mod status;
 mod summary_place;
 mod tell;
 mod verify;
@@ -92,6 +93,10 @@ enum Command {
     /// Reads all of an OME-Zarr image with its levels and labels, one level, an array, a plate, or a NIfTI file, in bounded
     /// memory, and goes on after what is broken. Exit code 0: complete; 1: something is wrong; 2: it cannot be opened.
     Verify(verify::VerifyArgs),
+    /// Say how far a target is, and which runs work on it; exit code 1 if it is not complete.
+    ///
+    /// Reads the notes of runs in NAME.reslice, or of an object store. Exit code 0: complete; 1: unfinished or absent; 2: trouble.
+    Status(status::StatusArgs),
     /// Resample many volumes, listed in a table, in one process and one budget.
     ///
     /// Small jobs run side by side, large ones in turn with all threads; all within --memory. Options on the command line are for
@@ -179,6 +184,7 @@ fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
         Command::Compare(args) => compare::run(&args),
         Command::Points(args) => points::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Status(args) => status::run(&args),
         Command::Batch(args) => batch::run(&args, typed),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),

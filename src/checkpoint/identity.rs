@@ -14,6 +14,16 @@ impl Identity {
         self.values.push((name.into(), value.to_string()));
     }
 
+    /// The value of this name.
+    pub fn value(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All names with their values.
+    pub fn into_values(self) -> Vec<(String, String)> {
+        self.values
+    }
+
     /// As it is kept in a file.
     pub fn note(&self) -> Vec<u8> {
         // Strings alone: this cannot fail.

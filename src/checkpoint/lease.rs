@@ -48,6 +48,66 @@ struct Holder {
     of: u64,
 }
 
+/// A lease on a target, as anybody may see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeaseSeen {
+    /// `0-of-4`, or `completing`
+    pub share: String,
+    pub process: Option<u32>,
+    pub host: Option<String>,
+    /// Seconds since it was renewed, by this machine's clock.
+    pub heard_seconds: u64,
+    /// Whether its run is at work, as far as that can be told.
+    pub is_alive: bool,
+}
+
+/// All leases on a target. Nothing is written.
+///
+/// # Errors
+/// A state that cannot be read.
+pub fn seen(state: &dyn Store) -> Result<Vec<LeaseSeen>> {
+    let mut found = Vec::new();
+    for key in keys(state)? {
+        let holder = read(state, &key)?;
+        let modified = state.modified(&key).map_err(|error| error.at("look at", state.describe(&key)))?;
+        let Some(renewed) = modified else { continue };
+        let age = SystemTime::now().duration_since(renewed).unwrap_or_default();
+        let is_running = holder.as_ref().and_then(|holder| holder.process.is_running());
+        let share = key.trim_start_matches(PREFIX).trim_start_matches("of-").to_string();
+        found.push(LeaseSeen {
+            share,
+            process: holder.as_ref().map(|holder| holder.process.pid),
+            host: holder.map(|holder| holder.process.host),
+            heard_seconds: age.as_secs(),
+            is_alive: is_running.unwrap_or(age < VOID_AFTER),
+        });
+    }
+    Ok(found)
+}
+
+/// The names of all leases.
+fn keys(state: &dyn Store) -> Result<Vec<String>> {
+    let mut keys = Vec::new();
+    let listed = state.list_top(&mut |key, _| {
+        if is_lease(key) {
+            keys.push(key.to_string());
+        }
+        if keys.len() > MOST_LEASES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    listed.map_err(|error| error.at("list", state.describe("")))?;
+    if keys.len() > MOST_LEASES {
+        let found = format!("more than {MOST_LEASES}");
+        return Err(Error::malformed(state.describe(""), "number of leases", found, "one for each rank"));
+    }
+    Ok(keys)
+}
+
+fn read(state: &dyn Store, key: &str) -> Result<Option<Holder>> {
+    let text = state.get(key, LEASE_BYTES).map_err(|error| error.at("read", state.describe(key)))?;
+    // What cannot be read is a lease of nobody that could be asked: its age counts.
+    Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+}
+
 /// A lease that this process holds; given back when it is dropped.
 #[derive(Debug)]
 pub struct Lease {
@@ -104,7 +164,7 @@ impl Lease {
 
     /// Removes the leases that are void.
     pub fn clear_void(&self) -> Result<()> {
-        for key in self.keys()? {
+        for key in keys(self.state.as_ref())? {
             if key != self.key && self.alive(&key)?.is_none() {
                 self.state.delete(&key).map_err(self.at("remove"))?;
             }
@@ -117,13 +177,13 @@ impl Lease {
             return Ok(true);
         }
         // The answer to a first attempt may have been lost on its way.
-        Ok(self.read(&self.key)?.is_some_and(|holder| holder == self.holder))
+        Ok(read(self.state.as_ref(), &self.key)?.is_some_and(|holder| holder == self.holder))
     }
 
     /// Who holds a live lease of another number of shares.
     fn other_cut(&self) -> Result<Option<String>> {
-        for key in self.keys()?.iter().filter(|key| **key != self.key) {
-            if self.read(key)?.is_some_and(|holder| holder.of != self.holder.of)
+        for key in keys(self.state.as_ref())?.iter().filter(|key| **key != self.key) {
+            if read(self.state.as_ref(), key)?.is_some_and(|holder| holder.of != self.holder.of)
                 && let Some(by) = self.alive(key)?
             {
                 return Ok(Some(by));
@@ -132,32 +192,9 @@ impl Lease {
         Ok(None)
     }
 
-    /// All leases on the target.
-    fn keys(&self) -> Result<Vec<String>> {
-        let mut keys = Vec::new();
-        let listed = self.state.list_top(&mut |key, _| {
-            if is_lease(key) {
-                keys.push(key.to_string());
-            }
-            if keys.len() > MOST_LEASES { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        listed.map_err(self.at("list"))?;
-        if keys.len() > MOST_LEASES {
-            let found = format!("more than {MOST_LEASES}");
-            return Err(Error::malformed(self.state.describe(""), "number of leases", found, "one for each rank"));
-        }
-        Ok(keys)
-    }
-
-    fn read(&self, key: &str) -> Result<Option<Holder>> {
-        let text = self.state.get(key, LEASE_BYTES).map_err(self.at("read"))?;
-        // What cannot be read is a lease of nobody that could be asked: its age counts.
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
-    }
-
     /// Who holds the lease `key`, if it is not void.
     fn alive(&self, key: &str) -> Result<Option<String>> {
-        let holder = self.read(key)?;
+        let holder = read(self.state.as_ref(), key)?;
         let Some(renewed) = self.state.modified(key).map_err(self.at("look at"))? else { return Ok(None) };
         let age = self.now()?.duration_since(renewed).unwrap_or_default();
         let is_running = holder.as_ref().and_then(|holder| holder.process.is_running());
@@ -193,7 +230,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // Nobody can be told; without renewal it is void soon, and at once where this process can be looked for.
-        if let Ok(Some(holder)) = self.read(&self.key)
+        if let Ok(Some(holder)) = read(self.state.as_ref(), &self.key)
             && holder == self.holder
         {
             let _ = self.state.delete(&self.key);

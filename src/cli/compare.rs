@@ -37,7 +37,7 @@ pub struct CompareArgs {
     pub io: IoArg,
 }
 
-/// Compares, and prints the answer; exit code 3 where the volumes differ.
+/// Compares, and prints the answer; exit code 1 where voxels differ.
 pub fn run(args: &CompareArgs) -> Result<ExitCode> {
     match answered(args) {
         Ok(agrees) => Ok(ExitCode::from(u8::from(!agrees))),

@@ -1,12 +1,17 @@
 //! `reslice info`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::ErrorKind,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 
 use super::{answer, words};
 use reslice::{
-    error::Result,
+    checkpoint::staging::state_folder,
+    error::{Error, Result},
     info::{AccessKind, Cost, Info, NiftiInfo, OuterAxis, ZarrInfo},
 };
 
@@ -21,13 +26,27 @@ pub struct InfoArgs {
 
 /// Prints what a file is.
 pub fn run(args: &InfoArgs) -> Result<ExitCode> {
-    let info = Info::of(&args.file)?;
+    let info = Info::of(&args.file).map_err(|error| unfinished(&args.file, error))?;
     if args.json {
         answer::json(&info)?;
     } else {
         answer::line(&text(&info))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A target that is not there yet is named.
+fn unfinished(path: &Path, error: Error) -> Error {
+    let is_absent = matches!(&error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound);
+    if !is_absent || !state_folder(path).is_dir() {
+        return error;
+    }
+    let what = format!("is not there yet; work on it is in {}", state_folder(path).display());
+    Error::Unsupported {
+        path: path.to_path_buf(),
+        what,
+        hint: Some(format!("reslice status {} says how far it is", path.display())),
+    }
 }
 
 fn text(info: &Info) -> String {

@@ -48,7 +48,7 @@ pub struct VerifyArgs {
     pub quiet: bool,
 }
 
-/// Verifies, and prints what was found; exit code 3 where something is wrong.
+/// Verifies, and prints what was found; exit code 1 where something is wrong.
 pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
     match answered(args) {
         Ok(ok) => Ok(ExitCode::from(u8::from(!ok))),

@@ -1,8 +1,7 @@
 //! Uncompressed voxels in a file: read through a memory map or by position, written by position.
 //!
-//! Mapped pages count as resident memory, so a read converts its rows out of the map and gives the pages back every few
-//! MiB. A fault maps more than its own page: 64 KiB around it, and since Linux 6.18 all of a large folio of the page cache, which has up to
-//! 2 MiB and lies at a multiple of its size. So what is mapped is counted, and given back, in whole units of 2 MiB.
+//! Mapped pages count as resident memory, so a read gives them back every few MiB. A fault maps up to 2 MiB: a large folio of the page cache
+//! (since Linux 6.18) at a multiple of its size. Mapped memory is counted and given back in such units.
 #![allow(unsafe_code, reason = "maps of files")]
 
 use std::{

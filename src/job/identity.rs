@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{GridChoice, GridSummary, Job, Request};
+use super::{
+    GridChoice, GridSummary, Job, Request,
+    status::{LEVELS, levels_text},
+};
 use crate::{
     checkpoint::{Identity, digest},
     error::{Error, Result},
@@ -71,6 +74,7 @@ impl Job {
         identity.add("target grid", words(&self.output.layout.grid));
         identity.add("source voxels", format!("{} of {}", op.bounds, words(&self.source_grid)));
         identity.add("mapping", mapping);
+        identity.add(LEVELS, levels_text(&self.level_voxels(), self.output.layout.voxel_bytes()));
         self.output.identify(&mut identity);
         Ok(identity)
     }

@@ -145,10 +145,25 @@ pub fn settle(staging: &mut Staging, identity: &Identity, voxels: &[u64], voxel_
 /// How much of a target is stored by runs that did not end; `None` where nothing is.
 fn held_share(state: &dyn Store, voxels: &[u64], voxel_bytes: u64) -> Result<Option<f64>> {
     let stored = restore(state)?;
+    Ok((!stored.is_empty()).then(|| stored_share(&stored, voxels, voxel_bytes)))
+}
+
+/// The part of a target that is stored; `voxels` of each level, of `voxel_bytes` each.
+pub fn stored_share(stored: &Restored, voxels: &[u64], voxel_bytes: u64) -> f64 {
     let held = |(level, &whole): (usize, &u64)| stored.held_voxels(level as u32, voxel_bytes).min(whole);
     let held = voxels.iter().enumerate().map(held).fold(0, u64::saturating_add);
     let whole = voxels.iter().copied().fold(0, u64::saturating_add).max(1);
-    Ok((!stored.is_empty()).then(|| held as f64 / whole as f64))
+    held as f64 / whole as f64
+}
+
+/// The job of a note, where there is one that can be read.
+pub fn noted(state: &dyn Store, note: &str) -> Result<Option<Identity>> {
+    Ok(read(state, note)?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+/// How many shares the target is cut into, if runs have said so.
+pub fn ranks(state: &dyn Store) -> Result<Option<u64>> {
+    Ok(read(state, CUT)?.and_then(|text| text.split(' ').next()?.parse().ok()))
 }
 
 /// What is stored of a level, one voxel of which spans `factors` of the level that is made.

@@ -34,6 +34,7 @@ mod series;
 mod servers;
 mod signals;
 mod split;
+mod status;
 mod transforms;
 mod vectors;
 mod verify;
