@@ -26,6 +26,8 @@ mod median;
 mod network;
 mod sampled;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod vote;
 
 pub use extreme::Extreme;

@@ -69,4 +69,18 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn longer_ones_are_sorted_too() {
+        for len in [15usize, 16, 17, 27, 64, 65, 125, 343, MOST_SAMPLES] {
+            let value = |k: usize, n: usize| ((k * 7919 + n * 104_729) * 48_271 % 65_521) as i16;
+            let mut rows: Vec<[i16; LANES]> = (0..len).map(|k| std::array::from_fn(|n| value(k, n))).collect();
+            sort(&mut rows);
+            for n in 0..LANES {
+                let mut expected: Vec<i16> = (0..len).map(|k| value(k, n)).collect();
+                expected.sort_unstable();
+                assert!(rows.iter().map(|row| row[n]).eq(expected), "{len}");
+            }
+        }
+    }
 }

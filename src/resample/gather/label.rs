@@ -207,4 +207,63 @@ mod tests {
         assert_eq!(rising(&[a, a, a, a, b, b, b, b], &weights), a);
         assert!(rising(&[f32::NAN; 8], &weights).is_nan());
     }
+
+    /// The labels around `at` and their weights by the definition, those that weigh nothing left out.
+    fn around<S: Voxel>(samples: BlockRef<'_, S>, bounds: Region, at: [f64; 3]) -> ([S; 8], [f64; 8]) {
+        let c: [f64; 3] = std::array::from_fn(|a| at[a].clamp(bounds.lo[a] as f64, (bounds.hi[a] - 1) as f64));
+        let weights = weights(c.map(|c| c - c.floor()));
+        let index = |k: usize| {
+            let beyond = [k >> 2, k >> 1 & 1, k & 1];
+            std::array::from_fn::<i64, 3, _>(|a| c[a].floor() as i64 + beyond[a] as i64)
+        };
+        let mut labels = [S::default(); 8];
+        for k in (0..8).filter(|&k| weights[k] > 0.0) {
+            let [z, y, x] = index(k);
+            labels[k] = samples.row(0, z, y, x..x + 1)[0];
+        }
+        (labels, weights)
+    }
+
+    fn votes_equal_the_definition<S: Voxel>(label: impl Fn(u64) -> S) {
+        let mut state = 88_172_645_463_325_252u64;
+        let mut below = |end: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) % end
+        };
+        let shape = [3, 4, 40];
+        let region = Region::of_shape(shape);
+        for round in 0..60 {
+            let voxels: Vec<S> = (0..480).map(|n| label(if n % 40 < 12 { 3 } else { below(1 + round % 9) })).collect();
+            let samples = BlockRef::new(region, 1, &voxels);
+            let mut strip = Strip::new();
+            strip.len = 100;
+            for (a, at) in strip.at.iter_mut().enumerate() {
+                let along = |n: usize| [0.0, 0.5, 0.25, 1e-9, 1.0 - 1e-9, 0.3 + n as f64 * 1e-3];
+                for (n, at) in at[..100].iter_mut().enumerate() {
+                    *at = below(shape[a]) as f64 + along(n)[below(6) as usize] - 0.3;
+                }
+            }
+            for order in [Order::Rising, Order::Falling] {
+                let mut got = vec![S::default(); 100];
+                linear(samples, region, order, &strip, |label| label, &mut got);
+                for (n, got) in got.iter().enumerate() {
+                    let (labels, weights) = around(samples, region, strip.index(n));
+                    let expected = heaviest_of_eight(&labels, &weights, order);
+                    let (got, expected) = (bytemuck::bytes_of(got), bytemuck::bytes_of(&expected));
+                    assert_eq!(got, expected, "{labels:?} {weights:?} {order:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn votes_in_lanes_equal_the_definition() {
+        votes_equal_the_definition(|n| n as u8);
+        votes_equal_the_definition(|n| 60_000 + n as u16);
+        votes_equal_the_definition(|n| -(n as i32) * 200_000_000);
+        votes_equal_the_definition(|n| u64::MAX - n);
+        votes_equal_the_definition(|n| i64::MIN + n as i64);
+        votes_equal_the_definition(|n| [0.0f32, -0.0, f32::NAN, 1.5, -3.0, f32::INFINITY][n as usize % 6]);
+        votes_equal_the_definition(|n| n as f64 / 3.0);
+    }
 }
