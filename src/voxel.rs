@@ -4,98 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// The sample types that are resampled; compound voxels (RGB, complex) are several components of one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    U8,
-    I8,
-    U16,
-    I16,
-    U32,
-    I32,
-    U64,
-    I64,
-    F32,
-    F64,
-}
+mod dtype;
+mod key;
 
-impl Dtype {
-    /// Every type.
-    pub const ALL: [Dtype; 10] = [
-        Dtype::U8,
-        Dtype::I8,
-        Dtype::U16,
-        Dtype::I16,
-        Dtype::U32,
-        Dtype::I32,
-        Dtype::U64,
-        Dtype::I64,
-        Dtype::F32,
-        Dtype::F64,
-    ];
-
-    /// Bytes of one sample.
-    pub fn bytes(self) -> usize {
-        match self {
-            Dtype::U8 | Dtype::I8 => 1,
-            Dtype::U16 | Dtype::I16 => 2,
-            Dtype::U32 | Dtype::I32 | Dtype::F32 => 4,
-            Dtype::U64 | Dtype::I64 | Dtype::F64 => 8,
-        }
-    }
-
-    /// Whether it holds fractions.
-    pub fn is_float(self) -> bool {
-        matches!(self, Dtype::F32 | Dtype::F64)
-    }
-
-    /// The short name of the command line: `u8`, `i16`, `f32`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Dtype::U8 => "u8",
-            Dtype::I8 => "i8",
-            Dtype::U16 => "u16",
-            Dtype::I16 => "i16",
-            Dtype::U32 => "u32",
-            Dtype::I32 => "i32",
-            Dtype::U64 => "u64",
-            Dtype::I64 => "i64",
-            Dtype::F32 => "f32",
-            Dtype::F64 => "f64",
-        }
-    }
-
-    /// The float type in which samples of this type are accumulated without loss beyond rounding.
-    pub fn real(self) -> Dtype {
-        match self {
-            Dtype::U32 | Dtype::I32 | Dtype::U64 | Dtype::I64 | Dtype::F64 => Dtype::F64,
-            _ => Dtype::F32,
-        }
-    }
-
-    /// Smallest and largest value, as f64 (rounded for 64-bit integers).
-    pub fn range(self) -> (f64, f64) {
-        crate::dispatch!(self, T => T::range())
-    }
-}
-
-impl fmt::Display for Dtype {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl std::str::FromStr for Dtype {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        Dtype::ALL
-            .into_iter()
-            .find(|d| d.name() == s)
-            .ok_or_else(|| format!("unknown dtype '{s}', expected one of {}", Dtype::ALL.map(Dtype::name).join(", ")))
-    }
-}
+pub use dtype::Dtype;
+pub use key::Key;
 
 /// How a real value becomes an integer sample, after clamping to the type's range.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -163,8 +76,13 @@ pub mod num {
 pub trait Voxel: bytemuck::Pod + Default + PartialOrd + fmt::Debug + Send + Sync + 'static {
     /// f32 for samples of up to 16 bits and f32, f64 for the rest.
     type Acc: Real;
+    /// As wide as a weight in f64, exact, and in the order of samples: i64 for integers of 64 bits, f64 for the rest.
+    type Key: Key;
     const DTYPE: Dtype;
 
+    fn to_key(self) -> Self::Key;
+    /// The sample that `key` stands for; of no use where that may be NaN, whose bits are not kept.
+    fn of_key(key: Self::Key) -> Self;
     fn to_acc(self) -> Self::Acc;
     /// Clamps, then rounds; NaN becomes 0 in an integer type.
     fn from_acc(value: Self::Acc, rounding: Rounding) -> Self;
@@ -182,10 +100,21 @@ const WHOLE_F32: f32 = 1.5 * (1u32 << 23) as f32;
 const WHOLE_F64: f64 = 1.5 * (1u64 << 52) as f64;
 
 macro_rules! integer_voxel {
-    ($t:ty, $acc:ty, $dtype:ident, $cast:expr) => {
+    ($t:ty, $acc:ty, $key:ty, $dtype:ident, $cast:expr, $to_key:expr, $of_key:expr) => {
         impl Voxel for $t {
             type Acc = $acc;
+            type Key = $key;
             const DTYPE: Dtype = Dtype::$dtype;
+
+            #[inline(always)]
+            fn to_key(self) -> $key {
+                $to_key(self)
+            }
+
+            #[inline(always)]
+            fn of_key(key: $key) -> $t {
+                $of_key(key)
+            }
 
             #[inline(always)]
             fn to_acc(self) -> $acc {
@@ -229,20 +158,42 @@ macro_rules! integer_voxel {
     };
 }
 
-integer_voxel!(u8, f32, U8, |whole: f32| (whole + WHOLE_F32).to_bits() as u8);
-integer_voxel!(i8, f32, I8, |whole: f32| (whole + WHOLE_F32).to_bits() as i8);
-integer_voxel!(u16, f32, U16, |whole: f32| (whole + WHOLE_F32).to_bits() as u16);
-integer_voxel!(i16, f32, I16, |whole: f32| (whole + WHOLE_F32).to_bits() as i16);
-integer_voxel!(u32, f64, U32, |whole: f64| (whole + WHOLE_F64).to_bits() as u32);
-integer_voxel!(i32, f64, I32, |whole: f64| (whole + WHOLE_F64).to_bits() as i32);
-integer_voxel!(u64, f64, U64, |whole: f64| whole as u64);
-integer_voxel!(i64, f64, I64, |whole: f64| whole as i64);
+/// Integers whose keys are floats: `$whole` makes a sample of a whole number.
+macro_rules! narrow_voxel {
+    ($t:ty, $acc:ty, $dtype:ident, $whole:expr) => {
+        integer_voxel!($t, $acc, f64, $dtype, $whole, |value: $t| f64::from(value), |key: f64| $whole(key as $acc));
+    };
+}
+
+narrow_voxel!(u8, f32, U8, |whole: f32| (whole + WHOLE_F32).to_bits() as u8);
+narrow_voxel!(i8, f32, I8, |whole: f32| (whole + WHOLE_F32).to_bits() as i8);
+narrow_voxel!(u16, f32, U16, |whole: f32| (whole + WHOLE_F32).to_bits() as u16);
+narrow_voxel!(i16, f32, I16, |whole: f32| (whole + WHOLE_F32).to_bits() as i16);
+narrow_voxel!(u32, f64, U32, |whole: f64| (whole + WHOLE_F64).to_bits() as u32);
+narrow_voxel!(i32, f64, I32, |whole: f64| (whole + WHOLE_F64).to_bits() as i32);
+/// The bit that turns the order of `u64` into that of `i64`.
+const SIGN: u64 = 1 << 63;
+integer_voxel!(u64, f64, i64, U64, |whole: f64| whole as u64, |value: u64| (value ^ SIGN) as i64, |key: i64| key
+    as u64
+    ^ SIGN);
+integer_voxel!(i64, f64, i64, I64, |whole: f64| whole as i64, |value: i64| value, |key: i64| key);
 
 macro_rules! float_voxel {
     ($t:ty, $dtype:ident) => {
         impl Voxel for $t {
             type Acc = $t;
+            type Key = f64;
             const DTYPE: Dtype = Dtype::$dtype;
+
+            #[inline(always)]
+            fn to_key(self) -> f64 {
+                f64::from(self)
+            }
+
+            #[inline(always)]
+            fn of_key(key: f64) -> $t {
+                key as $t
+            }
 
             #[inline(always)]
             fn to_acc(self) -> $t {

@@ -1,7 +1,7 @@
 //! What a target voxel is, of the source voxels that it covers, where that is no weighed sum.
 //!
 //! The smallest and the largest fold the rows of a box into one and then its columns; the most frequent and the median need all
-//! samples of a box at once. Time and memory do not depend on how many different values there are. Means are sums over tap tables (see
+//! samples of a box at once. Small boxes of a row are looked at together, one in each lane. Means are sums over tap tables (see
 //! `separable.rs`).
 
 use std::ops::Range;
@@ -21,13 +21,22 @@ use crate::{
 
 mod extreme;
 mod frequent;
+mod lanes;
 mod median;
+mod network;
 mod sampled;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod vote;
 
 pub use extreme::Extreme;
 pub use frequent::{heaviest, most_frequent};
+use lanes::{Lanes, lane_bytes};
 pub use median::median;
 use sampled::{Sampled, sampled_bytes};
+use tally::{Tally, tally_bytes};
+use vote::{Votes, vote_bytes};
 
 /// What is made of the source voxels of a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +83,21 @@ impl<T: Voxel> Footprint for Covered<T> {
 
     fn scratch_bytes(&self, target: Region) -> u64 {
         let inside = self.axes.inside(target);
-        let row = (inside[2].end - inside[2].start).max(0) as usize * size_of::<T>();
+        let row = (inside[2].end - inside[2].start).max(0) as usize;
         let source = self.source_region(target).shape()[2];
-        let samples = match self.pick {
+        let samples = || self.box_samples(&inside);
+        let picking = match self.pick {
             Pick::Extreme(_) => source * size_of::<T>(),
-            Pick::Mode(_) => self.box_samples(&inside) * size_of::<(T, f64)>(),
-            Pick::Median => self.box_samples(&inside) * size_of::<T>(),
+            Pick::Mode(_) => {
+                let most = samples().min(vote::MOST_SAMPLES);
+                tally_bytes::<T>(samples()) + vote_bytes::<T>(most) + lane_bytes::<T, { vote::LANES }>(row, most)
+            }
+            Pick::Median => {
+                let most = samples().min(network::MOST_SAMPLES);
+                (samples() + most * network::LANES) * size_of::<T>() + lane_bytes::<T, { network::LANES }>(row, most)
+            }
         };
-        (row + samples) as u64
+        (row * size_of::<T>() + picking) as u64
     }
 
     fn table_bytes(&self) -> u64 {
@@ -130,21 +146,13 @@ impl<T: Voxel> BlockOp<T> for Covered<T> {
         match self.pick {
             Pick::Extreme(extreme) => boxes.extremes(source, target, extreme),
             Pick::Mode(order) => {
-                let mut samples = Vec::with_capacity(self.box_samples(&inside));
-                boxes.each(source, target, |spanned| {
-                    samples.clear();
-                    spanned.weighed(|value, weight| samples.push((value, weight)));
-                    most_frequent(&mut samples, order)
-                });
+                let mut tally = Tally::new(self.box_samples(&inside));
+                let mut votes = Votes::new();
+                let lanes = |lanes: Lanes<'_, T, { vote::LANES }>| votes.most_frequent(&lanes, order);
+                let single = |spanned: &Spanned<'_, T>| tally.most_frequent(spanned, order);
+                boxes.in_lanes(source, target, vote::MOST_SAMPLES, lanes, single);
             }
-            Pick::Median => {
-                let mut samples = Vec::with_capacity(self.box_samples(&inside));
-                boxes.each(source, target, |spanned| {
-                    samples.clear();
-                    spanned.rows(|row, _| samples.extend_from_slice(row));
-                    median(&mut samples, self.rounding)
-                });
-            }
+            Pick::Median => self.medians(&boxes, source, target),
         }
     }
 
@@ -154,6 +162,24 @@ impl<T: Voxel> BlockOp<T> for Covered<T> {
             Pick::Extreme(extreme) => Box::new(Folded::<T, _>::new(Extremes(extreme), axes, target, chunk, outside)),
             pick => Box::new(Sampled::new(axes, (pick, self.rounding), target, chunk, outside)),
         })
+    }
+}
+
+impl<T: Voxel> Covered<T> {
+    fn medians(&self, boxes: &Boxes<'_>, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>) {
+        let mut samples = Vec::with_capacity(self.box_samples(boxes.inside));
+        let single = |spanned: &Spanned<'_, T>| {
+            samples.clear();
+            spanned.rows(|row, _| samples.extend_from_slice(row));
+            median(&mut samples, self.rounding)
+        };
+        let mut sorted = Vec::new();
+        let lanes = |lanes: Lanes<'_, T, { network::LANES }>| {
+            (network::medians(&lanes, &mut sorted, self.rounding), [true; network::LANES])
+        };
+        // Of floats, which zero or NaN it is depends on how samples are selected.
+        let most = if T::DTYPE.is_float() { 0 } else { network::MOST_SAMPLES };
+        boxes.in_lanes(source, target, most, lanes, single);
     }
 }
 
@@ -171,14 +197,48 @@ struct Spanned<'a, T> {
 }
 
 impl<T: Voxel> Spanned<'_, T> {
+    fn samples(&self) -> usize {
+        self.taps.iter().map(|(_, weights)| weights.len()).product()
+    }
+
+    fn first(&self) -> T {
+        let [z, y, x] = self.taps.map(|(first, _)| first);
+        self.source.row(0, z, y, x..x + 1)[0]
+    }
+
     /// Every row of the box, with its weight.
-    fn rows(&self, mut each: impl FnMut(&[T], f64)) {
-        let [(z, z_weights), (y, y_weights), (x, x_weights)] = self.taps;
+    fn rows(&self, each: impl FnMut(&[T], f64)) {
+        let (x, x_weights) = self.taps[2];
+        self.rows_within(x..x + x_weights.len() as i64, each);
+    }
+
+    /// Every row of the box from and to these columns, with its weight.
+    fn rows_within(&self, columns: Range<i64>, mut each: impl FnMut(&[T], f64)) {
+        let [(z, z_weights), (y, y_weights), _] = self.taps;
         for (z, z_weight) in (z..).zip(z_weights) {
             for (y, y_weight) in (y..).zip(y_weights) {
-                each(self.source.row(0, z, y, x..x + x_weights.len() as i64), z_weight * y_weight);
+                each(self.source.row(0, z, y, columns.clone()), z_weight * y_weight);
             }
         }
+    }
+
+    /// Every run of equal samples along a row, with the sum of its weights.
+    fn runs(&self, mut each: impl FnMut(T, f64)) {
+        let x_weights = self.taps[2].1;
+        self.rows(|row, weight| {
+            let mut samples = row.iter().zip(x_weights);
+            let Some((&first, &along)) = samples.next() else { return };
+            let (mut value, mut sum) = (first, along);
+            for (&other, along) in samples {
+                if other == value {
+                    sum += along;
+                } else {
+                    each(value, weight * sum);
+                    (value, sum) = (other, *along);
+                }
+            }
+            each(value, weight * sum);
+        });
     }
 
     /// Every sample of the box, with its weight.
@@ -189,25 +249,6 @@ impl<T: Voxel> Spanned<'_, T> {
 }
 
 impl Boxes<'_> {
-    /// Fills each target voxel with what `value` makes of its box.
-    fn each<T: Voxel>(
-        &self,
-        source: BlockRef<'_, T>,
-        target: &mut BlockMut<'_, T>,
-        mut value: impl FnMut(Spanned<'_, T>) -> T,
-    ) {
-        let tables = &self.axes.tables;
-        self.each_row(target, |volume, at, out| {
-            let source = source.volume(volume);
-            for (out, x) in out.iter_mut().zip(self.inside[2].clone()) {
-                *out = value(Spanned {
-                    source: &source,
-                    taps: [tables[0].at(at[0]), tables[1].at(at[1]), tables[2].at(x)],
-                });
-            }
-        });
-    }
-
     /// Fills each target voxel with the smallest or largest of its box: rows first, then along them.
     fn extremes<T: Voxel>(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, extreme: Extreme) {
         let tables = &self.axes.tables;

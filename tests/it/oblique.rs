@@ -270,6 +270,27 @@ fn labels_are_those_of_the_naive_vote_on_any_mapping() {
     }
 }
 
+/// Regression: where NaN, which has no vote, left less than 1e-6 to others, a voxel beyond the far border won by a weight of 0, and which
+/// voxel that was depended on the block.
+#[test]
+fn regression_labels_beyond_the_border_have_no_vote() {
+    let of = [1, 2, 3];
+    let source = [9.0f32, 9.0, 9.0, 5.0, f32::NAN, 3.0];
+    let map = |source_axis, offset| AxisMap { source_axis, scale: 1.0, offset };
+    let request = OpRequest {
+        mapping: Mapping::AxisAligned([map(0, 0.0), map(1, 0.0), map(2, -1e-8)]),
+        target_shape: of,
+        outside: Outside::Value(0.0),
+        ..request(Method::Label(LabelWeights::Linear), of, &mut Rng::of(1))
+    };
+    let all = Region::of_shape(of);
+    let mut alone = [0.0f32; 6];
+    for piece in all.tiles([1; 3]) {
+        apply(&request, &source, of, &mut BlockMut::new(all, 1, &mut alone), piece);
+    }
+    assert_eq!((whole(&request, &source, of)[4], alone[4]), (5.0, 5.0));
+}
+
 /// The labels whose linear weights come within 2e-6 of the most.
 fn vote(source: &[u64], of: [u64; 3], c: [f64; 3]) -> Vec<u64> {
     let mut sums: Vec<(u64, f64)> = Vec::new();

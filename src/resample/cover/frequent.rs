@@ -14,7 +14,13 @@ const TIE: f64 = 1e-9;
 /// Sums are taken in order of value and weight, so the result does not depend on the order of `samples`. The default of
 /// no samples is 0.
 pub fn most_frequent<T: Voxel>(samples: &mut [(T, f64)], order: Order) -> T {
-    heaviest(samples, order, |highest| highest * (1.0 - TIE))
+    heaviest(samples, order, least)
+}
+
+/// The sum from which on sums are equal to the highest.
+#[inline(always)]
+pub fn least(highest: f64) -> f64 {
+    highest * (1.0 - TIE)
 }
 
 /// The same where sums from `least(highest)` on are ties.

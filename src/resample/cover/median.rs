@@ -19,9 +19,14 @@ pub fn median<T: Voxel>(samples: &mut [T], rounding: Rounding) -> T {
         return T::default();
     }
     let (below, &mut middle, _) = samples.select_nth_unstable_by(half, order);
-    match below.iter().copied().max_by(order) {
-        Some(other) if even && other != middle => midway(other, middle, rounding),
-        _ => middle,
+    self::middle(below.iter().copied().max_by(order).filter(|_| even), middle, rounding)
+}
+
+/// The median where `above` is the first sample of the upper half, and `below` the last one of the lower half if both have as many.
+pub fn middle<T: Voxel>(below: Option<T>, above: T, rounding: Rounding) -> T {
+    match below {
+        Some(below) if below != above => midway(below, above, rounding),
+        _ => above,
     }
 }
 

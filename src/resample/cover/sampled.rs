@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Pick, Spanned, median, most_frequent};
+use super::{Pick, Spanned, Tally, median, tally_bytes};
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
@@ -31,11 +31,11 @@ pub struct Sampled<'a, T: Voxel> {
 }
 
 /// What is made of all samples of a box, with the memory for it.
-struct Made<T> {
+struct Made<T: Voxel> {
     pick: Pick,
     rounding: Rounding,
     samples: Vec<T>,
-    weighed: Vec<(T, f64)>,
+    tally: Tally<T>,
 }
 
 impl<'a, T: Voxel> Sampled<'a, T> {
@@ -48,7 +48,7 @@ impl<'a, T: Voxel> Sampled<'a, T> {
     ) -> Self {
         Sampled {
             axes,
-            made: Made { pick, rounding, samples: Vec::new(), weighed: Vec::new() },
+            made: Made { pick, rounding, samples: Vec::new(), tally: Tally::new(0) },
             along: std::array::from_fn(|s| Along::new(axes, s, target, chunk[s])),
             source: axes.source_region(target),
             outside,
@@ -68,7 +68,8 @@ pub fn sampled_bytes<T: Voxel>(axes: &Axes<f64>, extents: &Extents) -> u64 {
         .saturating_add(product([target[0], open[1], touched[2]]))
         .saturating_add(product([open[0], touched[1], touched[2]]));
     let of_box = samples.saturating_mul(size_of::<T>()).saturating_add(BOX_BYTES);
-    let made = samples.saturating_mul(2 * (size_of::<T>() + size_of::<(T, f64)>()));
+    // Lists grow by doubling.
+    let made = samples.saturating_mul(size_of::<T>()).saturating_add(tally_bytes::<T>(samples)).saturating_mul(2);
     let parts = 2 * touched.iter().sum::<usize>() * size_of::<Part>();
     boxes.saturating_mul(of_box).saturating_add(made).saturating_add(parts) as u64
 }
@@ -76,12 +77,7 @@ pub fn sampled_bytes<T: Voxel>(axes: &Axes<f64>, extents: &Extents) -> u64 {
 impl<T: Voxel> Made<T> {
     fn of(&mut self, spanned: &Spanned<'_, T>) -> T {
         match self.pick {
-            Pick::Mode(order) => {
-                let weighed = &mut self.weighed;
-                weighed.clear();
-                spanned.weighed(|value, weight| weighed.push((value, weight)));
-                most_frequent(weighed, order)
-            }
+            Pick::Mode(order) => self.tally.most_frequent(spanned, order),
             Pick::Median => {
                 let samples = &mut self.samples;
                 samples.clear();

@@ -15,14 +15,17 @@ use crate::{
 /// Voxels weighed by one loop of a fixed length, which has no remainder; divides [`STRIP`].
 const GROUP: usize = 32;
 
+/// Of one plane around a point: the first and the second row, of which there are two neighbours along x.
+pub type Cell<S> = [[S; 2]; 2];
+
 /// The eight voxels around each point of a strip, and how far into the cell between them it is.
 pub struct Corners<S, A> {
     /// Of the lowest corner of each point, in the block.
     offsets: [u32; STRIP],
     /// Along each axis, the weight of the second voxel; the first has the rest.
-    pub part: [[A; STRIP]; 3],
-    /// Near and far plane; in each the first and the second row, of which there are two neighbours along x.
-    planes: [[[[S; 2]; 2]; STRIP]; 2],
+    part: [[A; STRIP]; 3],
+    /// Near and far plane.
+    planes: [[Cell<S>; STRIP]; 2],
 }
 
 impl<S: Voxel, A: Real> Corners<S, A> {
@@ -37,9 +40,13 @@ impl<S: Voxel, A: Real> Corners<S, A> {
         collect(samples, &self.offsets[..len], &mut self.planes);
     }
 
-    /// The voxels around point `n`: z slowest, x fastest.
-    pub fn around(&self, n: usize) -> [S; 8] {
-        std::array::from_fn(|k| self.planes[k >> 2][n][k >> 1 & 1][k & 1])
+    /// The parts of the `k`th `N` points along each axis, and their near and far planes.
+    #[inline(always)]
+    pub fn group<const N: usize>(&self, k: usize) -> ([&[A; N]; 3], [&[Cell<S>; N]; 2]) {
+        (
+            self.part.each_ref().map(|part| &part.as_chunks::<N>().0[k]),
+            self.planes.each_ref().map(|plane| &plane.as_chunks::<N>().0[k]),
+        )
     }
 }
 
@@ -138,7 +145,7 @@ fn is_within<P: Points>(at: &P, len: usize, low: [f64; 3], last: [f64; 3]) -> bo
 }
 
 /// The voxels around each point. At the border any voxel stands in for those that do not exist: they weigh 0.
-fn collect<S: Voxel>(samples: BlockRef<'_, S>, offsets: &[u32], [near, far]: &mut [[[[S; 2]; 2]; STRIP]; 2]) {
+fn collect<S: Voxel>(samples: BlockRef<'_, S>, offsets: &[u32], [near, far]: &mut [[Cell<S>; STRIP]; 2]) {
     let [_, ny, nx] = samples.region.shape();
     let (voxels, row, plane) = (samples.voxels, nx, ny * nx);
     // Cut to the same length, so that one check serves for the four.
@@ -164,7 +171,7 @@ fn pair<S: Voxel>(row: &[S], at: usize) -> [S; 2] {
 
 /// The voxels around a point of the block's last plane, or close to it: some may be beyond.
 #[cold]
-fn at_the_end<S: Voxel>(voxels: &[S], at: usize, [row, plane]: [usize; 2]) -> [[[S; 2]; 2]; 2] {
+fn at_the_end<S: Voxel>(voxels: &[S], at: usize, [row, plane]: [usize; 2]) -> [Cell<S>; 2] {
     let voxel = |at: usize| voxels[at.min(voxels.len() - 1)];
     let pair = |at: usize| [voxel(at), voxel(at + 1)];
     [[pair(at), pair(at + row)], [pair(at + plane), pair(at + plane + row)]]
@@ -172,7 +179,7 @@ fn at_the_end<S: Voxel>(voxels: &[S], at: usize, [row, plane]: [usize; 2]) -> [[
 
 /// `[a, b]`, small samples in one register: half as many stores, which is what [`collect`] waits for.
 #[inline(always)]
-fn joined<S: Voxel>(a: [S; 2], b: [S; 2]) -> [[S; 2]; 2] {
+fn joined<S: Voxel>(a: [S; 2], b: [S; 2]) -> Cell<S> {
     if cfg!(target_endian = "big") {
         return [a, b];
     }
@@ -218,8 +225,7 @@ fn weigh_group<S: Voxel, T: Voxel<Acc = S::Acc>>(
     rounding: Rounding,
     out: &mut [T; GROUP],
 ) {
-    let [z, y, x] = corners.part.each_ref().map(|part| &part.as_chunks::<GROUP>().0[k]);
-    let [near, far] = corners.planes.each_ref().map(|plane| &plane.as_chunks::<GROUP>().0[k]);
+    let ([z, y, x], [near, far]) = corners.group::<GROUP>(k);
     for n in 0..GROUP {
         let front = blend::<S>(along::<S>(near[n][0], x[n]), along::<S>(near[n][1], x[n]), y[n]);
         let back = blend::<S>(along::<S>(far[n][0], x[n]), along::<S>(far[n][1], x[n]), y[n]);
