@@ -14,6 +14,7 @@ use crate::{
     voxel::{Dtype, Rounding},
 };
 
+mod alternatives;
 mod batch;
 mod cascade;
 mod colours;
@@ -27,6 +28,7 @@ mod in_place;
 mod input;
 mod least;
 mod levels;
+mod limits;
 mod method;
 mod names;
 mod output;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{io::Layout, resample::Footprint};
 
+mod aside;
 mod candidates;
 mod columns;
 mod error;
@@ -31,7 +32,7 @@ mod trial;
 mod walk;
 
 pub use columns::{Column, Columns, Pass as PassingChunk, Passes, Slab, slabs};
-pub use error::{PlanError, mebibytes};
+pub use error::{Instead, PlanError, mebibytes};
 pub use memory::{Memory, Workers, planes_at_once};
 pub use offers::Offer;
 pub use order::{Level, Order};
@@ -100,6 +101,9 @@ pub struct Plan {
     /// Relative time that the search compared plans by.
     #[serde(skip)]
     pub cost: f64,
+    /// Bytes of voxels that wait in files until their shard can take them, about and at most, before compression.
+    #[serde(skip)]
+    pub aside_bytes: u64,
 }
 
 impl Plan {

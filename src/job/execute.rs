@@ -6,11 +6,12 @@ use std::{
 };
 
 use super::{
-    Job, PassKind, Request, Summary, cascade,
+    Job, PassKind, Request, Summary, alternatives, cascade,
     colours::Colours,
     field::Vectors,
     least,
     levels::LevelPass,
+    limits::{check_address_room, check_tables},
     output::Output,
     passes::{self, Leg, Route, Task},
     reads,
@@ -33,7 +34,7 @@ use crate::{
     plan::{self, Budget, Cut, PlanError, Todo},
     rank::Rank,
     region::Region,
-    resample::{OpRequest, block_op, most_table_bytes},
+    resample::{OpRequest, block_op},
     sys,
     voxel::Voxel,
 };
@@ -104,18 +105,19 @@ impl<T: Voxel> Opened<T> {
     fn check_tables(&self, memory_bytes: u64) -> Result<()> {
         let (op, series) = (&self.job.op, self.job.series.as_ref());
         let mappings = series.map_or(std::slice::from_ref(&op.mapping), |series| &series.mappings);
-        let bytes = |mapping: &Mapping| most_table_bytes::<T>(&OpRequest { mapping: mapping.clone(), ..op.clone() });
-        let table_bytes = mappings.iter().map(bytes).max().unwrap_or(0);
-        if table_bytes > memory_bytes {
-            return Err(PlanError::TablesTooLarge { memory_bytes, table_bytes, target: op.target_shape }.into());
-        }
-        Ok(())
+        let of = |mapping: &Mapping| OpRequest { mapping: mapping.clone(), ..op.clone() };
+        mappings.iter().try_for_each(|mapping| check_tables::<T>(&of(mapping), memory_bytes))
     }
 
     /// The passes within `budget`, to all of the target or to this run's share of it.
     fn passes(&self, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+        self.passes_by(&self.job.op, cut, budget)
+    }
+
+    /// The same by another op.
+    fn passes_by(&self, op: &OpRequest, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
         let todo = Arc::new(self.job.todo(cut));
-        planned_passes::<T>(&self.job, self.source.layout(), budget, &todo, &Restored::default())
+        planned_passes::<T>(&self.job, op, self.source.layout(), budget, &todo, &Restored::default())
     }
 
     fn with(
@@ -136,9 +138,26 @@ impl<T: Voxel> Opened<T> {
         let (cut, budget) = (self.cut(), self.job.budget());
         let passes = self.passes(cut.as_ref(), budget).map_err(|error| {
             let with = |memory_bytes| self.passes(cut.as_ref(), Budget { memory_bytes, ..budget }).map(drop);
-            least::named(error, with)
+            self.with_alternatives(least::named(error, with), cut.as_ref(), budget)
         })?;
         self.with(passes, cut, budget)
+    }
+
+    /// The refusal `error` with the methods that the budget, or much less than is named, would be enough for.
+    fn with_alternatives(&self, mut error: Error, cut: Option<&Cut>, budget: Budget) -> Error {
+        let (job, is_chunked) = (&self.job, self.source.layout().access == Access::Chunked);
+        if let Error::Plan(PlanError::TooSmall { smallest_bytes, instead, .. }) = &mut error
+            && is_chunked
+            && job.series.is_none()
+        {
+            let parts = job.output.layout.components > 1 || self.source.layout().components > 1;
+            *instead =
+                alternatives::instead(&job.op, parts, (budget.memory_bytes, *smallest_bytes), |op, memory_bytes| {
+                    let budget = Budget { memory_bytes, ..budget };
+                    check_tables::<T>(op, memory_bytes).and_then(|()| self.passes_by(op, cut, budget)).map(drop)
+                });
+        }
+        error
     }
 
     /// Reads the displacement field, where there is one; with a `folder`, so that the job can be run.
@@ -176,27 +195,16 @@ impl<T: Voxel> Opened<T> {
     }
 }
 
-/// Refuses a plan that a limit of address space does not leave room for: what is resident is mapped, and each thread has a stack.
-fn check_address_room(summary: &Summary) -> Result<()> {
-    let Some(room) = sys::address_room() else { return Ok(()) };
-    let threads = summary.passes.iter().map(|pass| pass.plan.workers.count).max().unwrap_or(1);
-    let (projected_bytes, left_bytes) = (summary.projected_bytes(), room.memory_bytes(threads));
-    if projected_bytes <= left_bytes {
-        return Ok(());
-    }
-    let sys::AddressRoom { limit_bytes, set_by, .. } = room;
-    Err(Error::AddressSpace { projected_bytes, left_bytes, limit_bytes, threads, set_by })
-}
-
 /// The passes to what `todo` names of the finest level, and to what is not stored of those that are not made along with it.
 pub(super) fn planned_passes<T: Voxel>(
     job: &Job,
+    op: &OpRequest,
     source: &Layout,
     budget: Budget,
     todo: &Arc<Todo>,
     stored: &Restored,
 ) -> Result<(Route<T>, Vec<LevelPass>)> {
-    let Job { op, output, .. } = job;
+    let output = &job.output;
     let (mut source, target) = (source.clone(), &output.layout);
     if job.field.is_some() {
         source.transfer_bytes += READ_TRANSFER_BYTES;
@@ -244,7 +252,7 @@ impl Job {
             let mut prepared = self.open::<T>()?.look_through(None, stop, on_event)?.prepare()?;
             prepared.note_offers(false);
             let mut summary = prepared.summary;
-            summary.disks = prepared.job.disks(summary.scratch_bytes);
+            summary.disks = prepared.job.disks(&summary.passes, summary.scratch_bytes);
             Ok(summary)
         })
     }

@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 
 use super::{
     Disk, Event, PassKind, PassSummary,
-    disk::{self, Packing, Part, Prospect, disks},
+    disk::{self, Packing, Part, Prospect, RawBytes, disks},
     levels::{Descent, LevelPass, LevelsTo},
     method::warning_of_levels,
-    size::raw_bytes,
+    size::stored_raw_bytes,
     work::{Work, is_noted, settle},
 };
 use crate::{
@@ -370,15 +370,16 @@ fn level_target(finest: &ZarrFile, warnings: &mut Vec<String>) -> ZarrTarget {
 
 /// What new levels take beside the store, at the ratio of its finest.
 fn disks_of_levels(finest: &ZarrFile, passes: &[LevelPass], store: &Path) -> Vec<Disk> {
-    let most_bytes = passes.iter().fold(0u64, |sum, pass| sum.saturating_add(raw_bytes(&pass.target)));
+    let raw =
+        passes.iter().map(|pass| stored_raw_bytes(&pass.target)).fold(RawBytes::default(), |sum, level| sum + level);
     let sample_bytes = (finest.stored.bytes(), finest.stored.bytes());
     let (packing, source_ratio) = match finest.codec {
         Some(Codec::None) => (Packing::PlainChunks, None),
         _ => (Packing::Chunks, finest.stored_ratio()),
     };
     let prospect = Prospect { packing, source_ratio, sample_bytes, growth: 1.0, inside: Some(1.0) };
-    let (least_bytes, estimated_bytes) = prospect.stored(most_bytes);
-    disks(&[Part { folder: state_folder(store), least_bytes, estimated_bytes, most_bytes }])
+    let (least_bytes, estimated_bytes) = prospect.stored(raw);
+    disks(&[Part { folder: state_folder(store), least_bytes, estimated_bytes, most_bytes: raw.all() }])
 }
 
 fn level_summaries(descent: &Descent, paths: &[String]) -> Vec<LevelSummary> {

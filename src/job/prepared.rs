@@ -56,7 +56,7 @@ impl<T: Voxel> Prepared<T> {
     /// Finds what the disks have free, and refuses what cannot fit.
     fn check_disk(&mut self) -> Result<()> {
         let Job { request, output, .. } = &self.job;
-        let disks = self.job.disks(self.summary.scratch_bytes);
+        let disks = self.job.disks(&self.summary.passes, self.summary.scratch_bytes);
         if request.checks_disk {
             disk::check(&disks, &output.path)?;
         }
@@ -145,7 +145,7 @@ impl<T: Voxel> Prepared<T> {
         done.keep(is_ours);
         let todo = Arc::new(todo.clone().without(vec![done]));
         if !todo.is_fresh() {
-            let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, &work.stored)?;
+            let passes = planned_passes::<T>(&self.job, &self.job.op, source, self.budget, &todo, &work.stored)?;
             let disks = std::mem::take(&mut self.summary.disks);
             self.summary = Summary { disks, ..Summary::planned(&self.job, source, &passes.0, &passes.1) };
             (self.route, self.levels) = passes;

@@ -24,6 +24,16 @@ pub struct Decoded<T> {
 }
 
 impl<T: Voxel> Decoded<T> {
+    pub fn new(region: Region, volumes: usize, voxels: Vec<T>) -> Decoded<T> {
+        Decoded { region, volumes, voxels }
+    }
+
+    /// Makes all samples the same.
+    pub fn fill(&mut self, value: T) {
+        let len = self.region.voxels() as usize * self.volumes;
+        self.voxels[..len].fill(value);
+    }
+
     pub fn block(&self) -> BlockRef<'_, T> {
         let len = self.region.voxels() as usize * self.volumes;
         BlockRef::new(self.region, self.volumes, &self.voxels[..len])
@@ -235,6 +245,6 @@ pub fn decode<T: Voxel>(
 }
 
 /// Stacked volumes that a read of `group` fills: members times components.
-fn volumes_of(layout: &Layout, group: u64) -> usize {
+pub fn volumes_of(layout: &Layout, group: u64) -> usize {
     layout.outer.members_of(group) as usize * layout.components
 }

@@ -64,7 +64,7 @@ pub(super) fn refusal(request: &Request<'_>) -> PlanError {
     }
     let Least { bytes: smallest_bytes, block, window_bytes } = least;
     let (memory_bytes, has_chunks) = (request.budget.memory_bytes, request.target.access == Access::Chunked);
-    PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks }
+    PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks, instead: None }
 }
 
 /// The window that this trial works with, where its gate is a single block.

@@ -1,0 +1,75 @@
+//! What a refusal offers beside more memory: methods whose sums can be carried on, so that the source's chunks go by one after the
+//! other and none is kept.
+
+use crate::{
+    error::{Error, Result},
+    geometry::Mapping,
+    plan::{Instead, PlanError, mebibytes},
+    resample::{Cover, KernelShape, Method, OpRequest},
+};
+
+/// Reductions along an axis below this are none that chunks would have to be held for.
+const STRONG: f64 = 1.5;
+/// Less memory than this share of what is named is worth another method.
+const WORTH_TELLING: u64 = 2;
+/// Budgets tried for one method.
+const MOST_TRIES: usize = 2;
+
+/// Methods instead of that of `op`, each of which `plan` accepts with the budget that is told with them: the given one, or the
+/// smallest for the first of them, where that is at most half of what is `named`. `parts` says whether voxels have parts that belong
+/// together.
+pub fn instead(
+    op: &OpRequest,
+    parts: bool,
+    (given_bytes, named_bytes): (u64, u64),
+    plan: impl Fn(&OpRequest, u64) -> Result<()>,
+) -> Option<Instead> {
+    if !is_strong(&op.mapping) {
+        return None;
+    }
+    let others = others(op, parts);
+    let mut memory_bytes = given_bytes;
+    for _ in 0..=MOST_TRIES {
+        if memory_bytes > named_bytes / WORTH_TELLING {
+            return None;
+        }
+        let mut methods = Vec::new();
+        let mut least = u64::MAX;
+        for (method, antialias) in &others {
+            match plan(&OpRequest { method: *method, antialias: *antialias, ..op.clone() }, memory_bytes) {
+                Ok(()) => methods.push(told(*method, *antialias)),
+                Err(Error::Plan(PlanError::TooSmall { smallest_bytes, .. })) => least = least.min(smallest_bytes),
+                Err(_) => {}
+            }
+        }
+        if !methods.is_empty() {
+            return Some(Instead { methods, memory_bytes: memory_bytes >> 20 << 20 })
+                .filter(|_| memory_bytes >= 1 << 20);
+        }
+        memory_bytes = mebibytes(least).saturating_mul(1 << 20).max(memory_bytes);
+    }
+    None
+}
+
+fn is_strong(mapping: &Mapping) -> bool {
+    matches!(mapping, Mapping::AxisAligned(maps) if maps.iter().any(|map| map.scale.abs() > STRONG))
+}
+
+/// Methods of the same kind, the most alike first: of names only those that mix none.
+fn others(op: &OpRequest, parts: bool) -> Vec<(Method, bool)> {
+    let of_values = [
+        (Method::Cover(Cover::Mean), false),
+        (Method::Kernel(KernelShape::Linear), true),
+        (Method::Cover(Cover::Min), false),
+        (Method::Cover(Cover::Max), false),
+    ];
+    let of_names = [(Method::Cover(Cover::Mode), false), (Method::Nearest, false)];
+    let is_of_names = !op.method.mixes() && !matches!(op.method, Method::Cover(Cover::Min | Cover::Max));
+    let all = if is_of_names { &of_names[..] } else { &of_values[..] };
+    let differs = |(method, antialias): &&(Method, bool)| *method != op.method || *antialias != op.antialias;
+    all.iter().filter(differs).filter(|(method, _)| !parts || !method.picks()).copied().collect()
+}
+
+fn told(method: Method, antialias: bool) -> String {
+    if antialias { format!("{method} --antialias") } else { method.to_string() }
+}
