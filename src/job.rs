@@ -36,6 +36,7 @@ mod outside;
 mod passes;
 mod prepared;
 mod reads;
+mod refused;
 mod resolve;
 mod run;
 mod scratch;

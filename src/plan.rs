@@ -47,6 +47,28 @@ const ONCE: f64 = 1.02;
 /// Part of the cost of holding chunks from which on they had better pass by, where both fit: one worker at a time takes them in.
 const WORTH_PASSING: f64 = 0.8;
 
+/// How much a plan is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Effort {
+    /// As much as makes a good plan, or a refusal with the smallest budget that works.
+    #[default]
+    Full,
+    /// The same, but a refusal names no budget.
+    Fits,
+    /// As much as tells about what a budget would buy; a refusal names none.
+    Estimate,
+}
+
+impl Effort {
+    /// The part of all looks that are taken.
+    fn parts(self) -> u64 {
+        match self {
+            Effort::Full | Effort::Fits => 1,
+            Effort::Estimate => 4,
+        }
+    }
+}
+
 /// What a run may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Budget {
@@ -56,6 +78,14 @@ pub struct Budget {
     pub threads: usize,
     /// Resident memory of the process before the run starts.
     pub reserved_bytes: u64,
+    pub effort: Effort,
+}
+
+impl Budget {
+    /// For a plan that is looked for as much as can be.
+    pub fn new(memory_bytes: u64, threads: usize, reserved_bytes: u64) -> Budget {
+        Budget { memory_bytes, threads, reserved_bytes, effort: Effort::Full }
+    }
 }
 
 /// Everything a plan is made from.

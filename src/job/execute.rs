@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Job, PassKind, Request, Summary, alternatives, cascade,
+    Job, PassKind, Request, Summary, cascade,
     colours::Colours,
     field::Vectors,
     least,
@@ -31,7 +31,7 @@ use crate::{
         steady,
     },
     pipeline::Progress,
-    plan::{self, Budget, Cut, PlanError, Todo},
+    plan::{self, Budget, Cut, Todo},
     rank::Rank,
     region::Region,
     resample::{OpRequest, block_op},
@@ -84,16 +84,16 @@ impl<T: Voxel> Prepared<T> {
 }
 
 /// A job with its voxels open.
-struct Opened<T: Voxel> {
-    job: Job,
-    source: Box<dyn Source<T>>,
+pub(super) struct Opened<T: Voxel> {
+    pub job: Job,
+    pub source: Box<dyn Source<T>>,
     /// What the job looks through, once it is read.
     vectors: Option<Vectors>,
 }
 
 impl<T: Voxel> Opened<T> {
     /// How the target is cut, where this run has a share of it.
-    fn cut(&self) -> Option<Cut> {
+    pub fn cut(&self) -> Option<Cut> {
         let rank = self.job.request.rank?;
         let op = block_op::<T>(&self.job.op);
         let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
@@ -115,7 +115,7 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// The same by another op.
-    fn passes_by(&self, op: &OpRequest, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+    pub fn passes_by(&self, op: &OpRequest, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
         let todo = Arc::new(self.job.todo(cut));
         planned_passes::<T>(&self.job, op, self.source.layout(), budget, &todo, &Restored::default())
     }
@@ -137,27 +137,11 @@ impl<T: Voxel> Opened<T> {
         self.check_tables(self.job.request.memory_bytes)?;
         let (cut, budget) = (self.cut(), self.job.budget());
         let passes = self.passes(cut.as_ref(), budget).map_err(|error| {
-            let with = |memory_bytes| self.passes(cut.as_ref(), Budget { memory_bytes, ..budget }).map(drop);
+            let with =
+                |memory_bytes, effort| self.passes(cut.as_ref(), Budget { memory_bytes, effort, ..budget }).map(drop);
             self.with_alternatives(least::named(error, with), cut.as_ref(), budget)
         })?;
         self.with(passes, cut, budget)
-    }
-
-    /// The refusal `error` with the methods that the budget, or much less than is named, would be enough for.
-    fn with_alternatives(&self, mut error: Error, cut: Option<&Cut>, budget: Budget) -> Error {
-        let (job, is_chunked) = (&self.job, self.source.layout().access == Access::Chunked);
-        if let Error::Plan(PlanError::TooSmall { smallest_bytes, instead, .. }) = &mut error
-            && is_chunked
-            && job.series.is_none()
-        {
-            let parts = job.output.layout.components > 1 || self.source.layout().components > 1;
-            *instead =
-                alternatives::instead(&job.op, parts, (budget.memory_bytes, *smallest_bytes), |op, memory_bytes| {
-                    let budget = Budget { memory_bytes, ..budget };
-                    check_tables::<T>(op, memory_bytes).and_then(|()| self.passes_by(op, cut, budget)).map(drop)
-                });
-        }
-        error
     }
 
     /// Reads the displacement field, where there is one; with a `folder`, so that the job can be run.
@@ -169,9 +153,11 @@ impl<T: Voxel> Opened<T> {
     ) -> Result<Opened<T>> {
         if let Some(field) = &self.job.field {
             let kind = PassKind::Field;
-            let read = field.read(folder, self.job.budget(), stop, |progress| {
+            let budget = self.job.budget();
+            let read = field.read(folder, budget, stop, |progress| {
                 on_event(Event::Progress { pass: 0, passes: 1, kind, progress });
-            })?;
+            });
+            let read = read.map_err(|error| self.with_field(error, field, budget))?;
             self.job.op.mapping = Mapping::Warped(read.warp);
             self.vectors = read.vectors;
         }
@@ -372,11 +358,7 @@ impl Job {
     }
 
     fn budget(&self) -> Budget {
-        Budget {
-            memory_bytes: self.request.memory_bytes,
-            threads: self.request.threads,
-            reserved_bytes: sys::resident().now_bytes,
-        }
+        Budget::new(self.request.memory_bytes, self.request.threads, sys::resident().now_bytes)
     }
 
     fn open<T: Voxel>(self) -> Result<Opened<T>> {

@@ -142,10 +142,10 @@ impl InPlace {
         let target = level_target(&finest, &mut warnings);
         let descent = Descent::new(&request.store, &target, method, request.levels)?;
         let reserved_bytes = sys::resident().now_bytes;
-        let budget = Budget { memory_bytes: request.memory_bytes, threads: request.threads, reserved_bytes };
+        let budget = Budget::new(request.memory_bytes, request.threads, reserved_bytes);
         let plan = |budget| descent.plan(&request.store, &finest.layout, budget, &Restored::default());
         let passes = plan(budget).map_err(|error| {
-            super::least::named(error, |memory_bytes| plan(Budget { memory_bytes, ..budget }).map(drop))
+            super::least::named(error, |memory_bytes, effort| plan(Budget { memory_bytes, effort, ..budget }).map(drop))
         })?;
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
         let identity = identity(&finest, &descent, &paths);

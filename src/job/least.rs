@@ -5,7 +5,7 @@
 
 use crate::{
     error::{Error, Result},
-    plan::{PlanError, mebibytes},
+    plan::{Effort, PlanError, mebibytes},
 };
 
 /// Budgets that are tried.
@@ -20,7 +20,7 @@ const JITTER_BYTES: u64 = 256 << 10;
 
 /// The refusal `error` with the smallest budget that `plan` accepts, starting with what `error` names; errors of other kinds as they
 /// are.
-pub fn named(error: Error, plan: impl Fn(u64) -> Result<()>) -> Error {
+pub fn named(error: Error, plan: impl Fn(u64, Effort) -> Result<()>) -> Error {
     let Error::Plan(PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks, .. }) = error
     else {
         return error;
@@ -46,11 +46,11 @@ struct Search {
 
 impl Search {
     /// Raises what is needed until it can be planned with; `false` where that was not found.
-    fn raise(&mut self, most: u64, plan: &impl Fn(u64) -> Result<()>) -> bool {
+    fn raise(&mut self, most: u64, plan: &impl Fn(u64, Effort) -> Result<()>) -> bool {
         let mut raise = FIRST_RAISE;
         while self.tries < MOST_TRIES && named_bytes(self.needed) <= most {
             self.tries += 1;
-            let (more, block, window) = match plan(self.needed) {
+            let (more, block, window) = match plan(self.needed, Effort::Full) {
                 Err(Error::Plan(PlanError::TooSmall { smallest_bytes, block, window_bytes, .. })) => {
                     (smallest_bytes, block, window_bytes)
                 }
@@ -66,15 +66,15 @@ impl Search {
     }
 
     /// Lowers what is needed until four fifths of what is named are refused.
-    fn lower(&mut self, plan: &impl Fn(u64) -> Result<()>) {
+    fn lower(&mut self, plan: &impl Fn(u64, Effort) -> Result<()>) {
         while self.tries < MOST_TRIES {
             self.tries += 2;
             let fifths = named_bytes(self.needed) / 5 * 4 + JITTER_BYTES;
-            if fifths <= self.refused || plan(fifths).is_err() {
+            if fifths <= self.refused || plan(fifths, Effort::Fits).is_err() {
                 return;
             }
             let halfway = ((fifths as f64) * (self.refused.max(1) as f64)).sqrt() as u64;
-            match plan(halfway) {
+            match plan(halfway, Effort::Fits) {
                 Ok(()) => self.needed = halfway,
                 Err(_) => (self.refused, self.needed) = (self.refused.max(halfway), fifths),
             }
@@ -113,10 +113,11 @@ mod tests {
     #[test]
     fn what_is_named_is_what_the_last_pass_needs() {
         // The first pass needs 20 MiB, the second 30, the third 50.
-        let plan = |memory_bytes: u64| match [20, 30, 50].into_iter().find(|needed| needed * MIB > memory_bytes) {
-            Some(needed) => Err(refusal(needed * MIB)),
-            None => Ok(()),
-        };
+        let plan =
+            |memory_bytes: u64, _: Effort| match [20, 30, 50].into_iter().find(|needed| needed * MIB > memory_bytes) {
+                Some(needed) => Err(refusal(needed * MIB)),
+                None => Ok(()),
+            };
         let named = named(refusal(20 * MIB), plan);
         assert_eq!(smallest(&named), 50 * MIB);
         assert!(named.hint().unwrap().contains("--memory 56MiB"));
@@ -127,7 +128,7 @@ mod tests {
         for least in [14, 15, 17, 23, 41, 97, 400] {
             for told in [14, 30, 99, 900] {
                 let tries = std::cell::Cell::new(0);
-                let plan = |memory_bytes: u64| {
+                let plan = |memory_bytes: u64, _: Effort| {
                     tries.set(tries.get() + 1);
                     if memory_bytes < least * MIB { Err(refusal(told * MIB)) } else { Ok(()) }
                 };
@@ -140,10 +141,10 @@ mod tests {
 
     #[test]
     fn a_plan_that_names_what_it_refuses_is_given_more() {
-        let plan = |memory_bytes: u64| if memory_bytes < 40 * MIB { Err(refusal(20 * MIB)) } else { Ok(()) };
+        let plan = |memory_bytes: u64, _: Effort| if memory_bytes < 40 * MIB { Err(refusal(20 * MIB)) } else { Ok(()) };
         let found = smallest(&named(refusal(20 * MIB), plan));
         assert!((33 * MIB..42 * MIB).contains(&found), "{found}");
-        let huge = named(refusal(1 << 40), |_| panic!("not to be tried"));
+        let huge = named(refusal(1 << 40), |_, _| panic!("not to be tried"));
         assert_eq!(smallest(&huge), 1 << 40);
     }
 }

@@ -2,6 +2,9 @@
 
 use bytesize::ByteSize;
 
+use super::Request;
+use crate::io::Access;
+
 /// Methods past which the source's chunks can go one after the other, and a budget that each of them can be planned with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Instead {
@@ -71,6 +74,18 @@ pub enum PlanError {
 }
 
 impl PlanError {
+    /// A refusal of which the smallest budget is not looked for.
+    pub(super) fn unknown(request: &Request<'_>) -> PlanError {
+        PlanError::TooSmall {
+            memory_bytes: request.budget.memory_bytes,
+            smallest_bytes: u64::MAX,
+            block: [0; 3],
+            window_bytes: 0,
+            has_chunks: request.target.access == Access::Chunked,
+            instead: None,
+        }
+    }
+
     /// The smallest budget that works, where it is one that is missing.
     pub(super) fn smallest_bytes(&self) -> u64 {
         match self {
