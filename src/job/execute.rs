@@ -198,14 +198,17 @@ pub(super) fn planned_passes<T: Voxel>(
     let source = &source;
     let turn = job.turn.as_ref().filter(|_| source.access == Access::Ascending);
     let task = Task { op, series: job.series.as_ref(), turn, todo };
+    // Before the finest, whose op stays.
+    let mut levels = match &output.descent {
+        Some(descent) => descent.plan(&output.path, &descent.finest_layout(&output.path)?, budget, stored)?,
+        None => Vec::new(),
+    };
     let mut route = passes::route::<T>(task, source, target, budget)?;
-    let mut levels = Vec::new();
     if let Some(descent) = &output.descent {
-        levels = descent.plan(&output.path, &descent.finest_layout(&output.path)?, budget, stored)?;
         let both = |factors: &[u64; 3]| vec![done(stored, 0, [1; 3]), done(stored, 1, *factors)];
         let todo = Todo::everything(Region::of_shape(target.grid.shape));
         let todo = Arc::new(todo.without(descent.factors.first().map_or(Vec::new(), both)));
-        let setting = cascade::Setting { op, source, target, descent, levels: &levels, budget, todo: &todo };
+        let setting = cascade::Setting { source, target, descent, levels: &levels, budget, todo: &todo };
         let joined = if job.series.is_none() { cascade::route(&setting, &route) } else { None };
         if let Some(joined) = joined {
             route = joined;

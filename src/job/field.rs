@@ -171,7 +171,7 @@ impl Field {
 
 /// The pass that reads a field.
 fn pass(source: &Layout, target: &Layout, budget: Budget) -> Result<Planned<f32>, PlanError> {
-    planned(PassKind::Field, block_op::<f32>(&copying(source)), source, target, budget, &everything(target))
+    planned(PassKind::Field, block_op::<f32>(&copying(source)).into(), source, target, budget, &everything(target))
 }
 
 /// Takes in a field: notes the ranges of its vectors, and writes them on where there is a file.

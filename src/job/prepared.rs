@@ -172,6 +172,9 @@ impl<T: Voxel> Prepared<T> {
         let (source, vectors) = (source.as_ref(), vectors.as_ref());
         let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
         run.finest(summary, on_event)?;
+        // The tables of the finest level go before those of the others are made.
+        route.legs.clear();
+        let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
         run.coarser(summary, on_event)
     }
 
