@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 BENCHMARKS = [
-    "seed_job", "interpolators", "methods", "atlas", "displacement", "microscopy", "pyramid", "blosc", "fixed_memory", "same_bytes",
+    "seed_job", "interpolators", "methods", "atlas", "displacement", "microscopy", "thumbnail", "pyramid", "blosc", "fixed_memory", "same_bytes",
     "cgroup", "ranks",
 ]
 REPEATED = ["seed_job", "interpolators", "atlas"]

@@ -7,7 +7,7 @@ mod memory;
 
 use std::path::{Path, PathBuf};
 
-pub use memory::{PlanError, mebibytes};
+pub use memory::{Instead, PlanError, mebibytes};
 
 /// Shorthand used throughout the crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

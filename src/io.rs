@@ -57,6 +57,12 @@ pub trait Source<T: Voxel>: Send + Sync {
         self.read(fetched.group, into)
     }
 
+    /// Instead of [`Source::read_fetched`] for a chunk that was fetched and is absent: the one value that all its samples have, of
+    /// all its volumes. `None` from sources that have no such value.
+    fn read_absent(&self, _fetched: &Fetched) -> Result<Option<T>> {
+        Ok(None)
+    }
+
     /// Storage chunks met so far that were absent and stand for the fill value.
     fn missing_chunks(&self) -> u64 {
         0

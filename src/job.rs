@@ -3,6 +3,7 @@
 //! [`Job::resolve`] opens the source and decides grid, values and formats; [`Job::run`] plans the passes, refuses or runs them,
 //! and renames the finished target into place. Nothing here computes voxels or names threads.
 
+mod alternatives;
 mod batch;
 mod complete;
 mod disk;
@@ -11,6 +12,7 @@ mod field;
 mod identity;
 mod idle;
 mod least;
+mod limits;
 mod method;
 mod names;
 mod output;
@@ -18,6 +20,7 @@ mod outside;
 mod pass;
 mod pyramid;
 mod reads;
+mod refused;
 mod request;
 mod resolve;
 mod route;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{error::PlanError, layout::Layout, resample::Footprint};
 
+mod aside;
 mod candidates;
 mod columns;
 mod lines;
@@ -44,6 +45,28 @@ const ONCE: f64 = 1.02;
 /// Part of the cost of holding chunks from which on they had better pass by, where both fit: one worker at a time takes them in.
 const WORTH_PASSING: f64 = 0.8;
 
+/// How much a plan is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Effort {
+    /// As much as makes a good plan, or a refusal with the smallest budget that works.
+    #[default]
+    Full,
+    /// The same, but a refusal names no budget.
+    Fits,
+    /// As much as tells about what a budget would buy; a refusal names none.
+    Estimate,
+}
+
+impl Effort {
+    /// The part of all looks that are taken.
+    fn parts(self) -> u64 {
+        match self {
+            Effort::Full | Effort::Fits => 1,
+            Effort::Estimate => 4,
+        }
+    }
+}
+
 /// What a run may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Budget {
@@ -53,6 +76,14 @@ pub struct Budget {
     pub threads: usize,
     /// Resident memory of the process before the run starts.
     pub reserved_bytes: u64,
+    pub effort: Effort,
+}
+
+impl Budget {
+    /// For a plan that is looked for as much as can be.
+    pub fn new(memory_bytes: u64, threads: usize, reserved_bytes: u64) -> Budget {
+        Budget { memory_bytes, threads, reserved_bytes, effort: Effort::Full }
+    }
 }
 
 /// Everything a plan is made from.
@@ -98,6 +129,9 @@ pub struct Plan {
     /// Relative time that the search compared plans by.
     #[serde(skip)]
     pub cost: f64,
+    /// Bytes of voxels that wait in files until their shard can take them, about and at most, before compression.
+    #[serde(skip)]
+    pub aside_bytes: u64,
 }
 
 impl Plan {

@@ -2,6 +2,24 @@
 
 use bytesize::ByteSize;
 
+/// Methods past which the source's chunks can go one after the other, and a budget that each of them can be planned with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Instead {
+    /// As options of the command line.
+    pub methods: Vec<String>,
+    /// Whole mebibytes.
+    pub memory_bytes: u64,
+}
+
+impl Instead {
+    fn told(&self) -> String {
+        let methods: Vec<String> = self.methods.iter().map(|method| format!("--interp {method}")).collect();
+        let (last, others) = methods.split_last().map_or(("", &[][..]), |(last, others)| (last.as_str(), others));
+        let methods = if others.is_empty() { last.to_string() } else { format!("{} or {last}", others.join(", ")) };
+        format!("; --memory {}MiB is enough for {methods}, for which chunks are not kept", self.memory_bytes >> 20)
+    }
+}
+
 /// Why there is no plan.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -21,6 +39,8 @@ pub enum PlanError {
         window_bytes: u64,
         /// Whether the target is stored in chunks, which could be smaller.
         has_chunks: bool,
+        /// What less memory would be enough for.
+        instead: Option<Instead>,
     },
 
     /// The weights of the method along the axes need more, before anything else.
@@ -64,14 +84,15 @@ impl PlanError {
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            PlanError::TooSmall { smallest_bytes, has_chunks: true, .. } => {
-                format!(
-                    "use --memory {}MiB or more, or a target with smaller chunks (--chunk)",
-                    mebibytes(*smallest_bytes)
-                )
+            PlanError::TooSmall { smallest_bytes, has_chunks, instead, .. } => {
+                let mebibytes = mebibytes(*smallest_bytes);
+                let hint = match has_chunks {
+                    true => format!("use --memory {mebibytes}MiB or more, or a target with smaller chunks (--chunk)"),
+                    false => format!("use --memory {mebibytes}MiB or more"),
+                };
+                hint + &instead.as_ref().map_or_else(String::new, Instead::told)
             }
-            PlanError::TooSmall { smallest_bytes, .. }
-            | PlanError::ComparisonTooSmall { smallest_bytes, .. }
+            PlanError::ComparisonTooSmall { smallest_bytes, .. }
             | PlanError::VerificationTooSmall { smallest_bytes, .. } => {
                 format!("use --memory {}MiB or more", mebibytes(*smallest_bytes))
             }

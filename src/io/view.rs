@@ -216,6 +216,10 @@ impl<T: Voxel> Source<T> for ViewSource<'_, T> {
         self.pick(group, into, |behind, into| self.inner().read_fetched(Fetched { group: behind, ..fetched }, into))
     }
 
+    fn read_absent(&self, fetched: &Fetched) -> Result<Option<T>> {
+        self.inner().read_absent(&Fetched { group: self.behind(fetched.group).0, region: fetched.region, stored: None })
+    }
+
     fn missing_chunks(&self) -> u64 {
         self.inner().missing_chunks()
     }

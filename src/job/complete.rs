@@ -52,7 +52,7 @@ impl<T: Voxel> Prepared<T> {
     /// Finds what the disks have free, and refuses what cannot fit.
     fn check_disk(&mut self) -> Result<()> {
         let Job { request, output, .. } = &self.job;
-        let disks = self.job.disks(self.summary.scratch_bytes);
+        let disks = self.job.disks(&self.summary.passes, self.summary.scratch_bytes);
         if request.checks_disk {
             disk::check(&disks, &output.path)?;
         }
@@ -141,7 +141,7 @@ impl<T: Voxel> Prepared<T> {
         done.keep(is_ours);
         let todo = Arc::new(todo.clone().without(vec![done]));
         if !todo.is_fresh() {
-            let passes = planned_passes::<T>(&self.job, source, self.budget, &todo, &work.stored)?;
+            let passes = planned_passes::<T>(&self.job, &self.job.op, source, self.budget, &todo, &work.stored)?;
             let disks = std::mem::take(&mut self.summary.disks);
             self.summary = Summary { disks, ..Summary::planned(&self.job, source, &passes.0, &passes.1) };
             (self.route, self.levels) = passes;
@@ -168,6 +168,9 @@ impl<T: Voxel> Prepared<T> {
         let (source, vectors) = (source.as_ref(), vectors.as_ref());
         let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
         run.finest(summary, on_event)?;
+        // The tables of the finest level go before those of the others are made.
+        route.steps.clear();
+        let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
         run.coarser(summary, on_event)
     }
 

@@ -14,56 +14,9 @@ use crate::{
     sys,
 };
 
-/// An estimate by the source's ratio is at most so many times too large.
-const TOO_LARGE: f64 = 10.0;
-/// The smallest part of its data that a deflate stream can have (RFC 1951: 258 bytes in 2 bits).
-const LEAST_DEFLATED: f64 = 1.0 / 1032.0;
-/// The same for codecs without such a limit: an assumption.
-const LEAST_PACKED: f64 = 1e-4;
+mod prospect;
 
-/// How a target is compressed.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Packing {
-    /// Not at all.
-    Plain,
-    /// Not at all, but chunks that are all fill are left out.
-    PlainChunks,
-    /// All of it, by deflate.
-    Deflate,
-    /// By any codec, and chunks that are all fill are left out.
-    Chunks,
-}
-
-/// What bears on how small voxels become.
-#[derive(Clone, Copy, Debug)]
-pub struct Prospect {
-    pub packing: Packing,
-    /// Stored bytes of the source over its bytes before compression, where it is compressed.
-    pub source_ratio: Option<f64>,
-    /// Bytes of a sample of the source and of the target.
-    pub sample_bytes: (usize, usize),
-    /// Target voxels for each source voxel.
-    pub growth: f64,
-    /// The part of the target that looks inside the source, where that is known: the rest is one value.
-    pub inside: Option<f64>,
-}
-
-impl Prospect {
-    /// Stored bytes of `raw_bytes`: a lower bound for any voxels, and an estimate, `None` where nothing is known of the voxels.
-    pub fn stored(&self, raw_bytes: u64) -> (u64, Option<u64>) {
-        let (raw, inside) = (raw_bytes as f64, self.inside.unwrap_or(0.0));
-        let likely = self.source_ratio.map(|ratio| (raw * ratio) as u64);
-        let (source, target) = self.sample_bytes;
-        let narrowed = (source as f64 / target.max(1) as f64).min(1.0);
-        let by_ratio = self.source_ratio.map_or(0.0, |ratio| ratio * narrowed / (TOO_LARGE * self.growth.max(1.0)));
-        match self.packing {
-            Packing::Plain => (raw_bytes, Some(raw_bytes)),
-            Packing::PlainChunks => ((raw * inside) as u64, Some(raw_bytes)),
-            Packing::Deflate => ((raw * (inside * by_ratio).max(LEAST_DEFLATED)) as u64, likely),
-            Packing::Chunks => ((raw * inside * by_ratio.max(LEAST_PACKED)) as u64, likely),
-        }
-    }
-}
+pub use prospect::{Packing, Prospect, RawBytes};
 
 /// How large a target becomes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -72,6 +25,8 @@ pub struct TargetSize {
     pub raw_bytes: u64,
     /// Of each coarser level, before compression.
     pub level_raw_bytes: Vec<u64>,
+    /// Of all levels before compression, as they are stored: chunks at the faces of the grid whole, with the indexes of shards.
+    pub whole_bytes: u64,
     /// Files with voxels, of all levels.
     pub files: u64,
     pub is_compressed: bool,
@@ -81,13 +36,6 @@ pub struct TargetSize {
     pub least_bytes: u64,
     /// Stored bytes of the source over its bytes before compression, where it is compressed.
     pub source_ratio: Option<f64>,
-}
-
-impl TargetSize {
-    /// Of all levels, before compression.
-    pub fn all_raw_bytes(&self) -> u64 {
-        self.level_raw_bytes.iter().fold(self.raw_bytes, |sum, &bytes| sum.saturating_add(bytes))
-    }
 }
 
 /// What goes to one folder.
@@ -101,6 +49,13 @@ pub struct Part {
 }
 
 impl Part {
+    /// Files that may take that many bytes for a while, compressed as the target is.
+    pub fn aside(folder: PathBuf, bytes: u64, size: &TargetSize) -> Part {
+        let share = bytes as f64 / size.whole_bytes.max(1) as f64;
+        let estimated_bytes = size.estimated_bytes.map(|estimated| (estimated as f64 * share) as u64);
+        Part { folder, least_bytes: 0, estimated_bytes, most_bytes: bytes }
+    }
+
     /// A file of that many bytes.
     pub fn exact(folder: PathBuf, bytes: u64) -> Part {
         Part { folder, least_bytes: bytes, estimated_bytes: Some(bytes), most_bytes: bytes }
@@ -256,43 +211,17 @@ pub fn check(disks: &[Disk], output: &Path) -> Result<()> {
 mod tests {
     use super::*;
 
-    const GIB: u64 = 1 << 30;
-
-    fn prospect(packing: Packing) -> Prospect {
-        Prospect { packing, source_ratio: Some(0.5), sample_bytes: (2, 2), growth: 1.0, inside: Some(1.0) }
-    }
-
     fn part(folder: &str, least_bytes: u64, estimated_bytes: Option<u64>, most_bytes: u64) -> Part {
         Part { folder: folder.into(), least_bytes, estimated_bytes, most_bytes }
     }
 
     #[test]
-    fn what_is_not_compressed_is_known() {
-        assert_eq!(prospect(Packing::Plain).stored(GIB), (GIB, Some(GIB)));
-        assert_eq!(prospect(Packing::PlainChunks).stored(GIB), (GIB, Some(GIB)));
-        let half = Prospect { inside: Some(0.5), ..prospect(Packing::PlainChunks) };
-        assert_eq!(half.stored(GIB), (GIB / 2, Some(GIB)), "chunks beyond the source are left out");
-        let unknown = Prospect { inside: None, ..half };
-        assert_eq!(unknown.stored(GIB), (0, Some(GIB)));
-        assert_eq!(Prospect { packing: Packing::Plain, ..unknown }.stored(GIB).0, GIB);
-    }
-
-    #[test]
-    fn what_is_compressed_is_estimated_by_the_source_and_bounded_far_below() {
-        let (least, likely) = prospect(Packing::Chunks).stored(GIB);
-        assert_eq!(likely, Some(GIB / 2));
-        assert_eq!(least, GIB / 20);
-        // Neighbours of an enlarged volume repeat each other.
-        let enlarged = Prospect { growth: 8.0, ..prospect(Packing::Chunks) };
-        assert_eq!(enlarged.stored(GIB), (GIB / 160, Some(GIB / 2)));
-        // A wider type adds no information.
-        let wider = Prospect { sample_bytes: (1, 8), ..prospect(Packing::Chunks) };
-        assert_eq!(wider.stored(GIB).0, GIB / 160);
-        let unknown = Prospect { source_ratio: None, ..prospect(Packing::Deflate) };
-        assert_eq!(unknown.stored(1032 * GIB), (GIB, None));
-        assert_eq!(Prospect { inside: None, ..unknown }.stored(1032 * GIB).0, GIB, "no stream of deflate is smaller");
-        let outside = Prospect { inside: Some(0.0), ..prospect(Packing::Chunks) };
-        assert_eq!(outside.stored(GIB).0, 0);
+    fn what_waits_for_its_shard_is_compressed_as_the_target_is() {
+        let size = TargetSize { whole_bytes: 1000, estimated_bytes: Some(500), ..TargetSize::default() };
+        let aside = Part::aside("a".into(), 400, &size);
+        assert_eq!((aside.least_bytes, aside.estimated_bytes, aside.most_bytes), (0, Some(200), 400));
+        let unknown = TargetSize { estimated_bytes: None, ..size };
+        assert_eq!(Part::aside("a".into(), 400, &unknown).estimated_bytes, None);
     }
 
     #[test]

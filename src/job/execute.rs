@@ -9,6 +9,7 @@ use super::{
     Job, PassKind, Request, Summary,
     field::Vectors,
     least,
+    limits::{check_address_room, check_tables},
     output::Output,
     pyramid::{joined, levels::LevelPass},
     reads,
@@ -23,7 +24,7 @@ use crate::{
         staging::{Claim, TARGET_NOTES},
     },
     dispatch,
-    error::{Error, PlanError, Result},
+    error::{Error, Result},
     geometry::Mapping,
     io::{Source, raw::READ_TRANSFER_BYTES, view::components::Components},
     layout::{Access, Layout},
@@ -31,7 +32,7 @@ use crate::{
     plan::{self, Budget, Cut, Todo},
     rank::Rank,
     region::Region,
-    resample::{OpRequest, block_op, most_table_bytes},
+    resample::{OpRequest, block_op},
     storage::nfs,
     sys,
     voxel::Voxel,
@@ -82,16 +83,16 @@ impl<T: Voxel> Prepared<T> {
 }
 
 /// A job with its voxels open.
-struct Opened<T: Voxel> {
-    job: Job,
-    source: Box<dyn Source<T>>,
+pub(super) struct Opened<T: Voxel> {
+    pub job: Job,
+    pub source: Box<dyn Source<T>>,
     /// What the job looks through, once it is read.
     vectors: Option<Vectors>,
 }
 
 impl<T: Voxel> Opened<T> {
     /// How the target is cut, where this run has a share of it.
-    fn cut(&self) -> Option<Cut> {
+    pub fn cut(&self) -> Option<Cut> {
         let rank = self.job.request.rank?;
         let op = block_op::<T>(&self.job.op);
         let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
@@ -103,18 +104,19 @@ impl<T: Voxel> Opened<T> {
     fn check_tables(&self, memory_bytes: u64) -> Result<()> {
         let (op, series) = (&self.job.op, self.job.series.as_ref());
         let mappings = series.map_or(std::slice::from_ref(&op.mapping), |series| &series.mappings);
-        let bytes = |mapping: &Mapping| most_table_bytes::<T>(&OpRequest { mapping: mapping.clone(), ..op.clone() });
-        let table_bytes = mappings.iter().map(bytes).max().unwrap_or(0);
-        if table_bytes > memory_bytes {
-            return Err(PlanError::TablesTooLarge { memory_bytes, table_bytes, target: op.target_shape }.into());
-        }
-        Ok(())
+        let of = |mapping: &Mapping| OpRequest { mapping: mapping.clone(), ..op.clone() };
+        mappings.iter().try_for_each(|mapping| check_tables::<T>(&of(mapping), memory_bytes))
     }
 
     /// The passes within `budget`, to all of the target or to this run's share of it.
     fn passes(&self, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+        self.passes_by(&self.job.op, cut, budget)
+    }
+
+    /// The same by another op.
+    pub fn passes_by(&self, op: &OpRequest, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
         let todo = Arc::new(self.job.todo(cut));
-        planned_passes::<T>(&self.job, self.source.layout(), budget, &todo, &Restored::default())
+        planned_passes::<T>(&self.job, op, self.source.layout(), budget, &todo, &Restored::default())
     }
 
     fn with(
@@ -134,8 +136,9 @@ impl<T: Voxel> Opened<T> {
         self.check_tables(self.job.request.memory_bytes)?;
         let (cut, budget) = (self.cut(), self.job.budget());
         let passes = self.passes(cut.as_ref(), budget).map_err(|error| {
-            let with = |memory_bytes| self.passes(cut.as_ref(), Budget { memory_bytes, ..budget }).map(drop);
-            least::named(error, with)
+            let with =
+                |memory_bytes, effort| self.passes(cut.as_ref(), Budget { memory_bytes, effort, ..budget }).map(drop);
+            self.with_alternatives(least::named(error, with), cut.as_ref(), budget)
         })?;
         self.with(passes, cut, budget)
     }
@@ -149,9 +152,11 @@ impl<T: Voxel> Opened<T> {
     ) -> Result<Opened<T>> {
         if let Some(field) = &self.job.field {
             let kind = PassKind::Field;
-            let read = field.read(folder, self.job.budget(), stop, &mut |progress| {
+            let budget = self.job.budget();
+            let read = field.read(folder, budget, stop, &mut |progress| {
                 on_event(Event::Progress { pass: 0, passes: 1, kind, progress });
-            })?;
+            });
+            let read = read.map_err(|error| self.with_field(error, field, budget))?;
             self.job.op.mapping = Mapping::Warped(read.warp);
             self.vectors = read.vectors;
         }
@@ -175,27 +180,16 @@ impl<T: Voxel> Opened<T> {
     }
 }
 
-/// Refuses a plan that a limit of address space does not leave room for: what is resident is mapped, and each thread has a stack.
-fn check_address_room(summary: &Summary) -> Result<()> {
-    let Some(room) = sys::address_room() else { return Ok(()) };
-    let threads = summary.passes.iter().map(|pass| pass.plan.workers.count).max().unwrap_or(1);
-    let (projected_bytes, left_bytes) = (summary.projected_bytes(), room.memory_bytes(threads));
-    if projected_bytes <= left_bytes {
-        return Ok(());
-    }
-    let sys::AddressRoom { limit_bytes, set_by, .. } = room;
-    Err(Error::AddressSpace { projected_bytes, left_bytes, limit_bytes, threads, set_by })
-}
-
 /// The passes to what `todo` names of the finest level, and to what is not stored of those that are not made along with it.
 pub(super) fn planned_passes<T: Voxel>(
     job: &Job,
+    op: &OpRequest,
     source: &Layout,
     budget: Budget,
     todo: &Arc<Todo>,
     stored: &Restored,
 ) -> Result<(Route<T>, Vec<LevelPass>)> {
-    let Job { op, output, .. } = job;
+    let output = &job.output;
     let (mut source, target) = (source.clone(), &output.layout);
     if job.field.is_some() {
         source.transfer_bytes += READ_TRANSFER_BYTES;
@@ -203,14 +197,17 @@ pub(super) fn planned_passes<T: Voxel>(
     let source = &source;
     let turn = job.turn.as_ref().filter(|_| source.access == Access::Ascending);
     let task = Task { op, series: job.series.as_ref(), turn, todo };
+    // Before the finest, whose op stays.
+    let mut levels = match &output.pyramid {
+        Some(pyramid) => pyramid.plan(&output.path, &pyramid.finest_layout(&output.path)?, budget, stored)?,
+        None => Vec::new(),
+    };
     let mut route = route::route::<T>(task, source, target, budget)?;
-    let mut levels = Vec::new();
     if let Some(pyramid) = &output.pyramid {
-        levels = pyramid.plan(&output.path, &pyramid.finest_layout(&output.path)?, budget, stored)?;
         let both = |factors: &[u64; 3]| vec![done(stored, 0, [1; 3]), done(stored, 1, *factors)];
         let todo = Todo::everything(Region::of_shape(target.grid.shape));
         let todo = Arc::new(todo.without(pyramid.factors.first().map_or(Vec::new(), both)));
-        let setting = joined::Setting { op, source, target, pyramid, levels: &levels, budget, todo: &todo };
+        let setting = joined::Setting { source, target, pyramid, levels: &levels, budget, todo: &todo };
         let joined = if job.series.is_none() { joined::route(&setting, &route) } else { None };
         if let Some(joined) = joined {
             route = joined;
@@ -243,7 +240,7 @@ impl Job {
             let mut prepared = self.open::<T>()?.look_through(None, stop, on_event)?.prepare()?;
             prepared.note_offers(false);
             let mut summary = prepared.summary;
-            summary.disks = prepared.job.disks(summary.scratch_bytes);
+            summary.disks = prepared.job.disks(&summary.passes, summary.scratch_bytes);
             Ok(summary)
         })
     }
@@ -363,11 +360,7 @@ impl Job {
     }
 
     fn budget(&self) -> Budget {
-        Budget {
-            memory_bytes: self.request.memory_bytes,
-            threads: self.request.threads,
-            reserved_bytes: sys::resident().now_bytes,
-        }
+        Budget::new(self.request.memory_bytes, self.request.threads, sys::resident().now_bytes)
     }
 
     fn open<T: Voxel>(self) -> Result<Opened<T>> {

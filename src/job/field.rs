@@ -10,12 +10,12 @@ use std::{
 
 use super::{
     PassKind, disk,
-    pass::{copying, everything, planned, scratch_layout},
+    pass::{Planned, copying, everything, planned, scratch_layout},
     scratch::ScratchFile,
 };
 use crate::{
     block::BlockRef,
-    error::{Error, Result},
+    error::{Error, PlanError, Result},
     geometry::{Affine, Grid, VectorRanges, Warp},
     io::{
         Encoded, Sink, Source,
@@ -116,9 +116,7 @@ impl Field {
             file: scratch.as_ref().map(|scratch| scratch.sink::<f32>(&target)).transpose()?,
             layout: target,
         };
-        let op = block_op::<f32>(&copying(source.layout()));
-        let pass =
-            planned::<f32>(PassKind::Field, op, source.layout(), &sink.layout, budget, &everything(&sink.layout))?;
+        let pass = pass(source.layout(), &sink.layout, budget)?;
         let (plan, touch, op) = (&pass.plan, &pass.touch, pass.op.as_ref());
         let source = source.as_ref();
         pipeline::run(&Pass { plan, touch, source, op, sink: &sink, field: None, coarser: None }, stop, on_progress)?;
@@ -130,14 +128,32 @@ impl Field {
             }
             (Some(_), None) => Some(Vectors { source: self.source()?, _scratch: None }),
         };
-        let warp = Warp {
+        let warp = self.warp(sink.ranges.into_inner().unwrap_or_else(PoisonError::into_inner));
+        Ok(ReadField { warp, vectors })
+    }
+
+    /// Whether the budget is enough to read the field.
+    ///
+    /// # Errors
+    /// It is too small.
+    pub fn plan(&self, budget: Budget) -> Result<()> {
+        let source = self.source()?;
+        Ok(pass(source.layout(), &scratch_layout::<f32>(source.layout()), budget).map(drop)?)
+    }
+
+    /// A field of the same grid that moves nothing.
+    pub fn still(&self) -> Warp {
+        self.warp(VectorRanges::new(self.grid().shape))
+    }
+
+    fn warp(&self, ranges: VectorRanges) -> Warp {
+        Warp {
             base: self.base,
             target_to_field: self.target_to_field,
             vector_to_source: self.vector_to_source,
             ends_at_faces: self.grid.ends_at_faces(),
-            ranges: Arc::new(sink.ranges.into_inner().unwrap_or_else(PoisonError::into_inner)),
-        };
-        Ok(ReadField { warp, vectors })
+            ranges: Arc::new(ranges),
+        }
     }
 
     /// # Errors
@@ -155,6 +171,11 @@ impl Field {
         let conversion = Conversion { slope: self.input.slope(), ..self.input.conversion() };
         Ok(self.grid.displacements(self.input.source(conversion, IoMode::Auto)?))
     }
+}
+
+/// The pass that reads a field.
+fn pass(source: &Layout, target: &Layout, budget: Budget) -> Result<Planned<f32>, PlanError> {
+    planned(PassKind::Field, block_op::<f32>(&copying(source)).into(), source, target, budget, &everything(target))
 }
 
 /// Takes in a field: notes the ranges of its vectors, and writes them on where there is a file.

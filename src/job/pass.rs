@@ -34,7 +34,7 @@ pub enum PassKind {
 /// One planned pass.
 pub struct Planned<T: Voxel> {
     pub kind: PassKind,
-    pub op: Box<dyn BlockOp<T>>,
+    pub op: Arc<dyn BlockOp<T>>,
     pub source: Layout,
     pub target: Layout,
     pub plan: Plan,
@@ -119,7 +119,7 @@ pub fn everything(target: &Layout) -> Arc<Todo> {
 /// Plans one pass.
 pub fn planned<T: Voxel>(
     kind: PassKind,
-    op: Box<dyn BlockOp<T>>,
+    op: Arc<dyn BlockOp<T>>,
     source: &Layout,
     target: &Layout,
     budget: Budget,

@@ -12,7 +12,7 @@ use crate::{
     io::raw,
     layout::{Access, Layout},
     plan::{Budget, Todo},
-    resample::{OpRequest, block_op},
+    resample::{BlockOp, OpRequest, block_op},
     voxel::Voxel,
 };
 
@@ -128,17 +128,20 @@ pub struct Task<'a> {
 }
 
 impl Task<'_> {
-    fn step<T: Voxel>(&self, source: &Layout, target: &Layout, budget: Budget) -> Result<RouteStep<T>> {
-        match self.series {
-            Some(series) => {
-                let passes = VolumePasses::plan::<T>(self.op, series, source, target, budget, self.todo)?;
-                Ok(RouteStep::PerVolume(Box::new(passes)))
-            }
-            None => {
-                let op = block_op::<T>(self.op);
-                Ok(RouteStep::whole(planned(PassKind::Resample, op, source, target, budget, self.todo)?))
-            }
+    /// By `op`, the op of all volumes: its tables are made once for all ways.
+    fn step<T: Voxel>(
+        &self,
+        op: Option<&Arc<dyn BlockOp<T>>>,
+        source: &Layout,
+        target: &Layout,
+        budget: Budget,
+    ) -> Result<RouteStep<T>> {
+        if let Some(series) = self.series {
+            let passes = VolumePasses::plan::<T>(self.op, series, source, target, budget, self.todo)?;
+            return Ok(RouteStep::PerVolume(Box::new(passes)));
         }
+        let op = op.map_or_else(|| block_op::<T>(self.op).into(), Arc::clone);
+        Ok(RouteStep::whole(planned(PassKind::Resample, op, source, target, budget, self.todo)?))
     }
 }
 
@@ -147,19 +150,21 @@ impl Task<'_> {
 /// # Errors
 /// Where no way fits, the refusal of the one that needs the least.
 pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
+    let op: Option<Arc<dyn BlockOp<T>>> = task.series.is_none().then(|| block_op::<T>(task.op).into());
+    let op = op.as_ref();
     if task.turn.is_some() {
-        return unpacking::<T>(task, source, target, budget);
+        return unpacking::<T>(task, op, source, target, budget);
     }
-    let direct = task.step::<T>(source, target, budget).map(Route::direct);
+    let direct = task.step::<T>(op, source, target, budget).map(Route::direct);
     if direct.as_ref().is_ok_and(|route| route.amplification() <= GOOD_ENOUGH) {
         return direct;
     }
     let mut routes = vec![direct];
     if source.access == Access::Ascending {
-        routes.push(unpacking::<T>(task, source, target, budget));
+        routes.push(unpacking::<T>(task, op, source, target, budget));
     }
     if target.access == Access::Ascending {
-        routes.push(packing::<T>(task, source, target, budget));
+        routes.push(packing::<T>(task, op, source, target, budget));
     }
     routes
         .into_iter()
@@ -184,25 +189,37 @@ fn better<T: Voxel>(a: Result<Route<T>>, b: Result<Route<T>>) -> Result<Route<T>
 }
 
 /// Source stream to scratch file, scratch file to target.
-fn unpacking<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
+fn unpacking<T: Voxel>(
+    task: Task<'_>,
+    op: Option<&Arc<dyn BlockOp<T>>>,
+    source: &Layout,
+    target: &Layout,
+    budget: Budget,
+) -> Result<Route<T>> {
     let scratch = scratch_layout::<T>(source);
-    let copy = block_op::<T>(&copying(source));
+    let copy = block_op::<T>(&copying(source)).into();
     let unpack = planned(PassKind::Unpack, copy, source, &scratch, budget, &everything(source))?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
     let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
-    let resample = task.step::<T>(&reading, target, budget)?;
+    let resample = task.step::<T>(op, &reading, target, budget)?;
     Ok(through_scratch::<T>(vec![RouteStep::whole(unpack), resample], source))
 }
 
 /// Source to scratch file, scratch file to target stream.
-fn packing<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
+fn packing<T: Voxel>(
+    task: Task<'_>,
+    op: Option<&Arc<dyn BlockOp<T>>>,
+    source: &Layout,
+    target: &Layout,
+    budget: Budget,
+) -> Result<Route<T>> {
     let scratch = scratch_layout::<T>(target);
     // Shares of a stream are counted in volumes: those that share chunks would be cut apart.
     let all = everything(target);
     let todo = if source.outer.largest_group() > 1 { &all } else { task.todo };
-    let resample = Task { todo, ..task }.step::<T>(source, &scratch, budget)?;
+    let resample = Task { todo, ..task }.step::<T>(op, source, &scratch, budget)?;
     let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
-    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)), &reading, target, budget, task.todo)?;
+    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)).into(), &reading, target, budget, task.todo)?;
     Ok(through_scratch::<T>(vec![resample, RouteStep::whole(pack)], target))
 }
 

@@ -163,7 +163,7 @@ impl VolumePasses {
 
     fn planned<T: Voxel>(&self, n: usize, mapping: &Mapping, [source, target]: &[Layout; 2]) -> Result<Planned<T>> {
         let op = block_op::<T>(&self.request(mapping));
-        Ok(planned(PassKind::Resample, op, source, target, self.budget, &self.todo_of(n as u64, target))?)
+        Ok(planned(PassKind::Resample, op.into(), source, target, self.budget, &self.todo_of(n as u64, target))?)
     }
 
     /// What is to be made of one entry.

@@ -3,22 +3,26 @@
 use std::path::PathBuf;
 
 use super::{
-    Job, OutsideRequest,
-    disk::{Disk, Packing, Part, Prospect, TargetSize, disks, held_bytes},
+    Job, OutsideRequest, PassSummary,
+    disk::{Disk, Packing, Part, Prospect, RawBytes, TargetSize, disks, held_bytes},
     output::Output,
 };
 use crate::{
     checkpoint::staging::state_folder,
     geometry::Mapping,
     io::{format::Format, input::Input, zarr::Codec},
-    layout::{Layout, Outer},
+    layout::{Access, Layout, Outer},
 };
+
+/// An entry of a shard's index, and its checksum (sharding codec 1.0).
+const INDEX_ENTRY_BYTES: u64 = 16;
+const INDEX_CHECKSUM_BYTES: u64 = 4;
 
 impl Job {
     /// How large the target becomes, by its grid and by how well the source is compressed.
     pub(super) fn target_size(&self) -> TargetSize {
         let Output { layout, format, .. } = &self.output;
-        let (raw_bytes, level_raw_bytes) = self.output.raw_bytes();
+        let (finest, levels) = self.output.raw_bytes();
         let packing = match format {
             Format::Nifti | Format::Pair => Packing::Plain,
             Format::NiftiGz => Packing::Deflate,
@@ -35,11 +39,18 @@ impl Job {
             growth: layout.grid.voxels() as f64 / bounds.max(1.0),
             inside: self.inside(),
         };
-        let all = level_raw_bytes.iter().fold(raw_bytes, |sum, &bytes| sum.saturating_add(bytes));
+        let all = levels.iter().fold(finest, |sum, &level| sum + level);
         let (least_bytes, estimated_bytes) = prospect.stored(all);
-        let is_compressed = matches!(packing, Packing::Deflate | Packing::Chunks);
-        let files = self.output.files();
-        TargetSize { raw_bytes, level_raw_bytes, files, is_compressed, estimated_bytes, least_bytes, source_ratio }
+        TargetSize {
+            raw_bytes: finest.voxels,
+            level_raw_bytes: levels.iter().map(|level| level.voxels).collect(),
+            whole_bytes: all.all(),
+            files: self.output.files(),
+            is_compressed: matches!(packing, Packing::Deflate | Packing::Chunks),
+            estimated_bytes,
+            least_bytes,
+            source_ratio,
+        }
     }
 
     /// The part of the target that looks inside the source, where that is known before the run.
@@ -52,8 +63,8 @@ impl Job {
         is_known.then(|| 1.0 - (self.outside.outside as f64 / voxels).min(1.0))
     }
 
-    /// What the disks are to take that target and scratch file go to; stores behind URLs do not say what is free.
-    pub(super) fn disks(&self, scratch_bytes: u64) -> Vec<Disk> {
+    /// What the disks are to take that target and scratch file go to, by `passes`; stores behind URLs do not say what is free.
+    pub(super) fn disks(&self, passes: &[PassSummary], scratch_bytes: u64) -> Vec<Disk> {
         let mut parts = Vec::new();
         if self.output.is_local() {
             let (size, held) = (&self.size, held_bytes(&state_folder(&self.output.path)));
@@ -62,12 +73,15 @@ impl Job {
                 folder: self.output.folder().to_path_buf(),
                 least_bytes: size.least_bytes,
                 estimated_bytes: size.estimated_bytes,
-                most_bytes: size.all_raw_bytes(),
+                most_bytes: size.whole_bytes,
             };
             // The segments of a stream are joined at the end: one that holds all of it becomes the file.
             if self.output.format == Format::NiftiGz && (held > 0 || ranks > 1) {
                 parts.push(Part { least_bytes: 0, ..whole.clone() });
             }
+            // One pass after the other has such files.
+            let aside_bytes = passes.iter().map(|pass| pass.plan.aside_bytes).max().unwrap_or(0);
+            parts.push(Part::aside(whole.folder.clone(), aside_bytes, size));
             parts.push(whole.rest(held, ranks));
         }
         let scratch: PathBuf = self.output.scratch_folder(self.request.scratch.as_deref());
@@ -105,4 +119,65 @@ fn stored_over_raw(layout: &Layout, outer: &Outer) -> Option<f64> {
 /// Bytes of all voxels, before compression.
 pub fn raw_bytes(layout: &Layout) -> u64 {
     layout.grid.voxels().saturating_mul(layout.outer.volumes()).saturating_mul(layout.voxel_bytes())
+}
+
+/// Bytes before compression, as they are stored: of an array of chunks with what those at its faces have beyond the grid, and with
+/// the indexes of its shards.
+pub fn stored_raw_bytes(layout: &Layout) -> RawBytes {
+    let voxels = raw_bytes(layout);
+    if layout.access != Access::Chunked {
+        return RawBytes { voxels, ..RawBytes::default() };
+    }
+    let (shape, volumes) = (layout.grid.shape, layout.outer.volumes());
+    let product = |of: [u64; 3]| of.iter().fold(volumes, |n, &extent| n.saturating_mul(extent));
+    let chunk: [u64; 3] = std::array::from_fn(|a| layout.chunk[a].clamp(1, shape[a].max(1)));
+    let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(chunk[a]));
+    let whole =
+        product(std::array::from_fn(|a| counts[a].saturating_mul(chunk[a]))).saturating_mul(layout.voxel_bytes());
+    let indexes = layout.shard.map_or(0, |shard| {
+        let per_shard: [u64; 3] =
+            std::array::from_fn(|a| (shard[a] / layout.chunk[a].max(1)).clamp(1, counts[a].max(1)));
+        let slots = per_shard.iter().fold(1u64, |n, &count| n.saturating_mul(count));
+        let shards = product(std::array::from_fn(|a| counts[a].div_ceil(per_shard[a])));
+        shards.saturating_mul(slots.saturating_mul(INDEX_ENTRY_BYTES).saturating_add(INDEX_CHECKSUM_BYTES))
+    });
+    RawBytes { voxels, beyond: whole.saturating_sub(voxels), indexes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        geometry::{Affine, Grid, Unit},
+        layout::Outer,
+        voxel::Dtype,
+    };
+
+    fn layout(shape: [u64; 3], chunk: [u64; 3], shard: Option<[u64; 3]>) -> Layout {
+        Layout {
+            grid: Grid::new(shape, Affine::identity(), Unit::Millimetre),
+            outer: Outer::default(),
+            components: 1,
+            stored: Dtype::U8,
+            access: Access::Chunked,
+            chunk,
+            shard,
+            transfer_bytes: 0,
+            resident_bytes: 0,
+            stored_bytes: None,
+            ahead: Default::default(),
+        }
+    }
+
+    #[test]
+    fn chunks_at_the_faces_count_whole_and_so_do_the_indexes_of_shards() {
+        let raw = stored_raw_bytes(&layout([200, 200, 210], [32; 3], None));
+        assert_eq!(raw, RawBytes { voxels: 8_400_000, beyond: 7 * 7 * 7 * 32_768 - 8_400_000, indexes: 0 });
+        let sharded = stored_raw_bytes(&layout([200, 200, 210], [32; 3], Some([64, 128, 512])));
+        assert_eq!(sharded.beyond, raw.beyond, "shards have no chunks beyond the grid");
+        // 4 x 2 x 1 shards of 2 x 4 x 7 chunks.
+        assert_eq!(sharded.indexes, 8 * (2 * 4 * 7 * 16 + 4));
+        let raw = stored_raw_bytes(&Layout { access: Access::Random, ..layout([200, 200, 210], [1, 1, 210], None) });
+        assert_eq!(raw.all(), 8_400_000);
+    }
 }

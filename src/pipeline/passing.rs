@@ -13,24 +13,30 @@ use crossbeam_channel::Sender;
 use super::{
     Pass, Shared,
     tally::Stage,
-    window::{DecodedChunk, decode},
+    window::{DecodedChunk, volumes_of},
     worker::deliver,
 };
 use crate::{
     block::{BlockMut, BlockRef},
     error::{Error, Result},
     io::convert::Lost,
-    plan::{ChunkBox, Column, Passes, PassingChunk, Slab, Step, slabs},
+    plan::{Chunk, ChunkBox, Column, Passes, PassingChunk, Slab, Step, slabs},
     region::Region,
     resample::{BlockOp, Carry},
     voxel::Voxel,
 };
 
+/// A chunk on its way, and the one value that it is, where it is absent: its voxels are then not set.
+struct Brought<T> {
+    decoded: DecodedChunk<T>,
+    even: Option<T>,
+}
+
 /// The chunks on their way, and what they have made so far.
 pub struct Passing<'a, T: Voxel> {
     state: Mutex<State<'a, T>>,
     changed: Condvar,
-    /// Decoded chunks that there may be at once.
+    /// DecodedChunk chunks that there may be at once.
     limit: u64,
     /// Samples of one chunk, all volumes of its group.
     chunk_len: usize,
@@ -42,8 +48,8 @@ struct State<'a, T: Voxel> {
     claimed: u64,
     taken: u64,
     decodes: u64,
-    /// Decoded before their turn.
-    ready: BTreeMap<u64, (PassingChunk, Option<DecodedChunk<T>>)>,
+    /// DecodedChunk before their turn.
+    ready: BTreeMap<u64, (PassingChunk, Option<Brought<T>>)>,
     /// Memory of chunks that were taken in.
     pool: Vec<Vec<T>>,
     /// `None` while somebody works on it, and for ever after an error.
@@ -71,11 +77,11 @@ impl<'a, T: Voxel> Passing<'a, T> {
             let decoded = match pass.chunk {
                 None => None,
                 Some(chunk) => {
-                    let decoded = shared.tally.time(Stage::Read, || decode(shared, chunk, number, memory))?;
-                    if decoded.is_none() {
+                    let brought = shared.tally.time(Stage::Read, || brought(shared, chunk, number, memory))?;
+                    if brought.is_none() {
                         return Ok(());
                     }
-                    decoded
+                    brought
                 }
             };
             if !self.bring(shared, pass, decoded, finished)? {
@@ -112,25 +118,25 @@ impl<'a, T: Voxel> Passing<'a, T> {
         &self,
         shared: &Shared<'a, T>,
         pass: PassingChunk,
-        decoded: Option<DecodedChunk<T>>,
+        brought: Option<Brought<T>>,
         finished: &Sender<()>,
     ) -> Result<bool> {
         let mut state = self.lock();
-        state.ready.insert(pass.number, (pass, decoded));
+        state.ready.insert(pass.number, (pass, brought));
         loop {
             let turn = state.taken;
             let Some(mut board) = state.board.take() else { return Ok(true) };
-            let Some((pass, decoded)) = state.ready.remove(&turn) else {
+            let Some((pass, mut brought)) = state.ready.remove(&turn) else {
                 state.board = Some(board);
                 return Ok(true);
             };
             drop(state);
             // After an error there is no board any more: nothing is made behind a gap.
-            let open = board.take(shared, &pass, decoded.as_ref(), finished)?;
+            let open = board.take(shared, &pass, brought.as_mut(), finished)?;
             state = self.lock();
             state.board = Some(board);
             state.taken += 1;
-            state.pool.extend(decoded.map(DecodedChunk::into_memory));
+            state.pool.extend(brought.map(|brought| brought.decoded.into_memory()));
             self.changed.notify_all();
             if !open {
                 return Ok(false);
@@ -200,7 +206,7 @@ impl<'a, T: Voxel> Board<'a, T> {
         &mut self,
         shared: &Shared<'a, T>,
         pass: &PassingChunk,
-        decoded: Option<&DecodedChunk<T>>,
+        brought: Option<&mut Brought<T>>,
         finished: &Sender<()>,
     ) -> Result<bool> {
         if self.column.as_ref().is_none_or(|column| !Arc::ptr_eq(column, &pass.column)) {
@@ -210,21 +216,33 @@ impl<'a, T: Voxel> Board<'a, T> {
                 return Ok(false);
             }
         }
-        if let Some(decoded) = decoded {
-            let block = decoded.block();
-            let bytes = size_of_val(block.voxels);
-            shared.tally.bytes_fetched.fetch_add(bytes as u64, Ordering::Relaxed);
-            shared.tally.time(Stage::Apply, || {
-                let mut target = BlockMut::new(self.region, self.carried.len(), &mut self.voxels);
-                for (volume, carried) in self.carried.iter_mut().enumerate() {
-                    carried.take(block.volume(volume), &mut target, volume);
-                    let [below, above] = carried.take_beyond();
-                    shared.tally.lose(Lost { nans: 0, below, above });
-                }
-            });
+        if let Some(brought) = brought {
+            shared.tally.time(Stage::Apply, || self.take_in(shared, brought));
         }
         let place = if pass.ends_column { Some(i64::MAX) } else { pass.chunk.map(|chunk| chunk.at[2] as i64) };
         if pass.ends_layer { self.hand_on_finished(shared, place, finished) } else { Ok(true) }
+    }
+
+    fn take_in(&mut self, shared: &Shared<'a, T>, Brought { decoded, even }: &mut Brought<T>) {
+        let mut target = BlockMut::new(self.region, self.carried.len(), &mut self.voxels);
+        let mut is_set = even.is_none();
+        for (volume, carried) in self.carried.iter_mut().enumerate() {
+            let is_taken =
+                even.is_some_and(|value| !is_set && carried.take_even(value, decoded.region, &mut target, volume));
+            if !is_taken {
+                if let Some(value) = even.filter(|_| !is_set) {
+                    decoded.fill(value);
+                    is_set = true;
+                }
+                carried.take(decoded.block().volume(volume), &mut target, volume);
+            }
+            let [below, above] = carried.take_beyond();
+            shared.tally.lose(Lost { nans: 0, below, above });
+        }
+        if is_set {
+            let bytes = size_of_val(decoded.block().voxels) as u64;
+            shared.tally.bytes_fetched.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Hands on the blocks that chunks up to `place` along source axis 2 finish; `false` when nobody listens any more.
@@ -320,6 +338,37 @@ impl<'a, T: Voxel> Board<'a, T> {
         let by = if falls { -by } else { by };
         (self.region.lo[axis], self.region.hi[axis]) = (self.region.lo[axis] + by, self.region.hi[axis] + by);
     }
+}
+
+/// Brings a chunk, and decodes it if there is one; `None` when the run has ended.
+fn brought<T: Voxel>(shared: &Shared<'_, T>, chunk: Chunk, number: u64, memory: Vec<T>) -> Result<Option<Brought<T>>> {
+    let source = shared.pass.source;
+    let region = source.layout().chunk_region(chunk.at);
+    let volumes = volumes_of(source.layout(), chunk.group);
+    let fetch = || match &shared.ahead {
+        None => source.fetch(chunk.group, region),
+        Some(ahead) => ahead.take(number, &shared.halt),
+    };
+    let read = || {
+        let fetched = fetch()?;
+        if fetched.is_none() && shared.ahead.is_some() {
+            return Ok(None);
+        }
+        let even = match fetched.as_ref().filter(|fetched| fetched.stored.is_none()) {
+            Some(fetched) => source.read_absent(fetched)?,
+            None => None,
+        };
+        let mut memory = memory;
+        if even.is_none() {
+            let into = BlockMut::new(region, volumes, &mut memory[..region.voxels() as usize * volumes]);
+            match fetched {
+                Some(fetched) => source.read_fetched(fetched, into),
+                None => source.read(chunk.group, into),
+            }?;
+        }
+        Ok(Some(Brought { decoded: DecodedChunk::new(region, volumes, memory), even }))
+    };
+    read().map_err(|source| Error::Read { outer: chunk.group, region, source: Box::new(source) })
 }
 
 fn not_carried() -> Error {

@@ -24,6 +24,17 @@ pub struct DecodedChunk<T> {
 }
 
 impl<T: Voxel> DecodedChunk<T> {
+    /// A chunk of these voxels.
+    pub fn new(region: Region, volumes: usize, voxels: Vec<T>) -> DecodedChunk<T> {
+        DecodedChunk { region, volumes, voxels }
+    }
+
+    /// Makes all samples the same.
+    pub fn fill(&mut self, value: T) {
+        let len = self.region.voxels() as usize * self.volumes;
+        self.voxels[..len].fill(value);
+    }
+
     /// Its voxels.
     pub fn block(&self) -> BlockRef<'_, T> {
         let len = self.region.voxels() as usize * self.volumes;
@@ -238,6 +249,6 @@ pub fn decode<T: Voxel>(
 }
 
 /// Stacked volumes that a read of `group` fills: members times components.
-fn volumes_of(layout: &Layout, group: u64) -> usize {
+pub fn volumes_of(layout: &Layout, group: u64) -> usize {
     layout.outer.members_of(group) as usize * layout.components
 }

@@ -1,20 +1,27 @@
 //! Which source chunks the blocks along one target axis reach, and back: tables that all block shapes of the same extent along
 //! that axis share.
 
-use std::{collections::HashMap, ops::Range, sync::Arc};
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use super::{ChunkBox, Request, slabs::Slabs};
+use super::{ChunkBox, Request, slabs::Slabs, sweeps::Judged};
 use crate::layout::Access;
 
 /// What schedule and window note of a chunk that is held: its place and next use in several tables, and who reads it.
 const HELD_BYTES: u64 = 512;
-/// Bytes of tables that are kept for other block shapes.
+/// Bytes of tables that are kept for other block shapes, and the part of the budget that they may take where that is more.
 const KEPT_BYTES: u64 = 1 << 20;
+const KEPT_SHARE: u64 = 64;
+/// Boxes of blocks that a table knows of.
+const MOST_JUDGED: usize = 8;
 /// Blocks along an axis that are looked at where only an estimate is asked for.
 const SAMPLED_BLOCKS: u64 = 240;
 
 /// The chunks along the source axis of one target axis, for ops whose regions are products of intervals.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Line {
     /// Chunks that each slab of blocks reaches.
     pub reach: Vec<Range<u64>>,
@@ -25,6 +32,8 @@ pub struct Line {
     pub mean: f64,
     /// Chunks that any slab reaches.
     pub used: u64,
+    /// By the boxes of blocks that orders keep to.
+    judged: Mutex<Vec<(u64, Arc<Judged>)>>,
 }
 
 impl Line {
@@ -37,7 +46,20 @@ impl Line {
             used: used_by.iter().filter(|used| !used.is_empty()).count() as u64,
             reach,
             used_by,
+            judged: Mutex::default(),
         }
+    }
+
+    /// How the axis may be cut within boxes of so many blocks.
+    pub fn judged(&self, boxed: u64) -> Arc<Judged> {
+        let mut judged = self.judged.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, known)) = judged.iter().find(|(known, _)| *known == boxed) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(Judged::new(&self.reach, boxed));
+        judged.truncate(MOST_JUDGED - 1);
+        judged.insert(0, (boxed, Arc::clone(&new)));
+        new
     }
 
     pub fn bytes(&self) -> u64 {
@@ -107,7 +129,7 @@ impl<'a> Lines<'a> {
         }
         let reach = (0..self.blocks(t, extent)).map(|b| self.reached(slabs, t, b, extent)).collect();
         let line = Arc::new(Line::new(reach, self.chunk_counts[self.source_axis(t)]));
-        if self.known_bytes + line.bytes() > KEPT_BYTES {
+        if self.known_bytes + line.bytes() > KEPT_BYTES.max(self.request.budget.memory_bytes / KEPT_SHARE) {
             (self.known, self.known_bytes) = (HashMap::new(), 0);
         }
         self.known_bytes += line.bytes();

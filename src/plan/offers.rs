@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Budget, Plan, Request};
+use super::{Budget, Effort, Plan, Request};
 use crate::{error::PlanError, layout::Access};
 
 /// Doublings of the budget that are told at most.
@@ -72,7 +72,8 @@ pub fn offers(request: &Request<'_>, given: &Plan) -> Vec<Offer> {
     }
     let memory_bytes = request.budget.memory_bytes;
     let with = |memory_bytes| {
-        let plan = Plan::new(&Request { budget: Budget { memory_bytes, ..request.budget }, ..*request });
+        let budget = Budget { memory_bytes, effort: Effort::Estimate, ..request.budget };
+        let plan = Plan::new(&Request { budget, ..*request });
         Offer::of(memory_bytes, plan.ok().as_ref())
     };
     let mut offers = vec![with(memory_bytes / 2), Offer::of(memory_bytes, Some(given))];

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    ChunkBox, Memory, Order, Plan, Request, Touch, WalkTotals, Workers,
+    ChunkBox, Memory, Order, Plan, Request, Touch, WalkTotals, Workers, aside,
     columns::{Column, Columns, slab_count, slabs, union},
     lines::Lines,
     trial::{DECODE_COST, NARROW_GATE_COST, STORAGE_COST, target_bytes, voxel_bytes},
@@ -79,7 +79,14 @@ pub(super) fn cheapest(request: &Request<'_>) -> Option<Result<Plan, PlanError>>
         None if smallest_bytes == u64::MAX => None,
         None => {
             let has_chunks = request.target.access == Access::Chunked;
-            Some(Err(PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks }))
+            Some(Err(PlanError::TooSmall {
+                memory_bytes,
+                smallest_bytes,
+                block,
+                window_bytes,
+                has_chunks,
+                instead: None,
+            }))
         }
     }
 }
@@ -309,6 +316,7 @@ impl<'a> Candidate<'a> {
             exact,
             decode_share: if cost > 0.0 { decoding / cost } else { 0.0 },
             cost,
+            aside_bytes: aside::bytes(request.target, self.block, false),
         })
     }
 

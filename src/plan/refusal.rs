@@ -9,6 +9,18 @@ use super::{
 };
 use crate::{error::PlanError, layout::Access};
 
+/// A refusal of which the smallest budget is not looked for.
+pub fn unknown(request: &Request<'_>) -> PlanError {
+    PlanError::TooSmall {
+        memory_bytes: request.budget.memory_bytes,
+        smallest_bytes: u64::MAX,
+        block: [0; 3],
+        window_bytes: 0,
+        has_chunks: request.target.access == Access::Chunked,
+        instead: None,
+    }
+}
+
 /// Tables of this size are not made to find out what would go with them.
 const LARGE_TABLE_BYTES: u64 = 64 << 20;
 /// One worker, and a gate of one block.
@@ -64,7 +76,7 @@ pub(super) fn refusal(request: &Request<'_>) -> PlanError {
     }
     let Least { bytes: smallest_bytes, block, window_bytes } = least;
     let (memory_bytes, has_chunks) = (request.budget.memory_bytes, request.target.access == Access::Chunked);
-    PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks }
+    PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks, instead: None }
 }
 
 /// The window that this trial works with, where its gate is a single block.

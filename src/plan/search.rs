@@ -1,7 +1,7 @@
 //! The search: block shapes, orders, workers and piece sizes, the most promising first, each dry-run; the cheapest that fits.
 
 use super::{
-    Memory, Pieces, Plan, Request, Workers, candidates,
+    Effort, Memory, Pieces, Plan, Request, Workers, candidates,
     lines::Lines,
     pieces::Ruler,
     refusal,
@@ -34,7 +34,10 @@ const PRODUCT_PIECE_BYTES: u64 = 4 << 20;
 const GOOD_FETCH: f64 = 1.5;
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
-    let plan = cheapest_within(request, candidates::BLOCK_BYTES).ok_or_else(|| refusal::refusal(request))?;
+    let plan = cheapest_within(request, candidates::BLOCK_BYTES).ok_or_else(|| match request.budget.effort {
+        Effort::Full => refusal::refusal(request),
+        Effort::Fits | Effort::Estimate => refusal::unknown(request),
+    })?;
     // Boxes around oblique blocks hold much that is not needed whatever their size: larger ones only cost memory there.
     if plan.fetch_ratio <= GOOD_FETCH || request.footprint.reach().is_some() {
         return Ok(plan);
@@ -47,7 +50,7 @@ pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
 fn cheapest_within(request: &Request<'_>, block_bytes: u64) -> Option<Plan> {
     let (ruler, lines) = (Ruler::new(request), Lines::new(request));
     let is_stream = request.source.access == Access::Ascending;
-    let looks_left = if is_stream { STREAM_SEARCH_LOOKS } else { SEARCH_LOOKS };
+    let looks_left = if is_stream { STREAM_SEARCH_LOOKS } else { SEARCH_LOOKS } / request.budget.effort.parts();
     let mut search = Search { request, ruler, lines, looks_left, found: Vec::new() };
     for (_, block) in search.ranked(block_bytes) {
         search.try_block(block);
@@ -144,7 +147,7 @@ impl<'a> Search<'a> {
         let mut groups = self.groups(&ground, &sweeps);
         groups.sort_by(|a, b| a.estimate.total_cmp(&b.estimate));
         if ground.is_long(TRIAL_LOOKS) {
-            self.looks_left = self.looks_left.min(SAMPLED_SEARCH_LOOKS);
+            self.looks_left = self.looks_left.min(SAMPLED_SEARCH_LOOKS / self.request.budget.effort.parts());
         }
         // Half of what is left: other block shapes are to have their turn.
         let enough = self.looks_left / 2;

@@ -3,7 +3,7 @@
 //! Blocks across a column share the chunks on their seams, columns decode those on their edges twice. Which widths cut few
 //! chunks follows from the ratio of block and chunk; they are read off the tables of a [`Touch`], not off a fixed list.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{Order, Touch};
 
@@ -64,22 +64,35 @@ impl Sweep {
 /// Columns along every axis within boxes of `boxes` blocks, for a source of chunks.
 pub fn sweeps(touch: &Touch, boxes: [u64; 3]) -> Vec<Sweep> {
     let boxes: [u64; 3] = std::array::from_fn(|a| boxes[a].clamp(1, touch.counts[a]));
-    let cuts: [Vec<Cut>; 3] = std::array::from_fn(|t| cuts(touch.own_reach(t), boxes[t]));
-    let mut sweeps = vec![raster(touch, boxes)];
+    let axes: [Arc<Judged>; 3] = std::array::from_fn(|t| touch.judged(t, boxes[t]));
+    let mut sweeps = vec![raster(touch, boxes, &axes)];
     for axis in 0..3 {
         let [a, b] = match axis {
             0 => [1, 2],
             1 => [0, 2],
             _ => [0, 1],
         };
-        let along = Along::new(touch.own_reach(axis), boxes[axis]);
-        for cut_a in &cuts[a] {
-            for cut_b in &cuts[b] {
-                sweeps.push(sweep(touch, boxes, (axis, &along), (a, cut_a), (b, cut_b)));
+        for cut_a in &axes[a].cuts {
+            for cut_b in &axes[b].cuts {
+                sweeps.push(sweep(touch, boxes, &axes, axis, (a, cut_a), (b, cut_b)));
             }
         }
     }
     sweeps
+}
+
+/// What is known of an axis within boxes of some blocks: the same for all orders.
+#[derive(Debug)]
+pub struct Judged {
+    cuts: Vec<Cut>,
+    along: Along,
+}
+
+impl Judged {
+    /// By the chunks that each slab of blocks reaches.
+    pub fn new(reach: &[Range<u64>], boxed: u64) -> Judged {
+        Judged { cuts: cuts(reach, boxed), along: Along::new(reach, boxed) }
+    }
 }
 
 /// Orders for regions that are no products: the raster, and square columns along every axis. Their dry runs tell which is
@@ -97,16 +110,22 @@ pub fn free_sweeps(touch: &Touch, boxes: [u64; 3]) -> Vec<Sweep> {
     sweeps
 }
 
-fn raster(touch: &Touch, boxes: [u64; 3]) -> Sweep {
+fn raster(touch: &Touch, boxes: [u64; 3], axes: &[Arc<Judged>; 3]) -> Sweep {
     let whole = |t: usize| judge(touch.own_reach(t), boxes[t], &[boxes[t]]);
-    let along = Along::new(touch.own_reach(0), boxes[0]);
-    let sweep = sweep(touch, boxes, (0, &along), (1, &whole(1)), (2, &whole(2)));
+    let sweep = sweep(touch, boxes, axes, 0, (1, &whole(1)), (2, &whole(2)));
     Sweep { order: within(Order::raster(), touch, boxes), in_line: true, ..sweep }
 }
 
-fn sweep(touch: &Touch, boxes: [u64; 3], along: (usize, &Along), a: (usize, &Cut), b: (usize, &Cut)) -> Sweep {
-    let (axis, along) = along;
-    let shared = |t: usize| Along::new(touch.own_reach(t), boxes[t]).shared;
+fn sweep(
+    touch: &Touch,
+    boxes: [u64; 3],
+    axes: &[Arc<Judged>; 3],
+    axis: usize,
+    a: (usize, &Cut),
+    b: (usize, &Cut),
+) -> Sweep {
+    let along = &axes[axis].along;
+    let shared = |t: usize| axes[t].along.shared;
     // Down the slower of the two axes across, a seam of the length of the other one stays.
     let seam = |slow: (usize, &Cut), fast: (usize, &Cut)| shared(slow.0) * fast.1.span as f64 * along.chunks;
     let (slow, fast) = if seam(a, b) <= seam(b, a) { (a, b) } else { (b, a) };
@@ -125,6 +144,7 @@ fn within(order: Order, touch: &Touch, boxes: [u64; 3]) -> Order {
 }
 
 /// Chunks down a column.
+#[derive(Debug)]
 struct Along {
     /// Of all boxes.
     total: f64,

@@ -5,6 +5,7 @@ use std::{ops::Range, sync::Arc};
 use super::{
     Request, Todo,
     lines::{Line, Lines},
+    sweeps::Judged,
 };
 use crate::{
     layout::{Access, Outer},
@@ -194,6 +195,11 @@ impl Touch {
     /// Chunks along the source axis of target axis `t` that each slab of blocks reaches.
     pub fn own_reach(&self, t: usize) -> &[Range<u64>] {
         &self.lines[t].reach
+    }
+
+    /// How target axis `t` may be cut into columns within boxes of so many blocks.
+    pub fn judged(&self, t: usize, boxed: u64) -> Arc<Judged> {
+        self.lines[t].judged(boxed)
     }
 
     /// Bytes of the tables.

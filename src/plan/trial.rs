@@ -1,6 +1,6 @@
 //! One point of the search: its dry run, its cost, and the plan it makes.
 
-use super::{Memory, Pieces, Plan, Request, Touch, Walk, WalkTotals, Workers, lines::Lines, sweeps::Sweep};
+use super::{Memory, Pieces, Plan, Request, Touch, Walk, WalkTotals, Workers, aside, lines::Lines, sweeps::Sweep};
 use crate::layout::Access;
 
 /// Stretches that a long schedule is sampled by.
@@ -224,6 +224,7 @@ impl Trial<'_> {
             exact: walked.exact,
             decode_share: self.decode_cost(walked.totals.decodes as f64) / self.cost(walked.totals.decodes as f64),
             cost: self.cost(walked.totals.decodes as f64),
+            aside_bytes: aside::bytes(self.ground.request.target, touch.block, self.sweep.in_line),
         }
     }
 

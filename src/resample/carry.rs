@@ -48,6 +48,10 @@ pub trait Carry<T: Voxel>: Send {
     /// The chunks of a column come once each, source axis 0 fastest and source axis 2 slowest. `chunk` is one volume.
     fn take(&mut self, chunk: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, volume: usize);
 
+    /// Takes in a chunk of `region` all of whose samples are `value`, to the same bits; `false`, and nothing is done, where it has to be
+    /// taken in sample by sample.
+    fn take_even(&mut self, value: T, region: Region, target: &mut BlockMut<'_, T>, volume: usize) -> bool;
+
     /// What target voxels are that look outside the source.
     fn outside(&self) -> T;
 

@@ -1,6 +1,9 @@
 //! Chunks that pass by: the same voxels as where all chunks of a block are held, in memory that does not grow with the reduction.
 
-use std::sync::atomic::AtomicBool;
+use std::{
+    collections::HashSet,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use crate::kit::{
     cases::{self, Case},
@@ -11,9 +14,12 @@ use crate::kit::{
     volumes::{self, count, outer, random_voxels},
 };
 use reslice::{
-    io::{Source, memory::MemorySource},
+    block::BlockMut,
+    error::Result,
+    io::{Fetched, Source, memory::MemorySource},
     layout::{Access, Layout, Outer},
     plan::{Plan, Request},
+    region::Region,
     resample::{Cover, KernelShape, Method, Outside, block_op},
     voxel::Voxel,
 };
@@ -142,6 +148,89 @@ fn volumes_that_share_chunks_pass_by_together() {
         let case = reduced(Method::Cover(Cover::Mean), [9.0, 7.5, 8.2], [0, 2, 1], 0.4);
         assert!(check::<u16>(&case, [9, 8, 7], &outer(&[3, 2], &[2, 2]), &mut rng) > 0);
     });
+}
+
+/// A source of which some chunks are absent.
+struct Holed<T: Voxel> {
+    source: MemorySource<T>,
+    holes: HashSet<[u64; 3]>,
+    fill: T,
+    /// Chunks that were read voxel by voxel.
+    read: AtomicU64,
+}
+
+impl<T: Voxel> Source<T> for Holed<T> {
+    fn layout(&self) -> &Layout {
+        self.source.layout()
+    }
+
+    fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
+        self.read.fetch_add(1, Ordering::Relaxed);
+        self.source.read(group, into)
+    }
+
+    fn fetch(&self, group: u64, region: Region) -> Result<Option<Fetched>> {
+        let at = std::array::from_fn(|a| region.lo[a] as u64 / self.layout().chunk[a]);
+        let stored = (!self.holes.contains(&at)).then(Vec::new);
+        Ok(Some(Fetched { group, region, stored }))
+    }
+
+    fn read_absent(&self, fetched: &Fetched) -> Result<Option<T>> {
+        Ok(fetched.stored.is_none().then_some(self.fill))
+    }
+}
+
+/// Runs over a source of which about half of the chunks are absent; whether they passed by.
+fn check_holes<T: Voxel>(case: &Case, chunk: [u64; 3], fill: T, rng: &mut Rng) -> bool {
+    let op = block_op::<T>(&case.request);
+    let layout = volumes::layout(T::DTYPE, case.source_shape, Access::Chunked, chunk);
+    let mut voxels = random_voxels::<T>(count(case.source_shape), rng);
+    let [nz, ny, nx] = layout.chunk_counts();
+    let mut holes = HashSet::new();
+    for number in 0..nz * ny * nx {
+        let at = [number / (ny * nx), number / nx % ny, number % nx];
+        // Whole neighbourhoods, and single ones.
+        if (at[0] / 2 + at[1] / 2 + at[2] / 2) % 2 == 0 || rng.below(9) == 0 {
+            holes.insert(at);
+            let region = layout.chunk_region(at);
+            let mut block = BlockMut::new(Region::of_shape(case.source_shape), 1, &mut voxels);
+            for z in region.lo[0]..region.hi[0] {
+                (region.lo[1]..region.hi[1]).for_each(|y| block.row(0, z, y, region.lo[2]..region.hi[2]).fill(fill));
+            }
+        }
+    }
+    let expected = expected(&case.request, &voxels, case.source_shape);
+    let target = target_layout::<T>(case, &layout, Access::Chunked, [64; 3]);
+    let memory = smallest_budget(&request(op.as_ref(), &layout, &target, 0, 2));
+    let read = AtomicU64::new(0);
+    let source = Holed { source: MemorySource::new(layout, voxels), holes, fill, read };
+    let sink = StrictSink::new(target);
+    let (plan, progress) = run_with(&source, op.as_ref(), &sink, budget(memory, 2), &AtomicBool::new(false)).unwrap();
+    assert!(sink.into_voxels() == expected, "other voxels: fill {fill:?}, {chunk:?}, {case:?}");
+    assert_eq!(progress.decodes, plan.totals.decodes, "absent chunks count as well");
+    let read = source.read.into_inner();
+    assert!(!plan.passing || read < progress.decodes * 3 / 4, "{read} of {} were read", progress.decodes);
+    plan.passing
+}
+
+#[test]
+fn absent_chunks_give_the_bits_of_chunks_that_are_all_fill() {
+    for (n, method) in methods().into_iter().enumerate() {
+        within(170, move || {
+            let mut rng = Rng::new(&format!("holes {n}"));
+            let mut passing = 0;
+            for (ratio, permutation, shift) in
+                [([6.7, 9.3, 5.1], [0, 1, 2], 0.3), ([-21.0, 14.0, -17.9], [2, 0, 1], 0.0)]
+            {
+                let case = reduced(method, ratio, permutation, shift);
+                passing += usize::from(check_holes::<u16>(&case, [8, 7, 9], 0, &mut rng));
+                passing += usize::from(check_holes::<u16>(&case, [5, 6, 4], 1207, &mut rng));
+                passing += usize::from(check_holes::<f32>(&case, [4, 8, 3], 0.0, &mut rng));
+                passing += usize::from(check_holes::<f32>(&case, [4, 8, 3], -0.1, &mut rng));
+            }
+            assert!(passing > 0, "{method}: no plan had chunks pass by");
+        });
+    }
 }
 
 /// A stronger reduction needs no more memory, but for the tables of its taps.

@@ -20,7 +20,7 @@ use super::{cases::Case, volumes};
 pub const AMPLE: u64 = 1 << 32;
 
 pub fn budget(memory_bytes: u64, threads: usize) -> Budget {
-    Budget { memory_bytes, threads, reserved_bytes: 0 }
+    Budget::new(memory_bytes, threads, 0)
 }
 
 /// The layout of a target of `case`, its outer axes as the source has them but stored apart.

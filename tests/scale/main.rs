@@ -48,7 +48,7 @@ impl Job {
             source: &self.source,
             target: &self.target,
             sample_bytes: 2,
-            budget: Budget { memory_bytes, threads: 2, reserved_bytes: 10 * MIB },
+            budget: Budget::new(memory_bytes, 2, 10 * MIB),
             todo: None,
         }
     }

@@ -293,6 +293,14 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
         Ok(())
     }
 
+    fn read_absent(&self, fetched: &Fetched) -> Result<Option<T>> {
+        if fetched.stored.is_some() {
+            return Ok(None);
+        }
+        self.note_absent()?;
+        Ok(Some(self.fill))
+    }
+
     fn missing_chunks(&self) -> u64 {
         self.absent.read()
     }

@@ -1,6 +1,6 @@
 //! What may run beside what: a pure decision over memory and threads.
 
-use crate::plan::Budget;
+use crate::plan::{Budget, Effort};
 
 /// Stack and allocator memory of the thread that leads a job.
 const LEADER_BYTES: u64 = 512 << 10;
@@ -55,6 +55,8 @@ impl Admissions {
             memory_bytes: self.base_bytes + (left / count).saturating_sub(LEADER_BYTES),
             threads: 1,
             reserved_bytes: self.base_bytes,
+            // What does not fit beside others runs alone: no budget is named.
+            effort: Effort::Fits,
         };
         counts.take_while(|&count| count >= 2).map(share).collect()
     }

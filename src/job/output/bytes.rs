@@ -1,18 +1,24 @@
 //! How large a target is before compression, and of how many files.
 
 use super::{Format, Output, Recipe};
-use crate::{geometry::Grid, io::zarr::file_count, job::size::raw_bytes, layout::Layout};
+use crate::{
+    geometry::Grid,
+    io::zarr::file_count,
+    job::{disk::RawBytes, size::stored_raw_bytes},
+    layout::Layout,
+};
 
 impl Output {
     /// Bytes before compression, with the header: of the finest level, and of each coarser one.
-    pub fn raw_bytes(&self) -> (u64, Vec<u64>) {
+    pub fn raw_bytes(&self) -> (RawBytes, Vec<RawBytes>) {
         let header = match &self.recipe {
             Recipe::Nifti { prefix, .. } => prefix.len() as u64,
             Recipe::Zarr(_) => 0,
         };
-        let coarser = |grid: &Grid| raw_bytes(&Layout { grid: grid.clone(), ..self.layout.clone() });
+        let coarser = |grid: &Grid| stored_raw_bytes(&Layout { grid: grid.clone(), ..self.layout.clone() });
         let levels = self.pyramid.iter().flat_map(|pyramid| &pyramid.target.levels.coarser).map(coarser);
-        (raw_bytes(&self.layout).saturating_add(header), levels.collect())
+        let header = RawBytes { voxels: header, ..RawBytes::default() };
+        (stored_raw_bytes(&self.layout) + header, levels.collect())
     }
 
     /// Files with voxels, of all levels.

@@ -28,9 +28,9 @@ use crate::{
     },
     job::{
         Disk, Event, InPlaceRequest, PassKind, PassSummary,
-        disk::{self, Packing, Part, Prospect, disks},
+        disk::{self, Packing, Part, Prospect, RawBytes, disks},
         method::warning_of_levels,
-        size::raw_bytes,
+        size::stored_raw_bytes,
         work::{Work, is_noted, settle},
     },
     pipeline::{self, Progress},
@@ -121,10 +121,12 @@ impl InPlace {
         let target = level_target(&finest, &mut warnings);
         let pyramid = Pyramid::new(&request.store, &target, method, request.levels)?;
         let reserved_bytes = sys::resident().now_bytes;
-        let budget = Budget { memory_bytes: request.memory_bytes, threads: request.threads, reserved_bytes };
+        let budget = Budget::new(request.memory_bytes, request.threads, reserved_bytes);
         let plan = |budget| pyramid.plan(&request.store, &finest.layout, budget, &Restored::default());
         let passes = plan(budget).map_err(|error| {
-            crate::job::least::named(error, |memory_bytes| plan(Budget { memory_bytes, ..budget }).map(drop))
+            crate::job::least::named(error, |memory_bytes, effort| {
+                plan(Budget { memory_bytes, effort, ..budget }).map(drop)
+            })
         })?;
         let paths: Vec<String> = (1..=passes.len()).map(|n| zarr::level_path(&finest.array_path, n)).collect();
         let identity = identity(&finest, &pyramid, &paths);
@@ -349,15 +351,16 @@ fn level_target(finest: &ZarrFile, warnings: &mut Vec<String>) -> ZarrTarget {
 
 /// What new levels take beside the store, at the ratio of its finest.
 fn disks_of_levels(finest: &ZarrFile, passes: &[LevelPass], store: &Path) -> Vec<Disk> {
-    let most_bytes = passes.iter().fold(0u64, |sum, pass| sum.saturating_add(raw_bytes(&pass.target)));
+    let raw =
+        passes.iter().map(|pass| stored_raw_bytes(&pass.target)).fold(RawBytes::default(), |sum, level| sum + level);
     let sample_bytes = (finest.stored.bytes(), finest.stored.bytes());
     let (packing, source_ratio) = match finest.codec {
         Some(Codec::None) => (Packing::PlainChunks, None),
         _ => (Packing::Chunks, finest.stored_ratio()),
     };
     let prospect = Prospect { packing, source_ratio, sample_bytes, growth: 1.0, inside: Some(1.0) };
-    let (least_bytes, estimated_bytes) = prospect.stored(most_bytes);
-    disks(&[Part { folder: state_folder(store), least_bytes, estimated_bytes, most_bytes }])
+    let (least_bytes, estimated_bytes) = prospect.stored(raw);
+    disks(&[Part { folder: state_folder(store), least_bytes, estimated_bytes, most_bytes: raw.all() }])
 }
 
 fn level_summaries(pyramid: &Pyramid, paths: &[String]) -> Vec<LevelSummary> {

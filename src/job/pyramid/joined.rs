@@ -13,16 +13,19 @@ use crate::{
     layout::Layout,
     plan::{Budget, Todo},
     region::Region,
-    resample::{BlockOp, Footprint, OpRequest, Reach, Scratch, block_op, reduction_op},
+    resample::{BlockOp, Footprint, Reach, Scratch, reduction_op},
     voxel::Voxel,
 };
 
 /// Shards of the coarser level that are filled at once; where there would be more, it is made by a pass of its own.
 const MOST_OPEN_SHARDS: u64 = 64;
 
+/// Where tables take more than this part of the budget, no more are made beside them while a plan is looked for.
+const LARGEST_TABLES: u64 = 4;
+
 /// The op of the finest level, which also counts what making the next one of its blocks takes.
 struct Cascade<T: Voxel> {
-    fine: Box<dyn BlockOp<T>>,
+    fine: Arc<dyn BlockOp<T>>,
     coarse: Box<dyn BlockOp<T>>,
     factors: [u64; 3],
 }
@@ -72,7 +75,6 @@ impl<T: Voxel> BlockOp<T> for Cascade<T> {
 
 /// What both ways of making a target with levels start from.
 pub struct Setting<'a> {
-    pub op: &'a OpRequest,
     pub source: &'a Layout,
     pub target: &'a Layout,
     pub pyramid: &'a Pyramid,
@@ -92,9 +94,14 @@ pub fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<
     if !setting.pyramid.method.is_local() || T::DTYPE != setting.target.stored || !in_stored_order {
         return None;
     }
-    let fine = block_op::<T>(setting.op);
+    let [RouteStep::Whole(alone)] = apart.steps.as_slice() else { return None };
+    let fine = Arc::clone(&alone.op);
+    let table_bytes = fine.table_bytes().saturating_add(alone.touch.table_bytes());
+    if table_bytes > setting.budget.memory_bytes / LARGEST_TABLES {
+        return None;
+    }
     let coarse = reduction_op::<T>(setting.pyramid.method, setting.target.grid.shape, factors);
-    let op = Box::new(Cascade { fine, coarse, factors });
+    let op = Arc::new(Cascade { fine, coarse, factors });
     let mut pass: Planned<T> =
         pass::planned(pass::PassKind::Resample, op, setting.source, &target, setting.budget, setting.todo).ok()?;
     pass.factors = Some(factors);

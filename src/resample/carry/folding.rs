@@ -63,8 +63,12 @@ struct State<S> {
     /// Of axis 0: a plane of the chunks of one column each.
     planes: Vec<S>,
     plane: usize,
+    /// What all of a plane is, where it is begun and one value; the plane is then not kept.
+    even_planes: Vec<Option<S>>,
     /// Of axis 1: for each target index along axis 0, rows of a chunk.
     rows: Vec<S>,
+    /// The same of rows.
+    even_rows: Vec<Option<S>>,
     /// Of axis 2: for each target row, single voxels of some lanes.
     voxels: Vec<S>,
     lanes: usize,
@@ -95,6 +99,9 @@ pub fn folded_bytes(extents: &Extents, lanes: usize, sum_bytes: usize) -> u64 {
     let sums: usize = State::<()>::lens(extents, lanes).iter().fold(0, |n, &len| n.saturating_add(len));
     let parts: usize = extents.touched.iter().sum();
     let chunks: usize = (0..3).map(|s| extents.target[s].div_ceil(extents.touched[s].max(1))).sum();
+    // Of even planes and rows, and a row of samples.
+    let even = extents.open[0].saturating_add(extents.target[0].saturating_mul(extents.open[1]));
+    let sums = sums.saturating_add(even.saturating_mul(2)).saturating_add(extents.chunk[2]);
     (sums.saturating_mul(sum_bytes) + (2 * parts + chunks) * size_of::<Part>()) as u64
 }
 
@@ -119,40 +126,43 @@ impl<S: Copy + Default> State<S> {
         let [planes, rows, voxels, whole_plane, whole_row] =
             State::<S>::lens(extents, lanes).map(|len| vec![S::default(); len]);
         let (width, plane) = (whole_row.len(), whole_plane.len());
-        State { open: extents.open, width, planes, plane, rows, voxels, lanes, whole_plane, whole_row }
+        let (even_planes, even_rows) =
+            (vec![None; extents.open[0]], vec![None; extents.target[0].saturating_mul(extents.open[1])]);
+        State {
+            open: extents.open,
+            width,
+            planes,
+            plane,
+            even_planes,
+            rows,
+            even_rows,
+            voxels,
+            lanes,
+            whole_plane,
+            whole_row,
+        }
     }
 }
 
 impl<T: Voxel, F: Fold<T>> Carry<T> for Folded<'_, T, F> {
     fn take(&mut self, chunk: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, volume: usize) {
-        let part = chunk.region.intersect(&self.source);
-        if part.is_empty() {
-            return;
+        let Some((mut down, part)) = self.meet(chunk.region) else { return };
+        let rows = |z, y| chunk.row(0, z, y, part.lo[2]..part.hi[2]);
+        for z in down.parts[0].iter() {
+            down.uneven(z, part, &rows, target, volume);
         }
-        parts_of(&self.along, self.axes, part, &mut self.parts);
-        let state = &mut self.state;
-        let mut planes = std::mem::take(&mut state.planes);
-        let mut whole = std::mem::take(&mut state.whole_plane);
-        let [_, ny, nx] = part.shape();
-        let mut down = Down {
-            fold: &self.fold,
-            axes: self.axes,
-            first: [self.along[0].inside.start, self.along[1].inside.start],
-            target_rows: (self.along[1].inside.end - self.along[1].inside.start).max(0) as usize,
-            parts: &self.parts,
-            width: nx,
-            state: &mut *state,
-            beyond: &mut self.beyond,
-        };
-        for z in &self.parts[0] {
-            let slot = place(z.index, down.state.open[0]) * down.state.plane;
-            let plane = if z.is_whole() { &mut whole[..ny * nx] } else { &mut planes[slot..slot + ny * nx] };
-            down.planes(z, chunk, part, plane);
-            if z.ends {
-                down.plane(z.index, plane, target, volume);
+    }
+
+    fn take_even(&mut self, value: T, region: Region, target: &mut BlockMut<'_, T>, volume: usize) -> bool {
+        let Some((mut down, part)) = self.meet(region) else { return true };
+        let mut row = Vec::new();
+        for z in down.parts[0].iter() {
+            if !down.even(z, value, target, volume) {
+                row.resize(down.width, value);
+                down.uneven(z, part, &|_, _| &row, target, volume);
             }
         }
-        (state.planes, state.whole_plane) = (planes, whole);
+        true
     }
 
     fn outside(&self) -> T {
@@ -164,6 +174,29 @@ impl<T: Voxel, F: Fold<T>> Carry<T> for Folded<'_, T, F> {
     }
 }
 
+impl<T: Voxel, F: Fold<T>> Folded<'_, T, F> {
+    /// The way of what the column needs of a chunk; `None` where that is nothing.
+    fn meet(&mut self, chunk: Region) -> Option<(Down<'_, T, F>, Region)> {
+        let part = chunk.intersect(&self.source);
+        if part.is_empty() {
+            return None;
+        }
+        parts_of(&self.along, self.axes, part, &mut self.parts);
+        let down = Down {
+            fold: &self.fold,
+            axes: self.axes,
+            first: [self.along[0].inside.start, self.along[1].inside.start],
+            target_rows: (self.along[1].inside.end - self.along[1].inside.start).max(0) as usize,
+            parts: &self.parts,
+            rows: part.shape()[1],
+            width: part.shape()[2],
+            state: &mut self.state,
+            beyond: &mut self.beyond,
+        };
+        Some((down, part))
+    }
+}
+
 /// The way of one chunk's part down the axes.
 struct Down<'a, T: Voxel, F: Fold<T>> {
     fold: &'a F,
@@ -172,26 +205,119 @@ struct Down<'a, T: Voxel, F: Fold<T>> {
     first: [i64; 2],
     target_rows: usize,
     parts: &'a [Vec<Part>; 3],
-    /// Samples of a row of the part.
+    /// Rows of a plane of the part, and samples of a row.
+    rows: usize,
     width: usize,
     state: &'a mut State<F::Sum>,
     beyond: &'a mut [u64; 2],
 }
 
-impl<T: Voxel, F: Fold<T>> Down<'_, T, F> {
+impl<'a, T: Voxel, F: Fold<T>> Down<'a, T, F> {
+    /// Takes in what target plane `z` has of the part, whose rows `rows` gives by their places along axes 0 and 1.
+    fn uneven<'r>(
+        &mut self,
+        z: &Part,
+        part: Region,
+        rows: &impl Fn(i64, i64) -> &'r [T],
+        target: &mut BlockMut<'_, T>,
+        volume: usize,
+    ) where
+        T: 'r,
+    {
+        let (slot, len) = (place(z.index, self.state.open[0]), self.rows * self.width);
+        let (mut planes, mut whole) =
+            (std::mem::take(&mut self.state.planes), std::mem::take(&mut self.state.whole_plane));
+        let at = slot * self.state.plane;
+        let plane = if z.is_whole() { &mut whole[..len] } else { &mut planes[at..at + len] };
+        if let Some(even) = begun(z, slot, &mut self.state.even_planes) {
+            plane.fill(even);
+        }
+        self.planes(z, part, rows, plane);
+        if z.ends {
+            self.plane(z.index, plane, target, volume);
+        }
+        (self.state.planes, self.state.whole_plane) = (planes, whole);
+    }
+
     /// Folds the planes of the part that target plane `z` looks at into `to`.
-    fn planes(&self, z: &Part, chunk: BlockRef<'_, T>, part: Region, to: &mut [F::Sum]) {
+    fn planes<'r>(&self, z: &Part, part: Region, rows: &impl Fn(i64, i64) -> &'r [T], to: &mut [F::Sum])
+    where
+        T: 'r,
+    {
         let weights = self.axes.tables[0].at(z.index).1;
         for (n, tap) in (z.taps[0]..z.taps[1]).enumerate() {
             let (weight, at) = (weights[tap], part.lo[0] + (z.from + n) as i64);
             for (y, row) in (part.lo[1]..part.hi[1]).zip(to.chunks_exact_mut(self.width)) {
-                let from = chunk.row(0, at, y, part.lo[2]..part.hi[2]);
+                let from = rows(at, y);
                 match tap {
                     0 => self.fold.begin_samples(weight, from, row),
                     _ => self.fold.add_samples(weight, from, row),
                 }
             }
         }
+    }
+
+    /// The same as [`Down::uneven`] for a part that is `value` all over, at the cost of a single row; `false` where the plane is
+    /// begun and not of one value.
+    fn even(&mut self, z: &Part, value: T, target: &mut BlockMut<'_, T>, volume: usize) -> bool {
+        let slot = place(z.index, self.state.open[0]);
+        let begun = begun(z, slot, &mut self.state.even_planes);
+        if z.begun && begun.is_none() {
+            return false;
+        }
+        let mut sum = [begun.unwrap_or_default()];
+        let weights = self.axes.tables[0].at(z.index).1;
+        for tap in z.taps[0]..z.taps[1] {
+            match tap {
+                0 => self.fold.begin_samples(weights[tap], &[value], &mut sum),
+                _ => self.fold.add_samples(weights[tap], &[value], &mut sum),
+            }
+        }
+        if z.ends {
+            self.even_plane(z.index, sum[0], target, volume);
+        } else {
+            self.state.even_planes[slot] = Some(sum[0]);
+        }
+        true
+    }
+
+    /// A plane that is whole along axis 0 and `value` all over.
+    fn even_plane(&mut self, z: i64, value: F::Sum, target: &mut BlockMut<'_, T>, volume: usize) {
+        let (fold, open, width) = (self.fold, self.state.open[1], self.width);
+        let plane_at = (z - self.first[0]) as usize * open;
+        let mut rows = std::mem::take(&mut self.state.rows);
+        let mut whole = std::mem::take(&mut self.state.whole_row);
+        let parts = self.parts;
+        for y in &parts[1] {
+            let weights = self.axes.tables[1].at(y.index).1;
+            let slot = plane_at + place(y.index, open);
+            let begun = begun(y, slot, &mut self.state.even_rows);
+            let at = slot * self.state.width;
+            // Rows of one value are one voxel wide until they are whole.
+            let is_even = !y.begun || begun.is_some();
+            let mut one = [begun.unwrap_or_default()];
+            let row = if is_even { &mut one[..] } else { &mut rows[at..at + width] };
+            whole[..row.len()].fill(value);
+            for tap in y.taps[0]..y.taps[1] {
+                match tap {
+                    0 => fold.begin(weights[tap], &whole[..row.len()], row),
+                    _ => fold.add(weights[tap], &whole[..row.len()], row),
+                }
+            }
+            if !y.ends {
+                if is_even {
+                    self.state.even_rows[slot] = Some(one[0]);
+                }
+                continue;
+            }
+            if is_even {
+                whole[..width].fill(one[0]);
+                self.row([z, y.index], &whole[..width], target, volume);
+            } else {
+                self.row([z, y.index], &rows[at..at + width], target, volume);
+            }
+        }
+        (self.state.rows, self.state.whole_row) = (rows, whole);
     }
 
     /// A plane that is whole along axis 0, at target index `z`.
@@ -202,8 +328,12 @@ impl<T: Voxel, F: Fold<T>> Down<'_, T, F> {
         let (mut rows, mut whole) = (std::mem::take(&mut self.state.rows), std::mem::take(&mut self.state.whole_row));
         for y in &parts[1] {
             let weights = axes.tables[1].at(y.index).1;
-            let slot = (plane_at + place(y.index, open)) * self.state.width;
+            let number = plane_at + place(y.index, open);
+            let slot = number * self.state.width;
             let row = if y.is_whole() { &mut whole[..width] } else { &mut rows[slot..slot + width] };
+            if let Some(even) = begun(y, number, &mut self.state.even_rows) {
+                row.fill(even);
+            }
             for (n, tap) in (y.taps[0]..y.taps[1]).enumerate() {
                 let from = &plane[(y.from + n) * width..(y.from + n + 1) * width];
                 match tap {
@@ -240,6 +370,11 @@ impl<T: Voxel, F: Fold<T>> Down<'_, T, F> {
             }
         }
     }
+}
+
+/// Takes what a part was begun with, where that is one value. Parts that are not begun leave the place to others.
+fn begun<S: Copy>(part: &Part, place: usize, even: &mut [Option<S>]) -> Option<S> {
+    even.get_mut(place).filter(|_| part.begun).and_then(Option::take)
 }
 
 /// Lanes that any fold has at most.

@@ -34,13 +34,40 @@ pub fn passed_bytes(extents: &Extents) -> u64 {
 
 impl<T: Voxel> Carry<T> for Passed<'_, T> {
     fn take(&mut self, chunk: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, volume: usize) {
-        let part = chunk.region.intersect(&self.source);
+        let Some(part) = self.meet(chunk.region) else { return };
+        self.set(target, volume, |[z, y]| {
+            let row = chunk.row(0, part.lo[0] + z as i64, part.lo[1] + y as i64, part.lo[2]..part.hi[2]);
+            move |x| row[x]
+        });
+    }
+
+    fn take_even(&mut self, value: T, region: Region, target: &mut BlockMut<'_, T>, volume: usize) -> bool {
+        if self.meet(region).is_some() {
+            self.set(target, volume, |_| move |_| value);
+        }
+        true
+    }
+
+    fn outside(&self) -> T {
+        self.outside
+    }
+}
+
+impl<T: Voxel> Passed<'_, T> {
+    /// What the column needs of a chunk, with its parts of target indices; `None` where that is nothing.
+    fn meet(&mut self, chunk: Region) -> Option<Region> {
+        let part = chunk.intersect(&self.source);
         if part.is_empty() {
-            return;
+            return None;
         }
         for (s, parts) in self.parts.iter_mut().enumerate() {
             self.along[s].parts(part.lo[s]..part.hi[s], |i| self.op.taps(s, i), parts);
         }
+        Some(part)
+    }
+
+    /// Sets the voxels of the chunk at hand: `rows` gives the samples of a row, by places in what is needed of the chunk.
+    fn set<R: Fn(usize) -> T>(&self, target: &mut BlockMut<'_, T>, volume: usize, rows: impl Fn([usize; 2]) -> R) {
         let axes: [usize; 3] = std::array::from_fn(|s| self.op.target_axis(s));
         let [_, ny, nx] = target.region.shape();
         let stride = [ny * nx, nx, 1][axes[2]] as i64;
@@ -48,18 +75,14 @@ impl<T: Voxel> Carry<T> for Passed<'_, T> {
         let Some(first) = xs.first().map(|x| x.index) else { return };
         for z in zs {
             for y in ys {
-                let row = chunk.row(0, part.lo[0] + z.from as i64, part.lo[1] + y.from as i64, part.lo[2]..part.hi[2]);
+                let row = rows([z.from, y.from]);
                 let mut index = [0; 3];
                 (0..3).for_each(|s| index[axes[s]] = [z.index, y.index, first][s]);
                 let base = target.offset(volume, index) as i64;
                 for x in xs {
-                    target.voxels[(base + (x.index - first) * stride) as usize] = row[x.from];
+                    target.voxels[(base + (x.index - first) * stride) as usize] = row(x.from);
                 }
             }
         }
-    }
-
-    fn outside(&self) -> T {
-        self.outside
     }
 }

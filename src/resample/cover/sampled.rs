@@ -117,6 +117,31 @@ impl<T: Voxel> Carry<T> for Sampled<'_, T> {
         self.parts = parts;
     }
 
+    /// Boxes that are begun with such chunks alone are not kept: their samples are nothing so far.
+    fn take_even(&mut self, value: T, region: Region, target: &mut BlockMut<'_, T>, volume: usize) -> bool {
+        if value != T::default() || value.to_f64().is_sign_negative() {
+            return false;
+        }
+        let part = region.intersect(&self.source);
+        if part.is_empty() {
+            return true;
+        }
+        parts_of(&self.along, self.axes, part, &mut self.parts);
+        let parts = std::mem::take(&mut self.parts);
+        let [zs, ys, xs] = parts.each_ref().map(|parts| parts.iter().filter(|part| part.ends).map(|part| part.index));
+        for z in zs {
+            for y in ys.clone() {
+                for x in xs.clone() {
+                    let voxel = self.finish([z, y, x]).unwrap_or_default();
+                    let at = target.offset(volume, self.axes.target_index([z, y, x]));
+                    target.voxels[at] = voxel;
+                }
+            }
+        }
+        self.parts = parts;
+        true
+    }
+
     fn outside(&self) -> T {
         self.outside
     }
@@ -133,8 +158,12 @@ impl<T: Voxel> Sampled<'_, T> {
         let lens = taps.map(|(_, weights)| weights.len());
         let index = parts.map(|part| part.index);
         let spare = &mut self.spare;
-        let samples = self.open.entry(index).or_insert_with(|| spare.pop().unwrap_or_default());
-        samples.resize(lens.iter().product(), T::default());
+        let samples = self.open.entry(index).or_insert_with(|| {
+            let mut samples = spare.pop().unwrap_or_default();
+            samples.clear();
+            samples.resize(lens.iter().product(), T::default());
+            samples
+        });
         let [z, y, x] = parts;
         for (n, tap_z) in (z.taps[0]..z.taps[1]).enumerate() {
             for (m, tap_y) in (y.taps[0]..y.taps[1]).enumerate() {
@@ -145,10 +174,15 @@ impl<T: Voxel> Sampled<'_, T> {
                 samples[at..at + row.len()].copy_from_slice(row);
             }
         }
-        if !parts.iter().all(|part| part.ends) {
-            return None;
-        }
+        if parts.iter().all(|part| part.ends) { self.finish(index) } else { None }
+    }
+
+    /// The voxel of a box all of whose parts have come; `None` where none was kept of any.
+    fn finish(&mut self, index: [i64; 3]) -> Option<T> {
         let samples = self.open.remove(&index)?;
+        let axes = self.axes;
+        let taps: [(i64, &[f64]); 3] = std::array::from_fn(|s| axes.tables[s].at(index[s]));
+        let lens = taps.map(|(_, weights)| weights.len());
         let lo = taps.map(|(first, _)| first);
         let region = Region { lo, hi: std::array::from_fn(|s| lo[s] + lens[s] as i64) };
         let voxel = self.made.of(&Spanned { source: &BlockRef::new(region, 1, &samples), taps });
