@@ -9,7 +9,7 @@ use reslice::{
     block::{BlockMut, BlockRef},
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{BlockOp, KernelShape, Method, OpRequest, Order, Outside, Scratch, block_op},
+    resample::{BlockOp, KernelShape, Method, OpRequest, Order, Outside, Workspace, block_op},
     voxel::Rounding,
 };
 
@@ -72,7 +72,7 @@ fn pass(op: &dyn BlockOp<u16>, source: &[u16]) -> f64 {
     let all = Region::of_shape(TARGET);
     let source = BlockRef::new(Region::of_shape(SOURCE), 1, source);
     let (mut fetched, mut target) = (Vec::new(), vec![0u16; PIECE.iter().product()]);
-    let mut scratch = Scratch::default();
+    let mut scratch = Workspace::default();
     let begun = Instant::now();
     for piece in all.tiles(PIECE) {
         let region = op.source_region(piece);

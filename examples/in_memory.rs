@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use reslice::{Cover, Grid, Method, Resampling, Unit, resample_voxels};
+use reslice::{Area, Grid, Method, Resampling, Unit, resample_voxels};
 
 fn main() -> reslice::Result<()> {
     // 192 slices of 256 x 256 voxels, 1.5 x 1 x 1 mm: a ball that fades outwards.
@@ -13,7 +13,7 @@ fn main() -> reslice::Result<()> {
     let coarse = Grid::with_spacing([72, 64, 64], [4.0; 3], Unit::Millimetre);
     for (name, to, how) in [
         ("linear, to 1 mm", &fine, Resampling::default()),
-        ("mean, to 4 mm", &coarse, Resampling::by(Method::Cover(Cover::Mean))),
+        ("mean, to 4 mm", &coarse, Resampling::by(Method::Area(Area::Mean))),
     ] {
         let start = Instant::now();
         let target = resample_voxels(&voxels, &from, to, &how, 2)?;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use reslice::{
-    BlockMut, Cover, Dtype, Grid, GridChoice, GridRequest, Job, Layout, Method, OwnSource, Request, Result, Sizing,
+    Area, BlockMut, Dtype, Grid, GridChoice, GridRequest, Job, Layout, Method, OwnSource, Request, Result, Sizing,
     Source, Unit,
 };
 
@@ -42,7 +42,7 @@ fn main() -> Result<()> {
 
     // The part of it that is nearest to the origin, in voxels twice as wide; 128 MiB of memory, two threads.
     let mut request = Request::new("", &target, 128 << 20, 2);
-    request.method = Some(Method::Cover(Cover::Mean));
+    request.method = Some(Method::Area(Area::Mean));
     request.target.overwrite = true;
     request.grid = GridChoice::Rules(GridRequest {
         sizing: Sizing::Spacing([0.2; 3]),

@@ -113,7 +113,7 @@ pub use pipeline::Progress;
 pub use plan::{Budget, Plan};
 pub use rank::Rank;
 pub use region::Region;
-pub use resample::{Cover, KernelShape, LabelWeights, Method, Outside, Reduction};
+pub use resample::{Area, KernelShape, LabelWeights, Method, Outside, Reduction};
 pub use resampling::{Resampling, resample, resample_voxels};
 pub use transform::TransformRequest;
 pub use voxel::{Dtype, Rounding, Voxel};

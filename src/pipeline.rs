@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crate::{
     error::{Error, Result},
     io::{Sink, Source},
-    plan::{Plan, Touch},
+    plan::{ChunkMap, Plan},
     resample::BlockOp,
     voxel::Voxel,
 };
@@ -54,7 +54,7 @@ const KEEP_EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(2)..=
 /// One pass from a source through an op into a sink.
 pub struct Pass<'a, T: Voxel> {
     pub plan: &'a Plan,
-    pub touch: &'a Touch,
+    pub touch: &'a ChunkMap,
     pub source: &'a dyn Source<T>,
     pub op: &'a dyn BlockOp<T>,
     pub sink: &'a dyn Sink<T>,

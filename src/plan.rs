@@ -11,34 +11,38 @@ use serde::Serialize;
 use crate::{error::PlanError, layout::Layout, resample::Footprint};
 
 mod aside;
+mod candidate;
 mod candidates;
+mod chunk_map;
+mod chunks;
 mod columns;
+mod limits;
 mod lines;
 mod memory;
 mod offers;
 mod order;
 mod passing;
 mod pieces;
-mod places;
 mod refusal;
+mod schedule;
 mod search;
 mod shares;
 mod slabs;
 mod sweeps;
 mod todo;
-mod touch;
-mod trial;
 mod walk;
+mod widths;
 
+pub use chunk_map::ChunkMap;
+pub use chunks::{Chunk, ChunkBox};
 pub use columns::{Column, Columns, Pass as PassingChunk, Passes, Slab, slabs};
 pub use memory::{Memory, Workers, planes_at_once};
 pub use offers::Offer;
 pub use order::{Level, Order};
 pub use pieces::Pieces;
-pub use shares::Cut;
+pub use shares::Partition;
 pub use todo::{DoneLevel, Share, Todo};
-pub use touch::{ChunkBox, Touch};
-pub use walk::{Chunk, Step, Walk, WalkTotals, WindowTooSmall};
+pub use walk::{Step, Walk, WalkTotals, WindowTooSmall};
 
 /// Amplification up to which chunks count as decoded once.
 const ONCE: f64 = 1.02;
@@ -155,19 +159,19 @@ impl Plan {
     }
 
     /// The schedule of the blocks whose chunks are held at once, from the start. Dry runs and real runs walk it alike.
-    pub fn walk<'a>(&'a self, touch: &'a Touch) -> Walk<'a> {
+    pub fn walk<'a>(&'a self, touch: &'a ChunkMap) -> Walk<'a> {
         Walk::new(touch, &self.order, self.window_bytes, self.workers.gate)
     }
 
     /// The schedule of the chunks that pass by, from the start. Dry runs and real runs walk it alike. `None` where they do not.
-    pub fn passes<'a>(&self, touch: &'a Touch, footprint: &'a dyn Footprint, source: &Layout) -> Option<Passes<'a>> {
+    pub fn passes<'a>(&self, touch: &'a ChunkMap, footprint: &'a dyn Footprint, source: &Layout) -> Option<Passes<'a>> {
         let columns = self.passing.then(|| Columns::new(touch, footprint, source.chunk));
         columns.flatten().map(Passes::new)
     }
 
     /// Which chunks its blocks touch.
-    pub fn touch(&self, request: &Request<'_>) -> Touch {
-        Touch::new(request, self.block)
+    pub fn touch(&self, request: &Request<'_>) -> ChunkMap {
+        ChunkMap::new(request, self.block)
     }
 
     /// What other budgets would buy, by ascending memory, this plan's among them; nothing where no chunk is ever decoded

@@ -17,32 +17,37 @@ mod bspline;
 mod build;
 mod carry;
 mod cover;
+mod fill;
 mod gather;
 mod halved;
 mod kernel;
+mod looks;
 mod mean;
 mod method;
 mod mode;
 mod nearest;
 mod order;
 mod reduce;
+mod request;
 mod rows;
 mod separable;
 mod taps;
 
 pub use bound::most_table_bytes;
-pub use build::{OpRequest, Outside, block_op, passes_through};
-pub use carry::{Carry, Carrying, Extents, Looks};
+pub use build::{block_op, passes_through};
+pub use carry::{Carry, Carrying, Extents};
 pub use kernel::{Border, Kernel, KernelShape, Window};
-pub use method::{Cover, LabelWeights, Method};
+pub use looks::Looks;
+pub use method::{Area, LabelWeights, Method};
 pub use nearest::Nearest;
 pub use order::Order;
 pub use reduce::{Reduction, reduction_op};
+pub use request::{OpRequest, Outside};
 pub use separable::Separable;
 pub use taps::TapTable;
 
 /// Source regions that are no products of intervals, on their own: what a plan keeps of such an op.
-pub trait Reach: Send + Sync + std::fmt::Debug {
+pub trait ObliqueFootprint: Send + Sync + std::fmt::Debug {
     /// As [`Footprint::source_region`], but for what `bounds` cut off: never less than the hull of the taps.
     fn source_region(&self, target: Region) -> Region;
 
@@ -69,7 +74,7 @@ pub trait Footprint: Send + Sync {
     fn source_axis(&self, target_axis: usize) -> Option<usize>;
 
     /// The regions of this op where they are no products of intervals.
-    fn reach(&self) -> Option<Arc<dyn Reach>> {
+    fn reach(&self) -> Option<Arc<dyn ObliqueFootprint>> {
         None
     }
 
@@ -107,7 +112,7 @@ pub trait BlockOp<T: Voxel>: Footprint {
         source: BlockRef<'_, T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
-        scratch: &mut Scratch<T::Acc>,
+        scratch: &mut Workspace<T::Acc>,
     );
 
     /// The partial results of one volume of the column of target voxels `target`, over source chunks of `chunk` voxels; `None` from ops
@@ -119,7 +124,7 @@ pub trait BlockOp<T: Voxel>: Footprint {
 
 /// Reusable working memory of one worker; grows to what the largest piece needs and stays there.
 #[derive(Debug, Default)]
-pub struct Scratch<A> {
+pub struct Workspace<A> {
     buffer: Vec<A>,
     /// Target voxels that ops found to look outside, where only they can tell; summed up until it is taken.
     pub outside: u64,
@@ -137,13 +142,14 @@ pub struct Vectors {
 }
 
 impl Vectors {
+    /// Its vectors.
     pub fn block(&self) -> BlockRef<'_, f32> {
         let len = 3 * self.region.voxels() as usize;
         BlockRef::new(self.region, 3, &self.voxels[..len])
     }
 }
 
-impl<A: Real> Scratch<A> {
+impl<A: Real> Workspace<A> {
     /// `len` samples with arbitrary content.
     pub fn take(&mut self, len: usize) -> &mut [A] {
         if self.buffer.len() < len {

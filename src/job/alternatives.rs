@@ -4,7 +4,7 @@
 use crate::{
     error::{Error, Instead, PlanError, Result, mebibytes},
     geometry::Mapping,
-    resample::{Cover, KernelShape, Method, OpRequest},
+    resample::{Area, KernelShape, Method, OpRequest},
 };
 
 /// Reductions along an axis below this are none that chunks would have to be held for.
@@ -59,13 +59,13 @@ fn is_strong(mapping: &Mapping) -> bool {
 /// Methods of the same kind, the most alike first: of names only those that mix none.
 fn others(op: &OpRequest, parts: bool) -> Vec<(Method, bool)> {
     let of_values = [
-        (Method::Cover(Cover::Mean), false),
+        (Method::Area(Area::Mean), false),
         (Method::Kernel(KernelShape::Linear), true),
-        (Method::Cover(Cover::Min), false),
-        (Method::Cover(Cover::Max), false),
+        (Method::Area(Area::Min), false),
+        (Method::Area(Area::Max), false),
     ];
-    let of_names = [(Method::Cover(Cover::Mode), false), (Method::Nearest, false)];
-    let is_of_names = !op.method.mixes() && !matches!(op.method, Method::Cover(Cover::Min | Cover::Max));
+    let of_names = [(Method::Area(Area::Mode), false), (Method::Nearest, false)];
+    let is_of_names = !op.method.mixes() && !matches!(op.method, Method::Area(Area::Min | Area::Max));
     let all = if is_of_names { &of_names[..] } else { &of_values[..] };
     let differs = |(method, antialias): &&(Method, bool)| *method != op.method || *antialias != op.antialias;
     all.iter().filter(differs).filter(|(method, _)| !parts || !method.picks()).copied().collect()
@@ -117,11 +117,11 @@ mod tests {
         })
     }
 
-    const MEDIAN: Method = Method::Cover(Cover::Median);
+    const MEDIAN: Method = Method::Area(Area::Median);
 
     #[test]
     fn methods_are_named_that_the_budget_is_enough_for() {
-        let needed = |method| if method == Method::Cover(Cover::Max) { 400 } else { 30 };
+        let needed = |method| if method == Method::Area(Area::Max) { 400 } else { 30 };
         let found = told(MEDIAN, 10.0, 64, 900, needed).unwrap();
         assert_eq!((found.methods.join("; "), found.memory_bytes), ("mean; linear --antialias; min".into(), 64 * MIB));
         let found = told(Method::Label(LabelWeights::Linear), 10.0, 64, 900, needed).unwrap();

@@ -29,7 +29,7 @@ use crate::{
     io::{Source, raw::READ_TRANSFER_BYTES, view::components::Components},
     layout::{Access, Layout},
     pipeline::Progress,
-    plan::{self, Budget, Cut, Todo},
+    plan::{self, Budget, Partition, Todo},
     rank::Rank,
     region::Region,
     resample::{OpRequest, block_op},
@@ -60,7 +60,7 @@ pub(super) struct Prepared<T: Voxel> {
     pub source: Box<dyn Source<T>>,
     pub vectors: Option<Vectors>,
     /// How the target is cut, where this run has a share of it.
-    pub cut: Option<Cut>,
+    pub cut: Option<Partition>,
     pub route: Route<T>,
     pub levels: Vec<LevelPass>,
     pub budget: Budget,
@@ -92,12 +92,12 @@ pub(super) struct Opened<T: Voxel> {
 
 impl<T: Voxel> Opened<T> {
     /// How the target is cut, where this run has a share of it.
-    pub fn cut(&self) -> Option<Cut> {
+    pub fn cut(&self) -> Option<Partition> {
         let rank = self.job.request.rank?;
         let op = block_op::<T>(&self.job.op);
         let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
         let (sample_bytes, budget) = (size_of::<T>(), self.job.budget());
-        Some(Cut::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
+        Some(Partition::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
     }
 
     /// An error where the tables of the op would not fit the budget, before they are made.
@@ -109,12 +109,17 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// The passes within `budget`, to all of the target or to this run's share of it.
-    fn passes(&self, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+    fn passes(&self, cut: Option<&Partition>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
         self.passes_by(&self.job.op, cut, budget)
     }
 
     /// The same by another op.
-    pub fn passes_by(&self, op: &OpRequest, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+    pub fn passes_by(
+        &self,
+        op: &OpRequest,
+        cut: Option<&Partition>,
+        budget: Budget,
+    ) -> Result<(Route<T>, Vec<LevelPass>)> {
         let todo = Arc::new(self.job.todo(cut));
         planned_passes::<T>(&self.job, op, self.source.layout(), budget, &todo, &Restored::default())
     }
@@ -122,7 +127,7 @@ impl<T: Voxel> Opened<T> {
     fn with(
         self,
         (route, levels): (Route<T>, Vec<LevelPass>),
-        cut: Option<Cut>,
+        cut: Option<Partition>,
         budget: Budget,
     ) -> Result<Prepared<T>> {
         let Opened { job, source, vectors } = self;
@@ -345,7 +350,7 @@ impl Job {
     }
 
     /// All of the target, or this run's share of it.
-    pub(super) fn todo(&self, cut: Option<&Cut>) -> Todo {
+    pub(super) fn todo(&self, cut: Option<&Partition>) -> Todo {
         let whole = Todo::everything(Region::of_shape(self.output.layout.grid.shape));
         match (cut, self.request.rank) {
             (Some(cut), Some(rank)) => whole.within(cut.share(rank.index)),

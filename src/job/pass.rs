@@ -10,7 +10,7 @@ use crate::{
     io::raw,
     layout::Layout,
     pipeline::Progress,
-    plan::{self, Budget, Offer, Plan, Todo, Touch},
+    plan::{self, Budget, ChunkMap, Offer, Plan, Todo},
     region::Region,
     resample::{BlockOp, Method, OpRequest, Order, Outside},
     voxel::{Rounding, Voxel},
@@ -38,7 +38,7 @@ pub struct Planned<T: Voxel> {
     pub source: Layout,
     pub target: Layout,
     pub plan: Plan,
-    pub touch: Touch,
+    pub touch: ChunkMap,
     /// Where the next level of the target's pyramid is made along with it: voxels that one of its voxels spans.
     pub factors: Option<[u64; 3]>,
     budget: Budget,

@@ -5,14 +5,14 @@ use crate::{
     error::{Error, PlanError},
     geometry::Mapping,
     layout::Access,
-    plan::{Budget, Cut},
+    plan::{Budget, Partition},
     resample::OpRequest,
     voxel::Voxel,
 };
 
 impl<T: Voxel> Opened<T> {
     /// The refusal `error` with the methods that the budget, or much less than is named, would be enough for.
-    pub fn with_alternatives(&self, mut error: Error, cut: Option<&Cut>, budget: Budget) -> Error {
+    pub fn with_alternatives(&self, mut error: Error, cut: Option<&Partition>, budget: Budget) -> Error {
         let (job, is_chunked) = (&self.job, self.source.layout().access == Access::Chunked);
         if let Error::Plan(PlanError::TooSmall { smallest_bytes, instead, .. }) = &mut error
             && is_chunked

@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Result},
     io::Sink,
     pipeline::Keep,
-    plan::{Cut, DoneLevel},
+    plan::{DoneLevel, Partition},
     storage::Store,
     voxel::Voxel,
 };
@@ -50,7 +50,7 @@ impl Work {
 
     /// Notes how the target is cut into shares, or finds that others have cut it in the same way. A cut that nobody works by any
     /// more is forgotten: what was made by it stands in the journals.
-    pub fn agree_on(&self, cut: &Cut) -> Result<()> {
+    pub fn agree_on(&self, cut: &Partition) -> Result<()> {
         let (state, text) = (self.staging.state(), cut.description());
         let ranks = |text: &str| text.split(' ').next().map(str::to_string);
         if let Some(found) = read(state.as_ref(), CUT)?

@@ -12,7 +12,7 @@ use crate::{
     layout::{Access, Layout},
     plan::{ChunkBox, Step, planes_at_once},
     region::Region,
-    resample::Scratch,
+    resample::Workspace,
     voxel::Voxel,
 };
 
@@ -24,7 +24,7 @@ struct Slot<T: Voxel> {
     target: Vec<T>,
     /// Voxels of the coarser level that one block makes.
     coarser: Vec<T>,
-    scratch: Scratch<T::Acc>,
+    scratch: Workspace<T::Acc>,
 }
 
 /// Claims blocks and does them until there are none left or the run has ended.
@@ -32,7 +32,7 @@ pub fn work<'a, T: Voxel>(shared: &Shared<'a, T>, finished: &Sender<()>) -> Resu
     if let Some(passing) = &shared.passing {
         return passing.work(shared, finished);
     }
-    let mut slot = Slot { source: Vec::new(), target: Vec::new(), coarser: Vec::new(), scratch: Scratch::default() };
+    let mut slot = Slot { source: Vec::new(), target: Vec::new(), coarser: Vec::new(), scratch: Workspace::default() };
     while let Some(step) = shared.claims.claim(&shared.halt, |step| shared.window.admit(step))? {
         let chunks = shared.tally.time(Stage::Read, || shared.window.acquire(shared, &step))?;
         let Some(chunks) = chunks else { break };
@@ -82,7 +82,7 @@ fn compute<T: Voxel>(
 }
 
 /// Reads the vectors that a piece needs of a displacement field, where there is one.
-fn look_through<T: Voxel>(shared: &Shared<'_, T>, piece: Region, scratch: &mut Scratch<T::Acc>) -> Result<()> {
+fn look_through<T: Voxel>(shared: &Shared<'_, T>, piece: Region, scratch: &mut Workspace<T::Acc>) -> Result<()> {
     let Some(field) = shared.pass.field else { return Ok(()) };
     let region = shared.pass.op.field_region(piece);
     let (vectors, len) = (&mut scratch.field, region.voxels() as usize);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 
 use super::{
-    Order, Request, Touch,
+    ChunkMap, Order, Request,
     sweeps::{Sweep, free_sweeps, sweeps},
 };
 use crate::layout::Access;
@@ -113,7 +113,7 @@ fn row_chunks(request: &Request<'_>) -> u64 {
 }
 
 /// The orders in which blocks may be done.
-pub(super) fn orders(request: &Request<'_>, touch: &Touch) -> Vec<Sweep> {
+pub(super) fn orders(request: &Request<'_>, touch: &ChunkMap) -> Vec<Sweep> {
     let target = request.target;
     if target.access == Access::Ascending {
         return vec![Sweep::plain(Order::raster())];

@@ -6,7 +6,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Chunk, ChunkBox, Touch};
+use super::{Chunk, ChunkBox, ChunkMap};
 use crate::{
     region::Region,
     resample::{Footprint, Looks},
@@ -67,7 +67,7 @@ pub struct Pass {
 /// The columns to be made, in their order.
 #[derive(Clone)]
 pub struct Columns<'a> {
-    touch: &'a Touch,
+    touch: &'a ChunkMap,
     footprint: &'a dyn Footprint,
     chunk: [u64; 3],
     /// The target axis that columns run along.
@@ -80,7 +80,7 @@ pub struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// Over chunks of `chunk` voxels. `None` for ops that do not carry.
-    pub fn new(touch: &'a Touch, footprint: &'a dyn Footprint, chunk: [u64; 3]) -> Option<Columns<'a>> {
+    pub fn new(touch: &'a ChunkMap, footprint: &'a dyn Footprint, chunk: [u64; 3]) -> Option<Columns<'a>> {
         let axis = footprint.carrying()?.target_axis(2);
         Some(Columns { touch, footprint, chunk, axis, key: 0, part: 0, next: 0 })
     }
@@ -172,6 +172,7 @@ pub struct Passes<'a> {
 }
 
 impl<'a> Passes<'a> {
+    /// All passes, from the first column on.
     pub fn new(columns: Columns<'a>) -> Passes<'a> {
         Passes { columns, column: None, named: 0, number: 0 }
     }
@@ -247,7 +248,7 @@ pub fn slabs(op: &dyn Looks, column: Region, block: [u64; 3], chunk: [u64; 3]) -
         .filter(|(taps, _)| !taps.is_empty())
         .map(|(taps, i)| (taps.start.div_euclid(chunk), from_start(i)))
         .collect();
-    let reach = Reach::new(begun);
+    let reach = Needed::new(begun);
     let (mut done, mut depth) = (0, 0);
     for slab in &slabs {
         let len = slab.region.hi[axis] - slab.region.lo[axis];
@@ -296,20 +297,20 @@ pub fn slab_count(region: Region, axis: usize, block: u64) -> u64 {
 }
 
 /// How far target indices reach that are begun by chunks up to a place.
-struct Reach {
+struct Needed {
     /// Places, ascending, with the farthest of all up to each.
     farthest: Vec<(i64, i64)>,
 }
 
-impl Reach {
-    fn new(mut begun: Vec<(i64, i64)>) -> Reach {
+impl Needed {
+    fn new(mut begun: Vec<(i64, i64)>) -> Needed {
         begun.sort_unstable();
         let mut most = 0;
         for (_, reached) in &mut begun {
             most = most.max(*reached);
             *reached = most;
         }
-        Reach { farthest: begun }
+        Needed { farthest: begun }
     }
 
     fn by(&self, place: i64) -> i64 {

@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{ChunkBox, Request, slabs::Slabs, sweeps::Judged};
+use super::{ChunkBox, Request, slabs::Slabs, widths::Judged};
 use crate::layout::Access;
 
 /// What schedule and window note of a chunk that is held: its place and next use in several tables, and who reads it.
@@ -62,6 +62,7 @@ impl Line {
         new
     }
 
+    /// Memory of the tables.
     pub fn bytes(&self) -> u64 {
         table_bytes(self.reach.len() as u64, self.used_by.len() as u64)
     }
@@ -81,6 +82,7 @@ pub struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// No table is made yet.
     pub fn new(request: &'a Request<'a>) -> Lines<'a> {
         let has_tables = request.source.access != Access::Random && request.footprint.reach().is_none();
         let slabs = has_tables.then(|| Slabs::new(request.footprint));

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Request, Touch};
+use super::{ChunkMap, Request};
 use crate::{layout::Access, region::Region};
 
 /// How many blocks are under way.
@@ -47,7 +47,7 @@ const MARGIN_BYTES: u64 = 5 << 20;
 
 impl Memory {
     /// Everything but the window, for blocks and chunks that `touch` has tables of.
-    pub fn without_window(request: &Request<'_>, touch: &Touch, piece_bytes: u64, workers: Workers) -> Memory {
+    pub fn without_window(request: &Request<'_>, touch: &ChunkMap, piece_bytes: u64, workers: Workers) -> Memory {
         Memory::of_block(request, (touch.block, touch.table_bytes()), piece_bytes, workers)
     }
 
@@ -89,6 +89,7 @@ impl Memory {
         }
     }
 
+    /// All parts together.
     pub fn total(&self) -> u64 {
         let parts = [self.reserved, self.tables, self.window, self.targets, self.pieces, self.transfers];
         parts.into_iter().chain([self.waiting, self.ahead]).fold(0, u64::saturating_add)

@@ -10,10 +10,10 @@ use std::{
 };
 
 use super::{
-    ChunkBox, Memory, Order, Plan, Request, Touch, WalkTotals, Workers, aside,
+    ChunkBox, ChunkMap, Memory, Order, Plan, Request, WalkTotals, Workers, aside,
+    candidate::{DECODE_COST, NARROW_GATE_COST, STORAGE_COST, target_bytes, voxel_bytes},
     columns::{Column, Columns, slab_count, slabs, union},
     lines::Lines,
-    trial::{DECODE_COST, NARROW_GATE_COST, STORAGE_COST, target_bytes, voxel_bytes},
 };
 use crate::{
     error::PlanError,
@@ -50,7 +50,7 @@ pub(super) fn cheapest(request: &Request<'_>) -> Option<Result<Plan, PlanError>>
     if shape.iter().any(|&n| n > LONGEST_AXIS) || counts.iter().any(|&n| n > MOST_PARTS) {
         return None;
     }
-    let ground = Ground::new(request, op);
+    let ground = PassingShape::new(request, op);
     let mut smallest = (u64::MAX, [0; 3], 0);
     let mut best: Option<(f64, Candidate<'_>, Workers)> = None;
     for block in ground.blocks() {
@@ -104,7 +104,7 @@ fn workers(request: &Request<'_>) -> Vec<Workers> {
 }
 
 /// What all candidates have in common.
-struct Ground<'a> {
+struct PassingShape<'a> {
     request: &'a Request<'a>,
     op: &'a dyn Carrying,
     shape: [u64; 3],
@@ -118,13 +118,13 @@ struct Ground<'a> {
     lines: RefCell<Lines<'a>>,
 }
 
-impl<'a> Ground<'a> {
-    fn new(request: &'a Request<'a>, op: &'a dyn Carrying) -> Ground<'a> {
+impl<'a> PassingShape<'a> {
+    fn new(request: &'a Request<'a>, op: &'a dyn Carrying) -> PassingShape<'a> {
         let shape = request.footprint.target_shape();
         let extents = Extents::new(op, Region::of_shape(shape), request.source.chunk);
         let axes = std::array::from_fn(|s| op.target_axis(s));
         let lines = RefCell::new(Lines::new(request));
-        Ground { request, op, shape, axes, extents, depths: RefCell::default(), lines }
+        PassingShape { request, op, shape, axes, extents, depths: RefCell::default(), lines }
     }
 
     fn depth(&self, block: [u64; 3]) -> u64 {
@@ -185,7 +185,7 @@ impl<'a> Ground<'a> {
 /// A block shape, with what is held for its columns.
 #[derive(Clone)]
 struct Candidate<'a> {
-    ground: &'a Ground<'a>,
+    ground: &'a PassingShape<'a>,
     block: [u64; 3],
     /// Voxels of a column that are begun and not handed on, at most.
     board: [u64; 3],
@@ -198,7 +198,7 @@ struct Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    fn new(ground: &'a Ground<'a>, block: [u64; 3]) -> Candidate<'a> {
+    fn new(ground: &'a PassingShape<'a>, block: [u64; 3]) -> Candidate<'a> {
         let (shape, axis) = (ground.shape, ground.axes[2]);
         let target: [u64; 3] = std::array::from_fn(|a| if a == axis { shape[a] } else { block[a].min(shape[a]) });
         let extents = ground.extents.within(std::array::from_fn(|s| target[ground.axes[s]] as usize));
@@ -209,7 +209,7 @@ impl<'a> Candidate<'a> {
             block,
             board,
             carried_bytes: ground.op.carried_bytes(&extents),
-            table_bytes: Touch::with(&mut ground.lines.borrow_mut(), block).table_bytes(),
+            table_bytes: ChunkMap::with(&mut ground.lines.borrow_mut(), block).table_bytes(),
             stored_bytes: OnceCell::new(),
             totals: OnceCell::new(),
         }
@@ -286,7 +286,7 @@ impl<'a> Candidate<'a> {
         let decoded_bytes = decodes * self.chunk_bytes() as f64;
         let written = Region::of_shape(self.ground.shape).voxels() as f64 * voxel_bytes(request) as f64 * volumes;
         let stored = self.stored_bytes.get_or_init(|| match request.target.access {
-            Access::Random => target_bytes(request, &Touch::new(request, self.block)) * volumes,
+            Access::Random => target_bytes(request, &ChunkMap::new(request, self.block)) * volumes,
             Access::Chunked | Access::Ascending => 0.0,
         });
         decoded_bytes + written + STORAGE_COST * stored + DECODE_COST * decoded_bytes * narrow / count
@@ -323,7 +323,7 @@ impl<'a> Candidate<'a> {
     /// Sums over the columns that are to be made, and whether chunks that several of them need were told apart.
     fn part(&self) -> Option<(WalkTotals, bool)> {
         let (request, axis) = (self.ground.request, self.ground.axes[2]);
-        let touch = Touch::new(request, self.block);
+        let touch = ChunkMap::new(request, self.block);
         let (mut totals, mut seen) = (WalkTotals::default(), Seen::default());
         for (n, column) in Columns::new(&touch, request.footprint, request.source.chunk)?.enumerate() {
             let slabs = slab_count(column.region, axis, self.block[axis]);

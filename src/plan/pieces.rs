@@ -8,7 +8,7 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use super::{Request, slabs::Slabs};
 use crate::{
     region::Region,
-    resample::{Footprint, Reach},
+    resample::{Footprint, ObliqueFootprint},
 };
 
 /// The size of pieces for blocks of one shape, and what they cost.
@@ -24,10 +24,10 @@ pub struct Pieces {
 }
 
 /// Measures pieces of an op. Extents along each axis are kept, since the search asks for the same ones again and again.
-pub struct Ruler<'a> {
+pub struct PieceSizer<'a> {
     footprint: &'a dyn Footprint,
     slabs: Slabs<'a>,
-    reach: Option<Arc<dyn Reach>>,
+    reach: Option<Arc<dyn ObliqueFootprint>>,
     /// What is made, about: blocks are cut where it ends.
     made: Region,
     /// By axis, block and piece.
@@ -42,14 +42,14 @@ struct Extents {
     pieces: f64,
 }
 
-impl<'a> Ruler<'a> {
+impl<'a> PieceSizer<'a> {
     /// For what is to be made by `request`.
-    pub fn new(request: &Request<'a>) -> Ruler<'a> {
+    pub fn new(request: &Request<'a>) -> PieceSizer<'a> {
         let footprint = request.footprint;
         let all = Region::of_shape(footprint.target_shape());
         let made = request.todo.map_or(all, |todo| todo.hull()).intersect(&all);
         let made = if made.is_empty() { all } else { made };
-        Ruler { footprint, slabs: Slabs::new(footprint), reach: footprint.reach(), made, extents: HashMap::new() }
+        PieceSizer { footprint, slabs: Slabs::new(footprint), reach: footprint.reach(), made, extents: HashMap::new() }
     }
 
     /// Cuts blocks of `block` voxels until a piece takes at most `limit_bytes`, or is a single voxel.
@@ -95,7 +95,13 @@ impl<'a> Ruler<'a> {
     }
 
     /// The same for regions that are no products: by what none of them exceeds, wherever it lies.
-    fn measure_free(&self, reach: &dyn Reach, block: [u64; 3], piece: [usize; 3], voxel_bytes: u64) -> Pieces {
+    fn measure_free(
+        &self,
+        reach: &dyn ObliqueFootprint,
+        block: [u64; 3],
+        piece: [usize; 3],
+        voxel_bytes: u64,
+    ) -> Pieces {
         let target = self.footprint.target_shape();
         let extents = reach.largest_extents(piece.map(|n| n as u64));
         let source_voxels = extents.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));

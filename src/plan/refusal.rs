@@ -1,11 +1,12 @@
 //! The smallest budget that works, where the one that was given does not.
 
 use super::{
-    Memory, Request, Workers, candidates,
+    Memory, Request, Workers,
+    candidate::{BlockShape, Candidate, voxel_bytes},
+    candidates,
+    limits::{PIECE_BYTES, STREAM_LOOKS, STREAM_SEARCH_LOOKS},
     lines::Lines,
-    pieces::Ruler,
-    search::{PIECE_BYTES, STREAM_LOOKS, STREAM_SEARCH_LOOKS},
-    trial::{Ground, Trial, voxel_bytes},
+    pieces::PieceSizer,
 };
 use crate::{error::PlanError, layout::Access};
 
@@ -46,7 +47,7 @@ impl Least {
 pub(super) fn refusal(request: &Request<'_>) -> PlanError {
     let mut least = Least { bytes: u64::MAX, block: [0; 3], window_bytes: 0 };
     let mut looks_left = STREAM_SEARCH_LOOKS;
-    let (mut ruler, mut lines) = (Ruler::new(request), Lines::new(request));
+    let (mut ruler, mut lines) = (PieceSizer::new(request), Lines::new(request));
     for block in candidates::blocks(request, candidates::BLOCK_BYTES) {
         let table_bytes = lines.bytes(block);
         if table_bytes >= least.bytes {
@@ -59,13 +60,13 @@ pub(super) fn refusal(request: &Request<'_>) -> PlanError {
             least.offer(memory, block, lines.sampled_chunks(block).saturating_mul(chunk_bytes));
             continue;
         }
-        let ground = Ground::new(&mut lines, block);
+        let ground = BlockShape::new(&mut lines, block);
         let sweeps = candidates::orders(request, &ground.touch);
         // The smallest pieces take the least.
         let pieces = ruler.pieces(block, voxel_bytes(request), PIECE_BYTES[0]);
         let memory = Memory::without_window(request, &ground.touch, pieces.bytes, ALONE);
         for sweep in &sweeps {
-            let trial = Trial { ground: &ground, sweep, workers: ALONE, pieces, memory };
+            let trial = Candidate { ground: &ground, sweep, workers: ALONE, pieces, memory };
             if memory.total().saturating_add(ground.pinned_bytes(1)) >= least.bytes {
                 break;
             }
@@ -82,7 +83,7 @@ pub(super) fn refusal(request: &Request<'_>) -> PlanError {
 /// The window that this trial works with, where its gate is a single block.
 ///
 /// Streams cannot be read again: for them it is all that is alive at once, which only a walk can tell.
-fn smallest_window(trial: &Trial<'_>, looks_left: &mut u64) -> Option<u64> {
+fn smallest_window(trial: &Candidate<'_>, looks_left: &mut u64) -> Option<u64> {
     let touch = &trial.ground.touch;
     if touch.access != Access::Ascending {
         return Some(trial.ground.pinned_bytes(1));

@@ -1,37 +1,19 @@
 //! The search: block shapes, orders, workers and piece sizes, the most promising first, each dry-run; the cheapest that fits.
 
 use super::{
-    Effort, Memory, Pieces, Plan, Request, Workers, candidates,
+    Effort, Memory, Pieces, Plan, Request, Workers,
+    candidate::{BlockShape, Candidate, Ended, Walked, voxel_bytes},
+    candidates,
+    limits::{
+        DRY_RUN_LOOKS, GOOD_FETCH, PIECE_BYTES, PRODUCT_PIECE_BYTES, SAMPLE_LOOKS, SAMPLED_SEARCH_LOOKS, SEARCH_LOOKS,
+        STREAM_LOOKS, STREAM_SEARCH_LOOKS, TRIAL_LOOKS,
+    },
     lines::Lines,
-    pieces::Ruler,
+    pieces::PieceSizer,
     refusal,
     sweeps::Sweep,
-    trial::{Ended, Ground, Trial, Walked, voxel_bytes},
 };
 use crate::{error::PlanError, layout::Access, region::Region};
-
-/// Chunks looked at in the dry run of the plan that is taken; longer schedules are sampled.
-const DRY_RUN_LOOKS: u64 = 1_000_000;
-/// The same of schedules that are sampled.
-const SAMPLE_LOOKS: u64 = 400_000;
-/// The same for streams, whose plans must hold to the end: a stream cannot be read again.
-pub(super) const STREAM_LOOKS: u64 = 50_000_000;
-/// The same for each dry run while plans are compared.
-const TRIAL_LOOKS: u64 = 40_000;
-/// The same for all of them together. Where nothing was found to fit by then, only plans are tried that fit for certain.
-const SEARCH_LOOKS: u64 = 4_000_000;
-/// The same for streams, of whose plans only walks can tell that they fit.
-pub(super) const STREAM_SEARCH_LOOKS: u64 = 16_000_000;
-/// The same where schedules are so long that they are sampled: the first by estimate are as good as any.
-const SAMPLED_SEARCH_LOOKS: u64 = 500_000;
-/// Piece sizes tried, smallest first. Those of some MiB suit the caches, the smaller ones tight budgets, and the largest ops that
-/// look far around each voxel.
-pub(super) const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
-/// The largest piece where regions are products of intervals, unless it would fetch each voxel more than [`GOOD_FETCH`] times:
-/// kernels may look so far that no small piece is good.
-const PRODUCT_PIECE_BYTES: u64 = 4 << 20;
-/// Times that a voxel may be fetched before larger blocks and pieces are tried.
-const GOOD_FETCH: f64 = 1.5;
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
     let plan = cheapest_within(request, candidates::BLOCK_BYTES).ok_or_else(|| match request.budget.effort {
@@ -48,7 +30,7 @@ pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
 
 /// The cheapest with blocks of so many bytes at most.
 fn cheapest_within(request: &Request<'_>, block_bytes: u64) -> Option<Plan> {
-    let (ruler, lines) = (Ruler::new(request), Lines::new(request));
+    let (ruler, lines) = (PieceSizer::new(request), Lines::new(request));
     let is_stream = request.source.access == Access::Ascending;
     let looks_left = if is_stream { STREAM_SEARCH_LOOKS } else { SEARCH_LOOKS } / request.budget.effort.parts();
     let mut search = Search { request, ruler, lines, looks_left, found: Vec::new() };
@@ -67,7 +49,7 @@ struct Found {
 
 struct Search<'a> {
     request: &'a Request<'a>,
-    ruler: Ruler<'a>,
+    ruler: PieceSizer<'a>,
     lines: Lines<'a>,
     looks_left: u64,
     /// Each better than the one before.
@@ -78,7 +60,7 @@ struct Search<'a> {
 struct Group<'a> {
     estimate: f64,
     /// Smallest pieces, and so the largest window, first.
-    trials: Vec<Trial<'a>>,
+    trials: Vec<Candidate<'a>>,
 }
 
 impl<'a> Search<'a> {
@@ -89,7 +71,7 @@ impl<'a> Search<'a> {
             if self.lines.bytes(block) > self.request.budget.memory_bytes {
                 continue;
             }
-            let ground = Ground::new(&mut self.lines, block);
+            let ground = BlockShape::new(&mut self.lines, block);
             let sweeps = candidates::orders(self.request, &ground.touch);
             let best = self.groups(&ground, &sweeps).iter().map(|group| group.estimate).fold(f64::INFINITY, f64::min);
             if best < f64::INFINITY {
@@ -101,7 +83,7 @@ impl<'a> Search<'a> {
     }
 
     /// Everything that fits with blocks of this shape.
-    fn groups<'g>(&mut self, ground: &'g Ground<'g>, sweeps: &'g [Sweep]) -> Vec<Group<'g>> {
+    fn groups<'g>(&mut self, ground: &'g BlockShape<'g>, sweeps: &'g [Sweep]) -> Vec<Group<'g>> {
         let mut groups = Vec::new();
         for workers in workers(self.request) {
             let pieces = self.pieces(ground.touch.block);
@@ -109,7 +91,7 @@ impl<'a> Search<'a> {
                 let mut group = Group { estimate: f64::INFINITY, trials: Vec::new() };
                 for &pieces in &pieces {
                     let memory = Memory::without_window(ground.request, &ground.touch, pieces.bytes, workers);
-                    let trial = Trial { ground, sweep, workers, pieces, memory };
+                    let trial = Candidate { ground, sweep, workers, pieces, memory };
                     if let Some(window_bytes) = trial.window_bytes() {
                         group.estimate = group.estimate.min(trial.estimate(window_bytes));
                         group.trials.push(trial);
@@ -142,7 +124,7 @@ impl<'a> Search<'a> {
     }
 
     fn try_block(&mut self, block: [u64; 3]) {
-        let ground = Ground::new(&mut self.lines, block);
+        let ground = BlockShape::new(&mut self.lines, block);
         let sweeps = candidates::orders(self.request, &ground.touch);
         let mut groups = self.groups(&ground, &sweeps);
         groups.sort_by(|a, b| a.estimate.total_cmp(&b.estimate));
@@ -203,9 +185,9 @@ impl<'a> Search<'a> {
     }
 
     fn longer_walk(&self, Found { plan, pieces, sweep }: &Found) -> Option<Plan> {
-        let ground = Ground::new(&mut Lines::new(self.request), plan.block);
+        let ground = BlockShape::new(&mut Lines::new(self.request), plan.block);
         let memory = Memory { window: 0, ..plan.memory };
-        let trial = Trial { ground: &ground, sweep, workers: plan.workers, pieces: *pieces, memory };
+        let trial = Candidate { ground: &ground, sweep, workers: plan.workers, pieces: *pieces, memory };
         let looks = match ground.touch.access {
             Access::Ascending => STREAM_LOOKS,
             _ if ground.is_long(DRY_RUN_LOOKS) => SAMPLE_LOOKS,

@@ -23,7 +23,7 @@ const CUTS: [u64; 7] = [1, 2, 3, 4, 6, 8, 16];
 
 /// The cut, before anybody has a share of it.
 #[derive(Clone, Debug)]
-pub struct Cut {
+pub struct Partition {
     shape: [u64; 3],
     /// Voxels of a cell.
     pub cell: [u64; 3],
@@ -35,16 +35,16 @@ pub struct Cut {
     of: u64,
 }
 
-impl Cut {
+impl Partition {
     /// The cut for `of` ranks: the order of cells whose runs need the fewest source chunks, all ranks together.
-    pub fn new(request: &Request<'_>, of: u64) -> Cut {
+    pub fn new(request: &Request<'_>, of: u64) -> Partition {
         let target = request.target;
         let shape = request.footprint.target_shape();
         let cell = cell(target, shape, of);
         let outer = &request.source.outer;
         let keys = if target.access == Access::Ascending { outer.volumes() } else { outer.groups() };
         let counts = std::array::from_fn(|a| shape[a].div_ceil(cell[a]));
-        let mut cut = Cut { shape, cell, counts, keys, order: Order::raster(), of: of.max(1) };
+        let mut cut = Partition { shape, cell, counts, keys, order: Order::raster(), of: of.max(1) };
         if target.access == Access::Chunked && request.source.access == Access::Chunked && cut.of > 1 {
             let chunk = request.source.chunk;
             let needed = |region: Region| ChunkBox::of(request.footprint.source_region(region), chunk).len();
@@ -241,10 +241,10 @@ mod tests {
         }
     }
 
-    fn cut(keys: u64, of: u64) -> Cut {
+    fn cut(keys: u64, of: u64) -> Partition {
         let (shape, cell) = ([37, 23, 29], [8, 8, 8]);
         let counts = std::array::from_fn(|a| u64::div_ceil(shape[a], cell[a]));
-        Cut { shape, cell, counts, keys, order: Order::columns(0, [(1, &[2]), (2, &[2])]), of }
+        Partition { shape, cell, counts, keys, order: Order::columns(0, [(1, &[2]), (2, &[2])]), of }
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub struct Slabs<'a> {
 }
 
 impl<'a> Slabs<'a> {
+    /// Slabs of the blocks of an op.
     pub fn new(footprint: &'a dyn Footprint) -> Slabs<'a> {
         let target = Region::of_shape(footprint.target_shape());
         let source = footprint.source_region(target);

@@ -35,6 +35,7 @@ impl Share {
         self.runs.get(after).filter(|(keys, _)| keys.contains(&key)).map_or(&[], |(_, regions)| regions)
     }
 
+    /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
@@ -51,6 +52,7 @@ impl DoneLevel {
         self.volumes.get(&volume).is_some_and(|boxes| boxes.cover(region))
     }
 
+    /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         self.volumes.values().all(Boxes::is_empty)
     }

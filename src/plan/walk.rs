@@ -9,17 +9,10 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use serde::Serialize;
 
 use super::{
-    ChunkBox, Order, Touch,
-    places::{NEVER, Place, Places},
+    Chunk, ChunkBox, ChunkMap, Order,
+    schedule::{NEVER, Schedule, Visit},
 };
 use crate::{layout::Access, region::Region};
-
-/// A source chunk: the group of volumes it holds, and its place among the chunks of the grid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Chunk {
-    pub group: u64,
-    pub at: [u64; 3],
-}
 
 /// One block of the schedule.
 #[derive(Clone, Debug)]
@@ -71,14 +64,14 @@ struct Held {
 /// The walk itself. Memory is a few words for each chunk held.
 #[derive(Debug)]
 pub struct Walk<'a> {
-    touch: &'a Touch,
-    places: Places<'a>,
+    touch: &'a ChunkMap,
+    places: Schedule<'a>,
     /// Chunks that may be held at once.
     capacity: u64,
     gate: u64,
     /// Where it begins; nothing for the first block.
     start: Option<[u64; 3]>,
-    place: Option<Place>,
+    place: Option<Visit>,
     number: u64,
     held: HashMap<Chunk, Held>,
     /// Chunks that may go: no block that may be under way reads them.
@@ -98,10 +91,10 @@ pub struct WindowTooSmall;
 
 impl<'a> Walk<'a> {
     /// A walk that holds `window_bytes` of decoded chunks at most and keeps those of the last `gate` blocks.
-    pub fn new(touch: &'a Touch, order: &'a Order, window_bytes: u64, gate: u64) -> Walk<'a> {
+    pub fn new(touch: &'a ChunkMap, order: &'a Order, window_bytes: u64, gate: u64) -> Walk<'a> {
         Walk {
             touch,
-            places: Places::new(touch, order),
+            places: Schedule::new(touch, order),
             capacity: window_bytes / touch.chunk_bytes.max(1),
             gate,
             start: None,
@@ -191,7 +184,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn load(&mut self, place: Place, step: &mut Step) -> Result<(), WindowTooSmall> {
+    fn load(&mut self, place: Visit, step: &mut Step) -> Result<(), WindowTooSmall> {
         for at in step.chunks.iter() {
             let chunk = Chunk { group: place.group, at };
             if self.touch.access == Access::Ascending {
@@ -212,7 +205,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Ascending sources: takes in every chunk up to `chunk` that this block or a later one needs.
-    fn load_up_to(&mut self, chunk: Chunk, place: Place, step: &mut Step) -> Result<(), WindowTooSmall> {
+    fn load_up_to(&mut self, chunk: Chunk, place: Visit, step: &mut Step) -> Result<(), WindowTooSmall> {
         if self.front.group < chunk.group {
             self.front = Chunk { group: chunk.group, at: [0; 3] };
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{TapTable, carry::Looks};
+use super::{TapTable, looks::Looks};
 use crate::{geometry::AxisMap, region::Region, voxel::Real};
 
 /// One tap table per source axis, permutation and flips included: what ops over products of taps share.
@@ -41,10 +41,12 @@ impl<A: Real> Axes<A> {
         if region.is_empty() { Region::EMPTY } else { region }
     }
 
+    /// The source axis of a target axis, where there is one.
     pub fn source_axis(&self, target_axis: usize) -> Option<usize> {
         self.target_axis.iter().position(|&t| t == target_axis)
     }
 
+    /// Memory of the three tables.
     pub fn table_bytes(&self) -> u64 {
         self.tables.iter().map(TapTable::bytes).sum()
     }

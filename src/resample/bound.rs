@@ -28,7 +28,7 @@ pub fn most_table_bytes<T: Voxel>(request: &OpRequest) -> u64 {
             let taps = |map: &AxisMap| 2.0 * kernel(request, map, shape).support() + 1.0;
             aligned(request, maps, taps, weight_bytes)
         }
-        (Mapping::AxisAligned(maps), Method::Cover(_)) => {
+        (Mapping::AxisAligned(maps), Method::Area(_)) => {
             // Boxes end where the source does.
             let taps = |map: &AxisMap| {
                 let exist = bounds(request, map);
@@ -44,7 +44,7 @@ pub fn most_table_bytes<T: Voxel>(request: &OpRequest) -> u64 {
             let ratio = if request.antialias { request.mapping.ratio() } else { [1.0; 3] };
             stencil + gather::low_pass_bytes(ratio, size_of::<T::Acc>())
         }
-        (Mapping::Affine(_) | Mapping::Warped(_), Method::Cover(_)) => 0.0,
+        (Mapping::Affine(_) | Mapping::Warped(_), Method::Area(_)) => 0.0,
     };
     // The cast saturates.
     if bytes.is_nan() { u64::MAX } else { bytes.ceil() as u64 }
@@ -73,7 +73,7 @@ mod tests {
     use crate::{
         geometry::Affine,
         region::Region,
-        resample::{Border, Cover, Order, block_op},
+        resample::{Area, Border, Order, block_op},
         voxel::Rounding,
     };
 
@@ -109,7 +109,7 @@ mod tests {
                 for antialias in [false, true] {
                     let kernels = shapes.iter().filter(|shape| !antialias || shape.border() != Border::Mirror);
                     let kernels = kernels.map(|&shape| Method::Kernel(shape));
-                    for method in kernels.chain([Method::Cover(Cover::Mean), Method::Cover(Cover::Mode)]) {
+                    for method in kernels.chain([Method::Area(Area::Mean), Method::Area(Area::Mode)]) {
                         let request = request(method, mapping.clone(), antialias, 30);
                         let op = block_op::<u16>(&request);
                         let (told, taken) = (most_table_bytes::<u16>(&request), op.table_bytes());

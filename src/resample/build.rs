@@ -2,10 +2,8 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
-
 use super::{
-    BlockOp, Cover, Kernel, KernelShape, Method, Nearest, Order, Separable, TapTable,
+    Area, BlockOp, Kernel, KernelShape, Method, Nearest, OpRequest, Outside, Separable, TapTable,
     axes::Axes,
     cover::{Covered, Extreme, Pick},
     gather,
@@ -13,8 +11,7 @@ use super::{
 };
 use crate::{
     geometry::{AxisMap, Mapping},
-    region::Region,
-    voxel::{Real, Rounding, Voxel},
+    voxel::{Real, Voxel},
 };
 
 /// Source voxels overlapped by no more than this are not covered, for methods that do not weigh.
@@ -22,47 +19,12 @@ const LEAST_OVERLAP: f64 = 1e-6;
 /// The same for methods that weigh: rounding errors of the mapping, relative to the smaller of source and target voxel.
 const NOISE_OVERLAP: f64 = 1e-9;
 
-/// The value of target voxels that look outside the source.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub enum Outside {
-    /// A fixed value, in stored units.
-    Value(f64),
-    /// The nearest voxel, without limit.
-    Edge,
-}
-
-impl Outside {
-    /// The fixed value as a voxel; 0 where the edge is extended and the value is never used.
-    pub fn voxel<T: Voxel>(self) -> T {
-        match self {
-            Outside::Value(value) => T::from_f64(value, Rounding::Nearest),
-            Outside::Edge => T::default(),
-        }
-    }
-}
-
 /// Target indices that are looked at for others.
 const LOOKED_AT: i64 = 256;
 /// What looks farther, in source voxels, looks at more than one of them.
 const FARTHEST: f64 = 64.0;
 /// Whole numbers up to this are exact, and so are their sums.
 const WHOLE: f64 = (1u64 << 50) as f64;
-
-/// Everything that decides the values of the target, apart from the source's voxels.
-#[derive(Clone, Debug)]
-pub struct OpRequest {
-    pub method: Method,
-    /// Stretches the kernel along every axis that is down-sampled.
-    pub antialias: bool,
-    pub mapping: Mapping,
-    pub target_shape: [u64; 3],
-    /// Source voxels that exist.
-    pub bounds: Region,
-    pub outside: Outside,
-    pub rounding: Rounding,
-    /// How samples stand for values: decides over min, max and ties.
-    pub order: Order,
-}
 
 /// The op for voxels of type `T`.
 pub fn block_op<T: Voxel>(request: &OpRequest) -> Box<dyn BlockOp<T>> {
@@ -74,10 +36,10 @@ pub fn block_op<T: Voxel>(request: &OpRequest) -> Box<dyn BlockOp<T>> {
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
             separable(request, maps, kernel_tables(request, maps, shape))
         }
-        (Mapping::AxisAligned(maps), Method::Cover(cover)) => covered(request, maps, cover.of_samples(request.order)),
+        (Mapping::AxisAligned(maps), Method::Area(cover)) => covered(request, maps, cover.of_samples(request.order)),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Nearest) => Box::new(gather::nearest(request)),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Kernel(shape)) => Box::new(gather::kernel(request, shape)),
-        (Mapping::Affine(_) | Mapping::Warped(_), Method::Cover(cover)) => {
+        (Mapping::Affine(_) | Mapping::Warped(_), Method::Area(cover)) => {
             Box::new(gather::covering(request, cover.of_samples(request.order)))
         }
     }
@@ -120,7 +82,7 @@ fn is_single(request: &OpRequest, map: &AxisMap, run: Range<i64>) -> bool {
             let kernel = kernel(request, map, shape);
             kernel.support() < FARTHEST && TapTable::<f64>::new(&from_start, len, bounds, &kernel, true).selects()
         }
-        Method::Cover(cover) => {
+        Method::Area(cover) => {
             let table = || TapTable::<f64>::covering(&from_start, len, bounds, least_overlap(cover, map), true);
             map.scale.abs() < FARTHEST && table().selects()
         }
@@ -142,13 +104,13 @@ fn separable<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], tables: [TapTab
     Box::new(op.with_overshoot(overshoots))
 }
 
-fn covered<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], cover: Cover) -> Box<dyn BlockOp<T>> {
+fn covered<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], cover: Area) -> Box<dyn BlockOp<T>> {
     let pick = match cover {
-        Cover::Mean => return separable(request, maps, cover_tables(request, maps, cover)),
-        Cover::Mode => Pick::Mode(request.order),
-        Cover::Min => Pick::Extreme(Extreme::Min),
-        Cover::Max => Pick::Extreme(Extreme::Max),
-        Cover::Median => Pick::Median,
+        Area::Mean => return separable(request, maps, cover_tables(request, maps, cover)),
+        Area::Mode => Pick::Mode(request.order),
+        Area::Min => Pick::Extreme(Extreme::Min),
+        Area::Max => Pick::Extreme(Extreme::Max),
+        Area::Median => Pick::Median,
     };
     let tables = cover_tables::<f64>(request, maps, cover);
     if tables.iter().all(TapTable::selects) {
@@ -169,16 +131,16 @@ pub(super) fn kernel(request: &OpRequest, map: &AxisMap, shape: KernelShape) -> 
     Kernel { shape, stretch: if request.antialias { map.scale.abs().max(1.0) } else { 1.0 } }
 }
 
-fn cover_tables<A: Real>(request: &OpRequest, maps: &[AxisMap; 3], cover: Cover) -> [TapTable<A>; 3] {
+fn cover_tables<A: Real>(request: &OpRequest, maps: &[AxisMap; 3], cover: Area) -> [TapTable<A>; 3] {
     tables(request, maps, |map, len, bounds, extend| {
         TapTable::covering(map, len, bounds, least_overlap(cover, map), extend)
     })
 }
 
-fn least_overlap(cover: Cover, map: &AxisMap) -> f64 {
+fn least_overlap(cover: Area, map: &AxisMap) -> f64 {
     match cover {
-        Cover::Mean | Cover::Mode => NOISE_OVERLAP * map.scale.abs().min(1.0),
-        Cover::Min | Cover::Max | Cover::Median => LEAST_OVERLAP,
+        Area::Mean | Area::Mode => NOISE_OVERLAP * map.scale.abs().min(1.0),
+        Area::Min | Area::Max | Area::Median => LEAST_OVERLAP,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::axes::Axes;
+use super::{axes::Axes, looks::Looks};
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
@@ -15,25 +15,11 @@ use crate::{
 
 mod extremes;
 mod folding;
-mod nearest;
 mod sums;
 
 pub(super) use extremes::Extremes;
 pub(super) use folding::{Folded, folded_bytes};
-pub(super) use nearest::{Passed, passed_bytes};
 pub(super) use sums::{Sums, lanes};
-
-/// What target indices look at, axis by axis.
-pub trait Looks: Send + Sync {
-    /// The target axis that depends on source axis `s`.
-    fn target_axis(&self, s: usize) -> usize;
-
-    /// Target indices that look inside the source, along the target axis of source axis `s`.
-    fn inside(&self, s: usize) -> Range<i64>;
-
-    /// Hull of the source indices along source axis `s` that index `i` of its target axis looks at; `i` is inside.
-    fn taps(&self, s: usize, i: i64) -> Range<i64>;
-}
 
 /// What a plan asks of an op that can take chunks one after the other.
 pub trait Carrying: Looks {
@@ -131,6 +117,7 @@ impl Part {
 }
 
 impl Along {
+    /// What is carried along source axis `s` of a target region.
     pub fn new(op: &dyn Looks, s: usize, target: Region, chunk: u64) -> Along {
         let (t, inside) = (op.target_axis(s), op.inside(s));
         let inside = inside.start.max(target.lo[t])..inside.end.min(target.hi[t]);

@@ -7,11 +7,12 @@
 use std::ops::Range;
 
 use super::{
-    BlockOp, Footprint, Outside, Scratch,
+    BlockOp, Footprint, Outside, Workspace,
     axes::Axes,
-    carry::{Carry, Carrying, Extents, Extremes, Folded, Looks, folded_bytes},
+    carry::{Carry, Carrying, Extents, Extremes, Folded, folded_bytes},
+    fill::fill,
+    looks::Looks,
     order::Order,
-    separable::fill,
 };
 use crate::{
     block::{BlockMut, BlockRef},
@@ -133,7 +134,7 @@ impl<T: Voxel> Carrying for Covered<T> {
 }
 
 impl<T: Voxel> BlockOp<T> for Covered<T> {
-    fn apply(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, piece: Region, _: &mut Scratch<T::Acc>) {
+    fn apply(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, piece: Region, _: &mut Workspace<T::Acc>) {
         let inside = self.axes.inside(piece);
         let filled: u64 = inside.iter().map(|r| (r.end - r.start).max(0) as u64).product();
         if filled < piece.voxels() {

@@ -7,8 +7,8 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    BlockOp, Border, Cover, Footprint, KernelShape, LabelWeights, OpRequest, Order, Outside, Reach, Scratch,
-    kernel::GAUSSIAN_CUT, separable::fill,
+    Area, BlockOp, Border, Footprint, KernelShape, LabelWeights, ObliqueFootprint, OpRequest, Order, Outside,
+    Workspace, fill::fill, kernel::GAUSSIAN_CUT,
 };
 use crate::{
     block::{BlockMut, BlockRef},
@@ -30,9 +30,9 @@ mod warped;
 
 pub use label::LABEL_CUT;
 
-use covered::Spread;
+use covered::AreaSamples;
 use filter::Filter;
-use linear::Corners;
+use linear::Neighbours;
 use look::{Line, STRIP, Strip};
 use reach::{Oblique, Span};
 use stencil::Stencil;
@@ -48,7 +48,7 @@ pub enum Point<A> {
     Weighted(Stencil<A>),
     Label,
     LabelGaussian(Stencil<f64>),
-    Covered(Spread),
+    Covered(AreaSamples),
 }
 
 /// Target voxels gathered from around the points that they look at.
@@ -65,6 +65,7 @@ pub struct Gather<T: Voxel> {
 }
 
 impl<T: Voxel> Gather<T> {
+    /// Gathers voxels at points, from a filtered box where there is a filter.
     pub fn new(request: &OpRequest, point: Point<T::Acc>, filter: Option<Filter<T::Acc>>) -> Gather<T> {
         let (span, border) = point.span();
         let warp = match &request.mapping {
@@ -105,7 +106,7 @@ impl<T: Voxel> Gather<T> {
         piece: Region,
         volume: usize,
     ) -> [u64; 2] {
-        let (mut strip, mut corners) = (Strip::new(), Corners::new());
+        let (mut strip, mut corners) = (Strip::new(), Neighbours::new());
         let mut beyond = [0; 2];
         for z in piece.lo[0]..piece.hi[0] {
             for y in piece.lo[1]..piece.hi[1] {
@@ -138,7 +139,7 @@ impl<T: Voxel> Gather<T> {
         samples: BlockRef<'_, S>,
         convert: impl Fn(S) -> T,
         strip: &Strip,
-        corners: &mut Corners<S, S::Acc>,
+        corners: &mut Neighbours<S, S::Acc>,
         out: &mut [T],
     ) -> [u64; 2] {
         let (bounds, rounding, order) = (self.reach.bounds, self.rounding, self.order);
@@ -225,11 +226,11 @@ impl<T: Voxel> Footprint for Gather<T> {
         self.source_axes.map(|axes| axes[target_axis])
     }
 
-    fn reach(&self) -> Option<Arc<dyn Reach>> {
+    fn reach(&self) -> Option<Arc<dyn ObliqueFootprint>> {
         if self.source_axes.is_some() {
             return None;
         }
-        let reach: Arc<dyn Reach> = self.reach.clone();
+        let reach: Arc<dyn ObliqueFootprint> = self.reach.clone();
         Some(reach)
     }
 
@@ -260,7 +261,7 @@ impl<T: Voxel> BlockOp<T> for Gather<T> {
         source: BlockRef<'_, T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
-        scratch: &mut Scratch<T::Acc>,
+        scratch: &mut Workspace<T::Acc>,
     ) {
         if let Some(warp) = &self.reach.warp {
             return self.apply_warped(warp, source, target, piece, scratch);
@@ -308,8 +309,8 @@ pub fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
 }
 
 /// What target voxels cover, on an oblique mapping.
-pub fn covering<T: Voxel>(request: &OpRequest, cover: Cover) -> Gather<T> {
-    Gather::new(request, Point::Covered(Spread::new(cover, &affine(&request.mapping))), None)
+pub fn covering<T: Voxel>(request: &OpRequest, cover: Area) -> Gather<T> {
+    Gather::new(request, Point::Covered(AreaSamples::new(cover, &affine(&request.mapping))), None)
 }
 
 /// Bytes of the table of a Gaussian of `sigma` voxels, with weights of so many bytes; what a number too large for one would take, too.

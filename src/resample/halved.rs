@@ -1,6 +1,6 @@
 //! Axes halved: each target voxel is made of the 1, 2, 4 or 8 source voxels that it spans.
 
-use super::{BlockOp, Footprint, Scratch, mean, mode};
+use super::{BlockOp, Footprint, Workspace, mean, mode};
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
@@ -80,7 +80,7 @@ impl<T: Voxel> BlockOp<T> for Halved {
         source: BlockRef<'_, T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
-        scratch: &mut Scratch<T::Acc>,
+        scratch: &mut Workspace<T::Acc>,
     ) {
         let step = self.factors[2] as usize;
         let width = source.region.shape()[2];

@@ -35,8 +35,10 @@ pub enum Window {
 }
 
 impl Window {
+    /// Every window.
     pub const ALL: [Window; 5] = [Window::Hamming, Window::Cosine, Window::Welch, Window::Lanczos, Window::Blackman];
 
+    /// As `--interp` has it.
     pub fn name(self) -> &'static str {
         match self {
             Window::Hamming => "hamming",
@@ -110,6 +112,7 @@ impl KernelShape {
         }
     }
 
+    /// What stands beyond the outermost voxels.
     pub fn border(self) -> Border {
         match self {
             KernelShape::BSpline { .. } => Border::Mirror,
@@ -135,6 +138,7 @@ impl KernelShape {
 }
 
 impl Kernel {
+    /// Half of the kernel's width, in voxels.
     pub fn support(&self) -> f64 {
         self.shape.support() * self.stretch
     }

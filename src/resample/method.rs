@@ -19,14 +19,14 @@ pub enum Method {
     /// The sum of the voxels around it, weighed by a kernel.
     Kernel(KernelShape),
     /// Over the voxels that it covers.
-    Cover(Cover),
+    Area(Area),
     /// The label whose weights sum highest.
     Label(LabelWeights),
 }
 
 /// What a target voxel is, of the source voxels that it covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cover {
+pub enum Area {
     /// Their mean, weighed by the overlap.
     Mean,
     /// The most frequent, weighed by the overlap; ties to the lower.
@@ -56,7 +56,7 @@ impl Method {
     pub fn mixes(self) -> bool {
         match self {
             Method::Nearest | Method::Label(_) => false,
-            Method::Cover(cover) => matches!(cover, Cover::Mean | Cover::Median),
+            Method::Area(cover) => matches!(cover, Area::Mean | Area::Median),
             Method::Kernel(_) => true,
         }
     }
@@ -66,14 +66,14 @@ impl Method {
     pub fn picks(self) -> bool {
         match self {
             Method::Nearest | Method::Kernel(_) => false,
-            Method::Cover(cover) => cover != Cover::Mean,
+            Method::Area(cover) => cover != Area::Mean,
             Method::Label(_) => true,
         }
     }
 
     /// Whether source voxels between those that target voxels look at are passed over when an axis is down-sampled.
     pub fn skips(self) -> bool {
-        !matches!(self, Method::Cover(_))
+        !matches!(self, Method::Area(_))
     }
 }
 
@@ -87,32 +87,34 @@ impl fmt::Display for Method {
             Method::Kernel(KernelShape::Lanczos { lobes }) => write!(f, "lanczos{lobes}"),
             Method::Kernel(KernelShape::Sinc { window, radius }) => write!(f, "sinc-{}:{radius}", window.name()),
             Method::Kernel(KernelShape::Gaussian { sigma }) => write!(f, "gaussian:{sigma}"),
-            Method::Cover(cover) => f.write_str(cover.name()),
+            Method::Area(cover) => f.write_str(cover.name()),
             Method::Label(LabelWeights::Linear) => f.write_str("label"),
             Method::Label(LabelWeights::Gaussian { sigma }) => write!(f, "label-gaussian:{sigma}"),
         }
     }
 }
 
-impl Cover {
+impl Area {
     /// What this is of stored samples: where they fall as values rise, the smallest value is the largest sample.
-    pub fn of_samples(self, order: Order) -> Cover {
+    pub fn of_samples(self, order: Order) -> Area {
         match (self, order) {
-            (Cover::Min, Order::Falling) => Cover::Max,
-            (Cover::Max, Order::Falling) => Cover::Min,
+            (Area::Min, Order::Falling) => Area::Max,
+            (Area::Max, Order::Falling) => Area::Min,
             _ => self,
         }
     }
 
-    pub const ALL: [Cover; 5] = [Cover::Mean, Cover::Mode, Cover::Min, Cover::Max, Cover::Median];
+    /// Every one.
+    pub const ALL: [Area; 5] = [Area::Mean, Area::Mode, Area::Min, Area::Max, Area::Median];
 
+    /// As `--interp` has it.
     pub fn name(self) -> &'static str {
         match self {
-            Cover::Mean => "mean",
-            Cover::Mode => "mode",
-            Cover::Min => "min",
-            Cover::Max => "max",
-            Cover::Median => "median",
+            Area::Mean => "mean",
+            Area::Mode => "mode",
+            Area::Min => "min",
+            Area::Max => "max",
+            Area::Median => "median",
         }
     }
 }
@@ -147,8 +149,8 @@ fn plain(name: &str) -> Option<Method> {
         "lanczos" => Method::Kernel(KernelShape::Lanczos { lobes: 3 }),
         "label" => Method::Label(LabelWeights::Linear),
         _ => {
-            if let Some(cover) = Cover::ALL.into_iter().find(|cover| cover.name() == name) {
-                return Some(Method::Cover(cover));
+            if let Some(cover) = Area::ALL.into_iter().find(|cover| cover.name() == name) {
+                return Some(Method::Area(cover));
             }
             if let Some(order) = digit("bspline").filter(|order| bspline::ORDERS.contains(order)) {
                 return Some(Method::Kernel(KernelShape::BSpline { order }));

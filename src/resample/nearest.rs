@@ -3,9 +3,10 @@
 use std::ops::Range;
 
 use super::{
-    BlockOp, Footprint, Outside, Scratch,
-    carry::{Carry, Carrying, Extents, Looks, Passed, passed_bytes},
-    separable::fill,
+    BlockOp, Footprint, Outside, Workspace,
+    carry::{Carry, Carrying, Extents},
+    fill::fill,
+    looks::Looks,
     taps::inside_range,
 };
 use crate::{
@@ -14,6 +15,10 @@ use crate::{
     region::Region,
     voxel::Voxel,
 };
+
+mod passed;
+
+use passed::{Passed, passed_bytes};
 
 /// Takes voxel `floor(c + 0.5)` over an axis-aligned mapping, permutation and flips included.
 #[derive(Clone, Debug)]
@@ -108,7 +113,7 @@ impl<T: Voxel> Carrying for Nearest<T> {
 }
 
 impl<T: Voxel> BlockOp<T> for Nearest<T> {
-    fn apply(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, piece: Region, _: &mut Scratch<T::Acc>) {
+    fn apply(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, piece: Region, _: &mut Workspace<T::Acc>) {
         let inside = self.inside(piece);
         if inside.voxels() < piece.voxels() {
             fill(target, piece, self.outside);

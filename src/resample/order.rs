@@ -40,6 +40,7 @@ impl Order {
     }
 }
 
+/// Whether a value is NaN.
 #[inline(always)]
 pub fn is_nan<T: Voxel>(value: T) -> bool {
     value.partial_cmp(&value).is_none()
@@ -55,6 +56,7 @@ pub fn lower<T: Voxel>(a: T, b: T) -> bool {
     a < b || (is_nan(b) && !is_nan(a))
 }
 
+/// Ascending, NaN last.
 pub fn order<T: Voxel>(a: &T, b: &T) -> Ordering {
     a.partial_cmp(b).unwrap_or_else(|| is_nan(*a).cmp(&is_nan(*b)))
 }

@@ -33,8 +33,10 @@ pub enum Reduction {
 }
 
 impl Reduction {
+    /// Every one.
     pub const ALL: [Reduction; 4] = [Reduction::Mean, Reduction::Mode, Reduction::Gaussian, Reduction::Stride];
 
+    /// As `--method` has it.
     pub fn name(self) -> &'static str {
         match self {
             Reduction::Mean => "mean",

@@ -12,9 +12,11 @@ mod piece;
 use piece::Piece;
 
 use super::{
-    BlockOp, Footprint, Outside, Scratch, TapTable,
+    BlockOp, Footprint, Outside, TapTable, Workspace,
     axes::Axes,
-    carry::{Carry, Carrying, Extents as Carried, Folded, Looks, Sums, folded_bytes, lanes},
+    carry::{Carry, Carrying, Extents as Carried, Folded, Sums, folded_bytes, lanes},
+    fill::fill,
+    looks::Looks,
 };
 use crate::{
     block::{BlockMut, BlockRef},
@@ -177,7 +179,7 @@ impl<T: Voxel> BlockOp<T> for Separable<T> {
         source: BlockRef<'_, T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
-        scratch: &mut Scratch<T::Acc>,
+        scratch: &mut Workspace<T::Acc>,
     ) {
         let inside = self.axes.inside(piece);
         let filled = inside.iter().all(|r| !r.is_empty());
@@ -221,16 +223,5 @@ impl<T: Voxel> BlockOp<T> for Separable<T> {
         let sums = Sums::new(&self.axes.tables[2], self.rounding, self.overshoots);
         let carry = || Folded::<T, Sums>::new(sums, &self.axes, target, chunk, self.outside);
         self.sums_in_storage_order().then(|| -> Box<dyn Carry<T> + 'a> { Box::new(carry()) })
-    }
-}
-
-/// Sets every voxel of `piece`, in all volumes, to `value`.
-pub(super) fn fill<T: Voxel>(target: &mut BlockMut<'_, T>, piece: Region, value: T) {
-    for volume in 0..target.volumes {
-        for z in piece.lo[0]..piece.hi[0] {
-            for y in piece.lo[1]..piece.hi[1] {
-                target.row(volume, z, y, piece.lo[2]..piece.hi[2]).fill(value);
-            }
-        }
     }
 }

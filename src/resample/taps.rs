@@ -146,10 +146,12 @@ impl<A: Real> TapTable<A> {
         self.weights.len() == self.first.len() && self.weights.iter().all(|&w| w == one)
     }
 
+    /// Whether some voxels have no tap.
     pub fn has_gaps(&self) -> bool {
         self.has_gaps
     }
 
+    /// Memory of the table.
     pub fn bytes(&self) -> u64 {
         (self.first.len() * 8 + self.start.len() * 4 + self.hulls.len() * 16 + self.weights.len() * size_of::<A>())
             as u64

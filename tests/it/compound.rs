@@ -18,7 +18,7 @@ use reslice::{
     job::{GridChoice, Job, Request, Summary},
     layout::{Access, Layout, Outer},
     plan::Request as PlanRequest,
-    resample::{Cover, KernelShape, LabelWeights, Method, OpRequest, block_op},
+    resample::{Area, KernelShape, LabelWeights, Method, OpRequest, block_op},
     transform::TransformRequest,
     voxel::Voxel,
 };
@@ -134,7 +134,7 @@ fn done(request: Request) -> Result<Summary> {
 fn weighing() -> Vec<Method> {
     let picks = |method: &Method| match method {
         Method::Label(_) => true,
-        Method::Cover(cover) => *cover != Cover::Mean,
+        Method::Area(cover) => *cover != Area::Mean,
         _ => false,
     };
     oblique::methods().into_iter().filter(|method| !picks(method)).collect()
@@ -189,7 +189,7 @@ fn methods_that_pick_a_voxel_are_refused_for_colours_and_complex_numbers() {
     let complex = Said { components: 2, ..Said::new(SHAPE) };
     complex.write(&set.at("complex.nii"), &vec![7f32; complex.samples()]);
     let labels = [LabelWeights::Linear, LabelWeights::Gaussian { sigma: 1.0 }].map(Method::Label);
-    let covers = [Cover::Mode, Cover::Min, Cover::Max, Cover::Median].map(Method::Cover);
+    let covers = [Area::Mode, Area::Min, Area::Max, Area::Median].map(Method::Area);
     for method in labels.into_iter().chain(covers) {
         for (input, components) in [("rgb.nii", 3), ("complex.nii", 2)] {
             let error = done(set.request(input, method, false)).unwrap_err().to_string();

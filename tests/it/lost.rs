@@ -87,7 +87,7 @@ fn built(folder: &Folder, out: &str) -> Vec<PathBuf> {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Damage {
-    Cut,
+    Partition,
     Removed,
     Replaced,
 }
@@ -98,14 +98,14 @@ fn damage(path: &PathBuf, how: Damage) {
     let mut bytes = fs::read(path).unwrap();
     fs::remove_file(path).unwrap();
     match how {
-        Damage::Cut => bytes.truncate(bytes.len() / 2),
+        Damage::Partition => bytes.truncate(bytes.len() / 2),
         Damage::Removed => return,
         Damage::Replaced => bytes.iter_mut().for_each(|byte| *byte ^= 0x55),
     }
     fs::write(path, bytes).unwrap();
 }
 
-const DAMAGES: [Damage; 3] = [Damage::Cut, Damage::Removed, Damage::Replaced];
+const DAMAGES: [Damage; 3] = [Damage::Partition, Damage::Removed, Damage::Replaced];
 
 /// Targets, how they are written, and whether others' work on them is in files of its own.
 const TARGETS: [(&str, &[&str], bool); 4] = [

@@ -10,7 +10,7 @@ use reslice::{
     block::{BlockMut, BlockRef},
     geometry::{Affine, AxisMap, Mapping, inside, settle},
     region::Region,
-    resample::{KernelShape, LabelWeights, Method, OpRequest, Outside, Scratch, block_op},
+    resample::{KernelShape, LabelWeights, Method, OpRequest, Outside, Workspace, block_op},
     voxel::{Rounding, Voxel},
 };
 
@@ -65,7 +65,7 @@ fn apply<T: Voxel>(request: &OpRequest, source: &[T], of: [u64; 3], target: &mut
     let region = op.source_region(piece);
     let mut voxels = vec![T::default(); region.voxels() as usize];
     BlockMut::new(region, 1, &mut voxels).copy_from(BlockRef::new(Region::of_shape(of), 1, source), 0);
-    let mut scratch = Scratch::default();
+    let mut scratch = Workspace::default();
     scratch.poison(op.scratch_bytes(piece) as usize / 4 + 64, T::Acc::from_f64(f64::NAN, Rounding::Nearest));
     op.apply(BlockRef::new(region, 1, &voxels), target, piece, &mut scratch);
 }

@@ -15,7 +15,7 @@ use crate::kit::{
 use reslice::{
     block::{BlockMut, BlockRef},
     region::Region,
-    resample::{Cover, KernelShape, Method, Scratch, block_op},
+    resample::{Area, KernelShape, Method, Workspace, block_op},
     voxel::{Dtype, Rounding, Voxel},
 };
 
@@ -37,7 +37,7 @@ fn tolerance<T: Voxel>(method: Method) -> f64 {
 /// Random voxels; of few different values where their frequency counts.
 fn suitable_voxels<T: Voxel>(case: &Case, rng: &mut Rng) -> Vec<T> {
     let count = count(case.source_shape);
-    if case.request.method == Method::Cover(Cover::Mode) {
+    if case.request.method == Method::Area(Area::Mode) {
         let values = random_voxels::<T>(3, rng);
         return (0..count).map(|_| *rng.one_of(&values)).collect();
     }
@@ -217,7 +217,7 @@ fn stacked_volumes_are_computed_like_single_ones() {
         let stacked: Vec<u16> = volumes.iter().flat_map(|v| cut(v, case.source_shape, region)).collect();
         let mut target = vec![0u16; 3 * all.voxels() as usize];
         let mut block = BlockMut::new(all, 3, &mut target);
-        op.apply(BlockRef::new(region, 3, &stacked), &mut block, all, &mut Scratch::default());
+        op.apply(BlockRef::new(region, 3, &stacked), &mut block, all, &mut Workspace::default());
         let expected: Vec<u16> = volumes.iter().flat_map(|v| whole(&case.request, v, case.source_shape)).collect();
         assert_eq!(target, expected, "{case:?}");
     }

@@ -7,7 +7,7 @@ use reslice::{
     block::{BlockMut, BlockRef},
     geometry::{Affine, AxisMap, Mapping},
     region::Region,
-    resample::{Method, OpRequest, Order, Outside, Scratch, block_op},
+    resample::{Method, OpRequest, Order, Outside, Workspace, block_op},
     voxel::{Rounding, Voxel},
 };
 use serde_json::Value;
@@ -50,7 +50,7 @@ fn made<T: Voxel>(request: &OpRequest, source: &[T], piece: [usize; 3]) -> (Vec<
     let (op, whole) = (block_op::<T>(request), Region::of_shape(TARGET));
     let mut voxels = vec![T::default(); whole.voxels() as usize];
     let mut target = BlockMut::new(whole, 1, &mut voxels);
-    let mut scratch = Scratch::default();
+    let mut scratch = Workspace::default();
     for piece in whole.tiles(piece) {
         let region = op.source_region(piece);
         let mut part = vec![T::default(); region.voxels() as usize];

@@ -20,7 +20,7 @@ use reslice::{
     layout::{Access, Layout, Outer},
     plan::{Plan, Request},
     region::Region,
-    resample::{Cover, KernelShape, Method, Outside, block_op},
+    resample::{Area, KernelShape, Method, Outside, block_op},
     voxel::Voxel,
 };
 
@@ -45,7 +45,7 @@ fn methods() -> Vec<Method> {
         KernelShape::Gaussian { sigma: 0.83 },
         KernelShape::BSpline { order: 3 },
     ];
-    let covers = Cover::ALL.map(Method::Cover);
+    let covers = Area::ALL.map(Method::Area);
     std::iter::once(Method::Nearest).chain(kernels.map(Method::Kernel)).chain(covers).collect()
 }
 
@@ -145,7 +145,7 @@ fn whole_ratios_kept_axes_and_edges() {
 fn volumes_that_share_chunks_pass_by_together() {
     within(170, || {
         let mut rng = Rng::new("passing volumes");
-        let case = reduced(Method::Cover(Cover::Mean), [9.0, 7.5, 8.2], [0, 2, 1], 0.4);
+        let case = reduced(Method::Area(Area::Mean), [9.0, 7.5, 8.2], [0, 2, 1], 0.4);
         assert!(check::<u16>(&case, [9, 8, 7], &outer(&[3, 2], &[2, 2]), &mut rng) > 0);
     });
 }
@@ -245,7 +245,7 @@ fn memory_does_not_grow_with_the_reduction() {
         let target = target_layout::<u16>(&case, &layout, Access::Chunked, [32; 3]);
         smallest_budget(&request(op.as_ref(), &layout, &target, 0, 2))
     };
-    for method in [Method::Kernel(KernelShape::Linear), Method::Cover(Cover::Mean), Method::Cover(Cover::Max)] {
+    for method in [Method::Kernel(KernelShape::Linear), Method::Area(Area::Mean), Method::Area(Area::Max)] {
         let bytes: Vec<u64> = [8.0, 16.0, 64.0, 128.0].into_iter().map(|ratio| smallest(ratio, method)).collect();
         assert!(bytes.iter().all(|&strong| strong < bytes[0] + (64 << 10)), "{method}: {bytes:?}");
         assert!(bytes[0] < 8 << 20, "{method}: {bytes:?}");

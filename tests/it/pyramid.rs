@@ -19,7 +19,7 @@ use reslice::{
     job::{InPlace, InPlaceRequest, Job, PyramidRequest, Request, TargetOptions},
     phantom::Phantom,
     region::Region,
-    resample::{BlockOp, Reduction, Scratch, reduction_op},
+    resample::{BlockOp, Reduction, Workspace, reduction_op},
     voxel::{Dtype, Rounding, Voxel},
 };
 
@@ -96,7 +96,7 @@ fn reduced<T: Voxel>(op: &dyn BlockOp<T>, source: &[T], shape: [u64; 3], piece: 
         assert!(Region::of_shape(shape).contains(&region));
         let mut cut = vec![T::default(); region.voxels() as usize];
         BlockMut::new(region, 1, &mut cut).copy_from(BlockRef::new(Region::of_shape(shape), 1, source), 0);
-        op.apply(BlockRef::new(region, 1, &cut), &mut target, piece, &mut Scratch::default());
+        op.apply(BlockRef::new(region, 1, &cut), &mut target, piece, &mut Workspace::default());
     }
     voxels
 }

@@ -15,7 +15,7 @@ use reslice::{
     io::memory::{MemorySink, MemorySource},
     layout::{Access, Layout, Outer},
     plan::{Plan, Request},
-    resample::{BlockOp, Cover, KernelShape, Method, Outside, block_op},
+    resample::{Area, BlockOp, KernelShape, Method, Outside, block_op},
     voxel::Voxel,
 };
 
@@ -69,8 +69,8 @@ fn interesting() -> Vec<Case> {
         down,
         edge,
         cases::resized(Method::Kernel(KernelShape::BSpline { order: 5 }), SHAPE, [1, 2, 0], [0.8, -1.4, 0.6], 0.3),
-        cases::resized(Method::Cover(Cover::Mode), SHAPE, [2, 1, 0], [1.9, -2.6, 0.8], 0.2),
-        cases::resized(Method::Cover(Cover::Max), SHAPE, [0, 2, 1], [2.0, 3.3, -1.2], 0.4),
+        cases::resized(Method::Area(Area::Mode), SHAPE, [2, 1, 0], [1.9, -2.6, 0.8], 0.2),
+        cases::resized(Method::Area(Area::Max), SHAPE, [0, 2, 1], [2.0, 3.3, -1.2], 0.4),
         cases::identity(LINEAR, [1, 1, 1]),
         turned(LINEAR),
         turned(cubic),

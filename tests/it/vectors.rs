@@ -11,7 +11,7 @@ use reslice::{
     error::Result,
     geometry::GridRequest,
     job::{GridChoice, Job, PassKind, Request, Summary},
-    resample::{Cover, KernelShape, LabelWeights, Method},
+    resample::{Area, KernelShape, LabelWeights, Method},
     transform::TransformRequest,
     voxel::{Dtype, Voxel},
 };
@@ -172,7 +172,7 @@ fn what_cannot_be_turned_is_refused() {
     says(refusal(&|_| {}), "an intercept of 5 does not turn along");
     written(vector_file(1007));
     says(refusal(&|request| request.dtype = Some(Dtype::I16)), "they would be i16");
-    for method in [Method::Label(LabelWeights::Linear), Method::Cover(Cover::Median), Method::Cover(Cover::Max)] {
+    for method in [Method::Label(LabelWeights::Linear), Method::Area(Area::Median), Method::Area(Area::Max)] {
         says(
             refusal(&|request| request.method = Some(method)),
             "would take the components of a vector from different voxels",

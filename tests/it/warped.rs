@@ -12,7 +12,7 @@ use reslice::{
     block::{BlockMut, BlockRef},
     geometry::{Affine, Mapping, VectorRanges, Warp, inside},
     region::Region,
-    resample::{KernelShape, Method, OpRequest, Outside, Scratch, block_op},
+    resample::{KernelShape, Method, OpRequest, Outside, Workspace, block_op},
 };
 
 /// A field of random vectors, half as fine as the target and smaller than it.
@@ -72,7 +72,7 @@ fn through_field(request: &OpRequest, vectors: &[f32], source: &[f32], of: [u64;
         assert!((0..3).all(|a| region.shape()[a] as u64 <= extents[a]), "{region} beyond {extents:?} in {request:?}");
         let mut cut = vec![0.0; region.voxels() as usize];
         BlockMut::new(region, 1, &mut cut).copy_from(BlockRef::new(Region::of_shape(of), 1, source), 0);
-        let mut scratch = Scratch::default();
+        let mut scratch = Workspace::default();
         scratch.field.region = op.field_region(piece);
         scratch.field.voxels = vec![f32::NAN; 3 * scratch.field.region.voxels() as usize];
         BlockMut::new(scratch.field.region, 3, &mut scratch.field.voxels)

@@ -3,7 +3,7 @@
 use reslice::{
     block::{BlockMut, BlockRef},
     region::Region,
-    resample::{BlockOp, OpRequest, Scratch, block_op},
+    resample::{BlockOp, OpRequest, Workspace, block_op},
     voxel::{Rounding, Voxel},
 };
 
@@ -24,7 +24,7 @@ pub fn apply<T: Voxel>(
 ) {
     let region = op.source_region(piece);
     let voxels = cut(source, shape, region);
-    let mut scratch = Scratch::default();
+    let mut scratch = Workspace::default();
     scratch.poison(op.scratch_bytes(piece) as usize + 4096, T::Acc::from_f64(f64::NAN, Rounding::Nearest));
     op.apply(BlockRef::new(region, 1, &voxels), target, piece, &mut scratch);
 }

@@ -3,7 +3,7 @@
 use reslice::{
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{Cover, KernelShape, Method, OpRequest, Order, Outside, Window},
+    resample::{Area, KernelShape, Method, OpRequest, Order, Outside, Window},
     voxel::Rounding,
 };
 
@@ -35,7 +35,7 @@ pub fn kernels() -> Vec<Method> {
     let gaussian = KernelShape::Gaussian { sigma: 0.83 };
     let sums = [KernelShape::Linear, KernelShape::CatmullRom, gaussian].into_iter().chain(LANCZOS).chain(splines);
     let kernels = sums.chain(sincs).map(Method::Kernel);
-    std::iter::once(Method::Nearest).chain(kernels).chain(Cover::ALL.map(Method::Cover)).collect()
+    std::iter::once(Method::Nearest).chain(kernels).chain(Area::ALL.map(Method::Area)).collect()
 }
 
 /// The methods that copy where a target voxel stands on a source voxel: all but the Gaussian, which smooths.

@@ -12,7 +12,7 @@ use reslice::{
     io::{Encoded, Sink, Source},
     layout::Layout,
     region::Region,
-    resample::{BlockOp, Footprint, Scratch},
+    resample::{BlockOp, Footprint, Workspace},
     voxel::Voxel,
 };
 
@@ -116,7 +116,7 @@ impl<T: Voxel> BlockOp<T> for FaultyOp<'_, T> {
         source: BlockRef<'_, T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
-        scratch: &mut Scratch<T::Acc>,
+        scratch: &mut Workspace<T::Acc>,
     ) {
         // An op cannot fail: what would be an error elsewhere is a panic here.
         self.apply.pull().unwrap_or_else(|error| panic!("{error}"));

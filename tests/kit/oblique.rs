@@ -3,7 +3,7 @@
 use reslice::{
     geometry::{Affine, Mapping},
     region::Region,
-    resample::{Cover, KernelShape, LabelWeights, Method, OpRequest, Order, Outside, Window},
+    resample::{Area, KernelShape, LabelWeights, Method, OpRequest, Order, Outside, Window},
     voxel::Rounding,
 };
 
@@ -18,7 +18,7 @@ pub fn methods() -> Vec<Method> {
     let gaussian = KernelShape::Gaussian { sigma: 0.8 };
     let kernels = splines.chain(others).chain([gaussian]).map(Method::Kernel);
     let labels = [LabelWeights::Linear, LabelWeights::Gaussian { sigma: 1.0 }].map(Method::Label);
-    kernels.chain(labels).chain(Cover::ALL.map(Method::Cover)).chain([Method::Nearest]).collect()
+    kernels.chain(labels).chain(Area::ALL.map(Method::Area)).chain([Method::Nearest]).collect()
 }
 
 /// A rotation by random angles, scaled, onto a grid of random size around the source's centre.

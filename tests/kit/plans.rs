@@ -7,7 +7,7 @@ use std::{
 
 use reslice::{
     layout::{Access, Layout},
-    plan::{Chunk, Cut, DoneLevel, Passes, Plan, Request, Share, Todo, Touch, slabs},
+    plan::{Chunk, ChunkMap, DoneLevel, Partition, Passes, Plan, Request, Share, Todo, slabs},
     region::{Boxes, Region},
     resample::{BlockOp, block_op},
     voxel::Dtype,
@@ -84,7 +84,7 @@ impl Setting {
 
     /// The share of each of `of` ranks, which together are all of the target, once.
     pub fn shares(&self, of: u64) -> Vec<Share> {
-        let cut = Cut::new(&self.request(0, 1), of);
+        let cut = Partition::new(&self.request(0, 1), of);
         let shares: Vec<Share> = (0..of).map(|index| cut.share(index)).collect();
         for volume in 0..self.source.outer.volumes() {
             let mut all = Boxes::default();
@@ -139,7 +139,7 @@ pub struct Walked {
 }
 
 /// Walks a plan as the pipeline would and checks every promise of its steps.
-pub fn simulate(setting: &Setting, plan: &Plan, touch: &Touch) -> Walked {
+pub fn simulate(setting: &Setting, plan: &Plan, touch: &ChunkMap) -> Walked {
     if let Some(passes) = plan.passes(touch, setting.op.as_ref(), &setting.source) {
         return simulate_passing(setting, plan, touch, passes);
     }
@@ -190,7 +190,7 @@ pub fn simulate(setting: &Setting, plan: &Plan, touch: &Touch) -> Walked {
 }
 
 /// The same where chunks pass by: each comes once for a column, and the blocks of all columns are all that is to be made.
-fn simulate_passing(setting: &Setting, plan: &Plan, touch: &Touch, passes: Passes<'_>) -> Walked {
+fn simulate_passing(setting: &Setting, plan: &Plan, touch: &ChunkMap, passes: Passes<'_>) -> Walked {
     let what = || format!("{:?}, {}", touch.todo, setting.describe());
     let mut walked = Walked { uses: Vec::new(), decodes: 0, made: HashMap::new() };
     let (mut blocks, mut number) = (0, 0);
@@ -222,7 +222,7 @@ fn simulate_passing(setting: &Setting, plan: &Plan, touch: &Touch, passes: Passe
 }
 
 /// Holds the region of a step to what is to be made, and to whole write units.
-fn check_region(setting: &Setting, touch: &Touch, volume: u64, region: Region, what: &dyn Fn() -> String) {
+fn check_region(setting: &Setting, touch: &ChunkMap, volume: u64, region: Region, what: &dyn Fn() -> String) {
     assert!(!region.is_empty() && touch.target.contains(&region), "{region}: {}", what());
     for a in 0..3 {
         let unit = setting.target.chunk[a] as i64;
@@ -235,7 +235,7 @@ fn check_region(setting: &Setting, touch: &Touch, volume: u64, region: Region, w
 }
 
 /// Whatever is to be made and is not stored yet was made.
-fn check_all_made(setting: &Setting, touch: &Touch, made: &HashMap<u64, Boxes>, what: &dyn Fn() -> String) {
+fn check_all_made(setting: &Setting, touch: &ChunkMap, made: &HashMap<u64, Boxes>, what: &dyn Fn() -> String) {
     let none = Boxes::default();
     for volume in 0..setting.source.outer.volumes() {
         let made = made.get(&volume).unwrap_or(&none);

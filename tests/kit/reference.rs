@@ -5,7 +5,7 @@ use std::f64::consts::PI;
 use reslice::{
     geometry::{AxisMap, Mapping},
     region::Region,
-    resample::{Cover, KernelShape, Method, OpRequest, Outside, Window},
+    resample::{Area, KernelShape, Method, OpRequest, Outside, Window},
     voxel::{Rounding, Voxel},
 };
 
@@ -85,7 +85,7 @@ fn taps_over(request: &OpRequest, t: usize, i: i64, least: f64) -> Option<Taps> 
     let scale = maps(request)[t].scale.abs();
     let shape = match request.method {
         Method::Kernel(shape) => shape,
-        Method::Cover(cover) => return Some(overlaps(cover, c, scale, lo, hi, least < 0.0).unwrap_or(edge)),
+        Method::Area(cover) => return Some(overlaps(cover, c, scale, lo, hi, least < 0.0).unwrap_or(edge)),
         _ => return Some(edge),
     };
     let stretch = if request.antialias { scale.max(1.0) } else { 1.0 };
@@ -122,11 +122,11 @@ fn taps_over(request: &OpRequest, t: usize, i: i64, least: f64) -> Option<Taps> 
 }
 
 /// The parts of [c - scale/2, c + scale/2] that lie in each source voxel; `None` where no voxel counts.
-fn overlaps(cover: Cover, c: f64, scale: f64, lo: i64, hi: i64, all: bool) -> Option<Taps> {
+fn overlaps(cover: Area, c: f64, scale: f64, lo: i64, hi: i64, all: bool) -> Option<Taps> {
     let least = match cover {
         _ if all => 0.0,
-        Cover::Mean | Cover::Mode => 1e-9,
-        Cover::Min | Cover::Max | Cover::Median => 1e-6,
+        Area::Mean | Area::Mode => 1e-9,
+        Area::Min | Area::Max | Area::Median => 1e-6,
     };
     let overlap = |k: i64| (c + scale / 2.0).min(k as f64 + 0.5) - (c - scale / 2.0).max(k as f64 - 0.5);
     let mut taps: Taps = (lo..hi).map(|k| (k, overlap(k))).filter(|(_, part)| *part > least).collect();
@@ -161,7 +161,7 @@ pub fn resample<T: Voxel>(request: &OpRequest, source: &[T], source_shape: [u64;
         std::array::from_fn(|t| (0..request.target_shape[t] as i64).map(|i| taps(request, t, i)).collect());
     let source: Vec<f64> = source.iter().map(|v| v.to_f64()).collect();
     let at_target: Box<dyn Fn([usize; 3]) -> f64> = match request.method {
-        Method::Cover(cover) if cover != Cover::Mean => gathered(request, cover, &tables, source, source_shape),
+        Method::Area(cover) if cover != Area::Mean => gathered(request, cover, &tables, source, source_shape),
         _ => summed(request, &tables, source, source_shape),
     };
     let outside = match request.outside {
@@ -204,7 +204,7 @@ fn summed(
 /// What is made of all voxels of a box at once.
 fn gathered(
     request: &OpRequest,
-    cover: Cover,
+    cover: Area,
     tables: &[Vec<Option<Taps>>; 3],
     source: Vec<f64>,
     source_shape: [u64; 3],
@@ -227,20 +227,20 @@ fn gathered(
     })
 }
 
-fn made_of(cover: Cover, mut samples: Vec<(f64, f64)>) -> f64 {
+fn made_of(cover: Area, mut samples: Vec<(f64, f64)>) -> f64 {
     samples.sort_by(|a, b| a.0.partial_cmp(&b.0).unwrap_or_else(|| a.0.is_nan().cmp(&b.0.is_nan())));
     let value = |n: usize| samples[n].0;
     let last = samples.len() - 1;
     match cover {
-        Cover::Mode => {
+        Area::Mode => {
             let same = |a: f64, b: f64| a == b || (a.is_nan() && b.is_nan());
             let weight = |v: f64| samples.iter().filter(|s| same(s.0, v)).map(|s| s.1).sum::<f64>();
             let highest = samples.iter().map(|s| weight(s.0)).fold(0.0, f64::max);
             samples.iter().find(|s| weight(s.0) >= highest * (1.0 - 1e-9)).map_or(f64::NAN, |s| s.0)
         }
         _ if value(last).is_nan() => f64::NAN,
-        Cover::Min => value(0),
-        Cover::Max => value(last),
+        Area::Min => value(0),
+        Area::Max => value(last),
         _ => (value(last / 2) + value(samples.len() / 2)) / 2.0,
     }
 }

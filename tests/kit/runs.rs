@@ -10,7 +10,7 @@ use reslice::{
     pipeline::{Pass, Progress, run},
     plan::{Budget, Plan, Request},
     region::Region,
-    resample::{BlockOp, OpRequest, Scratch, block_op},
+    resample::{BlockOp, OpRequest, Workspace, block_op},
     voxel::Voxel,
 };
 
@@ -49,7 +49,7 @@ pub fn expected<T: Voxel>(request: &OpRequest, source: &[T], source_shape: [u64;
         BlockMut::new(region, 1, &mut cut).copy_from(BlockRef::new(Region::of_shape(source_shape), 1, volume), 0);
         let mut voxels = vec![T::default(); all.voxels() as usize];
         let mut block = BlockMut::new(all, 1, &mut voxels);
-        op.apply(BlockRef::new(region, 1, &cut), &mut block, all, &mut Scratch::default());
+        op.apply(BlockRef::new(region, 1, &cut), &mut block, all, &mut Workspace::default());
         target.extend(voxels);
     }
     target

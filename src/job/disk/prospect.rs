@@ -68,6 +68,7 @@ pub struct RawBytes {
 }
 
 impl RawBytes {
+    /// Voxels, and what is stored beside them.
     pub fn all(self) -> u64 {
         self.voxels.saturating_add(self.beyond).saturating_add(self.indexes)
     }

@@ -13,7 +13,7 @@ use crate::{
     layout::Layout,
     plan::{Budget, Todo},
     region::Region,
-    resample::{BlockOp, Footprint, Reach, Scratch, reduction_op},
+    resample::{BlockOp, Footprint, ObliqueFootprint, Workspace, reduction_op},
     voxel::Voxel,
 };
 
@@ -43,7 +43,7 @@ impl<T: Voxel> Footprint for Cascade<T> {
         self.fine.source_axis(target_axis)
     }
 
-    fn reach(&self) -> Option<Arc<dyn Reach>> {
+    fn reach(&self) -> Option<Arc<dyn ObliqueFootprint>> {
         self.fine.reach()
     }
 
@@ -67,7 +67,7 @@ impl<T: Voxel> BlockOp<T> for Cascade<T> {
         source: BlockRef<'_, T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
-        scratch: &mut Scratch<T::Acc>,
+        scratch: &mut Workspace<T::Acc>,
     ) {
         self.fine.apply(source, target, piece, scratch);
     }

@@ -3,6 +3,7 @@
 use super::folding::Fold;
 use crate::{resample::cover::Extreme, voxel::Voxel};
 
+/// Carries the least or the greatest value.
 pub struct Extremes(pub Extreme);
 
 impl<T: Voxel> Fold<T> for Extremes {

@@ -77,6 +77,7 @@ struct State<S> {
 }
 
 impl<'a, T: Voxel, F: Fold<T>> Folded<'a, T, F> {
+    /// Nothing was added yet.
     pub fn new(fold: F, axes: &'a Axes<F::Weight>, target: Region, chunk: [u64; 3], outside: T) -> Self {
         let along: [Along; 3] = std::array::from_fn(|s| Along::new(axes, s, target, chunk[s]));
         let extents = Extents::new(axes, target, chunk);

@@ -39,6 +39,7 @@ struct Made<T: Voxel> {
 }
 
 impl<'a, T: Voxel> Sampled<'a, T> {
+    /// No sample was taken yet.
     pub fn new(
         axes: &'a Axes<f64>,
         (pick, rounding): (Pick, Rounding),

@@ -35,7 +35,7 @@ fn compare<T: Voxel>(op: &Covered<T>, samples: &[T], exact: impl Fn(&mut Vec<(T,
     let source = BlockRef::new(Region::of_shape(SHAPE), 1, samples);
     let all = Region::of_shape(op.target_shape());
     let mut got = vec![T::default(); all.voxels() as usize];
-    op.apply(source, &mut BlockMut::new(all, 1, &mut got), all, &mut Scratch::default());
+    op.apply(source, &mut BlockMut::new(all, 1, &mut got), all, &mut Workspace::default());
     let inside = op.axes.inside(all);
     let boxes = Boxes { axes: &op.axes, inside: &inside };
     let mut expected = vec![T::default(); got.len()];

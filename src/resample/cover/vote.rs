@@ -30,6 +30,7 @@ pub fn vote_bytes<T: Voxel>(samples: usize) -> usize {
 }
 
 impl<T: Voxel> Votes<T> {
+    /// No vote was cast.
     pub fn new() -> Votes<T> {
         Votes { keys: Vec::new(), weights: Vec::new(), sums: Vec::new() }
     }

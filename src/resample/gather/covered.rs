@@ -9,7 +9,7 @@ use crate::{
     geometry::{Affine, settle},
     region::Region,
     resample::{
-        Cover,
+        Area,
         cover::{Extreme, median, most_frequent},
         order::Order,
     },
@@ -24,16 +24,17 @@ const SCRATCH_BYTES: u64 = 48;
 
 /// Sample points of a target voxel.
 #[derive(Clone, Debug)]
-pub struct Spread {
-    pub cover: Cover,
+pub struct AreaSamples {
+    pub cover: Area,
     /// Source voxels from the centre of the target voxel to each point.
     offsets: Vec<[f64; 3]>,
     /// The farthest that any of them is from the centre along any source axis.
     pub reach: f64,
 }
 
-impl Spread {
-    pub fn new(cover: Cover, mapping: &Affine) -> Spread {
+impl AreaSamples {
+    /// The samples that a target voxel covers, for a mapping.
+    pub fn new(cover: Area, mapping: &Affine) -> AreaSamples {
         let counts = [0, 1, 2].map(|t| (2.0 * mapping.column_norm(t)).ceil().clamp(1.0, MOST_POINTS) as i64);
         let place = |n: i64, of: i64| (n as f64 + 0.5) / of as f64 - 0.5;
         let raster = Region::new([0; 3], counts);
@@ -45,9 +46,10 @@ impl Spread {
             })
             .collect();
         let reach = offsets.iter().flatten().fold(0.0, |reach: f64, x| reach.max(x.abs()));
-        Spread { cover, offsets, reach }
+        AreaSamples { cover, offsets, reach }
     }
 
+    /// Memory of the table.
     pub fn bytes(&self) -> u64 {
         (self.offsets.len() * size_of::<[f64; 3]>()) as u64
     }
@@ -90,11 +92,11 @@ impl Spread {
         convert: &impl Fn(S) -> T,
         (rounding, order): (Rounding, Order),
     ) -> T {
-        if self.cover == Cover::Mean {
+        if self.cover == Area::Mean {
             let sum: f64 = under.iter().map(|&at| voxels[at].to_f64()).sum();
             return T::from_f64(sum / under.len() as f64, rounding);
         }
-        if self.cover == Cover::Mode {
+        if self.cover == Area::Mode {
             let mut votes: Vec<(T, f64)> = under.iter().map(|&at| (convert(voxels[at]), 1.0)).collect();
             return most_frequent(&mut votes, order);
         }
@@ -102,8 +104,8 @@ impl Spread {
         under.dedup();
         let mut found: Vec<T> = under.iter().map(|&at| convert(voxels[at])).collect();
         match self.cover {
-            Cover::Min => Extreme::Min.of(&found),
-            Cover::Max => Extreme::Max.of(&found),
+            Area::Min => Extreme::Min.of(&found),
+            Area::Max => Extreme::Max.of(&found),
             _ => median(&mut found, rounding),
         }
     }

@@ -55,6 +55,7 @@ impl<A: Real> Filter<A> {
         [0, 1, 2].map(|a| self.sides[a].len() as i64 - 1)
     }
 
+    /// Memory of the taps.
     pub fn bytes(&self) -> u64 {
         self.sides.iter().map(|side| (side.len() * size_of::<A>()) as u64).sum()
     }

@@ -3,7 +3,7 @@
 use multiversion::multiversion;
 
 use super::{
-    linear::{Cell, Corners},
+    linear::{Cell, Neighbours},
     look::{STRIP, Strip},
     stencil::{Stencil, Taps},
 };
@@ -30,7 +30,7 @@ pub fn linear<S: Voxel, T: Voxel>(
     convert: impl Fn(S) -> T,
     out: &mut [T],
 ) {
-    let mut corners = Corners::<S, f64>::new();
+    let mut corners = Neighbours::<S, f64>::new();
     corners.look(samples, bounds, strip, out.len());
     let mut labels = [S::default(); STRIP];
     match order {
@@ -42,7 +42,7 @@ pub fn linear<S: Voxel, T: Voxel>(
 
 /// The label of each point, ties to the lower, or to the higher where samples fall as values rise.
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
-fn vote<S: Voxel, const FALLING: bool>(corners: &Corners<S, f64>, labels: &mut [S]) {
+fn vote<S: Voxel, const FALLING: bool>(corners: &Neighbours<S, f64>, labels: &mut [S]) {
     let mut group = [S::default(); GROUP];
     for (k, labels) in labels.chunks_mut(GROUP).enumerate() {
         let (parts, [near, far]) = corners.group::<GROUP>(k);

@@ -19,7 +19,7 @@ const GROUP: usize = 32;
 pub type Cell<S> = [[S; 2]; 2];
 
 /// The eight voxels around each point of a strip, and how far into the cell between them it is.
-pub struct Corners<S, A> {
+pub struct Neighbours<S, A> {
     /// Of the lowest corner of each point, in the block.
     offsets: [u32; STRIP],
     /// Along each axis, the weight of the second voxel; the first has the rest.
@@ -28,10 +28,11 @@ pub struct Corners<S, A> {
     planes: [[Cell<S>; STRIP]; 2],
 }
 
-impl<S: Voxel, A: Real> Corners<S, A> {
-    pub fn new() -> Corners<S, A> {
+impl<S: Voxel, A: Real> Neighbours<S, A> {
+    /// Room for one strip.
+    pub fn new() -> Neighbours<S, A> {
         let cells = [[[S::default(); 2]; 2]; STRIP];
-        Corners { offsets: [0; STRIP], part: [[A::ZERO; STRIP]; 3], planes: [cells, cells] }
+        Neighbours { offsets: [0; STRIP], part: [[A::ZERO; STRIP]; 3], planes: [cells, cells] }
     }
 
     /// Collects what is around the first `len` points of `at`; beyond the border the edge is repeated.
@@ -55,7 +56,7 @@ pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>, P: Points>(
     samples: BlockRef<'_, S>,
     bounds: Region,
     at: &P,
-    corners: &mut Corners<S, S::Acc>,
+    corners: &mut Neighbours<S, S::Acc>,
     rounding: Rounding,
     out: &mut [T],
 ) {
@@ -197,7 +198,7 @@ fn joined<S: Voxel>(a: [S; 2], b: [S; 2]) -> Cell<S> {
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
-fn weigh<S: Voxel, T: Voxel<Acc = S::Acc>>(corners: &Corners<S, S::Acc>, rounding: Rounding, out: &mut [T]) {
+fn weigh<S: Voxel, T: Voxel<Acc = S::Acc>>(corners: &Neighbours<S, S::Acc>, rounding: Rounding, out: &mut [T]) {
     match rounding {
         Rounding::Nearest => weigh_groups(corners, Rounding::Nearest, out),
         Rounding::Truncate => weigh_groups(corners, Rounding::Truncate, out),
@@ -205,7 +206,7 @@ fn weigh<S: Voxel, T: Voxel<Acc = S::Acc>>(corners: &Corners<S, S::Acc>, roundin
 }
 
 #[inline(always)]
-fn weigh_groups<S: Voxel, T: Voxel<Acc = S::Acc>>(corners: &Corners<S, S::Acc>, rounding: Rounding, out: &mut [T]) {
+fn weigh_groups<S: Voxel, T: Voxel<Acc = S::Acc>>(corners: &Neighbours<S, S::Acc>, rounding: Rounding, out: &mut [T]) {
     let (groups, rest) = out.as_chunks_mut::<GROUP>();
     let whole = groups.len();
     for (k, group) in groups.iter_mut().enumerate() {
@@ -220,7 +221,7 @@ fn weigh_groups<S: Voxel, T: Voxel<Acc = S::Acc>>(corners: &Corners<S, S::Acc>, 
 
 #[inline(always)]
 fn weigh_group<S: Voxel, T: Voxel<Acc = S::Acc>>(
-    corners: &Corners<S, S::Acc>,
+    corners: &Neighbours<S, S::Acc>,
     k: usize,
     rounding: Rounding,
     out: &mut [T; GROUP],

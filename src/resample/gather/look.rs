@@ -55,6 +55,7 @@ pub struct Strip {
 }
 
 impl Strip {
+    /// Room for one strip.
     pub fn new() -> Strip {
         Strip { len: 0, at: [[0.0; STRIP]; 3] }
     }

@@ -10,7 +10,7 @@ use super::look;
 use crate::{
     geometry::{Affine, TIE_VOXELS, Warp, settle},
     region::Region,
-    resample::{Border, Reach, taps::mirrored},
+    resample::{Border, ObliqueFootprint, taps::mirrored},
 };
 
 /// The taps around a continuous index `c`: voxels `floor(c + shift) + first ..`, `count` of them.
@@ -103,7 +103,7 @@ impl Oblique {
     }
 }
 
-impl Reach for Oblique {
+impl ObliqueFootprint for Oblique {
     fn source_region(&self, target: Region) -> Region {
         self.with_halo(self.gathered_region(target))
     }

@@ -142,6 +142,7 @@ impl<A: Real> Stencil<A> {
         }
     }
 
+    /// Memory of the table.
     pub fn bytes(&self) -> u64 {
         (self.table.len() * size_of::<A>()) as u64
     }
@@ -155,6 +156,7 @@ pub struct Taps<A> {
 }
 
 impl<A: Real> Taps<A> {
+    /// Room for one point.
     pub fn new() -> Taps<A> {
         Taps { list: Vec::new(), row: Vec::new() }
     }

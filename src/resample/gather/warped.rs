@@ -1,11 +1,11 @@
 //! Gathering through a displacement field: points wander, so that each is looked at by itself.
 
-use super::{Gather, fill, linear::Corners, look, look::STRIP, look::Strip};
+use super::{Gather, fill, linear::Neighbours, look, look::STRIP, look::Strip};
 use crate::{
     block::{BlockMut, BlockRef},
     geometry::{Warp, inside},
     region::Region,
-    resample::{Outside, Scratch},
+    resample::{Outside, Workspace},
     voxel::Voxel,
 };
 
@@ -17,7 +17,7 @@ impl<T: Voxel> Gather<T> {
         source: BlockRef<'_, T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
-        scratch: &mut Scratch<T::Acc>,
+        scratch: &mut Workspace<T::Acc>,
     ) {
         fill(target, piece, self.outside.voxel());
         if source.region.is_empty() {
@@ -58,7 +58,7 @@ impl<T: Voxel> Gather<T> {
         piece: Region,
         volume: usize,
     ) -> [u64; 3] {
-        let (mut strip, mut corners) = (Strip::new(), Corners::new());
+        let (mut strip, mut corners) = (Strip::new(), Neighbours::new());
         let (mut found, mut counts) = ([T::default(); STRIP], [0; 3]);
         for run in piece.tiles([1, 1, STRIP]) {
             strip.len = run.shape()[2];

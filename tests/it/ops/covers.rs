@@ -2,7 +2,7 @@
 
 use reslice::{
     region::Region,
-    resample::{Cover, Method, OpRequest},
+    resample::{Area, Method, OpRequest},
     voxel::{Rounding, Voxel},
 };
 
@@ -14,17 +14,17 @@ use crate::kit::{
     volumes::{count, random_voxels},
 };
 
-fn down(cover: Cover, shape: [u64; 3], ratio: [f64; 3], shift: f64) -> Case {
-    cases::resized(Method::Cover(cover), shape, [0, 1, 2], ratio, shift)
+fn down(cover: Area, shape: [u64; 3], ratio: [f64; 3], shift: f64) -> Case {
+    cases::resized(Method::Area(cover), shape, [0, 1, 2], ratio, shift)
 }
 
 /// A NaN reaches every target voxel that covers it and no other; only the mode may outvote it.
 #[test]
 fn nan_is_covered_or_it_is_not() {
     let mut rng = Rng::new("covered nan");
-    for cover in Cover::ALL {
+    for cover in Area::ALL {
         for _ in 0..8 {
-            let case = cases::random(Method::Cover(cover), &mut rng);
+            let case = cases::random(Method::Area(cover), &mut rng);
             let values = random_voxels::<f32>(3, &mut rng);
             let voxel = |rng: &mut Rng| if rng.below(9) == 0 { f32::NAN } else { *rng.one_of(&values) };
             let source: Vec<f32> = (0..count(case.source_shape)).map(|_| voxel(&mut rng)).collect();
@@ -43,23 +43,23 @@ fn boxes_of_two_by_two_by_two() {
         whole(&OpRequest { rounding, ..case.request }, &source, shape)
     };
     // 33 / 8 and 36 / 8.
-    assert_eq!(made(Cover::Mean, Rounding::Nearest), [4, 5]);
-    assert_eq!(made(Cover::Mean, Rounding::Truncate), [4, 4]);
-    assert_eq!(made(Cover::Mode, Rounding::Nearest), [1, 4]);
-    assert_eq!(made(Cover::Min, Rounding::Nearest), [1, 4]);
-    assert_eq!(made(Cover::Max, Rounding::Nearest), [9, 6]);
+    assert_eq!(made(Area::Mean, Rounding::Nearest), [4, 5]);
+    assert_eq!(made(Area::Mean, Rounding::Truncate), [4, 4]);
+    assert_eq!(made(Area::Mode, Rounding::Nearest), [1, 4]);
+    assert_eq!(made(Area::Min, Rounding::Nearest), [1, 4]);
+    assert_eq!(made(Area::Max, Rounding::Nearest), [9, 6]);
     // The middle ones are 2 and 3, and 4 and 4.
-    assert_eq!(made(Cover::Median, Rounding::Nearest), [3, 4]);
-    assert_eq!(made(Cover::Median, Rounding::Truncate), [2, 4]);
+    assert_eq!(made(Area::Median, Rounding::Nearest), [3, 4]);
+    assert_eq!(made(Area::Median, Rounding::Truncate), [2, 4]);
 }
 
 /// The part of a box that is beyond the border does not count.
 #[test]
 fn boxes_over_the_border_count_what_exists() {
-    let case = down(Cover::Mean, [1, 1, 3], [1.0, 1.0, 3.0], 0.0);
+    let case = down(Area::Mean, [1, 1, 3], [1.0, 1.0, 3.0], 0.0);
     // Centres at 0, 0 and 0; the box reaches from -1.5 to 1.5.
     assert_eq!(whole(&case.request, &[2.0f64, 8.0, 100.0], [1, 1, 3]), [5.0]);
-    let case = down(Cover::Mode, [1, 1, 3], [1.0, 1.0, 3.0], 0.0);
+    let case = down(Area::Mode, [1, 1, 3], [1.0, 1.0, 3.0], 0.0);
     assert_eq!(whole(&case.request, &[8u64, 2, 2], [1, 1, 3]), [2]);
 }
 
@@ -71,7 +71,7 @@ fn means_keep_the_sum() {
     let source = random_voxels::<f64>(count(shape), &mut rng);
     for target in [[5u64, 7, 4], [12, 3, 25], [1, 1, 1]] {
         let ratio: [f64; 3] = std::array::from_fn(|a| shape[a] as f64 / target[a] as f64);
-        let mut case = down(Cover::Mean, shape, ratio, 0.0);
+        let mut case = down(Area::Mean, shape, ratio, 0.0);
         let mut maps = crate::kit::reference::maps(&case.request);
         (0..3).for_each(|a| maps[a].offset = (ratio[a] - 1.0) / 2.0);
         case.request.mapping = reslice::geometry::Mapping::AxisAligned(maps);
@@ -86,7 +86,7 @@ fn means_keep_the_sum() {
 #[test]
 fn labels_and_extremes_of_64_bits_are_exact() {
     let mut rng = Rng::new("wide labels");
-    for cover in [Cover::Mode, Cover::Min, Cover::Max] {
+    for cover in [Area::Mode, Area::Min, Area::Max] {
         let case = down(cover, [7, 11, 13], [2.2, 1.7, 3.1], 0.3);
         let labels = [u64::MAX, u64::MAX - 1, u64::MAX - 2, (1 << 60) + 1];
         let source: Vec<u64> = (0..count(case.source_shape)).map(|_| *rng.one_of(&labels)).collect();

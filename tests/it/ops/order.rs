@@ -2,7 +2,7 @@
 
 use reslice::{
     geometry::AxisMap,
-    resample::{Cover, LabelWeights, Method, OpRequest, Order, Outside},
+    resample::{Area, LabelWeights, Method, OpRequest, Order, Outside},
     voxel::Voxel,
 };
 
@@ -10,7 +10,7 @@ use crate::kit::{apply::whole, cases, oblique, rng::Rng, volumes::count};
 
 fn picking() -> Vec<Method> {
     let labels = [LabelWeights::Linear, LabelWeights::Gaussian { sigma: 1.0 }].map(Method::Label);
-    let covers = [Cover::Mode, Cover::Min, Cover::Max].map(Method::Cover);
+    let covers = [Area::Mode, Area::Min, Area::Max].map(Method::Area);
     std::iter::once(Method::Nearest).chain(labels).chain(covers).collect()
 }
 
@@ -68,10 +68,10 @@ fn a_negative_slope_makes_the_same_integers_by_every_method_that_picks() {
 #[test]
 fn ties_and_extremes_go_by_the_value() {
     let shape = [1, 1, 2];
-    for (cover, rising, falling) in [(Cover::Mode, 10, 20), (Cover::Min, 10, 20), (Cover::Max, 20, 10)] {
+    for (cover, rising, falling) in [(Area::Mode, 10, 20), (Area::Min, 10, 20), (Area::Max, 20, 10)] {
         let map = |source_axis, scale, offset| AxisMap { source_axis, scale, offset };
         let maps = [map(0, 1.0, 0.0), map(1, 1.0, 0.0), map(2, 2.0, 0.5)];
-        let request = cases::request(Method::Cover(cover), maps, [1; 3], shape);
+        let request = cases::request(Method::Area(cover), maps, [1; 3], shape);
         assert_eq!(whole(&request, &[10i16, 20], shape), [rising], "{cover:?}");
         let request = OpRequest { order: Order::Falling, ..request };
         assert_eq!(whole(&request, &[10i16, 20], shape), [falling], "{cover:?}");

@@ -3,18 +3,18 @@
 
 use std::cell::Cell;
 
-use super::{Chunk, Order, Touch};
+use super::{Chunk, ChunkMap, Order};
 use crate::region::Region;
 
 /// The place in the order of a use that does not come.
 pub const NEVER: u128 = u128::MAX;
 
 /// A box of blocks: lower and upper corner, half-open.
-type Corners = ([u64; 3], [u64; 3]);
+type BlockBox = ([u64; 3], [u64; 3]);
 
 /// One block, or a part of one, of one volume.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Place {
+pub struct Visit {
     pub group: u64,
     pub member: u64,
     pub members: u64,
@@ -26,16 +26,17 @@ pub struct Place {
 
 /// The blocks to be made, in their order.
 #[derive(Clone, Debug)]
-pub struct Places<'a> {
-    touch: &'a Touch,
+pub struct Schedule<'a> {
+    touch: &'a ChunkMap,
     order: &'a Order,
     /// Regions of the source that were asked for, where there are no tables.
     looks: Cell<u64>,
 }
 
-impl<'a> Places<'a> {
-    pub fn new(touch: &'a Touch, order: &'a Order) -> Places<'a> {
-        Places { touch, order, looks: Cell::new(0) }
+impl<'a> Schedule<'a> {
+    /// The blocks of an order, with what is left out.
+    pub fn new(touch: &'a ChunkMap, order: &'a Order) -> Schedule<'a> {
+        Schedule { touch, order, looks: Cell::new(0) }
     }
 
     /// How many regions of the source were asked for so far: what dry runs without tables cost.
@@ -44,7 +45,7 @@ impl<'a> Places<'a> {
     }
 
     /// The next place to be made: after `last`, or the first, which lies as far on as block `start` where that is given.
-    pub fn next(&self, last: Option<Place>, start: Option<[u64; 3]>) -> Option<Place> {
+    pub fn next(&self, last: Option<Visit>, start: Option<[u64; 3]>) -> Option<Visit> {
         let mut place = match last {
             None => self.first(start)?,
             Some(place) => self.following(place)?,
@@ -55,7 +56,7 @@ impl<'a> Places<'a> {
         Some(place)
     }
 
-    fn first(&self, start: Option<[u64; 3]>) -> Option<Place> {
+    fn first(&self, start: Option<[u64; 3]>) -> Option<Visit> {
         let key = self.touch.todo.next_key(0, self.keys())?;
         let Some(start) = start else { return self.first_of(key) };
         let regions = self.touch.todo.regions(key);
@@ -72,13 +73,13 @@ impl<'a> Places<'a> {
     }
 
     /// The first place of a group or volume.
-    fn first_of(&self, key: u64) -> Option<Place> {
+    fn first_of(&self, key: u64) -> Option<Visit> {
         let at = self.next_block(key, None, ([0; 3], self.touch.counts))?;
         Some(self.enter(key, 0, at, self.next_part(key, at, 0)?))
     }
 
     /// The place after `place`, to be made or not.
-    fn following(&self, place: Place) -> Option<Place> {
+    fn following(&self, place: Visit) -> Option<Visit> {
         if let Some(place) = self.following_here(place) {
             return Some(place);
         }
@@ -96,17 +97,17 @@ impl<'a> Places<'a> {
         }
     }
 
-    fn key(&self, place: &Place) -> u64 {
+    fn key(&self, place: &Visit) -> u64 {
         if self.touch.volumes_outermost { place.volume } else { place.group }
     }
 
     /// The first block after `after` that has a part in the regions of `key`, among the blocks of a box.
-    fn next_block(&self, key: u64, after: Option<[u64; 3]>, within: Corners) -> Option<[u64; 3]> {
+    fn next_block(&self, key: u64, after: Option<[u64; 3]>, within: BlockBox) -> Option<[u64; 3]> {
         self.first_of_regions(key, within, |(lo, hi)| self.order.next(after, lo, hi))
     }
 
     /// The same among those blocks whose region of the source has voxels in `chunk`.
-    fn next_to_need(&self, chunk: [u64; 3], key: u64, after: Option<[u64; 3]>, within: Corners) -> Option<[u64; 3]> {
+    fn next_to_need(&self, chunk: [u64; 3], key: u64, after: Option<[u64; 3]>, within: BlockBox) -> Option<[u64; 3]> {
         let needs = |lo, hi| {
             self.looks.set(self.looks.get() + 1);
             self.touch.any_needs(lo, hi, chunk)
@@ -118,8 +119,8 @@ impl<'a> Places<'a> {
     fn first_of_regions(
         &self,
         key: u64,
-        (lo, hi): Corners,
-        next: impl Fn(Corners) -> Option<[u64; 3]>,
+        (lo, hi): BlockBox,
+        next: impl Fn(BlockBox) -> Option<[u64; 3]>,
     ) -> Option<[u64; 3]> {
         if self.touch.todo.is_whole() {
             return next((lo, std::array::from_fn(|a| hi[a].min(self.touch.counts[a]))));
@@ -148,28 +149,28 @@ impl<'a> Places<'a> {
     }
 
     /// The voxels of a place: those of its block that lie in its region.
-    pub fn region(&self, place: &Place) -> Region {
+    pub fn region(&self, place: &Visit) -> Region {
         let regions = self.touch.todo.regions(self.key(place));
         regions.get(place.part).map_or(Region::EMPTY, |region| self.touch.region(place.at).intersect(region))
     }
 
     /// Whether the place is to be made.
-    fn is_open(&self, place: &Place) -> bool {
+    fn is_open(&self, place: &Visit) -> bool {
         self.touch.todo.is_fresh() || !self.touch.todo.is_done(place.volume, self.region(place))
     }
 
-    fn enter(&self, key: u64, member: u64, at: [u64; 3], part: usize) -> Place {
+    fn enter(&self, key: u64, member: u64, at: [u64; 3], part: usize) -> Visit {
         let outer = &self.touch.outer;
         let (group, member) = match self.touch.volumes_outermost {
             true => outer.locate(key),
             false => (key, member as usize),
         };
         let member = member as u64;
-        Place { group, member, members: outer.members_of(group), volume: outer.member(group, member), at, part }
+        Visit { group, member, members: outer.members_of(group), volume: outer.member(group, member), at, part }
     }
 
     /// Place in the order of the next use of `chunk` after `place`; [`NEVER`] when there is none.
-    pub fn next_use(&self, chunk: Chunk, place: Place) -> u128 {
+    pub fn next_use(&self, chunk: Chunk, place: Visit) -> u128 {
         let parts = self.touch.todo.most_regions().max(1);
         if self.touch.volumes_outermost {
             let per_volume = self.touch.counts.iter().map(|&n| u128::from(n)).product::<u128>();
@@ -200,7 +201,7 @@ impl<'a> Places<'a> {
     }
 
     /// A later place of the same block that needs `chunk`.
-    fn later_here(&self, chunk: Chunk, place: Place) -> Option<Place> {
+    fn later_here(&self, chunk: Chunk, place: Visit) -> Option<Visit> {
         let mut later = self.following_here(place)?;
         let (lo, hi) = self.touch.users(chunk.at);
         let is_user = (0..3).all(|a| lo[a] <= place.at[a] && place.at[a] < hi[a]);
@@ -214,7 +215,7 @@ impl<'a> Places<'a> {
     }
 
     /// The next place of the same block, to be made or not: other volumes of the group, then other parts of the block.
-    fn following_here(&self, place: Place) -> Option<Place> {
+    fn following_here(&self, place: Visit) -> Option<Visit> {
         let key = self.key(&place);
         if !self.touch.volumes_outermost && place.member + 1 < place.members {
             return Some(self.enter(key, place.member + 1, place.at, place.part));
@@ -244,7 +245,7 @@ impl<'a> Places<'a> {
     }
 
     /// Whether `place` is the first of its block that is to be made.
-    fn is_first_here(&self, place: Place) -> bool {
+    fn is_first_here(&self, place: Visit) -> bool {
         let key = self.key(&place);
         if self.touch.todo.is_fresh() {
             let is_first_volume = self.touch.volumes_outermost || place.member == 0;
@@ -254,7 +255,7 @@ impl<'a> Places<'a> {
     }
 
     /// The first place of a block that is to be made.
-    fn first_here(&self, key: u64, at: [u64; 3]) -> Option<Place> {
+    fn first_here(&self, key: u64, at: [u64; 3]) -> Option<Visit> {
         let first = self.enter(key, 0, at, self.next_part(key, at, 0)?);
         let mut place = Some(first);
         while let Some(here) = place {
@@ -267,7 +268,7 @@ impl<'a> Places<'a> {
     }
 
     /// Whether nothing that is made before `place` needs `chunk`.
-    pub fn is_first_use(&self, chunk: Chunk, place: Place) -> bool {
+    pub fn is_first_use(&self, chunk: Chunk, place: Visit) -> bool {
         let first_user = self.next_user(self.key(&place), None, chunk);
         if first_user != Some(place.at) || !self.is_first_here(place) {
             return false;

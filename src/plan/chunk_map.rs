@@ -3,82 +3,22 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    Request, Todo,
+    ChunkBox, Request, Todo,
     lines::{Line, Lines},
-    sweeps::Judged,
+    widths::Judged,
 };
 use crate::{
     layout::{Access, Outer},
     region::Region,
-    resample::Reach,
+    resample::ObliqueFootprint,
 };
-
-/// A half-open box of chunk numbers along each source axis.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ChunkBox {
-    pub lo: [u64; 3],
-    pub hi: [u64; 3],
-}
-
-impl ChunkBox {
-    /// The chunks of this shape that a region meets.
-    pub fn of(region: Region, chunk: [u64; 3]) -> ChunkBox {
-        if region.is_empty() {
-            return ChunkBox::default();
-        }
-        ChunkBox {
-            lo: std::array::from_fn(|a| region.lo[a] as u64 / chunk[a]),
-            hi: std::array::from_fn(|a| (region.hi[a] as u64).div_ceil(chunk[a])),
-        }
-    }
-
-    /// Number of chunks, saturating.
-    pub fn len(&self) -> u64 {
-        (0..3).map(|a| self.hi[a].saturating_sub(self.lo[a])).fold(1, u64::saturating_mul)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub fn contains(&self, at: [u64; 3]) -> bool {
-        (0..3).all(|a| self.lo[a] <= at[a] && at[a] < self.hi[a])
-    }
-
-    /// Chunk `number` in C order, from 0.
-    pub fn nth(&self, number: u64) -> [u64; 3] {
-        let [_, ny, nx] = std::array::from_fn(|a| self.hi[a] - self.lo[a]);
-        [self.lo[0] + number / (ny * nx), self.lo[1] + number / nx % ny, self.lo[2] + number % nx]
-    }
-
-    /// The number of chunk `at` in C order; it is one of the box's.
-    pub fn number(&self, at: [u64; 3]) -> u64 {
-        let [z, y, x]: [u64; 3] = std::array::from_fn(|a| at[a] - self.lo[a]);
-        (z * (self.hi[1] - self.lo[1]) + y) * (self.hi[2] - self.lo[2]) + x
-    }
-
-    /// The chunks of both.
-    pub fn intersect(&self, other: &ChunkBox) -> ChunkBox {
-        let both = ChunkBox {
-            lo: std::array::from_fn(|a| self.lo[a].max(other.lo[a])),
-            hi: std::array::from_fn(|a| self.hi[a].min(other.hi[a])),
-        };
-        if both.is_empty() { ChunkBox::default() } else { both }
-    }
-
-    /// The chunks, in C order.
-    pub fn iter(&self) -> impl Iterator<Item = [u64; 3]> + use<> {
-        let ChunkBox { lo, hi } = *self;
-        (lo[0]..hi[0]).flat_map(move |z| (lo[1]..hi[1]).flat_map(move |y| (lo[2]..hi[2]).map(move |x| [z, y, x])))
-    }
-}
 
 /// The raster of target blocks over the raster of source chunks.
 ///
 /// For every target axis there is the interval of chunks that a slab of blocks reaches along its source axis, and its
 /// inverse: tables as long as the axes are, never as the volume is.
 #[derive(Clone, Debug)]
-pub struct Touch {
+pub struct ChunkMap {
     pub target: Region,
     pub block: [u64; 3],
     /// Blocks along each target axis.
@@ -97,7 +37,7 @@ pub struct Touch {
     /// What is to be made; regions cut the blocks that they do not hold whole.
     pub todo: Arc<Todo>,
     /// For ops whose regions are no products: what is asked instead of the tables, which are then empty.
-    free: Option<Arc<dyn Reach>>,
+    free: Option<Arc<dyn ObliqueFootprint>>,
     /// Voxels of a chunk.
     chunk: [u64; 3],
     /// The source axis of each target axis.
@@ -106,19 +46,20 @@ pub struct Touch {
     lines: [Arc<Line>; 3],
 }
 
-impl Touch {
-    pub fn new(request: &Request<'_>, block: [u64; 3]) -> Touch {
-        Touch::with(&mut Lines::new(request), block)
+impl ChunkMap {
+    /// The table for blocks of this extent.
+    pub fn new(request: &Request<'_>, block: [u64; 3]) -> ChunkMap {
+        ChunkMap::with(&mut Lines::new(request), block)
     }
 
     /// The same, with tables that others may have made.
-    pub fn with(lines: &mut Lines<'_>, block: [u64; 3]) -> Touch {
+    pub fn with(lines: &mut Lines<'_>, block: [u64; 3]) -> ChunkMap {
         let request = lines.request;
         let shape = request.footprint.target_shape();
         let counts: [u64; 3] = std::array::from_fn(|a| shape[a].div_ceil(block[a]));
         let source = request.source;
         let chunked = source.access != Access::Random;
-        Touch {
+        ChunkMap {
             target: Region::of_shape(shape),
             block,
             counts,
@@ -238,7 +179,7 @@ impl Touch {
         self.lines.iter().map(|line| line.used).fold(self.outer.groups(), u64::saturating_mul)
     }
 
-    /// Whether block `at`, one of [`Touch::users`], needs this chunk.
+    /// Whether block `at`, one of [`ChunkMap::users`], needs this chunk.
     pub fn needs(&self, at: [u64; 3], chunk: [u64; 3]) -> bool {
         if !self.has_tables() {
             return self.chunks(at).contains(chunk);

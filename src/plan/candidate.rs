@@ -1,6 +1,6 @@
 //! One point of the search: its dry run, its cost, and the plan it makes.
 
-use super::{Memory, Pieces, Plan, Request, Touch, Walk, WalkTotals, Workers, aside, lines::Lines, sweeps::Sweep};
+use super::{ChunkMap, Memory, Pieces, Plan, Request, Walk, WalkTotals, Workers, aside, lines::Lines, sweeps::Sweep};
 use crate::layout::Access;
 
 /// Stretches that a long schedule is sampled by.
@@ -17,9 +17,9 @@ pub(super) const NARROW_GATE_COST: f64 = 1.03;
 const PAGE_BYTES: f64 = 4096.0;
 
 /// A block shape, with the tables and sums that all its trials share.
-pub(super) struct Ground<'a> {
+pub(super) struct BlockShape<'a> {
     pub request: &'a Request<'a>,
-    pub touch: Touch,
+    pub touch: ChunkMap,
     pub blocks: u64,
     /// Steps and chunks that a walk of everything looks at, about.
     looks: f64,
@@ -30,12 +30,13 @@ pub(super) struct Ground<'a> {
     source_voxels: f64,
 }
 
-impl<'a> Ground<'a> {
-    pub fn new(lines: &mut Lines<'a>, block: [u64; 3]) -> Ground<'a> {
-        let (request, touch) = (lines.request, Touch::with(lines, block));
+impl<'a> BlockShape<'a> {
+    /// What all plans for blocks of this extent share.
+    pub fn new(lines: &mut Lines<'a>, block: [u64; 3]) -> BlockShape<'a> {
+        let (request, touch) = (lines.request, ChunkMap::with(lines, block));
         let blocks = touch.steps();
         let are_products = request.footprint.reach().is_none();
-        Ground {
+        BlockShape {
             request,
             blocks,
             looks: blocks as f64 * (1.0 + touch.mean_chunks_per_block()),
@@ -71,8 +72,8 @@ impl<'a> Ground<'a> {
 }
 
 /// A schedule that is tried.
-pub(super) struct Trial<'a> {
-    pub ground: &'a Ground<'a>,
+pub(super) struct Candidate<'a> {
+    pub ground: &'a BlockShape<'a>,
     pub sweep: &'a Sweep,
     pub workers: Workers,
     pub pieces: Pieces,
@@ -98,7 +99,7 @@ pub(super) enum Ended {
     Beaten,
 }
 
-impl Trial<'_> {
+impl Candidate<'_> {
     /// Bytes that are left for the window; `None` where not even one block's chunks fit.
     pub fn window_bytes(&self) -> Option<u64> {
         let left = self.ground.request.budget.memory_bytes.checked_sub(self.memory.total())?;
@@ -302,7 +303,7 @@ pub(super) fn voxel_bytes(request: &Request<'_>) -> u64 {
 }
 
 /// Bytes that go to a raw target for all blocks of a volume, in whole pages: a part of a row costs all its pages.
-pub(super) fn target_bytes(request: &Request<'_>, touch: &Touch) -> f64 {
+pub(super) fn target_bytes(request: &Request<'_>, touch: &ChunkMap) -> f64 {
     if request.target.access != Access::Random {
         return 0.0;
     }

@@ -1,10 +1,13 @@
 //! Voxels copied out of chunks as they pass: nothing is carried on.
 
-use super::{Along, Carry, Extents, Looks, Part};
+use super::Nearest;
 use crate::{
     block::{BlockMut, BlockRef},
     region::Region,
-    resample::Nearest,
+    resample::{
+        carry::{Along, Carry, Extents, Part},
+        looks::Looks,
+    },
     voxel::Voxel,
 };
 
@@ -19,6 +22,7 @@ pub struct Passed<'a, T: Voxel> {
 }
 
 impl<'a, T: Voxel> Passed<'a, T> {
+    /// Nothing was copied yet.
     pub fn new(op: &'a Nearest<T>, source: Region, target: Region, chunk: [u64; 3], outside: T) -> Self {
         let along = std::array::from_fn(|s| Along::new(op, s, target, chunk[s]));
         Passed { op, along, source, outside, parts: Default::default() }
