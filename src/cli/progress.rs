@@ -123,3 +123,21 @@ pub fn name(kind: PassKind) -> &'static str {
         PassKind::Pyramid => "pyramid",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_counted_where_a_block_sums_up_many() {
+        let few = Progress { blocks: 100, blocks_done: 40, decodes: 90, planned_decodes: 200, ..Progress::default() };
+        let shown = step("resample", &few);
+        assert_eq!((shown.unit, shown.done, shown.of), ("blocks", 40, 100));
+        let many = Progress { blocks: 1, blocks_done: 0, decodes: 90, planned_decodes: 200, ..few };
+        let shown = step("resample", &many);
+        assert_eq!((shown.unit, shown.done, shown.of), ("chunks", 90, 200));
+        // In the end all blocks are done, whatever an estimated plan said.
+        let shown = step("resample", &Progress { blocks_done: 1, ..many });
+        assert_eq!((shown.unit, shown.done, shown.of), ("blocks", 1, 1));
+    }
+}
