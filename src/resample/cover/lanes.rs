@@ -68,7 +68,7 @@ impl Boxes<'_> {
                 let known = if spanned(group[0]).samples() > most {
                     [false; N]
                 } else {
-                    let (found, known) = memory.made(&mut lanes, group, &spanned);
+                    let (found, known) = memory.made(&mut lanes, group, spanned);
                     group.iter().zip(found).for_each(|(&n, voxel)| out[n as usize] = voxel);
                     known
                 };
@@ -116,9 +116,7 @@ impl<T: Voxel, const N: usize> LaneMemory<T, N> {
         }
         let mut differ = false;
         for lanes in &self.samples {
-            for n in 0..N {
-                differ |= lanes[n] != self.samples[0][n];
-            }
+            lanes.iter().zip(&self.samples[0]).for_each(|(value, first)| differ |= value != first);
         }
         if !differ {
             return (self.samples[0], [true; N]);
