@@ -28,10 +28,10 @@ pub struct LaneMemory<T, const N: usize> {
     order: Vec<u32>,
 }
 
-/// Bytes of [`LaneMemory`] for rows of `voxels` voxels with boxes of up to `samples` samples.
+/// Bytes of [`LaneMemory`] for rows of `voxels` voxels with boxes of up to `samples` samples; lists grow by doubling, and are sorted in others.
 pub fn lane_bytes<T, const N: usize>(voxels: usize, samples: usize) -> usize {
     let of_samples = samples * (size_of::<[T; N]>() + size_of::<f64>() + size_of::<[f64; N]>());
-    of_samples + voxels * size_of::<u32>()
+    2 * (of_samples + voxels * size_of::<u32>())
 }
 
 impl<T: Voxel, const N: usize> LaneMemory<T, N> {
