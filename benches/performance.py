@@ -16,10 +16,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 BENCHMARKS = [
-    "seed_job", "interpolators", "methods", "atlas", "displacement", "microscopy", "thumbnail", "pyramid", "blosc", "fixed_memory", "same_bytes",
-    "cgroup", "ranks",
+    "seed_job", "interpolators", "methods", "picking", "atlas", "displacement", "microscopy", "thumbnail", "pyramid", "blosc",
+    "fixed_memory", "same_bytes", "cgroup", "ranks",
 ]
-REPEATED = ["seed_job", "interpolators", "atlas"]
+REPEATED = ["seed_job", "interpolators", "picking", "atlas"]
 
 
 def main():

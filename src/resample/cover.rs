@@ -95,7 +95,8 @@ impl<T: Voxel> Footprint for Covered<T> {
             }
             Pick::Median => {
                 let most = samples().min(network::MOST_SAMPLES);
-                (samples() + most * network::LANES) * size_of::<T>() + lane_bytes::<T, { network::LANES }>(row, most)
+                (samples() + 2 * most * network::LANES) * size_of::<T>()
+                    + lane_bytes::<T, { network::LANES }>(row, most)
             }
         };
         (row * size_of::<T>() + picking) as u64

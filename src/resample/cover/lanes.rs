@@ -28,10 +28,10 @@ pub struct LaneMemory<T, const N: usize> {
     order: Vec<u32>,
 }
 
-/// Bytes of [`LaneMemory`] for rows of `voxels` voxels with boxes of up to `samples` samples.
+/// Bytes of [`LaneMemory`] for rows of `voxels` voxels with boxes of up to `samples` samples; lists grow by doubling, and are sorted in others.
 pub fn lane_bytes<T, const N: usize>(voxels: usize, samples: usize) -> usize {
     let of_samples = samples * (size_of::<[T; N]>() + size_of::<f64>() + size_of::<[f64; N]>());
-    of_samples + voxels * size_of::<u32>()
+    2 * (of_samples + voxels * size_of::<u32>())
 }
 
 impl<T: Voxel, const N: usize> LaneMemory<T, N> {
@@ -68,7 +68,7 @@ impl Boxes<'_> {
                 let known = if spanned(group[0]).samples() > most {
                     [false; N]
                 } else {
-                    let (found, known) = memory.made(&mut lanes, group, &spanned);
+                    let (found, known) = memory.made(&mut lanes, group, spanned);
                     group.iter().zip(found).for_each(|(&n, voxel)| out[n as usize] = voxel);
                     known
                 };
@@ -116,9 +116,7 @@ impl<T: Voxel, const N: usize> LaneMemory<T, N> {
         }
         let mut differ = false;
         for lanes in &self.samples {
-            for n in 0..N {
-                differ |= lanes[n] != self.samples[0][n];
-            }
+            lanes.iter().zip(&self.samples[0]).for_each(|(value, first)| differ |= value != first);
         }
         if !differ {
             return (self.samples[0], [true; N]);

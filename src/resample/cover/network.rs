@@ -16,7 +16,7 @@ pub fn medians<T: Voxel>(lanes: &Lanes<'_, T, LANES>, rows: &mut Vec<[T; LANES]>
     rows.extend_from_slice(lanes.samples);
     sort(rows);
     let half = rows.len() / 2;
-    let below = (rows.len() % 2 == 0).then(|| half.saturating_sub(1));
+    let below = rows.len().is_multiple_of(2).then(|| half.saturating_sub(1));
     std::array::from_fn(|n| middle(below.map(|below| rows[below][n]), rows[half][n], rounding))
 }
 

@@ -57,7 +57,7 @@ fn modes_and_medians<T: Voxel>(make: impl Fn(u64) -> T) {
         for kinds in [2, 7, u64::MAX >> 20] {
             let mut value = T::default();
             let mut sample = |n: usize| {
-                if kinds > 7 || n % 5 == 0 {
+                if kinds > 7 || n.is_multiple_of(5) {
                     value = make(numbers.below(kinds));
                 }
                 value

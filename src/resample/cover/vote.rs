@@ -24,9 +24,9 @@ pub struct Votes<T: Voxel> {
     sums: Vec<[f64; LANES]>,
 }
 
-/// Bytes of [`Votes`] on boxes of up to so many samples.
+/// Bytes of [`Votes`] on boxes of up to so many samples; lists grow by doubling.
 pub fn vote_bytes<T: Voxel>(samples: usize) -> usize {
-    samples * LANES * (size_of::<T::Key>() + 2 * size_of::<f64>())
+    2 * samples * LANES * (size_of::<T::Key>() + 2 * size_of::<f64>())
 }
 
 impl<T: Voxel> Votes<T> {
