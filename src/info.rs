@@ -130,7 +130,7 @@ impl Info {
         let mut warnings = input.warnings().to_vec();
         let (nifti, zarr, stored_bytes) = match &input {
             Input::Nifti(file) => (Some(nifti_info(file)), None, layout.stored_bytes),
-            Input::Plain(_) | Input::Own(_) => (None, None, layout.stored_bytes),
+            Input::Plain(_) | Input::Dicom(_) | Input::Own(_) => (None, None, layout.stored_bytes),
             Input::Zarr(file) => (None, Some(zarr_info(path, file, &mut warnings)), file.stored_size()?),
         };
         Ok(Info {

@@ -12,6 +12,7 @@ use crate::{
 };
 
 pub mod convert;
+pub mod dicom;
 pub mod foreign;
 pub mod format;
 pub mod gzip;

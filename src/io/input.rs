@@ -1,6 +1,6 @@
 //! The source of a job: which format it is, and how its voxels are reached.
 
-use std::path::Path;
+use std::{io::ErrorKind, path::Path};
 
 use crate::{
     error::{Error, Result},
@@ -8,6 +8,7 @@ use crate::{
     io::{
         Source,
         convert::Conversion,
+        dicom::{self, DicomSeries, DicomSource},
         foreign,
         gzip::{BgzfSource, GzipSource, is_bgzf},
         nifti::{self, NiftiFile},
@@ -40,6 +41,8 @@ pub enum Input {
     Zarr(Box<ZarrFile>),
     /// NRRD, MetaImage or MGH.
     Plain(Box<PlainFile>),
+    /// A series of DICOM files, or one file with several frames.
+    Dicom(Box<DicomSeries>),
     /// No file at all.
     Own(OwnSource),
 }
@@ -59,7 +62,7 @@ impl Input {
             return Input::Zarr(Box::new(foreign::explained_remote(path, opened, text)?)).picked(path, options);
         };
         if foreign::kind_of(path)?.is_dir() {
-            return Input::Zarr(Box::new(foreign::explained(path, zarr::open(path, options))?)).picked(path, options);
+            return Input::of_folder(path, options)?.picked(path, options);
         }
         if options.level.is_some() {
             return Err(Error::usage("--level is for multiscale images, and this is a single file"));
@@ -74,12 +77,34 @@ impl Input {
             }
             return Input::Plain(Box::new(file)).picked(path, options);
         }
+        if let Some(series) = dicom::open_file(path)? {
+            return Input::of_series(series, options)?.picked(path, options);
+        }
         let mut file = foreign::explained(path, nifti::open(path))?;
         if let Some(spacing) = options.spacing_in {
             let has_forms = file.header.qform_code > 0 || file.header.sform_code > 0;
             respace(&mut file.layout.grid, spacing, has_forms, &mut file.warnings)?;
         }
         Input::Nifti(Box::new(file)).picked(path, options)
+    }
+
+    /// A Zarr, or DICOM files where there is none.
+    fn of_folder(path: &Path, options: &OpenOptions) -> Result<Input> {
+        let opened = zarr::open(path, options);
+        let is_absent = matches!(&opened, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
+        if is_absent && options.level.is_none() {
+            if let Some(series) = dicom::open_folder(path, options.image.as_deref())? {
+                return Input::of_series(series, options);
+            }
+        }
+        Ok(Input::Zarr(Box::new(foreign::explained(path, opened)?)))
+    }
+
+    fn of_series(mut series: DicomSeries, options: &OpenOptions) -> Result<Input> {
+        if let Some(spacing) = options.spacing_in {
+            respace(&mut series.layout.grid, spacing, true, &mut series.warnings)?;
+        }
+        Ok(Input::Dicom(Box::new(series)))
     }
 
     /// The same with the channels and times that `options` name.
@@ -115,6 +140,7 @@ impl Input {
                 Input::Nifti(file) => (&mut file.layout, &mut file.view),
                 Input::Zarr(file) => (&mut file.layout, &mut file.view),
                 Input::Plain(file) => (&mut file.layout, &mut file.view),
+                Input::Dicom(series) => (&mut series.layout, &mut series.view),
                 Input::Own(_) => return Ok(self),
             };
             *layout = view.layout(layout, voxel_bytes);
@@ -138,6 +164,7 @@ impl Input {
             Input::Nifti(file) => file.view.as_ref(),
             Input::Zarr(file) => file.view.as_ref(),
             Input::Plain(file) => file.view.as_ref(),
+            Input::Dicom(series) => series.view.as_ref(),
             Input::Own(_) => None,
         }
     }
@@ -148,6 +175,7 @@ impl Input {
             Input::Nifti(file) => &file.layout,
             Input::Zarr(file) => &file.layout,
             Input::Plain(file) => &file.layout,
+            Input::Dicom(series) => &series.layout,
             Input::Own(source) => source.layout(),
         }
     }
@@ -158,13 +186,18 @@ impl Input {
             Input::Nifti(file) => file.conversion,
             Input::Zarr(file) => file.conversion,
             Input::Plain(file) => file.conversion,
+            Input::Dicom(series) => series.conversion,
             Input::Own(source) => Conversion::plain(source.layout().stored),
         }
     }
 
     /// `(slope, intercept)` from stored samples to real values.
     pub fn slope(&self) -> Option<(f64, f64)> {
-        self.nifti()?.header.slope()
+        match self {
+            Input::Nifti(file) => file.header.slope(),
+            Input::Dicom(series) => series.slope,
+            Input::Zarr(_) | Input::Plain(_) | Input::Own(_) => None,
+        }
     }
 
     /// What is wrong with the metadata, without being in the way.
@@ -173,6 +206,7 @@ impl Input {
             Input::Nifti(file) => &file.warnings,
             Input::Zarr(file) => &file.warnings,
             Input::Plain(file) => &file.warnings,
+            Input::Dicom(series) => &series.warnings,
             Input::Own(_) => &[],
         }
     }
@@ -183,7 +217,7 @@ impl Input {
             Input::Nifti(file) => file.header.is_label(),
             Input::Zarr(file) => file.is_label,
             Input::Plain(file) => file.is_label,
-            Input::Own(_) => false,
+            Input::Dicom(_) | Input::Own(_) => false,
         }
     }
 
@@ -198,7 +232,7 @@ impl Input {
             Input::Nifti(file) => std::array::from_fn(|a| (3 - a) as i64 > file.header.dim[0]),
             Input::Zarr(file) => file.lacking(),
             Input::Plain(file) => file.lacking,
-            Input::Own(_) => [false; 3],
+            Input::Dicom(_) | Input::Own(_) => [false; 3],
         }
     }
 
@@ -213,6 +247,7 @@ impl Input {
     fn source_of<T: Voxel>(&self, layout: &Layout, conversion: Conversion, io: IoMode) -> Result<Box<dyn Source<T>>> {
         match self {
             Input::Own(source) => source.source(),
+            Input::Dicom(series) => Ok(Box::new(DicomSource::new(series, layout.clone(), conversion))),
             Input::Plain(file) => {
                 let packed = Packed::new(layout, file.data_offset, conversion);
                 let (path, layout) = (&file.data_path, layout.clone());
@@ -253,6 +288,7 @@ impl Input {
             }
             Input::Zarr(file) => format!("Zarr v{}, {}", file.zarr_format, file.codecs),
             Input::Plain(file) => file.format_name(),
+            Input::Dicom(series) => series.format_name(),
             Input::Own(_) => "a source of the program's own".into(),
         }
     }

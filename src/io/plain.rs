@@ -25,7 +25,7 @@ use crate::{
     voxel::{Dtype, Rounding},
 };
 
-mod header;
+pub mod header;
 mod metaimage;
 mod mgh;
 mod nrrd;

@@ -15,7 +15,7 @@ use crate::{
     checkpoint::{Identity, digest},
     error::{Error, Result},
     geometry::{Grid, Mapping},
-    io::input::Input,
+    io::{dicom::DicomSeries, input::Input},
     storage::{self, Location, nfs},
     transform::Convention,
 };
@@ -43,6 +43,9 @@ impl Job {
         identity.add("input", input);
         if let Input::Plain(file) = &self.input {
             identity.add("voxels of the input", one_file(&file.data_path)?);
+        }
+        if let Input::Dicom(series) = &self.input {
+            identity.add("files of the input", series_files(series)?);
         }
         identity.add("level and step of the input", format!("{:?}", request.open));
         if let GridChoice::Like { path, .. } = &request.grid {
@@ -154,6 +157,18 @@ fn head(path: &Path) -> Result<Vec<u8>> {
     let opened = nfs::open(path).map_err(Error::io("open", path))?;
     opened.take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::io("read", path))?;
     Ok(head)
+}
+
+/// The files of a series by their names, sizes and times.
+fn series_files(series: &DicomSeries) -> Result<String> {
+    let mut all = Vec::new();
+    for path in series.paths() {
+        let meta = fs::metadata(&path).map_err(Error::io("look at", &path))?;
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        all.extend(name);
+        all.extend(format!(" {} {}.{:09}\n", meta.len(), meta.mtime(), meta.mtime_nsec()).bytes());
+    }
+    Ok(format!("series {} of {} files, {}", series.uid, series.files, digest(&all)))
 }
 
 /// A list of transforms, or the files of a folder of them, by their contents.

@@ -248,8 +248,8 @@ fn place<'a>(inherited: &Inherited<'a>) -> Option<FormsOf<'a>> {
     let of = |input: &'a Input| match input {
         Input::Nifti(file) => Some(FormsOf::Like(&file.header)),
         Input::Own(_) => None,
-        Input::Plain(file) => {
-            let code = i16::from(file.layout.grid.anatomical).into();
+        Input::Plain(_) | Input::Dicom(_) => {
+            let code = i16::from(input.layout().grid.anatomical).into();
             Some(FormsOf::Codes { qform: code, sform: code })
         }
         Input::Zarr(file) => file

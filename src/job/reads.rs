@@ -28,10 +28,18 @@ pub fn reads(request: &Request, input: Option<&Input>) -> Vec<Read> {
         Input::Nifti(file) => Some(file.data_path.clone()),
         Input::Zarr(file) => Some(file.path.clone()),
         Input::Plain(file) => Some(file.data_path.clone()),
+        Input::Dicom(series) => Some(series.folder.clone()),
         Input::Own(_) => None,
     });
     let named = (!matches!(input, Some(Input::Own(_)))).then(|| with_other_half(&request.input));
-    let sources = own.into_iter().chain(named.into_iter().flatten());
+    // Of many files only those that the target would replace are looked for.
+    let replaced = input.into_iter().flat_map(|input| match input {
+        Input::Dicom(series) if request.output.exists() => {
+            series.paths().filter(|path| is_within(path, &request.output)).collect()
+        }
+        _ => Vec::new(),
+    });
+    let sources = own.into_iter().chain(replaced).chain(named.into_iter().flatten());
     let mut reads: Vec<Read> = sources.map(|path| Read { what: SOURCE, path }).collect();
     let mut add = |what, path: &Path| reads.extend(with_other_half(path).map(|path| Read { what, path }));
     if let GridChoice::Like { path, .. } = &request.grid {
@@ -155,6 +163,10 @@ fn refuse_more_than_source(input: &Input, output: &Path) -> Result<()> {
         Input::Plain(_) if !output.is_dir() => return Ok(()),
         Input::Plain(file) => file.data_path.clone(),
         Input::Own(_) => return Ok(()),
+        Input::Dicom(_) => {
+            let what = format!("the target {shown} would take the place of DICOM files");
+            return Err(Error::usage_hint(what, another));
+        }
     };
     if !(is_within(output, &root) && is_within(&root, output)) {
         let what = format!("the target {shown} would take the place of more than the source, {}", root.display());

@@ -96,6 +96,11 @@ impl Input {
         match self {
             Input::Zarr(file) => file.stored_ratio(),
             Input::Own(_) => None,
+            Input::Dicom(series) if !series.is_compressed() => None,
+            Input::Dicom(series) => {
+                let outer = series.view.as_ref().map_or(&series.layout.outer, |view| view.behind());
+                stored_over_raw(&series.layout, outer)
+            }
             Input::Plain(file) if file.stream.is_none() => None,
             Input::Plain(file) => {
                 let outer = file.view.as_ref().map_or(&file.layout.outer, |view| view.behind());

@@ -33,7 +33,7 @@ impl RoleImage {
         match input {
             Input::Nifti(file) => RoleImage::of_nifti(path, file),
             Input::Zarr(file) => RoleImage::of_zarr(path, file),
-            Input::Plain(_) | Input::Own(_) => RoleImage::of_grid(path, &input.layout().grid),
+            Input::Plain(_) | Input::Dicom(_) | Input::Own(_) => RoleImage::of_grid(path, &input.layout().grid),
         }
     }
 

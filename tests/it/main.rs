@@ -9,6 +9,7 @@ mod batch;
 mod bounded_input;
 mod cli;
 mod compound;
+mod dicom;
 mod faults;
 mod formats;
 mod guide;

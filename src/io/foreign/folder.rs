@@ -100,8 +100,13 @@ impl Folder {
             |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
         if let Some((folder, count)) = &self.dicom {
             let at_least = if self.cut { "at least " } else { "" };
-            let what = format!("holds {at_least}{}, which are not read", several(*count, "DICOM file"));
-            return (what, format!("convert them: dcm2niix -z y {}", super::quoted(&folder.display().to_string())));
+            let files = several(*count, "DICOM file");
+            let shown = super::quoted(&folder.display().to_string());
+            if folder != path {
+                return (format!("holds {at_least}{files} in a folder below"), format!("name that folder: {shown}"));
+            }
+            let what = format!("holds {at_least}{files}, and no image of them is read");
+            return (what, format!("convert them: dcm2niix -z y {shown}"));
         }
         if let Some(readable) = &self.readable {
             let what = "is a folder and no image itself".to_string();
@@ -175,10 +180,13 @@ mod tests {
         let (what, hint) = told(&[("1", &dicom), ("2", &dicom), ("readme", b"x")]);
         assert_eq!(
             (what.as_str(), hint.as_str()),
-            ("holds 2 DICOM files, which are not read", "convert them: dcm2niix -z y /f")
+            ("holds 2 DICOM files, and no image of them is read", "convert them: dcm2niix -z y /f")
         );
         let (what, hint) = told(&[("patient/series/1", &dicom)]);
-        assert!(what.contains("1 DICOM file,") && hint.ends_with("/f/patient/series"), "{what} {hint}");
+        assert!(
+            what.contains("1 DICOM file in a folder below") && hint.ends_with("/f/patient/series"),
+            "{what} {hint}"
+        );
     }
 
     #[test]

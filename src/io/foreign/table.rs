@@ -39,7 +39,7 @@ const MAGIC: [(usize, &[u8], Known); 37] = [
     ),
     (0, b"CDF\x01", known("is a NetCDF file, as MINC 1 has them, which is not read", BY_MINC)),
     (0, b"CDF\x02", known("is a NetCDF file, as MINC 1 has them, which is not read", BY_MINC)),
-    (128, b"DICM", known("is a DICOM file, which is not read", BY_DCM2NIIX)),
+    (128, b"DICM", known("is a DICOM file without an image that is read", BY_DCM2NIIX)),
     (0, b"ZISRAWFILE", known("is a Zeiss CZI file, which is not read", BY_BIOFORMATS)),
     (0, b"\xda\xce\xbe\x0a", known("is a Nikon ND2 file, which is not read", BY_BIOFORMATS)),
     (0, b"OLYMPUSRAWFORMAT", known("is an Olympus OIR file, which is not read", BY_BIOFORMATS)),

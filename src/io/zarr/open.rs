@@ -36,7 +36,7 @@ use locate::{Located, by_itself, locate};
 /// What the user says of the source beyond its path.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OpenOptions {
-    /// Which image of a group that has several: its number, from 0, or its name; the first by default.
+    /// Which image of a group that has several: its number, from 0, or its name; the first by default. Of a folder of DICOM files the UID of a series.
     pub image: Option<String>,
     /// Resolution level of an image; the finest by default.
     pub level: Option<usize>,

@@ -1,0 +1,400 @@
+//! DICOM series written by hand: voxels, places and values as their files say, and what is refused.
+
+use std::{fs, io::Write};
+
+use flate2::{Compression, write::DeflateEncoder};
+use serde_json::Value;
+
+use crate::kit::folder::Folder;
+
+/// One file of a series.
+#[derive(Clone)]
+struct Slice {
+    syntax: &'static str,
+    uid: &'static str,
+    size: [u16; 2],
+    position: [f64; 3],
+    orientation: &'static str,
+    /// Allocated, stored, highest, signed.
+    bits: [u16; 4],
+    samples: u16,
+    slope: Option<(f64, f64)>,
+    extra: Vec<(u32, &'static [u8; 2], Vec<u8>)>,
+    voxels: Vec<u16>,
+}
+
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+const BIG: &str = "1.2.840.10008.1.2.2";
+const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
+const RLE: &str = "1.2.840.10008.1.2.5";
+
+/// Slice `k` of a series of 3 columns and 2 rows, 0.5 mm by 1.5 mm, with steps of 2 mm.
+fn slice(k: u16) -> Slice {
+    Slice {
+        syntax: EXPLICIT,
+        uid: "1.2.3",
+        size: [3, 2],
+        position: [10.0, -20.0, 30.0 + 2.0 * f64::from(k)],
+        orientation: "1\\0\\0\\0\\1\\0",
+        bits: [16, 16, 15, 0],
+        samples: 1,
+        slope: None,
+        extra: Vec::new(),
+        voxels: (0..6).map(|n| 100 * k + n).collect(),
+    }
+}
+
+/// Voxels of so many of these slices, as NIfTI has them.
+fn voxels(count: u16) -> Vec<u8> {
+    (0..count).flat_map(|k| slice(k).voxels).flat_map(u16::to_le_bytes).collect()
+}
+
+fn text(text: impl ToString) -> Vec<u8> {
+    let mut bytes = text.to_string().into_bytes();
+    bytes.resize(bytes.len().next_multiple_of(2), b' ');
+    bytes
+}
+
+impl Slice {
+    fn is_big(&self) -> bool {
+        self.syntax == BIG
+    }
+
+    fn u16(&self, n: u16) -> Vec<u8> {
+        if self.is_big() { n.to_be_bytes().to_vec() } else { n.to_le_bytes().to_vec() }
+    }
+
+    fn element(&self, tag: u32, vr: &[u8; 2], value: &[u8], len: Option<u32>) -> Vec<u8> {
+        let len = len.unwrap_or(value.len() as u32);
+        let mut bytes = [self.u16((tag >> 16) as u16), self.u16(tag as u16)].concat();
+        let long = if self.is_big() { len.to_be_bytes() } else { len.to_le_bytes() };
+        let is_long = [*b"OB", *b"OW", *b"SQ", *b"UN"].contains(vr);
+        match () {
+            () if self.syntax == IMPLICIT || tag >> 16 == 0xfffe => bytes.extend(long),
+            () if is_long => bytes.extend([&vr[..], &[0, 0], &long].concat()),
+            () => bytes.extend([&vr[..], &self.u16(len as u16)].concat()),
+        }
+        bytes.extend(value);
+        bytes
+    }
+
+    fn stored_voxels(&self) -> Vec<u8> {
+        if self.bits[0] == 8 {
+            let mut bytes: Vec<u8> = self.voxels.iter().map(|&voxel| voxel as u8).collect();
+            bytes.resize(bytes.len().next_multiple_of(2), 0);
+            // Words of 16 bits, with the first voxel in the lower half.
+            if self.is_big() {
+                bytes.chunks_mut(2).for_each(|word| word.swap(0, 1));
+            }
+            return bytes;
+        }
+        self.voxels.iter().flat_map(|&voxel| self.u16(voxel)).collect()
+    }
+
+    fn pixels(&self) -> Vec<u8> {
+        if self.syntax != RLE {
+            return self.element(0x7fe0_0010, b"OW", &self.stored_voxels(), None);
+        }
+        // Runs where two bytes are alike, and pieces as they stand.
+        let plane = |shift: u16| {
+            let mut runs = Vec::new();
+            let bytes: Vec<u8> = self.voxels.iter().map(|voxel| (voxel >> shift) as u8).collect();
+            for run in bytes.chunk_by(|a, b| a == b) {
+                match run {
+                    [one] => runs.extend([0, *one]),
+                    _ => runs.extend([(257 - run.len()) as u8, run[0]]),
+                }
+            }
+            runs.resize(runs.len().next_multiple_of(2), 128);
+            runs
+        };
+        let (high, low) = (plane(8), plane(0));
+        let mut header = [2, 64, 64 + high.len() as u32].to_vec();
+        header.resize(16, 0);
+        let header: Vec<u8> = header.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let frame = [header, high, low].concat();
+        let item = |value: &[u8]| self.element(0xfffe_e000, b"  ", value, None);
+        let end = self.element(0xfffe_e0dd, b"  ", &[], None);
+        [self.element(0x7fe0_0010, b"OB", &[], Some(u32::MAX)), item(&[]), item(&frame), end].concat()
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        let [x, y, z] = self.position;
+        let [columns, rows] = self.size;
+        let mut elements = vec![
+            (0x0008_0060, b"CS", text("CT")),
+            (0x0008_103e, b"LO", text(format!("series {}", self.uid))),
+            (0x0020_000e, b"UI", text(self.uid)),
+            (0x0020_0032, b"DS", text(format!("{x}\\{y}\\{z}"))),
+            (0x0020_0037, b"DS", text(self.orientation)),
+            (0x0028_0002, b"US", self.u16(self.samples)),
+            (0x0028_0004, b"CS", text(if self.samples == 3 { "RGB" } else { "MONOCHROME2" })),
+            (0x0028_0010, b"US", self.u16(rows)),
+            (0x0028_0011, b"US", self.u16(columns)),
+            (0x0028_0030, b"DS", text("1.5\\0.5")),
+        ];
+        elements.extend(self.bits.iter().zip(0x0028_0100..).map(|(&n, tag)| (tag, b"US", self.u16(n))));
+        if let Some((slope, intercept)) = self.slope {
+            elements.extend([(0x0028_1052, b"DS", text(intercept)), (0x0028_1053, b"DS", text(slope))]);
+        }
+        elements.extend(self.extra.clone());
+        elements.sort_by_key(|(tag, ..)| *tag);
+        let mut set: Vec<u8> =
+            elements.iter().flat_map(|(tag, vr, value)| self.element(*tag, vr, value, None)).collect();
+        set.extend(self.pixels());
+        if self.syntax == DEFLATED {
+            let mut encoder = DeflateEncoder::new(Vec::new(), Compression::fast());
+            encoder.write_all(&set).unwrap();
+            set = encoder.finish().unwrap();
+        }
+        let mut uid = self.syntax.as_bytes().to_vec();
+        uid.resize(uid.len().next_multiple_of(2), 0);
+        let meta = [&[2, 0, 0x10, 0], &b"UI"[..], &(uid.len() as u16).to_le_bytes(), &uid].concat();
+        [&[0; 128], &b"DICM"[..], &meta, &set].concat()
+    }
+}
+
+/// Writes a series with names that tell nothing of its order.
+fn put(folder: &Folder, name: &str, slices: &[Slice]) {
+    fs::create_dir_all(folder.path(name)).unwrap();
+    for (n, slice) in slices.iter().enumerate() {
+        let path = folder.path(&format!("{name}/{}.dcm", (n * 7 + 3) % 11));
+        assert!(!path.exists());
+        fs::write(path, slice.bytes()).unwrap();
+    }
+}
+
+/// What `info` says, and the voxels of a copy.
+fn read(folder: &Folder, name: &str) -> (Value, Vec<u8>) {
+    let info = folder.run(&["info", name, "--json"]).expect(0).json();
+    folder.run(&["resample", name, "copy.nii", "--scale", "1", "--overwrite", "-q"]).expect(0);
+    (info, fs::read(folder.path("copy.nii")).unwrap()[352..].to_vec())
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
+}
+
+fn refused(folder: &Folder, name: &str, code: i32) -> String {
+    folder.run(&["info", name]).expect(code).stderr
+}
+
+#[test]
+fn every_syntax_gives_the_same_voxels() {
+    let folder = Folder::new();
+    for (name, syntax, says) in [
+        ("implicit", IMPLICIT, "implicit little endian"),
+        ("explicit", EXPLICIT, "explicit little endian"),
+        ("big", BIG, "explicit big endian"),
+        ("deflated", DEFLATED, "deflated"),
+        ("rle", RLE, "RLE"),
+    ] {
+        let slices: Vec<Slice> = (0..4).map(|k| Slice { syntax, ..slice(k) }).collect();
+        put(&folder, name, &slices);
+        fs::write(folder.path(&format!("{name}/readme.txt")), "no image").unwrap();
+        let (info, copy) = read(&folder, name);
+        assert_eq!(copy, voxels(4), "{name}");
+        let grid = &info["grid"];
+        assert_eq!(numbers(&grid["shape"]), [3.0, 2.0, 4.0], "{name}");
+        assert_eq!(numbers(&grid["spacing"]), [0.5, 1.5, 2.0], "{name}");
+        assert_eq!(numbers(&grid["origin"]), [-10.0, 20.0, 30.0], "{name}");
+        assert_eq!(grid["orientation"], "LPS", "{name}");
+        assert_eq!(info["format"], format!("DICOM, CT, 4 files, {says}"));
+        // A file stands for its series.
+        assert_eq!(read(&folder, &format!("{name}/3.dcm")), (with_file(&info, &format!("{name}/3.dcm")), copy));
+    }
+}
+
+fn with_file(info: &Value, name: &str) -> Value {
+    let mut info = info.clone();
+    info["file"] = name.into();
+    info
+}
+
+#[test]
+fn samples_are_the_bits_that_count() {
+    let folder = Folder::new();
+    let of = |bits, voxels: Vec<u16>| Slice { bits, voxels, ..slice(0) };
+    put(&folder, "signed", &[of([16, 12, 11, 1], vec![0x0fff, 0x7ff, 0xf800, 1, 2, 3])]);
+    let (info, copy) = read(&folder, "signed");
+    let expected: Vec<u8> = [-1i16, 2047, -2048, 1, 2, 3].iter().flat_map(|n| n.to_le_bytes()).collect();
+    assert_eq!((&info["dtype"], copy), (&Value::from("i16"), expected));
+    for (name, syntax) in [("bytes", EXPLICIT), ("bytes-big", BIG)] {
+        put(&folder, name, &[Slice { syntax, ..of([8, 8, 7, 0], vec![1, 2, 3, 4, 5, 6]) }]);
+        assert_eq!(read(&folder, name).1, [1, 2, 3, 4, 5, 6], "{name}");
+    }
+    let rgb = Slice { samples: 3, ..of([8, 8, 7, 0], (0..18).collect()) };
+    put(&folder, "rgb", &[rgb.clone()]);
+    let (info, copy) = read(&folder, "rgb");
+    assert_eq!((&info["components"], copy), (&Value::from(3), (0..18).collect::<Vec<u8>>()));
+    // A plane for each colour.
+    let apart = (0..18).map(|n| n % 6 * 3 + n / 6).collect();
+    put(&folder, "planes", &[Slice { voxels: apart, extra: vec![(0x0028_0006, b"US", vec![1, 0])], ..rgb }]);
+    assert_eq!(read(&folder, "planes").1, (0..18).collect::<Vec<u8>>());
+}
+
+#[test]
+fn slopes_are_kept_where_they_are_one_and_applied_where_they_differ() {
+    let folder = Folder::new();
+    let of = |name: &str, slope: fn(u16) -> (f64, f64)| {
+        let slices: Vec<Slice> = (0..3).map(|k| Slice { slope: Some(slope(k)), ..slice(k) }).collect();
+        put(&folder, name, &slices);
+        read(&folder, name)
+    };
+    let (info, copy) = of("ct", |_| (1.0, -1024.0));
+    assert_eq!((numbers(&info["slope"]), copy), (vec![1.0, -1024.0], voxels(3)));
+    let header = fs::read(folder.path("copy.nii")).unwrap();
+    assert_eq!(header[116..120], (-1024f32).to_le_bytes());
+    let (info, copy) = of("pet", |k| (0.5 + f64::from(k), 1.0));
+    let values =
+        (0..3).flat_map(|k| slice(k).voxels.into_iter().map(move |v| f32::from(v) * (0.5 + f32::from(k)) + 1.0));
+    assert_eq!(copy, values.flat_map(f32::to_le_bytes).collect::<Vec<u8>>());
+    assert_eq!((&info["dtype"], &info["slope"]), (&Value::from("f32"), &Value::Null));
+    assert!(info["warnings"].to_string().contains("slopes of their own"), "{info}");
+}
+
+#[test]
+fn places_are_those_of_the_files() {
+    let folder = Folder::new();
+    // Sagittal slices, from left to right.
+    let slices: Vec<Slice> = (0..3)
+        .map(|k| Slice { orientation: "0\\1\\0\\0\\0\\-1", position: [-4.0 * f64::from(k), 5.0, 6.0], ..slice(k) })
+        .collect();
+    put(&folder, "sagittal", &slices);
+    let (info, copy) = read(&folder, "sagittal");
+    assert_eq!(info["grid"]["orientation"], "PIR", "{info}");
+    assert_eq!(numbers(&info["grid"]["origin"]), [0.0, -5.0, 6.0]);
+    assert_eq!((numbers(&info["grid"]["spacing"]), copy), (vec![0.5, 1.5, 4.0], voxels(3)));
+    // An oblique plane, and slices that are shifted along their columns.
+    let (c, s) = (0.8, 0.6);
+    let tilted: Vec<Slice> =
+        (0..3).map(|k| Slice { position: [0.0, s * 2.0 * f64::from(k), c * 2.0 * f64::from(k)], ..slice(k) }).collect();
+    put(&folder, "tilted", &tilted);
+    let (info, copy) = read(&folder, "tilted");
+    assert_eq!((numbers(&info["grid"]["spacing"])[2], copy), (2.0, voxels(3)));
+    assert!(info["warnings"].to_string().contains("a gantry tilt of 36.9 degrees"), "{info}");
+    let affine = fs::read(folder.path("copy.nii")).unwrap()[280..328].to_vec();
+    let affine: Vec<f32> = affine.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
+    assert_eq!(affine, [-0.5, 0.0, 0.0, 0.0, 0.0, -1.5, -1.2, 0.0, 0.0, 0.0, 1.6, 0.0]);
+}
+
+#[test]
+fn what_makes_no_volume_is_told_with_its_places() {
+    let folder = Folder::new();
+    let of = |name: &str, numbers: &[u16]| {
+        put(&folder, name, &numbers.iter().map(|&k| slice(k)).collect::<Vec<_>>());
+    };
+    of("gap", &[0, 1, 3, 4]);
+    let told = refused(&folder, "gap", 1);
+    assert!(told.contains("lacks slices between 32.000 and 36.000 mm (steps of 2.000 mm)"), "{told}");
+    let mut uneven: Vec<Slice> = (0..4).map(slice).collect();
+    uneven[2].position[2] += 0.3;
+    put(&folder, "uneven", &uneven);
+    let told = refused(&folder, "uneven", 1);
+    assert!(told.contains("has uneven steps") && told.contains("2.300 mm between"), "{told}");
+    // The same slice twice is taken once; another one at its place is not.
+    of("double", &[0, 1, 1, 2]);
+    let (info, copy) = read(&folder, "double");
+    assert!(info["warnings"].to_string().contains("1 slice that were there twice"), "{info}");
+    assert_eq!(copy, voxels(3));
+    let mut double: Vec<Slice> = [0, 1, 1, 2].map(slice).into();
+    double[2].voxels[0] += 1;
+    put(&folder, "clash", &double);
+    assert!(refused(&folder, "clash", 1).contains("has 1 slice at most places and 2 at 32.000 mm"));
+}
+
+#[test]
+fn series_are_told_apart_and_named() {
+    let folder = Folder::new();
+    let mut slices: Vec<Slice> = (0..3).map(slice).collect();
+    slices.push(Slice { uid: "1.2.4", size: [2, 3], ..slice(0) });
+    slices.push(Slice { uid: "1.2.4", size: [2, 3], orientation: "0\\1\\0\\0\\0\\-1", ..slice(0) });
+    put(&folder, "two", &slices);
+    let told = refused(&folder, "two", 2);
+    assert!(told.contains("two holds 3 DICOM series:") && told.contains("1.2.3 3 files, 3x2, CT"), "{told}");
+    assert!(told.contains("hint: name one of them: 'two?series="), "{told}");
+    assert_eq!(read(&folder, "two?series=1.2.3").1, voxels(3));
+    let told = refused(&folder, "two?series=1.2.4", 2);
+    assert!(told.contains("has images of 2 kinds") && told.contains("1.2.4:2 1 file"), "{told}");
+    assert_eq!(read(&folder, "two?series=1.2.4:1").1, voxels(1));
+    assert!(refused(&folder, "two?series=9", 2).contains("has no series 9"));
+}
+
+#[test]
+fn volumes_of_the_same_places_become_times() {
+    let folder = Folder::new();
+    let mut slices = Vec::new();
+    for k in 0..3 {
+        for t in [1u16, 0] {
+            let extra = vec![(0x0020_0100, b"IS", text(t + 1)), (0x0018_0081, b"DS", text(30))];
+            let voxels = slice(k).voxels.iter().map(|voxel| voxel + 1000 * t).collect();
+            slices.push(Slice { extra, voxels, ..slice(k) });
+        }
+    }
+    put(&folder, "times", &slices);
+    let (info, copy) = read(&folder, "times");
+    assert_eq!((&info["outer"][0]["name"], &info["outer"][0]["len"]), (&Value::from("t"), &Value::from(2)));
+    let later = (0..3).flat_map(|k| slice(k).voxels).flat_map(|voxel| (voxel + 1000).to_le_bytes());
+    assert_eq!(copy, voxels(3).into_iter().chain(later).collect::<Vec<u8>>());
+    folder.run(&["resample", "times", "one.nii", "--scale", "1", "--time", "0"]).expect(0);
+    assert_eq!(fs::read(folder.path("one.nii")).unwrap()[352..], voxels(3));
+}
+
+#[test]
+fn what_is_not_read_is_named() {
+    let folder = Folder::new();
+    for (name, syntax, says) in [
+        ("jpeg", "1.2.840.10008.1.2.4.90", "JPEG 2000 lossless, which is not read"),
+        ("strange", "1.2.3.4.5", "a transfer syntax that is not known"),
+    ] {
+        put(&folder, name, &[Slice { syntax, ..slice(0) }]);
+        let told = refused(&folder, name, 1);
+        assert!(
+            told.contains(says) && told.contains("hint: write it with plain voxels first: gdcmconv --raw"),
+            "{told}"
+        );
+    }
+    let whole = slice(0).bytes();
+    fs::create_dir(folder.path("cut")).unwrap();
+    for (cut, says) in [(whole.len() - 1, "the length of (7fe0,0010) is 12, expected 11 at most"), (200, "is cut off")]
+    {
+        fs::write(folder.path("cut/a"), &whole[..cut]).unwrap();
+        let told = refused(&folder, "cut", 1);
+        assert!(told.contains(says), "{told}");
+    }
+    put(&folder, "bits", &[Slice { bits: [16, 17, 15, 0], ..slice(0) }]);
+    assert!(refused(&folder, "bits", 1).contains("17 bits up to bit 15 of 16"));
+}
+
+/// Frames of one file, with their places in the groups of each frame.
+#[test]
+fn enhanced_files_have_their_slices_in_one() {
+    let folder = Folder::new();
+    let base = slice(0);
+    let item = |value: Vec<u8>| base.element(0xfffe_e000, b"  ", &value, None);
+    let within = |tag, value: Vec<u8>| base.element(tag, b"SQ", &item(value), None);
+    let order = [2u16, 0, 1];
+    let frames: Vec<u8> = order
+        .iter()
+        .flat_map(|&k| {
+            let [x, y, z] = slice(k).position;
+            item(within(0x0020_9113, base.element(0x0020_0032, b"DS", &text(format!("{x}\\{y}\\{z}")), None)))
+        })
+        .collect();
+    let direction = within(0x0020_9116, base.element(0x0020_0037, b"DS", &text("1\\0\\0\\0\\1\\0"), None));
+    let measures = within(0x0028_9110, base.element(0x0028_0030, b"DS", &text("1.5\\0.5"), None));
+    let extra = vec![
+        (0x0028_0008, b"IS", text(3)),
+        (0x5200_9229, b"SQ", item([direction, measures].concat())),
+        (0x5200_9230, b"SQ", frames),
+    ];
+    let voxels_in_file = order.iter().flat_map(|&k| slice(k).voxels).collect();
+    put(&folder, "enhanced", &[Slice { extra, voxels: voxels_in_file, ..base.clone() }]);
+    let (info, copy) = read(&folder, "enhanced");
+    assert_eq!(
+        (&info["format"], copy),
+        (&Value::from("DICOM, CT, 1 file with 3 frames, explicit little endian"), voxels(3))
+    );
+    assert_eq!(numbers(&info["grid"]["spacing"]), [0.5, 1.5, 2.0]);
+}
