@@ -128,11 +128,9 @@ impl Info {
         let input = Input::open(path, &OpenOptions::default())?;
         let layout = input.layout();
         let mut warnings = input.warnings().to_vec();
-        let (nifti, zarr, stored_bytes) = match &input {
-            Input::Nifti(file) => (Some(nifti_info(file)), None, layout.stored_bytes),
-            Input::Plain(_) | Input::Dicom(_) | Input::Own(_) => (None, None, layout.stored_bytes),
-            Input::Zarr(file) => (None, Some(zarr_info(path, file, &mut warnings)), file.stored_size()?),
-        };
+        let nifti = input.nifti().map(nifti_info);
+        let zarr = input.zarr().map(|file| zarr_info(path, file, &mut warnings));
+        let stored_bytes = input.zarr().map_or(Ok(layout.stored_bytes), |file| file.stored_size())?;
         Ok(Info {
             file: path.display().to_string(),
             format: input.format_name(),

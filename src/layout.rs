@@ -183,6 +183,11 @@ impl Layout {
         Layout { access: Access::Chunked, chunk, ..self }
     }
 
+    /// Bytes of all voxels of all volumes, before compression; saturating.
+    pub fn raw_bytes(&self) -> u64 {
+        self.grid.voxels().saturating_mul(self.outer.volumes()).saturating_mul(self.voxel_bytes())
+    }
+
     /// Bytes of one voxel, all its components.
     pub fn voxel_bytes(&self) -> u64 {
         (self.components * self.stored.bytes()) as u64

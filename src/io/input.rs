@@ -24,6 +24,8 @@ use crate::{
     voxel::Voxel,
 };
 
+mod files;
+
 /// How uncompressed files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IoMode {

@@ -36,11 +36,10 @@ impl Job {
         let mut identity = Identity::default();
         identity.add("version of results", RESULTS_VERSION);
         identity.add("codecs", codec_versions());
-        let input = match &self.input {
-            Input::Own(source) => format!("named {}", source.name()),
-            _ => file(&request.input)?,
-        };
-        identity.add("input", input);
+        match self.input.own_name() {
+            Some(name) => identity.add("input", format!("named {name}")),
+            None => identity.add("input", file(&request.input)?),
+        }
         if let Input::Plain(file) = &self.input {
             identity.add("voxels of the input", one_file(&file.data_path)?);
         }

@@ -55,7 +55,7 @@ pub fn look(input: &Input, request: &Request) -> Option<Names> {
     let group_bytes = layout.outer.largest_group().saturating_mul(layout.voxel_bytes());
     let chunk_bytes = layout.chunk.iter().fold(group_bytes, |bytes, &extent| bytes.saturating_mul(extent));
     let is_large = layout.access == Access::Chunked && chunk_bytes > MOST_CHUNK_BYTES;
-    if layout.components > 1 || is_large || matches!(input, Input::Own(_)) {
+    if layout.components > 1 || is_large || input.own_name().is_some() {
         return None;
     }
     let is_remote = Location::of(&request.input).is_ok_and(|location| location.local().is_none());

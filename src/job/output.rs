@@ -245,17 +245,16 @@ fn default_method(input: &Input) -> Reduction {
 
 /// Whose forms the target takes after: the reference's with `--like`, else the source's.
 fn place<'a>(inherited: &Inherited<'a>) -> Option<FormsOf<'a>> {
-    let of = |input: &'a Input| match input {
-        Input::Nifti(file) => Some(FormsOf::Like(&file.header)),
-        Input::Own(_) => None,
-        Input::Plain(_) | Input::Dicom(_) => {
-            let code = i16::from(input.layout().grid.anatomical).into();
-            Some(FormsOf::Codes { qform: code, sform: code })
+    let of = |input: &'a Input| {
+        if let Some(file) = input.nifti() {
+            return Some(FormsOf::Like(&file.header));
         }
-        Input::Zarr(file) => file
-            .nifti
-            .as_ref()
-            .map(|nifti| FormsOf::Codes { qform: nifti.qform_code.into(), sform: nifti.sform_code.into() }),
+        if let Some(file) = input.zarr() {
+            let nifti = file.nifti.as_ref()?;
+            return Some(FormsOf::Codes { qform: nifti.qform_code.into(), sform: nifti.sform_code.into() });
+        }
+        let code = i16::from(input.layout().grid.anatomical).into();
+        input.own_name().is_none().then_some(FormsOf::Codes { qform: code, sform: code })
     };
     inherited.reference.and_then(of).or_else(|| of(inherited.input))
 }
@@ -308,8 +307,8 @@ fn zarr_target(
         shard,
         codec: options.codec,
         name: inherited.name.to_string(),
-        carried: match inherited.input {
-            Input::Zarr(file) => file.carried.fitting(&carried_to(layout, options, inherited), warnings),
+        carried: match inherited.input.zarr() {
+            Some(file) => file.carried.fitting(&carried_to(layout, options, inherited), warnings),
             _ if inherited.input.is_label() => {
                 OmeMetadata::label().fitting(&carried_to(layout, options, inherited), warnings)
             }

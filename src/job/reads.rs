@@ -24,22 +24,13 @@ pub struct Read {
 
 /// All that a job reads, the source first.
 pub fn reads(request: &Request, input: Option<&Input>) -> Vec<Read> {
-    let own = input.and_then(|input| match input {
-        Input::Nifti(file) => Some(file.data_path.clone()),
-        Input::Zarr(file) => Some(file.path.clone()),
-        Input::Plain(file) => Some(file.data_path.clone()),
-        Input::Dicom(series) => Some(series.folder.clone()),
-        Input::Own(_) => None,
-    });
-    let named = (!matches!(input, Some(Input::Own(_)))).then(|| with_other_half(&request.input));
+    let own = input.and_then(|input| input.voxels_path().map(Path::to_path_buf));
+    let is_named = input.is_none_or(|input| input.own_name().is_none());
+    let named = is_named.then(|| with_other_half(&request.input)).into_iter().flatten();
     // Of many files only those that the target would replace are looked for.
-    let replaced = input.into_iter().flat_map(|input| match input {
-        Input::Dicom(series) if request.output.exists() => {
-            series.paths().filter(|path| is_within(path, &request.output)).collect()
-        }
-        _ => Vec::new(),
-    });
-    let sources = own.into_iter().chain(replaced).chain(named.into_iter().flatten());
+    let many = input.filter(|_| request.output.exists()).map(Input::many_files).unwrap_or_default();
+    let replaced = many.into_iter().filter(|path| is_within(path, &request.output));
+    let sources = own.into_iter().chain(replaced).chain(named);
     let mut reads: Vec<Read> = sources.map(|path| Read { what: SOURCE, path }).collect();
     let mut add = |what, path: &Path| reads.extend(with_other_half(path).map(|path| Read { what, path }));
     if let GridChoice::Like { path, .. } = &request.grid {
@@ -156,18 +147,13 @@ pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -
 /// Refuses a target in whose place stands more than the image that is read.
 fn refuse_more_than_source(input: &Input, output: &Path) -> Result<()> {
     let (shown, another) = (output.display(), "choose another name for the target");
-    let root = match input {
-        Input::Zarr(file) => file.root(),
-        Input::Nifti(_) if !output.is_dir() => return Ok(()),
-        Input::Nifti(file) => file.data_path.clone(),
-        Input::Plain(_) if !output.is_dir() => return Ok(()),
-        Input::Plain(file) => file.data_path.clone(),
-        Input::Own(_) => return Ok(()),
-        Input::Dicom(_) => {
-            let what = format!("the target {shown} would take the place of DICOM files");
-            return Err(Error::usage_hint(what, another));
-        }
+    let Some(root) = input.replaceable() else {
+        let what = format!("the target {shown} would take the place of the source, which is no single file");
+        return Err(Error::usage_hint(what, another));
     };
+    if input.zarr().is_none() && !output.is_dir() {
+        return Ok(());
+    }
     if !(is_within(output, &root) && is_within(&root, output)) {
         let what = format!("the target {shown} would take the place of more than the source, {}", root.display());
         return Err(Error::usage_hint(what, another));

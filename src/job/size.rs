@@ -10,8 +10,8 @@ use super::{
 use crate::{
     checkpoint::staging::state_folder,
     geometry::Mapping,
-    io::{format::Format, input::Input, zarr::Codec},
-    layout::{Access, Layout, Outer},
+    io::{format::Format, zarr::Codec},
+    layout::{Access, Layout},
 };
 
 /// An entry of a shard's index, and its checksum (sharding codec 1.0).
@@ -90,46 +90,10 @@ impl Job {
     }
 }
 
-impl Input {
-    /// Stored bytes over bytes before compression, where the file is compressed and that is known; looks at a few files of a store.
-    pub fn stored_ratio(&self) -> Option<f64> {
-        match self {
-            Input::Zarr(file) => file.stored_ratio(),
-            Input::Own(_) => None,
-            Input::Dicom(series) if !series.is_compressed() => None,
-            Input::Dicom(series) => {
-                let outer = series.view.as_ref().map_or(&series.layout.outer, |view| view.behind());
-                stored_over_raw(&series.layout, outer)
-            }
-            Input::Plain(file) if file.stream.is_none() => None,
-            Input::Plain(file) => {
-                let outer = file.view.as_ref().map_or(&file.layout.outer, |view| view.behind());
-                stored_over_raw(&file.layout, outer)
-            }
-            Input::Nifti(file) if !file.compressed => None,
-            Input::Nifti(file) => {
-                let outer = file.view.as_ref().map_or(&file.layout.outer, |view| view.behind());
-                stored_over_raw(&file.layout, outer)
-            }
-        }
-    }
-}
-
-fn stored_over_raw(layout: &Layout, outer: &Outer) -> Option<f64> {
-    let raw = raw_bytes(&Layout { outer: outer.clone(), ..layout.clone() });
-    let stored = layout.stored_bytes?;
-    (raw > 0).then(|| stored as f64 / raw as f64)
-}
-
-/// Bytes of all voxels, before compression.
-pub fn raw_bytes(layout: &Layout) -> u64 {
-    layout.grid.voxels().saturating_mul(layout.outer.volumes()).saturating_mul(layout.voxel_bytes())
-}
-
 /// Bytes before compression, as they are stored: of an array of chunks with what those at its faces have beyond the grid, and with
 /// the indexes of its shards.
 pub fn stored_raw_bytes(layout: &Layout) -> RawBytes {
-    let voxels = raw_bytes(layout);
+    let voxels = layout.raw_bytes();
     if layout.access != Access::Chunked {
         return RawBytes { voxels, ..RawBytes::default() };
     }

@@ -2,10 +2,7 @@
 
 use serde::Serialize;
 
-use super::{
-    Disk, Job, OutsideView, PassKind, PassSummary, TargetSize, pyramid::levels::LevelPass, route::Route,
-    size::raw_bytes,
-};
+use super::{Disk, Job, OutsideView, PassKind, PassSummary, TargetSize, pyramid::levels::LevelPass, route::Route};
 use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     layout::Layout,
@@ -157,7 +154,7 @@ impl Summary {
             threads: job.request.threads,
             passes: route.summaries().into_iter().chain(levels).collect(),
             scratch_bytes: route.scratch_bytes,
-            source_bytes: raw_bytes(source),
+            source_bytes: source.raw_bytes(),
             target_size: job.size.clone(),
             disks: Vec::new(),
             outside: job.outside,

@@ -30,11 +30,9 @@ pub struct RoleImage {
 impl RoleImage {
     /// What an open file says; `path` is for messages.
     pub fn of(path: &Path, input: &Input) -> RoleImage {
-        match input {
-            Input::Nifti(file) => RoleImage::of_nifti(path, file),
-            Input::Zarr(file) => RoleImage::of_zarr(path, file),
-            Input::Plain(_) | Input::Dicom(_) | Input::Own(_) => RoleImage::of_grid(path, &input.layout().grid),
-        }
+        let nifti = input.nifti().map(|file| RoleImage::of_nifti(path, file));
+        let zarr = || input.zarr().map(|file| RoleImage::of_zarr(path, file));
+        nifti.or_else(zarr).unwrap_or_else(|| RoleImage::of_grid(path, &input.layout().grid))
     }
 
     /// Reads the metadata of an image.

@@ -1,0 +1,58 @@
+//! The files of an input, for those who must not replace them and who tell one from another.
+
+use std::path::{Path, PathBuf};
+
+use super::Input;
+use crate::layout::Layout;
+
+impl Input {
+    /// Where its voxels are: a file, a folder or a URL; `None` where there is no file.
+    pub fn voxels_path(&self) -> Option<&Path> {
+        match self {
+            Input::Nifti(file) => Some(&file.data_path),
+            Input::Zarr(file) => Some(&file.path),
+            Input::Plain(file) => Some(&file.data_path),
+            Input::Dicom(series) => Some(&series.folder),
+            Input::Own(_) => None,
+        }
+    }
+
+    /// All files, where they are many.
+    pub fn many_files(&self) -> Vec<PathBuf> {
+        match self {
+            Input::Dicom(series) => series.paths().collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The file or folder that a target takes the place of when it replaces this input; `None` where none can.
+    pub fn replaceable(&self) -> Option<PathBuf> {
+        match self {
+            Input::Nifti(file) => Some(file.data_path.clone()),
+            Input::Plain(file) => Some(file.data_path.clone()),
+            Input::Zarr(file) => Some(file.root()),
+            Input::Dicom(_) | Input::Own(_) => None,
+        }
+    }
+
+    /// The name that stands for its voxels, where no file does.
+    pub fn own_name(&self) -> Option<&str> {
+        if let Input::Own(source) = self { Some(source.name()) } else { None }
+    }
+
+    /// Stored bytes over bytes before compression, where the voxels are compressed and that is known; looks at a few files of a store.
+    pub fn stored_ratio(&self) -> Option<f64> {
+        let (is_compressed, view) = match self {
+            Input::Zarr(file) => return file.stored_ratio(),
+            Input::Own(_) => return None,
+            Input::Nifti(file) => (file.compressed, &file.view),
+            Input::Plain(file) => (file.stream.is_some(), &file.view),
+            Input::Dicom(series) => (series.is_compressed(), &series.view),
+        };
+        let layout = self.layout();
+        let outer = view.as_ref().map_or(&layout.outer, |view| view.behind());
+        let raw = Layout { outer: outer.clone(), ..layout.clone() }.raw_bytes();
+        let stored = layout.stored_bytes.filter(|_| is_compressed && raw > 0)?;
+        Some(stored as f64 / raw as f64)
+    }
+}
