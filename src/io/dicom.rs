@@ -196,8 +196,10 @@ impl Slice {
 impl Arranged {
     fn note(&self, warnings: &mut Vec<String>) {
         if self.dropped > 0 {
-            let what = plural(self.dropped, "slice");
-            warnings.push(format!("{} {what} that were there twice, with the same voxels, are left out", self.dropped));
+            warnings.push(format!(
+                "slices that are there twice, with the same voxels, are taken once ({} left out)",
+                self.dropped
+            ));
         }
         if self.tilt > 0.1 {
             warnings.push(format!("slices are shifted against each other (a gantry tilt of {:.1} degrees): the grid is sheared as they are", self.tilt));

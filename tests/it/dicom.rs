@@ -3,6 +3,14 @@
 use std::{fs, io::Write};
 
 use flate2::{Compression, write::DeflateEncoder};
+use reslice::{
+    block::BlockMut,
+    io::{
+        input::{Input, IoMode},
+        zarr::OpenOptions,
+    },
+    region::Region,
+};
 use serde_json::Value;
 
 use crate::kit::folder::Folder;
@@ -224,6 +232,9 @@ fn samples_are_the_bits_that_count() {
         put(&folder, name, &[Slice { syntax, ..of([8, 8, 7, 0], vec![1, 2, 3, 4, 5, 6]) }]);
         assert_eq!(read(&folder, name).1, [1, 2, 3, 4, 5, 6], "{name}");
     }
+    let odd = Slice { syntax: BIG, size: [3, 1], ..of([8, 8, 7, 0], vec![7, 8, 9]) };
+    put(&folder, "odd-big", &[odd]);
+    assert_eq!(read(&folder, "odd-big").1, [7, 8, 9]);
     let rgb = Slice { samples: 3, ..of([8, 8, 7, 0], (0..18).collect()) };
     put(&folder, "rgb", &[rgb.clone()]);
     let (info, copy) = read(&folder, "rgb");
@@ -296,7 +307,7 @@ fn what_makes_no_volume_is_told_with_its_places() {
     // The same slice twice is taken once; another one at its place is not.
     of("double", &[0, 1, 1, 2]);
     let (info, copy) = read(&folder, "double");
-    assert!(info["warnings"].to_string().contains("1 slice that were there twice"), "{info}");
+    assert!(info["warnings"].to_string().contains("taken once (1 left out)"), "{info}");
     assert_eq!(copy, voxels(3));
     let mut double: Vec<Slice> = [0, 1, 1, 2].map(slice).into();
     double[2].voxels[0] += 1;
@@ -357,8 +368,10 @@ fn what_is_not_read_is_named() {
     }
     let whole = slice(0).bytes();
     fs::create_dir(folder.path("cut")).unwrap();
-    for (cut, says) in [(whole.len() - 1, "the length of (7fe0,0010) is 12, expected 11 at most"), (200, "is cut off")]
-    {
+    for (cut, says) in [
+        (whole.len() - 1, "the length of (7fe0,0010) is 12, expected 11 at most"),
+        (200, "the length of (0020,000e) is 6, expected 2 at most"),
+    ] {
         fs::write(folder.path("cut/a"), &whole[..cut]).unwrap();
         let told = refused(&folder, "cut", 1);
         assert!(told.contains(says), "{told}");
@@ -397,4 +410,43 @@ fn enhanced_files_have_their_slices_in_one() {
         (&Value::from("DICOM, CT, 1 file with 3 frames, explicit little endian"), voxels(3))
     );
     assert_eq!(numbers(&info["grid"]["spacing"]), [0.5, 1.5, 2.0]);
+}
+
+/// Reads all slices of a file, within what its bytes can stand for.
+fn read_all(path: &std::path::Path, bytes: usize) -> Result<(), reslice::error::Error> {
+    let input = Input::open(path, &OpenOptions::default())?;
+    let layout = input.layout();
+    let [slices, rows, columns] = layout.grid.shape;
+    let samples = rows * columns * layout.components as u64;
+    assert!(samples <= 1032 * bytes as u64, "{samples} samples of {bytes} bytes");
+    let source = input.source::<f64>(input.conversion(), IoMode::Auto)?;
+    let mut voxels = vec![0.0; samples as usize];
+    for k in 0..slices as i64 {
+        let region = Region::new([k, 0, 0], [k + 1, rows as i64, columns as i64]);
+        source.read(0, BlockMut::new(region, layout.components, &mut voxels))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn damaged_files_are_errors_or_images_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.dcm");
+    for syntax in [IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE] {
+        let whole = Slice { syntax, slope: Some((2.0, 1.0)), ..slice(0) }.bytes();
+        fs::write(&path, &whole).unwrap();
+        read_all(&path, whole.len()).unwrap();
+        let mut images = 0;
+        for at in 128..whole.len() {
+            for flip in [0x01, 0x80, 0xff] {
+                let mut damaged = whole.clone();
+                damaged[at] ^= flip;
+                fs::write(&path, &damaged).unwrap();
+                images += usize::from(read_all(&path, damaged.len()).is_ok());
+            }
+            fs::write(&path, &whole[..at]).unwrap();
+            let _ = read_all(&path, at);
+        }
+        assert!(images > 0, "{syntax}");
+    }
 }

@@ -162,7 +162,7 @@ impl Plane {
     }
 
     fn same_numbers(&self, slices: &[Slice], groups: &[Group]) -> Result<(), Refusal> {
-        let usual = groups[groups.len() / 2].len();
+        let usual = usual(groups);
         let odd: Vec<String> = groups
             .iter()
             .filter(|group| group.len() != usual)
@@ -221,6 +221,14 @@ impl Plane {
         }
         Ok(())
     }
+}
+
+/// The number of slices that most places have.
+fn usual(groups: &[Group]) -> usize {
+    let mut counts: Vec<usize> = groups.iter().map(Group::len).collect();
+    counts.sort_unstable();
+    let runs = counts.chunk_by(|a, b| a == b).rev();
+    runs.max_by_key(|run| run.len()).map_or(1, |run| run[0])
 }
 
 /// By how much a step may differ from the others: a hundredth of it, or 0.01 mm where that is a small part of it.

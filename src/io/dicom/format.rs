@@ -91,9 +91,6 @@ impl Format {
 
     /// Samples of the file, in place, to whole samples in the machine's byte order: the bits that count, with their sign.
     pub fn whole(&self, bytes: &mut [u8]) {
-        if self.bytes_in_words {
-            bytes.chunks_exact_mut(2).for_each(|word| word.swap(0, 1));
-        }
         let size = self.sample_bytes();
         if self.big_endian != cfg!(target_endian = "big") && size > 1 {
             bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);

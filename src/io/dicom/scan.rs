@@ -69,6 +69,10 @@ impl Folder {
         if let Some((_, error)) = folder.damaged.pop() {
             return Err(error);
         }
+        if folder.series.is_empty() {
+            let what = "is a DICOM file without an image".into();
+            return Err(Error::Unsupported { path: path.to_path_buf(), what, hint: None });
+        }
         Ok(Some(folder))
     }
 

@@ -50,13 +50,12 @@ impl DicomSource {
         let mut format = table.format;
         if table.syntax == Syntax::Rle {
             // Planes of little endian samples.
-            (format.planes, format.big_endian, format.bytes_in_words) = (true, false, false);
+            (format.planes, format.big_endian) = (true, false);
         }
         let voxels = into.voxels.len() / into.volumes;
         let parallel = if format.planes { 1 } else { into.volumes };
         let packed = Packed::new(&Layout { components: parallel, ..self.layout.clone() }, 0, self.conversion);
-        // An even number, so that words are whole.
-        let step = (PIECE_SAMPLES / parallel) & !1;
+        let step = PIECE_SAMPLES / parallel;
         let mut bytes = vec![0; step.min(voxels) * parallel * format.sample_bytes()];
         for plane in 0..into.volumes / parallel {
             let mut first = 0;
@@ -110,7 +109,7 @@ impl Table {
                 let decoded = decoded.map_err(|found| Fault::wrong("a frame", found, "whole runs"))?;
                 Ok(Box::new(Cursor::new(decoded)))
             }
-            _ => Ok(Box::new(At { file: open(&path)?, at: slice.offset })),
+            _ => Ok(Box::new(At { file: open(&path)?, at: slice.offset, swaps: self.format.bytes_in_words })),
         }
     }
 
@@ -146,11 +145,21 @@ fn open(path: &Path) -> Result<SteadyFile, Fault> {
 struct At {
     file: SteadyFile,
     at: u64,
+    /// Whether bytes stand in words, which begin at even places, with the first one behind the second.
+    swaps: bool,
 }
 
 impl Read for At {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.file.read_exact_at(bytes, self.at)?;
+        if self.swaps {
+            let first = (self.at % 2) as usize;
+            let mut words = vec![0; (first + bytes.len()).next_multiple_of(2)];
+            self.file.read_exact_at(&mut words, self.at - first as u64)?;
+            words.chunks_exact_mut(2).for_each(|word| word.swap(0, 1));
+            bytes.copy_from_slice(&words[first..first + bytes.len()]);
+        } else {
+            self.file.read_exact_at(bytes, self.at)?;
+        }
         self.at += bytes.len() as u64;
         Ok(bytes.len())
     }

@@ -1,0 +1,146 @@
+"""DICOM series made by pydicom, and pydicom's own files: the voxels, places and values that SimpleITK and pydicom read, or a refusal by name."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK as sitk
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
+
+from test_transform_pairs import FLIP
+
+SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless]
+
+
+def turn(rng):
+    """A random rotation, right-handed."""
+    q, r = np.linalg.qr(rng.normal(size=(3, 3)))
+    q = q * np.sign(np.diag(r))
+    return q if np.linalg.det(q) > 0 else q * [1, 1, -1]
+
+
+def write(folder, array, rng, syntax=ExplicitVRLittleEndian, slope=lambda k: (1, -1024), tilt=0.0, stored=12):
+    """A series of random direction, its files in random order; index to LPS."""
+    rotation = turn(rng)
+    spacing = rng.uniform(0.4, 3, 3)
+    origin = rng.uniform(-100, 100, 3)
+    series = pydicom.uid.generate_uid()
+    names = rng.permutation(len(array))
+    folder.mkdir()
+    affine = np.eye(4)
+    affine[:3, :3] = rotation * spacing
+    affine[:3, 2] += tilt * rotation[:, 1]
+    affine[:3, 3] = origin
+    for k, plane in enumerate(array):
+        meta = FileMetaDataset()
+        meta.MediaStorageSOPClassUID = CTImageStorage
+        meta.MediaStorageSOPInstanceUID = pydicom.uid.generate_uid()
+        meta.TransferSyntaxUID = syntax
+        ds = Dataset()
+        ds.file_meta = meta
+        ds.SOPClassUID, ds.SOPInstanceUID = CTImageStorage, meta.MediaStorageSOPInstanceUID
+        ds.SeriesInstanceUID, ds.StudyInstanceUID, ds.Modality = series, series, "CT"
+        ds.Rows, ds.Columns = plane.shape
+        ds.PixelSpacing = [f"{spacing[1]:.10g}", f"{spacing[0]:.10g}"]
+        ds.ImageOrientationPatient = [f"{x:.12g}" for x in rotation[:, :2].T.ravel()]
+        ds.ImagePositionPatient = [f"{x:.12g}" for x in affine[:3, :3] @ [0, 0, k] + origin]
+        ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, stored, stored - 1
+        ds.PixelRepresentation = int(plane.dtype.kind == "i")
+        ds.RescaleSlope, ds.RescaleIntercept = slope(k)
+        big = syntax == ExplicitVRBigEndian
+        ds.PixelData = plane.astype(plane.dtype.newbyteorder(">" if big else "<")).tobytes()
+        ds["PixelData"].VR = "OW"
+        if syntax == RLELossless:
+            meta.TransferSyntaxUID = ExplicitVRLittleEndian
+            ds.compress(RLELossless, generate_instance_uid=False)
+        pydicom.dcmwrite(folder / f"{names[k]}", ds, enforce_file_format=True)
+    return affine
+
+
+def real(path):
+    return nib.load(path).get_fdata().T
+
+
+def sitk_read(folder):
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder)))
+    return reader.Execute()
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES, ids=lambda uid: uid.name)
+@pytest.mark.parametrize("dtype", ["u2", "i2"])
+def test_series(resample, tmp_path, syntax, dtype):
+    rng = np.random.default_rng([SYNTAXES.index(syntax), dtype == "i2"])
+    low = -2048 if dtype == "i2" else 0
+    array = rng.integers(low, low + 4096, (7, 6, 5)).astype(dtype)
+    affine = write(tmp_path / "series", array, rng, syntax)
+    resample(tmp_path / "series", tmp_path / "out.nii", "--scale", "1")
+    out = nib.load(tmp_path / "out.nii")
+    assert out.get_data_dtype() == np.dtype(dtype)
+    assert (real(tmp_path / "out.nii") == array.astype(float) - 1024).all()
+    assert np.allclose(out.affine, FLIP @ affine, atol=1e-4)
+    if syntax == RLELossless:
+        return  # GDCM refuses what pydicom writes.
+    image = sitk_read(tmp_path / "series")
+    assert (sitk.GetArrayFromImage(image) == real(tmp_path / "out.nii")).all()
+    theirs = np.array(image.GetDirection()).reshape(3, 3) * image.GetSpacing()
+    assert np.allclose((FLIP @ out.affine)[:3, :3], theirs, atol=1e-4)
+    assert np.allclose((FLIP @ out.affine)[:3, 3], image.GetOrigin(), atol=1e-4)
+
+
+def test_slopes_of_their_own(resample, tmp_path):
+    rng = np.random.default_rng(5)
+    array = rng.integers(0, 4096, (7, 6, 5)).astype("u2")
+    write(tmp_path / "pet", array, rng, slope=lambda k: (f"{0.1 + 0.37 * k:.6g}", 0))
+    resample(tmp_path / "pet", tmp_path / "out.nii", "--scale", "1")
+    expected = array * np.array([float(f"{0.1 + 0.37 * k:.6g}") for k in range(7)])[:, None, None]
+    assert np.allclose(real(tmp_path / "out.nii"), expected, rtol=1e-6)
+    assert np.allclose(sitk.GetArrayFromImage(sitk_read(tmp_path / "pet")), real(tmp_path / "out.nii"), rtol=1e-6)
+
+
+def test_tilt(resample, tmp_path):
+    rng = np.random.default_rng(6)
+    array = rng.integers(0, 4096, (7, 6, 5)).astype("u2")
+    affine = write(tmp_path / "tilted", array, rng, tilt=0.4)
+    resample(tmp_path / "tilted", tmp_path / "out.nii", "--scale", "1")
+    out = nib.load(tmp_path / "out.nii")
+    assert np.allclose(out.affine, FLIP @ affine, atol=1e-4)
+    assert (real(tmp_path / "out.nii") == array.astype(float) - 1024).all()
+
+
+def own_files():
+    folder = Path(pydicom.__file__).parent / "data" / "test_files"
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix not in {".py", ".json", ".zip"})
+
+
+@pytest.mark.parametrize("path", own_files(), ids=lambda path: path.name)
+def test_files_of_pydicom(reslice, tmp_path, path):
+    """Each alone in a folder: read as pydicom reads it, or refused by name."""
+    try:
+        ds = pydicom.dcmread(path, force=True)
+        theirs = ds.pixel_array if "PixelData" in ds else None
+    except Exception:
+        ds, theirs = None, None
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
+    out = tmp_path / "out.nii"
+    answer = reslice("resample", tmp_path / "in" / path.name, out, "--scale", "1", "--raw", expect=(0, 1, 2), timeout=60)
+    if answer.code:
+        assert "error: " in answer.stderr, answer.stderr
+        return
+    if ds is None:
+        return
+    assert theirs is not None, "read, and pydicom reads no image"
+    raw = np.asarray(nib.load(out).dataobj)
+    if raw.dtype.names:
+        raw = np.stack([raw[c] for c in raw.dtype.names], -1)
+        ours = raw[:, :, 0].transpose(1, 0, 2)
+    else:
+        ours = raw.reshape(raw.shape[:3]).T
+        ours = ours[0] if theirs.ndim == 2 else ours
+    assert ours.dtype == theirs.dtype.newbyteorder("=")
+    assert ours.shape == theirs.shape and (ours == theirs).all()
