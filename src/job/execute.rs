@@ -9,7 +9,6 @@ use super::{
     Job, PassKind, Request, Summary, cascade,
     colours::Colours,
     field::Vectors,
-    least,
     levels::LevelPass,
     limits::{check_address_room, check_tables},
     output::Output,
@@ -110,7 +109,7 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// The passes within `budget`, to all of the target or to this run's share of it.
-    fn passes(&self, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+    pub fn passes(&self, cut: Option<&Cut>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
         self.passes_by(&self.job.op, cut, budget)
     }
 
@@ -134,13 +133,10 @@ impl<T: Voxel> Opened<T> {
     }
 
     fn prepare(self) -> Result<Prepared<T>> {
-        self.check_tables(self.job.request.memory_bytes)?;
+        self.check_tables(self.job.request.memory_bytes).map_err(|error| self.with_tables(error))?;
         let (cut, budget) = (self.cut(), self.job.budget());
-        let passes = self.passes(cut.as_ref(), budget).map_err(|error| {
-            let with =
-                |memory_bytes, effort| self.passes(cut.as_ref(), Budget { memory_bytes, effort, ..budget }).map(drop);
-            self.with_alternatives(least::named(error, with), cut.as_ref(), budget)
-        })?;
+        let passes = self.passes(cut.as_ref(), budget);
+        let passes = passes.map_err(|error| self.refusal(error, cut.as_ref(), budget))?;
         self.with(passes, cut, budget)
     }
 
