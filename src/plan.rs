@@ -66,7 +66,7 @@ impl Effort {
     fn parts(self) -> u64 {
         match self {
             Effort::Full | Effort::Fits => 1,
-            Effort::Estimate => 4,
+            Effort::Estimate => 8,
         }
     }
 }

@@ -110,7 +110,7 @@ impl PlanError {
 /// The part of a budget that is named to spare.
 const SPARE_SHARE: u64 = 12;
 /// What a run takes beside such tables, with room to spare.
-const BESIDE_TABLES_BYTES: u64 = 64 << 20;
+const BESIDE_TABLES_BYTES: u64 = 32 << 20;
 
 fn told(bytes: u64) -> String {
     if bytes == u64::MAX { "more than can be addressed".into() } else { ByteSize(bytes).display().iec().to_string() }

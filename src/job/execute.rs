@@ -8,7 +8,6 @@ use std::{
 use super::{
     Job, PassKind, Request, Summary,
     field::Vectors,
-    least,
     limits::{check_address_room, check_tables},
     output::Output,
     pyramid::{joined, levels::LevelPass},
@@ -109,7 +108,7 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// The passes within `budget`, to all of the target or to this run's share of it.
-    fn passes(&self, cut: Option<&Partition>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+    pub fn passes(&self, cut: Option<&Partition>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
         self.passes_by(&self.job.op, cut, budget)
     }
 
@@ -138,13 +137,10 @@ impl<T: Voxel> Opened<T> {
     }
 
     fn prepare(self) -> Result<Prepared<T>> {
-        self.check_tables(self.job.request.memory_bytes)?;
+        self.check_tables(self.job.request.memory_bytes).map_err(|error| self.with_tables(error))?;
         let (cut, budget) = (self.cut(), self.job.budget());
-        let passes = self.passes(cut.as_ref(), budget).map_err(|error| {
-            let with =
-                |memory_bytes, effort| self.passes(cut.as_ref(), Budget { memory_bytes, effort, ..budget }).map(drop);
-            self.with_alternatives(least::named(error, with), cut.as_ref(), budget)
-        })?;
+        let passes = self.passes(cut.as_ref(), budget);
+        let passes = passes.map_err(|error| self.refusal(error, cut.as_ref(), budget))?;
         self.with(passes, cut, budget)
     }
 
@@ -364,7 +360,7 @@ impl Job {
         Claim { rank, resume, restart, ..Claim::fresh(self.output.overwrites()) }
     }
 
-    fn budget(&self) -> Budget {
+    pub(super) fn budget(&self) -> Budget {
         Budget::new(self.request.memory_bytes, self.request.threads, sys::resident().now_bytes)
     }
 

@@ -10,9 +10,42 @@ use crate::{
     voxel::Voxel,
 };
 
+/// Tables up to this size are made to find out what the job needs with them.
+const MODERATE_TABLE_BYTES: u64 = 64 << 20;
+
 impl<T: Voxel> Opened<T> {
+    /// The refusal `error` with the smallest budget that the whole job can be planned with, and with methods that need less.
+    pub fn refusal(&self, error: Error, cut: Option<&Partition>, budget: Budget) -> Error {
+        let named = least::named(error, |memory_bytes, effort| {
+            self.passes(cut, Budget { memory_bytes, effort, ..budget }).map(drop)
+        });
+        self.with_alternatives(named, cut, budget)
+    }
+
+    /// The refusal `error` of tables that do not fit, with what the job needs beside them where they are not large.
+    pub fn with_tables(&self, error: Error) -> Error {
+        let table_bytes = match &error {
+            Error::Plan(PlanError::TablesTooLarge { table_bytes, .. }) if *table_bytes <= MODERATE_TABLE_BYTES => {
+                *table_bytes
+            }
+            _ => return error,
+        };
+        let (cut, budget) = (self.cut(), self.job.budget());
+        match self.passes(cut.as_ref(), Budget { memory_bytes: table_bytes, ..budget }) {
+            Err(Error::Plan(PlanError::TooSmall {
+                smallest_bytes, block, window_bytes, has_chunks, instead, ..
+            })) => {
+                let memory_bytes = budget.memory_bytes;
+                let told =
+                    PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks, instead };
+                self.refusal(told.into(), cut.as_ref(), budget)
+            }
+            _ => error,
+        }
+    }
+
     /// The refusal `error` with the methods that the budget, or much less than is named, would be enough for.
-    pub fn with_alternatives(&self, mut error: Error, cut: Option<&Partition>, budget: Budget) -> Error {
+    fn with_alternatives(&self, mut error: Error, cut: Option<&Partition>, budget: Budget) -> Error {
         let (job, is_chunked) = (&self.job, self.source.layout().access == Access::Chunked);
         if let Error::Plan(PlanError::TooSmall { smallest_bytes, instead, .. }) = &mut error
             && is_chunked
