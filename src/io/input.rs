@@ -94,10 +94,11 @@ impl Input {
     fn of_folder(path: &Path, options: &OpenOptions) -> Result<Input> {
         let opened = zarr::open(path, options);
         let is_absent = matches!(&opened, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
-        if is_absent && options.level.is_none() {
-            if let Some(series) = dicom::open_folder(path, options.image.as_deref())? {
-                return Input::of_series(series, options);
-            }
+        if is_absent
+            && options.level.is_none()
+            && let Some(series) = dicom::open_folder(path, options.image.as_deref())?
+        {
+            return Input::of_series(series, options);
         }
         Ok(Input::Zarr(Box::new(foreign::explained(path, opened)?)))
     }
