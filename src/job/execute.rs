@@ -356,7 +356,7 @@ impl Job {
         Claim { rank, resume, restart, ..Claim::fresh(self.output.overwrites()) }
     }
 
-    fn budget(&self) -> Budget {
+    pub(super) fn budget(&self) -> Budget {
         Budget::new(self.request.memory_bytes, self.request.threads, sys::resident().now_bytes)
     }
 
