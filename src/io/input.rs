@@ -46,7 +46,7 @@ pub enum Input {
     /// A series of DICOM files, or one file with several frames.
     Dicom(Box<DicomSeries>),
     /// No file at all.
-    Own(OwnSource),
+    Own(Box<OwnSource>),
 }
 
 impl Input {

@@ -86,7 +86,7 @@ impl Job {
         request.output = target_path(&request.output)?;
         let format = Format::of_name(&request.output)?;
         idle::refuse(&request)?;
-        Job::of(request, format, Input::Own(source), false)
+        Job::of(request, format, Input::Own(Box::new(source)), false)
     }
 
     fn of(request: Request, format: Format, input: Input, is_in_place: bool) -> Result<Job> {

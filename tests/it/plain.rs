@@ -69,8 +69,10 @@ fn nrrd_raw_compressed_and_detached() {
     holds(&folder, "ras.nrrd", "RAS", [10.0, -20.0, 30.0]);
     // Segmentations of Slicer are labels.
     put("cells.seg.nrrd", &format!("{NRRD}encoding: raw\nSegment0_ID:=Segment_1\n\n"), &voxels());
-    let run = folder.run(&["resample", "cells.seg.nrrd", "cells.nii", "--scale", "2", "--interp", "auto"]).expect(0);
-    assert!(run.stderr.contains("label"), "{}", run.stderr);
+    let run = ["resample", "cells.seg.nrrd", "cells.nii", "--scale", "2", "--interp", "auto", "--summary", "run.json"];
+    folder.run(&run).expect(0);
+    let summary: Value = serde_json::from_slice(&fs::read(folder.path("run.json")).unwrap()).unwrap();
+    assert_eq!(summary["interpolation"], "label");
 }
 
 #[test]

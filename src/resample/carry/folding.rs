@@ -268,10 +268,10 @@ impl<'a, T: Voxel, F: Fold<T>> Down<'a, T, F> {
         }
         let mut sum = [begun.unwrap_or_default()];
         let weights = self.axes.tables[0].at(z.index).1;
-        for tap in z.taps[0]..z.taps[1] {
+        for (tap, &weight) in weights.iter().enumerate().take(z.taps[1]).skip(z.taps[0]) {
             match tap {
-                0 => self.fold.begin_samples(weights[tap], &[value], &mut sum),
-                _ => self.fold.add_samples(weights[tap], &[value], &mut sum),
+                0 => self.fold.begin_samples(weight, &[value], &mut sum),
+                _ => self.fold.add_samples(weight, &[value], &mut sum),
             }
         }
         if z.ends {
@@ -299,10 +299,10 @@ impl<'a, T: Voxel, F: Fold<T>> Down<'a, T, F> {
             let mut one = [begun.unwrap_or_default()];
             let row = if is_even { &mut one[..] } else { &mut rows[at..at + width] };
             whole[..row.len()].fill(value);
-            for tap in y.taps[0]..y.taps[1] {
+            for (tap, &weight) in weights.iter().enumerate().take(y.taps[1]).skip(y.taps[0]) {
                 match tap {
-                    0 => fold.begin(weights[tap], &whole[..row.len()], row),
-                    _ => fold.add(weights[tap], &whole[..row.len()], row),
+                    0 => fold.begin(weight, &whole[..row.len()], row),
+                    _ => fold.add(weight, &whole[..row.len()], row),
                 }
             }
             if !y.ends {
