@@ -13,7 +13,10 @@ fn a_target_is_absent_then_unfinished_then_finished() {
     let status = |code: i32| folder.run(&["status", "out.zarr", "--json"]).expect(code).json();
     assert_eq!(status(1)["state"], "absent");
     let make = |rank: &str| {
-        let run = ["resample", "scan.nii", "out.zarr", "--scale", "1.3", "--chunk", "16", "--shard", "none", "-q", "--rank", rank];
+        let run = [
+            "resample", "scan.nii", "out.zarr", "--scale", "1.3", "--chunk", "16", "--shard", "none", "-q", "--rank",
+            rank,
+        ];
         folder.run(&run).expect(0);
     };
     make("0/2");
