@@ -32,7 +32,7 @@ use convert::Lost;
 
 /// A volume that can be read piece by piece.
 ///
-/// Reading takes no position and no state from one call to the next, except for [`Access::Ascending`]: there the
+/// Reading takes no position and no state from one call to the next, except for [`Access::Ascending`](crate::Access::Ascending): there the
 /// calls come one at a time, with chunks in ascending order, each chunk at most once (skipping is allowed).
 pub trait Source<T: Voxel>: Send + Sync {
     fn layout(&self) -> &Layout;

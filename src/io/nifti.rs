@@ -1,6 +1,6 @@
 //! NIfTI-1 and NIfTI-2 headers: fields, validation, geometry, extensions, and the header of a target.
 //!
-//! No voxels pass through here: [`open`] says where they stand and how to read them, [`target_header`] gives the bytes
+//! No voxels pass through here: `open` says where they stand and how to read them, `target_header` gives the bytes
 //! that go before them. File axes i, j, k become storage axes k, j, i (slowest first) here and nowhere else. World is
 //! RAS+, as the format has it.
 //!

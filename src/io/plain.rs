@@ -1,6 +1,6 @@
 //! Volumes that are a short header and their voxels in C order: NRRD, MetaImage and MGH.
 //!
-//! Each format reads its header into a [`Description`]; what must hold of any of them is checked here, once. Voxels are read by the readers of raw files and
+//! Each format reads its header into a `Description`; what must hold of any of them is checked here, once. Voxels are read by the readers of raw files and
 //! of streams. World is RAS: LPS becomes RAS in the file of each format.
 
 use std::{
