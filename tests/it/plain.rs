@@ -183,6 +183,18 @@ fn what_is_wrong_is_named() {
         let refused = folder.run(&["info", name]).expect(1);
         assert!(refused.stderr.contains(says), "{name}: {}", refused.stderr);
     }
+    fs::write(
+        folder.path("reserve.mgh"),
+        [mgh([2, 3, 4, 1], 4, true), voxels()]
+            .concat()
+            .iter()
+            .enumerate()
+            .map(|(n, &byte)| if n == 100 { 1 } else { byte })
+            .collect::<Vec<u8>>(),
+    )
+    .unwrap();
+    let refused = folder.run(&["info", "reserve.mgh"]).expect(1);
+    assert!(refused.stderr.contains("its header is cut or damaged"), "{}", refused.stderr);
     // A stream that is cut off is an error of the run, and leaves nothing.
     let cut = gzip(&voxels().repeat(40));
     let header = format!("{NRRD}encoding: gzip\n\n").replace("sizes: 2 3 4", "sizes: 2 3 160");

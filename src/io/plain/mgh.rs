@@ -43,10 +43,17 @@ impl Fields<'_> {
     }
 }
 
-/// Whether a file that begins like this is one: version 1, and a type of samples.
+/// Where the fields end; what follows is zero up to the voxels.
+const FIELDS_BYTES: usize = 90;
+
+/// Whether a file that begins like this is one: version 1, a type of samples, and zeros behind the fields. The first two alone would take
+/// other files for it.
 pub fn is_one(head: &[u8]) -> bool {
     let fields = Fields(head);
-    head.len() as u64 >= HEADER_BYTES && fields.int(0) == 1 && matches!(fields.int(20), 0 | 1 | 3 | 4 | 10)
+    let rest = head.get(FIELDS_BYTES..HEADER_BYTES as usize);
+    fields.int(0) == 1
+        && matches!(fields.int(20), 0 | 1 | 3 | 4 | 10)
+        && rest.is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
 }
 
 /// Reads a header.
