@@ -162,11 +162,11 @@ fn a_tight_budget_is_as_good_for_the_last_job_as_for_the_first() {
     folder.phantom("scan.nii.gz", [90, 140, 150]);
     let rows: Vec<String> = (61..77).map(|n| format!("scan.nii.gz\tout-{n}.nii.gz\t0.{n}")).collect();
     folder.table(&[&["input\toutput\tscale"], &rows.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat());
-    let run = ["batch", "jobs.tsv", "--memory", "32MiB", "--threads", "4", "--summary", "done.json"];
+    let run = ["batch", "jobs.tsv", "--memory", "34MiB", "--threads", "4", "--summary", "done.json"];
     // Without giving back what ended jobs left, the third one was refused.
     folder.run(&run).expect(0).says("16 jobs: 16 done");
     let (peak, _) = measured(&folder.summaries("done.json"));
-    assert!(peak <= 32 << 20, "{peak}");
+    assert!(peak <= 34 << 20, "{peak}");
 }
 
 #[test]
