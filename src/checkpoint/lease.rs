@@ -6,6 +6,7 @@
 //! work, but no bytes are wrong: no two runs share the names of unfinished files.
 
 use std::{
+    fmt,
     ops::ControlFlow,
     path::Path,
     sync::Arc,
@@ -66,23 +67,35 @@ pub struct LeaseSeen {
 /// # Errors
 /// A state that cannot be read.
 pub fn seen(state: &dyn Store) -> Result<Vec<LeaseSeen>> {
-    let mut found = Vec::new();
-    for key in keys(state)? {
-        let holder = read(state, &key)?;
-        let modified = state.modified(&key).map_err(|error| error.at("look at", state.describe(&key)))?;
-        let Some(renewed) = modified else { continue };
-        let age = SystemTime::now().duration_since(renewed).unwrap_or_default();
-        let is_running = holder.as_ref().and_then(|holder| holder.process.is_running());
-        let share = key.trim_start_matches(PREFIX).trim_start_matches("of-").to_string();
-        found.push(LeaseSeen {
-            share,
-            process: holder.as_ref().map(|holder| holder.process.pid),
-            host: holder.map(|holder| holder.process.host),
-            heard_seconds: age.as_secs(),
-            is_alive: is_running.unwrap_or(age < VOID_AFTER),
-        });
+    let now = SystemTime::now();
+    let found = keys(state)?.into_iter().map(|key| look(state, &key, now));
+    found.filter_map(Result::transpose).collect()
+}
+
+/// The lease `key` at a time of the clock that renewals go by; `None` where it is gone.
+fn look(state: &dyn Store, key: &str, now: SystemTime) -> Result<Option<LeaseSeen>> {
+    let holder = read(state, key)?;
+    let modified = state.modified(key).map_err(|error| error.at("look at", state.describe(key)))?;
+    let Some(renewed) = modified else { return Ok(None) };
+    let age = now.duration_since(renewed).unwrap_or_default();
+    let is_running = holder.as_ref().and_then(|holder| holder.process.is_running());
+    Ok(Some(LeaseSeen {
+        share: key.trim_start_matches(PREFIX).trim_start_matches("of-").to_string(),
+        process: holder.as_ref().map(|holder| holder.process.pid),
+        host: holder.map(|holder| holder.process.host),
+        heard_seconds: age.as_secs(),
+        is_alive: is_running.unwrap_or(age < VOID_AFTER),
+    }))
+}
+
+impl fmt::Display for LeaseSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.process, &self.host) {
+            (Some(process), Some(host)) => write!(f, "process {process} on {host}")?,
+            _ => f.write_str("a run that does not say who it is")?,
+        }
+        write!(f, ", last heard of {} s ago", self.heard_seconds)
     }
-    Ok(found)
 }
 
 /// The names of all leases.
@@ -194,18 +207,8 @@ impl Lease {
 
     /// Who holds the lease `key`, if it is not void.
     fn alive(&self, key: &str) -> Result<Option<String>> {
-        let holder = read(self.state.as_ref(), key)?;
-        let Some(renewed) = self.state.modified(key).map_err(self.at("look at"))? else { return Ok(None) };
-        let age = self.now()?.duration_since(renewed).unwrap_or_default();
-        let is_running = holder.as_ref().and_then(|holder| holder.process.is_running());
-        if !is_running.unwrap_or(age < VOID_AFTER) {
-            return Ok(None);
-        }
-        let who = holder.map_or_else(
-            || "a run that does not say who it is".into(),
-            |holder| format!("process {} on {}", holder.process.pid, holder.process.host),
-        );
-        Ok(Some(format!("{who}, last heard of {} s ago", age.as_secs())))
+        let seen = look(self.state.as_ref(), key, self.now()?)?;
+        Ok(seen.filter(|seen| seen.is_alive).map(|seen| seen.to_string()))
     }
 
     /// The time by the clock of the store: that of a file set this moment.

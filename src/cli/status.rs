@@ -59,12 +59,8 @@ fn text(found: &Status, verbose: bool) -> String {
     }
     lines.extend(ranks.map(|ranks| format!("  cut into {ranks} shares")));
     for run in runs {
-        let who = match (run.process, &run.host) {
-            (Some(process), Some(host)) => format!("process {process} on {host}"),
-            _ => "a run that does not say who it is".into(),
-        };
         let state = if run.is_alive { "at work" } else { "ended" };
-        lines.push(format!("  share {}: {who}, {state}, last heard of {} s ago", run.share, run.heard_seconds));
+        lines.push(format!("  share {}, {state}: {run}", run.share));
     }
     if *state == Found::Unfinished && !runs.iter().any(|run| run.is_alive) {
         lines.push("  no run is at work: the same command with --resume continues it".into());

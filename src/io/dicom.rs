@@ -117,29 +117,7 @@ fn finish(folder: Folder, mut series: Series) -> Result<DicomSeries> {
     series.refuse_coded()?;
     series.note_colours(&mut warnings)?;
     let placed = series.plane.is_some();
-    let plane = match series.plane {
-        Some(plane) => plane,
-        None if series.slices.len() == 1 => {
-            warnings.push("no place in the body is stated (ImagePositionPatient, ImageOrientationPatient, PixelSpacing): a plane with voxels of 1 mm is assumed".into());
-            Plane { orientation: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], spacing: [1.0; 2], step: 1.0 }
-        }
-        None => {
-            let what = format!(
-                "has {} slices without ImagePositionPatient, ImageOrientationPatient or PixelSpacing: nothing says where they are",
-                series.slices.len()
-            );
-            return Err(refused(&first, what, &folder.path));
-        }
-    };
-    if !plane.is_sound() {
-        let found = format!("{:?}, steps {:?}", plane.orientation, plane.spacing);
-        return Err(Error::malformed(
-            &first,
-            "ImageOrientationPatient and PixelSpacing",
-            found,
-            "two square directions and steps",
-        ));
-    }
+    let plane = series.plane(&folder.path, &mut warnings)?;
     let slices = std::mem::take(&mut series.slices);
     let own_slopes =
         slices.iter().any(|slice| (slice.slope, slice.intercept) != (slices[0].slope, slices[0].intercept));
@@ -156,12 +134,7 @@ fn finish(folder: Folder, mut series: Series) -> Result<DicomSeries> {
     };
     let arranged = arrange::arrange(slices, &plane, |a, b| table.are_same(&a.stored(), &b.stored()))?;
     let arranged = arranged.map_err(|Refusal(what)| refused(&first, format!("its series {what}"), &folder.path))?;
-    let step = arranged.step;
-    let origin = arranged.origin;
-    if !step.iter().chain(&origin).all(|x| x.is_finite()) || step == [0.0; 3] {
-        let found = format!("{origin:?}, with steps of {step:?}");
-        return Err(Error::malformed(&first, "ImagePositionPatient", found, "places in the world"));
-    }
+    arranged.check(&first)?;
     arranged.note(&mut warnings);
     if own_slopes {
         warnings.push(
@@ -194,6 +167,16 @@ impl Slice {
 }
 
 impl Arranged {
+    /// Refuses places that are no numbers, and slices without a step between them.
+    fn check(&self, first: &Path) -> Result<()> {
+        let Arranged { step, origin, .. } = self;
+        if step.iter().chain(origin).all(|x| x.is_finite()) && *step != [0.0; 3] {
+            return Ok(());
+        }
+        let found = format!("{origin:?}, with steps of {step:?}");
+        Err(Error::malformed(first, "ImagePositionPatient", found, "places in the world"))
+    }
+
     fn note(&self, warnings: &mut Vec<String>) {
         if self.dropped > 0 {
             warnings.push(format!(
@@ -211,6 +194,27 @@ impl Arranged {
 }
 
 impl Series {
+    /// The plane of its slices; one of 1 mm where a single slice states none.
+    fn plane(&self, folder: &Path, warnings: &mut Vec<String>) -> Result<Plane> {
+        let Some(plane) = self.plane else {
+            if self.slices.len() == 1 {
+                warnings.push("no place in the body is stated (ImagePositionPatient, ImageOrientationPatient, PixelSpacing): a plane with voxels of 1 mm is assumed".into());
+                return Ok(Plane { orientation: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0], spacing: [1.0; 2], step: 1.0 });
+            }
+            let what = format!(
+                "has {} slices without ImagePositionPatient, ImageOrientationPatient or PixelSpacing: nothing says where they are",
+                self.slices.len()
+            );
+            return Err(refused(&self.first, what, folder));
+        };
+        if plane.is_sound() {
+            return Ok(plane);
+        }
+        let found = format!("{:?}, steps {:?}", plane.orientation, plane.spacing);
+        let expected = "two square directions and steps";
+        Err(Error::malformed(&self.first, "ImageOrientationPatient and PixelSpacing", found, expected))
+    }
+
     /// Voxels that are coded in a way that is not read, or samples that are none.
     fn refuse_coded(&self) -> Result<()> {
         let hint = |command: &str| Some(format!("{command}; or dcm2niix -z y FOLDER makes NIfTI of it"));

@@ -22,7 +22,7 @@ use crate::{
     geometry::{Affine, Grid, Unit},
     layout::{Access, Axis, Layout, Outer},
     storage::nfs,
-    voxel::{Dtype, Rounding},
+    voxel::Dtype,
 };
 
 pub mod header;
@@ -173,7 +173,6 @@ fn finish(path: &Path, described: Description) -> Result<PlainFile> {
         ..Layout::of(grid, stored)
     };
     let conversion = Conversion { big_endian: described.big_endian, ..Conversion::plain(stored) };
-    debug_assert_eq!(conversion.rounding, Rounding::Nearest);
     Ok(PlainFile {
         format,
         data_path: described.data.path,

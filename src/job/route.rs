@@ -127,44 +127,26 @@ pub struct Task<'a> {
     pub turn: Option<&'a Turn>,
 }
 
-impl Task<'_> {
-    /// By `op`, the op of all volumes: its tables are made once for all ways.
-    fn step<T: Voxel>(
-        &self,
-        op: Option<&Arc<dyn BlockOp<T>>>,
-        source: &Layout,
-        target: &Layout,
-        budget: Budget,
-    ) -> Result<RouteStep<T>> {
-        if let Some(series) = self.series {
-            let passes = VolumePasses::plan::<T>(self.op, series, source, target, budget, self.todo)?;
-            return Ok(RouteStep::PerVolume(Box::new(passes)));
-        }
-        let op = op.map_or_else(|| block_op::<T>(self.op).into(), Arc::clone);
-        Ok(RouteStep::whole(planned(PassKind::Resample, op, source, target, budget, self.todo)?))
-    }
-}
-
 /// Plans the job directly and, where a stream makes that impossible or dear, through a scratch file.
 ///
 /// # Errors
 /// Where no way fits, the refusal of the one that needs the least.
 pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
-    let op: Option<Arc<dyn BlockOp<T>>> = task.series.is_none().then(|| block_op::<T>(task.op).into());
-    let op = op.as_ref();
+    let op = task.series.is_none().then(|| block_op::<T>(task.op).into());
+    let ways = Ways { task, op, source, target, budget };
     if task.turn.is_some() {
-        return unpacking::<T>(task, op, source, target, budget);
+        return ways.unpacking();
     }
-    let direct = task.step::<T>(op, source, target, budget).map(Route::direct);
+    let direct = ways.resampling(task.todo, source, target).map(Route::direct);
     if direct.as_ref().is_ok_and(|route| route.amplification() <= GOOD_ENOUGH) {
         return direct;
     }
     let mut routes = vec![direct];
     if source.access == Access::Ascending {
-        routes.push(unpacking::<T>(task, op, source, target, budget));
+        routes.push(ways.unpacking());
     }
     if target.access == Access::Ascending {
-        routes.push(packing::<T>(task, op, source, target, budget));
+        routes.push(ways.packing());
     }
     routes
         .into_iter()
@@ -188,39 +170,61 @@ fn better<T: Voxel>(a: Result<Route<T>>, b: Result<Route<T>>) -> Result<Route<T>
     }
 }
 
-/// Source stream to scratch file, scratch file to target.
-fn unpacking<T: Voxel>(
-    task: Task<'_>,
-    op: Option<&Arc<dyn BlockOp<T>>>,
-    source: &Layout,
-    target: &Layout,
+/// What all ways of a job have in common.
+struct Ways<'a, T: Voxel> {
+    task: Task<'a>,
+    /// The op of all volumes, whose tables are made once; `None` where each volume has its own.
+    op: Option<Arc<dyn BlockOp<T>>>,
+    source: &'a Layout,
+    target: &'a Layout,
     budget: Budget,
-) -> Result<Route<T>> {
-    let scratch = scratch_layout::<T>(source);
-    let copy = block_op::<T>(&copying(source)).into();
-    let unpack = planned(PassKind::Unpack, copy, source, &scratch, budget, &everything(source))?;
-    let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
-    let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
-    let resample = task.step::<T>(op, &reading, target, budget)?;
-    Ok(through_scratch::<T>(vec![RouteStep::whole(unpack), resample], source))
 }
 
-/// Source to scratch file, scratch file to target stream.
-fn packing<T: Voxel>(
-    task: Task<'_>,
-    op: Option<&Arc<dyn BlockOp<T>>>,
-    source: &Layout,
-    target: &Layout,
-    budget: Budget,
-) -> Result<Route<T>> {
-    let scratch = scratch_layout::<T>(target);
-    // Shares of a stream are counted in volumes: those that share chunks would be cut apart.
-    let all = everything(target);
-    let todo = if source.outer.largest_group() > 1 { &all } else { task.todo };
-    let resample = Task { todo, ..task }.step::<T>(op, source, &scratch, budget)?;
-    let reading = Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch };
-    let pack = planned(PassKind::Pack, block_op::<T>(&copying(target)).into(), &reading, target, budget, task.todo)?;
-    Ok(through_scratch::<T>(vec![resample, RouteStep::whole(pack)], target))
+impl<T: Voxel> Ways<'_, T> {
+    /// The step that computes the target's voxels.
+    fn resampling(&self, todo: &Arc<Todo>, source: &Layout, target: &Layout) -> Result<RouteStep<T>> {
+        let Ways { task, op, budget, .. } = self;
+        if let Some(series) = task.series {
+            let passes = VolumePasses::plan::<T>(task.op, series, source, target, *budget, todo)?;
+            return Ok(RouteStep::PerVolume(Box::new(passes)));
+        }
+        let op = op.as_ref().map_or_else(|| block_op::<T>(task.op).into(), Arc::clone);
+        Ok(RouteStep::whole(planned(PassKind::Resample, op, source, target, *budget, todo)?))
+    }
+
+    /// The step that copies all voxels from one layout to the other.
+    fn copying(&self, kind: PassKind, source: &Layout, target: &Layout, todo: &Arc<Todo>) -> Result<RouteStep<T>> {
+        let copy = block_op::<T>(&copying(source)).into();
+        Ok(RouteStep::whole(planned(kind, copy, source, target, self.budget, todo)?))
+    }
+
+    /// Source stream to scratch file, scratch file to target.
+    fn unpacking(&self) -> Result<Route<T>> {
+        let Ways { task, source, target, .. } = self;
+        let scratch = scratch_layout::<T>(source);
+        let unpack = self.copying(PassKind::Unpack, source, &scratch, &everything(source))?;
+        let reading = read_back(scratch);
+        let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
+        let resample = self.resampling(task.todo, &reading, target)?;
+        Ok(through_scratch::<T>(vec![unpack, resample], source))
+    }
+
+    /// Source to scratch file, scratch file to target stream.
+    fn packing(&self) -> Result<Route<T>> {
+        let Ways { task, source, target, .. } = self;
+        let scratch = scratch_layout::<T>(target);
+        // Shares of a stream are counted in volumes: those that share chunks would be cut apart.
+        let all = everything(target);
+        let todo = if source.outer.largest_group() > 1 { &all } else { task.todo };
+        let resample = self.resampling(todo, source, &scratch)?;
+        let pack = self.copying(PassKind::Pack, &read_back(scratch), target, task.todo)?;
+        Ok(through_scratch::<T>(vec![resample, pack], target))
+    }
+}
+
+/// A scratch file as it is read.
+fn read_back(scratch: Layout) -> Layout {
+    Layout { transfer_bytes: raw::READ_TRANSFER_BYTES, ..scratch }
 }
 
 fn through_scratch<T: Voxel>(steps: Vec<RouteStep<T>>, stored: &Layout) -> Route<T> {

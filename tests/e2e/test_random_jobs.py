@@ -6,7 +6,7 @@ import random_rounds
 
 SEED = int(os.environ.get("RESLICE_SEED", 20))
 ROUNDS = int(os.environ.get("RESLICE_ROUNDS", 40))
-# Of tables as long as an axis a refusal names somewhat too much, where they are too large to be made for it: so few of a hundred rounds.
+# A refusal may name too much where tables as long as an axis are too large to be made for it. At most so many of a hundred rounds do.
 TOO_MUCH = "four fifths work"
 TOO_MUCH_OF_A_HUNDRED = 5
 

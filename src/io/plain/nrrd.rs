@@ -85,7 +85,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
     let kinds = kinds(&header, dims, directions.as_deref());
     let space: Vec<usize> = (0..dims).filter(|&a| kinds[a] == Kind::Space).collect();
     if !(2..=3).contains(&space.len()) || space.windows(2).any(|pair| pair[1] != pair[0] + 1) {
-        let what = format!("it has {} axes of space, which are not 2 or 3 neighbours", space.len());
+        let what = format!("{} of its axes are space; 2 or 3 axes side by side are read", space.len());
         return Err(unsupported(path, what));
     }
     let (first, last) = (space[0], space[space.len() - 1]);
