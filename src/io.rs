@@ -17,6 +17,7 @@ pub mod foreign;
 pub mod format;
 pub mod gzip;
 pub mod input;
+pub mod itk;
 pub mod memory;
 pub mod nifti;
 pub mod ome;

@@ -21,6 +21,7 @@ mod field;
 mod file;
 mod fsl;
 mod itk;
+mod itk_hdf5;
 mod itk_mat;
 mod itk_text;
 mod list;
@@ -43,7 +44,8 @@ use role::Roles;
 /// What one file holds, and how it was read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transform {
-    pub map: Map,
+    /// In the order in which a point meets them, from target to source; one but for composites of ITK.
+    pub maps: Vec<Map>,
     pub convention: Convention,
 }
 
@@ -52,7 +54,7 @@ pub struct Transform {
 pub enum Map {
     /// Target world to source world, RAS mm, invertible.
     Affine(Affine),
-    /// A displacement field: a NIfTI file, or a Zarr folder or URL. Not opened yet.
+    /// A displacement field: a NIfTI file, a Zarr folder or URL, or a transform in HDF5 (`FILE.h5?transform=2`). Not opened yet.
     Field(PathBuf),
 }
 
@@ -70,13 +72,14 @@ impl Transform {
         }
         let (affine, convention) = match file::read(path).map_err(|error| with_suffixes(error, path))? {
             Contents::Image => return field_at(request),
+            Contents::Hdf5 => return composite_at(request),
             Contents::Binary(bytes) => (itk::compose(path, &itk_mat::records(path, &bytes)?)?, Convention::Itk),
             Contents::Text(text) => affine_of_text(request, &Text::new(path, &text), ends)?,
         };
         refuse_suffixes(request, &convention)?;
         let inverse = affine.inverse().ok_or_else(|| singular(path, &affine))?;
-        let map = Map::Affine(if request.inverse { inverse } else { affine });
-        Ok(Transform { map, convention })
+        let maps = vec![Map::Affine(if request.inverse { inverse } else { affine })];
+        Ok(Transform { maps, convention })
     }
 }
 
@@ -141,15 +144,31 @@ fn field_at(request: &TransformRequest) -> Result<Transform> {
     let convention = Convention::Field { vectors: None };
     refuse_suffixes(request, &convention)?;
     if request.inverse {
-        return Err(Error::usage_hint(
-            format!(
-                "{}: only affine transforms are inverted, and this is a displacement field",
-                request.path.display()
-            ),
-            "give the inverse field that registration wrote beside it, such as 1InverseWarp.nii.gz",
-        ));
+        return Err(no_inverse(&request.path, "this is a displacement field"));
     }
-    Ok(Transform { map: Map::Field(request.path.clone()), convention })
+    Ok(Transform { maps: vec![Map::Field(request.path.clone())], convention })
+}
+
+fn no_inverse(path: &Path, what: &str) -> Error {
+    Error::usage_hint(
+        format!("{}: only affine transforms are inverted, and {what}", path.display()),
+        "give the inverse field that registration wrote beside it, such as 1InverseWarp.nii.gz",
+    )
+}
+
+/// What a file of HDF5 holds.
+fn composite_at(request: &TransformRequest) -> Result<Transform> {
+    let path = &request.path;
+    let (maps, convention) = itk_hdf5::maps(path)?;
+    refuse_suffixes(request, &convention)?;
+    let invert = |map: &Map| match map {
+        Map::Affine(affine) => affine.inverse().map(Map::Affine).ok_or_else(|| singular(path, affine)),
+        Map::Field(_) => Err(no_inverse(path, "a displacement field is in it")),
+    };
+    // Also where it is not asked for: each affine has an inverse.
+    let affines = maps.iter().filter(|map| request.inverse || matches!(map, Map::Affine(_)));
+    let inverses = affines.rev().map(invert).collect::<Result<Vec<Map>>>()?;
+    Ok(Transform { maps: if request.inverse { inverses } else { maps }, convention })
 }
 
 /// Folders, URLs and the names of images: what is opened as an image, not as a text.

@@ -48,6 +48,7 @@ pub mod num {
         fn of_i32(x: i32) -> f32 {
             x as f32
         }
+        #[inline(always)]
         fn of_f64(x: f64) -> f32 {
             x as f32
         }
@@ -63,6 +64,7 @@ pub mod num {
         fn of_i32(x: i32) -> f64 {
             x as f64
         }
+        #[inline(always)]
         fn of_f64(x: f64) -> f64 {
             x
         }

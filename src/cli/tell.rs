@@ -51,6 +51,7 @@ pub fn chain(steps: &[Step], list: Option<(&str, &[Convention])>) -> String {
 fn convention(convention: &Convention) -> String {
     match convention {
         Convention::Itk => "ITK, LPS".into(),
+        Convention::ItkComposite { parts } => format!("ITK composite, LPS: {}", parts.join(" -> ")),
         Convention::FreeSurfer => "FreeSurfer LTA".into(),
         Convention::Ras => "matrix, RAS".into(),
         Convention::Fsl { source, reference } => {

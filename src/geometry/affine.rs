@@ -18,6 +18,14 @@ impl Affine {
         Affine::from_columns([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], [0.0; 3])
     }
 
+    /// How many whole steps each axis is shifted by, where that is all that the map does.
+    pub fn whole_shift(&self) -> Option<[i64; 3]> {
+        let is_unit = (0..3).all(|r| (0..3).all(|c| self.m[r][c] == f64::from(u8::from(r == c))));
+        // Whole numbers up to there are exact.
+        let is_whole = self.m.iter().all(|row| row[3].fract() == 0.0 && row[3].abs() < (1u64 << 52) as f64);
+        (is_unit && is_whole).then(|| self.m.map(|row| row[3] as i64))
+    }
+
     /// Column `c` of the linear part: where one step along axis `c` leads.
     pub fn column(&self, c: usize) -> [f64; 3] {
         [self.m[0][c], self.m[1][c], self.m[2][c]]

@@ -91,6 +91,21 @@ impl Mapping {
         }
     }
 
+    /// The mapping as a matrix, the same indices to the last bit; without the displacement where there is one.
+    pub fn affine(&self) -> Affine {
+        match self {
+            Mapping::Affine(affine) | Mapping::Warped(Warp { base: affine, .. }) => *affine,
+            Mapping::AxisAligned(maps) => {
+                let mut affine = Affine { m: [[0.0; 4]; 3] };
+                for (t, map) in maps.iter().enumerate() {
+                    affine.m[map.source_axis][t] = map.scale;
+                    affine.m[map.source_axis][3] = map.offset;
+                }
+                affine
+            }
+        }
+    }
+
     /// Whether each source axis follows one target axis.
     pub fn is_axis_aligned(&self) -> bool {
         matches!(self, Mapping::AxisAligned(_))

@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
+
 use super::Affine;
-use crate::region::Region;
+use crate::{block::BlockRef, region::Region};
 
 /// Boxes that a field is cut into at most: their ranges stay in memory.
 const MOST_BOXES: u64 = 1 << 15;
@@ -87,19 +89,19 @@ impl VectorRanges {
         (self.boxes.len() * size_of::<[[f32; 2]; 3]>()) as u64
     }
 
-    /// Takes in the values of component `component` in `region`, C order.
-    pub fn add(&mut self, component: usize, region: Region, values: &[f32]) {
-        let width = region.shape()[2];
-        for (row, values) in region.tiles([1, 1, width]).zip(values.chunks_exact(width.max(1))) {
-            let mut x = row.lo[2];
-            while x < row.hi[2] {
-                let end = ((x / self.step as i64 + 1) * self.step as i64).min(row.hi[2]);
-                let at = self.box_of([row.lo[0], row.lo[1], x]);
-                let part = &values[(x - row.lo[2]) as usize..(end - row.lo[2]) as usize];
-                let range = &mut self.boxes[at][component];
-                *range = part.iter().fold(*range, |range, &value| [range[0].min(value), range[1].max(value)]);
-                x = end;
-            }
+    /// Of the boxes that `part` of a block has something of, values of one component: their numbers, lowest and highest values.
+    pub fn of(&self, part: Region, block: BlockRef<'_, f32>) -> Vec<(usize, [f32; 2])> {
+        let step = self.step as i64;
+        let raster = Region { lo: part.lo.map(|lo| lo.div_euclid(step) * step), hi: part.hi };
+        let boxes = raster.tiles([self.step as usize; 3]);
+        boxes.map(|of| (self.box_of(of.lo), range_of(block, of.intersect(&part)))).collect()
+    }
+
+    /// Takes in what [`VectorRanges::of`] found of component `component`.
+    pub fn add(&mut self, component: usize, found: &[(usize, [f32; 2])]) {
+        for &(at, range) in found {
+            let known = &mut self.boxes[at][component];
+            *known = [known[0].min(range[0]), known[1].max(range[1])];
         }
     }
 
@@ -161,6 +163,26 @@ impl VectorRanges {
     }
 }
 
+/// Values that are held against the ends at once.
+const LANES: usize = 16;
+
+/// The lowest and highest value of a part of a block, without NaNs.
+#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
+fn range_of(block: BlockRef<'_, f32>, part: Region) -> [f32; 2] {
+    let (mut low, mut high) = ([NOTHING[0]; LANES], [NOTHING[1]; LANES]);
+    for z in part.lo[0]..part.hi[0] {
+        for y in part.lo[1]..part.hi[1] {
+            for values in block.row(0, z, y, part.lo[2]..part.hi[2]).chunks(LANES) {
+                for ((low, high), &value) in low.iter_mut().zip(&mut high).zip(values) {
+                    *low = if value < *low { value } else { *low };
+                    *high = if value > *high { value } else { *high };
+                }
+            }
+        }
+    }
+    [low.into_iter().fold(NOTHING[0], f32::min), high.into_iter().fold(NOTHING[1], f32::max)]
+}
+
 fn joined(a: [[f32; 2]; 3], b: [[f32; 2]; 3]) -> [[f32; 2]; 3] {
     [0, 1, 2].map(|c| [a[c][0].min(b[c][0]), a[c][1].max(b[c][1])])
 }
@@ -181,7 +203,8 @@ mod tests {
         for c in 0..3 {
             for part in Region::of_shape(shape).tiles([9, 20, 35]) {
                 let values: Vec<f32> = part.tiles([1; 3]).map(|voxel| value(voxel.lo, c)).collect();
-                ranges.add(c as usize, part, &values);
+                let found = ranges.of(part, BlockRef::new(part, 1, &values));
+                ranges.add(c as usize, &found);
             }
         }
         let part = Region::new([3, 5, 17], [6, 9, 21]);

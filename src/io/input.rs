@@ -11,6 +11,7 @@ use crate::{
         dicom::{self, DicomSeries, DicomSource},
         foreign,
         gzip::{BgzfSource, GzipSource, is_bgzf},
+        itk::{FieldSource, ItkField},
         nifti::{self, NiftiFile},
         own::OwnSource,
         packed::Packed,
@@ -45,6 +46,8 @@ pub enum Input {
     Plain(Box<PlainFile>),
     /// A series of DICOM files, or one file with several frames.
     Dicom(Box<DicomSeries>),
+    /// A displacement field in a file of ITK's transforms.
+    Field(Box<ItkField>),
     /// No file at all.
     Own(Box<OwnSource>),
 }
@@ -68,6 +71,9 @@ impl Input {
         }
         if options.level.is_some() {
             return Err(Error::usage("--level is for multiscale images, and this is a single file"));
+        }
+        if let Some(field) = ItkField::open(path, options.image.as_deref())? {
+            return Input::Field(Box::new(field)).picked(path, options);
         }
         if let Some(image) = &options.image {
             let what = format!("?image={image} is for groups of several images, and this is a single file");
@@ -144,6 +150,7 @@ impl Input {
                 Input::Zarr(file) => (&mut file.layout, &mut file.view),
                 Input::Plain(file) => (&mut file.layout, &mut file.view),
                 Input::Dicom(series) => (&mut series.layout, &mut series.view),
+                Input::Field(field) => (&mut field.layout, &mut field.view),
                 Input::Own(_) => return Ok(self),
             };
             *layout = view.layout(layout, voxel_bytes);
@@ -168,6 +175,7 @@ impl Input {
             Input::Zarr(file) => file.view.as_ref(),
             Input::Plain(file) => file.view.as_ref(),
             Input::Dicom(series) => series.view.as_ref(),
+            Input::Field(field) => field.view.as_ref(),
             Input::Own(_) => None,
         }
     }
@@ -179,6 +187,7 @@ impl Input {
             Input::Zarr(file) => &file.layout,
             Input::Plain(file) => &file.layout,
             Input::Dicom(series) => &series.layout,
+            Input::Field(field) => &field.layout,
             Input::Own(source) => source.layout(),
         }
     }
@@ -190,6 +199,7 @@ impl Input {
             Input::Zarr(file) => file.conversion,
             Input::Plain(file) => file.conversion,
             Input::Dicom(series) => series.conversion,
+            Input::Field(field) => Conversion::plain(field.layout.stored),
             Input::Own(source) => Conversion::plain(source.layout().stored),
         }
     }
@@ -199,7 +209,7 @@ impl Input {
         match self {
             Input::Nifti(file) => file.header.slope(),
             Input::Dicom(series) => series.slope,
-            Input::Zarr(_) | Input::Plain(_) | Input::Own(_) => None,
+            Input::Zarr(_) | Input::Plain(_) | Input::Field(_) | Input::Own(_) => None,
         }
     }
 
@@ -210,7 +220,7 @@ impl Input {
             Input::Zarr(file) => &file.warnings,
             Input::Plain(file) => &file.warnings,
             Input::Dicom(series) => &series.warnings,
-            Input::Own(_) => &[],
+            Input::Field(_) | Input::Own(_) => &[],
         }
     }
 
@@ -220,7 +230,7 @@ impl Input {
             Input::Nifti(file) => file.header.is_label(),
             Input::Zarr(file) => file.is_label,
             Input::Plain(file) => file.is_label,
-            Input::Dicom(_) | Input::Own(_) => false,
+            Input::Dicom(_) | Input::Field(_) | Input::Own(_) => false,
         }
     }
 
@@ -235,7 +245,7 @@ impl Input {
             Input::Nifti(file) => std::array::from_fn(|a| (3 - a) as i64 > file.header.dim[0]),
             Input::Zarr(file) => file.lacking(),
             Input::Plain(file) => file.lacking,
-            Input::Dicom(_) | Input::Own(_) => [false; 3],
+            Input::Dicom(_) | Input::Field(_) | Input::Own(_) => [false; 3],
         }
     }
 
@@ -250,6 +260,7 @@ impl Input {
     fn source_of<T: Voxel>(&self, layout: &Layout, conversion: Conversion, io: IoMode) -> Result<Box<dyn Source<T>>> {
         match self {
             Input::Own(source) => source.source(),
+            Input::Field(field) => Ok(Box::new(FieldSource::new(field, layout.clone(), conversion))),
             Input::Dicom(series) => Ok(Box::new(DicomSource::new(series, layout.clone(), conversion))),
             Input::Plain(file) => {
                 let packed = Packed::new(layout, file.data_offset, conversion);
@@ -292,6 +303,7 @@ impl Input {
             Input::Zarr(file) => format!("Zarr v{}, {}", file.zarr_format, file.codecs),
             Input::Plain(file) => file.format_name(),
             Input::Dicom(series) => series.format_name(),
+            Input::Field(_) => "displacement field of ITK, HDF5".into(),
             Input::Own(_) => "a source of the program's own".into(),
         }
     }

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     block::BlockRef,
     error::{Error, PlanError, Result},
-    geometry::{Affine, Grid, VectorRanges, Warp},
+    geometry::{Affine, Grid, Snapped, VectorRanges, Warp},
     io::{
         Encoded, Sink, Source,
         convert::Conversion,
@@ -81,7 +81,7 @@ impl Field {
         Ok(Some(Field {
             input,
             base: to_source.after(&target_to_world),
-            target_to_field: grid.world_to_index.after(&target_to_world),
+            target_to_field: snapped(grid.world_to_index.after(&target_to_world), target),
             vector_to_source,
             grid,
             checks_disk: true,
@@ -112,6 +112,7 @@ impl Field {
             _ => None,
         };
         let sink = RangeSink {
+            boxes: VectorRanges::new(target.grid.shape),
             ranges: Mutex::new(VectorRanges::new(target.grid.shape)),
             file: scratch.as_ref().map(|scratch| scratch.sink::<f32>(&target)).transpose()?,
             layout: target,
@@ -173,6 +174,15 @@ impl Field {
     }
 }
 
+/// What the snap rule makes of the way into a field: one on the target's own voxels is met on them, whatever the rounding of the headers.
+fn snapped(target_to_field: Affine, target: &Grid) -> Affine {
+    if target_to_field.is_finite() {
+        Snapped::new(&target_to_field, target.shape).mapping.affine()
+    } else {
+        target_to_field
+    }
+}
+
 /// The pass that reads a field.
 fn pass(source: &Layout, target: &Layout, budget: Budget) -> Result<Planned<f32>, PlanError> {
     planned(PassKind::Field, block_op::<f32>(&copying(source)).into(), source, target, budget, &everything(target))
@@ -181,6 +191,8 @@ fn pass(source: &Layout, target: &Layout, budget: Budget) -> Result<Planned<f32>
 /// Takes in a field: notes the ranges of its vectors, and writes them on where there is a file.
 struct RangeSink {
     layout: Layout,
+    /// Of nothing: where boxes are.
+    boxes: VectorRanges,
     ranges: Mutex<VectorRanges>,
     file: Option<RawSink<f32>>,
 }
@@ -191,12 +203,8 @@ impl Sink<f32> for RangeSink {
     }
 
     fn encode(&self, outer: u64, unit: Region, block: BlockRef<'_, f32>) -> Result<Encoded> {
-        let width = unit.shape()[2];
-        let mut ranges = self.ranges.lock().unwrap_or_else(PoisonError::into_inner);
-        for row in unit.tiles([1, 1, width]) {
-            ranges.add(outer as usize, row, block.row(0, row.lo[0], row.lo[1], row.lo[2]..row.hi[2]));
-        }
-        drop(ranges);
+        let found = self.boxes.of(unit, block);
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner).add(outer as usize, &found);
         self.file.as_ref().map_or(Ok(Encoded::default()), |file| file.encode(outer, unit, block))
     }
 

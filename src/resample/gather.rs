@@ -12,12 +12,13 @@ use super::{
 };
 use crate::{
     block::{BlockMut, BlockRef},
-    geometry::{Affine, Mapping, Warp},
+    geometry::Mapping,
     region::Region,
     voxel::{Real, Rounding, Voxel},
 };
 
 mod covered;
+mod displaced;
 mod filter;
 mod label;
 mod linear;
@@ -73,7 +74,7 @@ impl<T: Voxel> Gather<T> {
             Mapping::AxisAligned(_) | Mapping::Affine(_) => None,
         };
         let reach = Oblique {
-            mapping: affine(&request.mapping),
+            mapping: request.mapping.affine(),
             displaced: warp.as_ref().map_or([[0.0; 2]; 3], |warp| warp.displacements(warp.ranges.all())),
             warp,
             target_shape: request.target_shape,
@@ -198,21 +199,6 @@ impl<A: Real> Point<A> {
     }
 }
 
-/// The mapping as a matrix; the same indices to the last bit.
-fn affine(mapping: &Mapping) -> Affine {
-    match mapping {
-        Mapping::Affine(affine) | Mapping::Warped(Warp { base: affine, .. }) => *affine,
-        Mapping::AxisAligned(maps) => {
-            let mut affine = Affine { m: [[0.0; 4]; 3] };
-            for (t, map) in maps.iter().enumerate() {
-                affine.m[map.source_axis][t] = map.scale;
-                affine.m[map.source_axis][3] = map.offset;
-            }
-            affine
-        }
-    }
-}
-
 impl<T: Voxel> Footprint for Gather<T> {
     fn target_shape(&self) -> [u64; 3] {
         self.reach.target_shape
@@ -235,12 +221,12 @@ impl<T: Voxel> Footprint for Gather<T> {
     }
 
     fn field_region(&self, target: Region) -> Region {
-        self.reach.warp.as_ref().map_or(Region::EMPTY, |warp| look::field_region(warp, target))
+        self.reach.warp.as_ref().map_or(Region::EMPTY, |warp| displaced::field_region(warp, target))
     }
 
     fn scratch_bytes(&self, target: Region) -> u64 {
         let shape = target.shape().map(|n| n as u64);
-        let vectors = self.reach.warp.as_ref().map_or(0, |warp| look::field_extents(warp, shape).iter().product());
+        let vectors = self.reach.warp.as_ref().map_or(0, |warp| displaced::field_extents(warp, shape).iter().product());
         let points = if let Point::Covered(spread) = &self.point { spread.scratch_bytes() } else { 0 };
         if self.filter.is_none() {
             return vectors * VECTOR_BYTES + points;
@@ -310,7 +296,7 @@ pub fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
 
 /// What target voxels cover, on an oblique mapping.
 pub fn covering<T: Voxel>(request: &OpRequest, cover: Area) -> Gather<T> {
-    Gather::new(request, Point::Covered(AreaSamples::new(cover, &affine(&request.mapping))), None)
+    Gather::new(request, Point::Covered(AreaSamples::new(cover, &request.mapping.affine())), None)
 }
 
 /// Bytes of the table of a Gaussian of `sigma` voxels, with weights of so many bytes; what a number too large for one would take, too.

@@ -80,9 +80,9 @@ impl Location {
     }
 }
 
-/// A path or URL without `?image=NAME` or `?series=UID` at its end, and what stands there; a local path that is there as it stands is left.
+/// A path or URL without `?image=NAME`, `?series=UID` or `?transform=NUMBER` at its end, and what stands there; a local path that is there as it stands is left.
 pub fn split_image(path: &Path) -> (PathBuf, Option<String>) {
-    let split = |text| ["?image=", "?series="].iter().find_map(|mark| str::rsplit_once(text, mark));
+    let split = |text| ["?image=", "?series=", "?transform="].iter().find_map(|mark| str::rsplit_once(text, mark));
     match path.to_str().and_then(split) {
         Some((plain, image)) if !image.is_empty() && !path.exists() => (plain.into(), Some(image.into())),
         _ => (path.to_path_buf(), None),

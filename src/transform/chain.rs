@@ -45,12 +45,14 @@ impl Chain {
         let ends = ends.filter(|_| requests.len() == 1);
         let mut chain = Chain::empty();
         for request in requests {
-            let Transform { map, convention } = Transform::read(request, ends)?;
-            match (map, &chain.field) {
-                (Map::Affine(affine), None) => chain.before = affine.after(&chain.before),
-                (Map::Affine(affine), Some(_)) => chain.after = affine.after(&chain.after),
-                (Map::Field(path), None) => chain.field = Some(path),
-                (Map::Field(second), Some(first)) => return Err(two_fields(first, &second)),
+            let Transform { maps, convention } = Transform::read(request, ends)?;
+            for map in maps {
+                match (map, &chain.field) {
+                    (Map::Affine(affine), None) => chain.before = affine.after(&chain.before),
+                    (Map::Affine(affine), Some(_)) => chain.after = affine.after(&chain.after),
+                    (Map::Field(path), None) => chain.field = Some(path),
+                    (Map::Field(second), Some(first)) => return Err(two_fields(first, &second)),
+                }
             }
             chain.warnings.extend(taken_for_granted(request, &convention));
             chain.steps.push(Step { file: request.path.clone(), inverse: request.inverse, convention });
@@ -82,7 +84,7 @@ impl Chain {
 
     /// How many transforms a point meets before the field.
     pub fn steps_before_field(&self) -> usize {
-        self.steps.iter().take_while(|step| !matches!(step.convention, Convention::Field { .. })).count()
+        self.steps.iter().take_while(|step| !step.convention.has_field()).count()
     }
 }
 

@@ -4,12 +4,16 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::io::itk::FIELD;
+
 /// Whose rules the numbers of a file follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "convention")]
 pub enum Convention {
     /// ITK or ANTs, target to source, LPS mm.
     Itk,
+    /// Several transforms of ITK in one file: their classes, from target to source.
+    ItkComposite { parts: Vec<String> },
     /// FreeSurfer's linear transform array, source to target.
     FreeSurfer,
     /// A bare matrix, target to source, RAS mm.
@@ -18,6 +22,17 @@ pub enum Convention {
     Fsl { source: PathBuf, reference: PathBuf },
     /// A displacement field; `vectors` is known once it is opened.
     Field { vectors: Option<FieldKind> },
+}
+
+impl Convention {
+    /// Whether a displacement field is in it.
+    pub fn has_field(&self) -> bool {
+        match self {
+            Convention::Field { .. } => true,
+            Convention::ItkComposite { parts } => parts.iter().any(|part| part == FIELD),
+            Convention::Itk | Convention::FreeSurfer | Convention::Ras | Convention::Fsl { .. } => false,
+        }
+    }
 }
 
 /// What the vectors of a field are.

@@ -4,6 +4,7 @@ use std::{io::Read, path::Path};
 
 use crate::{
     error::{Error, Result},
+    io::itk,
     storage::nfs,
 };
 
@@ -20,18 +21,23 @@ pub(super) enum Contents {
     Binary(Vec<u8>),
     /// gzip or NIfTI: an image under an unusual name.
     Image,
+    /// A container that is not read whole.
+    Hdf5,
 }
 
 /// Reads a small file.
 ///
 /// # Errors
-/// More than 1 MiB; HDF5, and MATLAB of level 5, which are other containers; text that is not UTF-8.
+/// More than 1 MiB; MATLAB of level 5, which is another container; text that is not UTF-8.
 pub(super) fn read(path: &Path) -> Result<Contents> {
     let mut bytes = Vec::new();
     let file = nfs::open(path).map_err(Error::io("open", path))?;
     file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if is_image(&bytes) {
         return Ok(Contents::Image);
+    }
+    if bytes.starts_with(itk::MAGIC) {
+        return Ok(Contents::Hdf5);
     }
     refuse_containers(path, &bytes)?;
     if bytes.len() as u64 > MOST_BYTES {
@@ -54,8 +60,7 @@ fn is_image(bytes: &[u8]) -> bool {
 }
 
 /// Files that are known and not read: how they begin, what they are, and the way out.
-const REFUSED: [(&[u8], &str, &str); 9] = [
-    (b"\x89HDF", "HDF5 transforms (.h5, .x5) are not read", "write its parts by CompositeTransformUtil --disassemble"),
+const REFUSED: [(&[u8], &str, &str); 8] = [
     (b"MATLAB 5", "MATLAB files of level 5 are not read", "save the matrix as text, or with -v4"),
     (b"MATLAB 7", "MATLAB files of level 7 are not read", "save the matrix as text, or with -v4"),
     (b"MNI Transform File", "MNI .xfm files are not read", "convert it, by ConvertTransformFile or lta_convert"),

@@ -14,7 +14,7 @@ use crate::{
 
 type Matrix = [[f64; 3]; 3];
 
-const COMPOSITE: &str = "CompositeTransform";
+pub(super) const COMPOSITE: &str = "CompositeTransform";
 
 /// One transform as a file has it.
 #[derive(Clone, Debug)]
@@ -41,16 +41,7 @@ struct Parts {
 /// # Errors
 /// Several transforms without a composite: they are one for each volume, and no product.
 pub(super) fn compose(path: &Path, records: &[Record<'_>]) -> Result<Affine> {
-    if !is_composite(records) && records.len() > 1 {
-        return Err(Error::usage_hint(
-            format!(
-                "{} holds {} transforms that no composite joins: one for each volume of a series",
-                path.display(),
-                records.len()
-            ),
-            format!("give the series each its own: --transform-list {}", path.display()),
-        ));
-    }
+    refuse_unjoined(path, records)?;
     let mut product = Affine::identity();
     for (n, record) in records.iter().enumerate() {
         if record.class() != COMPOSITE {
@@ -63,6 +54,21 @@ pub(super) fn compose(path: &Path, records: &[Record<'_>]) -> Result<Affine> {
     Ok(ras_of_lps(&product))
 }
 
+/// Several transforms without a composite are no product.
+pub(super) fn refuse_unjoined(path: &Path, records: &[Record<'_>]) -> Result<()> {
+    if is_composite(records) || records.len() < 2 {
+        return Ok(());
+    }
+    Err(Error::usage_hint(
+        format!(
+            "{} holds {} transforms that no composite joins: one for each volume of a series",
+            path.display(),
+            records.len()
+        ),
+        format!("give the series each its own: --transform-list {}", path.display()),
+    ))
+}
+
 /// The maps of a file in RAS+, one for each volume; a composite is one.
 pub(super) fn one_each(path: &Path, records: &[Record<'_>]) -> Result<Vec<Affine>> {
     if is_composite(records) {
@@ -71,7 +77,7 @@ pub(super) fn one_each(path: &Path, records: &[Record<'_>]) -> Result<Vec<Affine
     records.chunks(1).map(|record| compose(path, record)).collect()
 }
 
-fn is_composite(records: &[Record<'_>]) -> bool {
+pub(super) fn is_composite(records: &[Record<'_>]) -> bool {
     records.iter().any(|record| record.class() == COMPOSITE)
 }
 
@@ -79,6 +85,11 @@ impl Record<'_> {
     /// ITK's name of the class, without its types.
     pub fn class(&self) -> &str {
         self.name.split('_').next().unwrap_or("")
+    }
+
+    /// The map in RAS+.
+    pub fn map(&self, path: &Path) -> Result<Affine> {
+        Ok(ras_of_lps(&self.affine(path)?))
     }
 
     /// The map in LPS+.

@@ -13,7 +13,7 @@ use std::{
 use super::{
     Convention, Ends, Map, Transform, TransformRequest,
     file::{self, Contents, Text},
-    itk, itk_mat, itk_text, singular,
+    itk, itk_hdf5, itk_mat, itk_text, singular,
 };
 use crate::{
     error::{Error, Result},
@@ -105,12 +105,12 @@ impl TransformList {
     }
 
     fn affine(&self, entry: &ListEntry, ends: &Ends) -> Result<(Affine, Convention)> {
-        let Transform { map, convention } = match entry {
+        let Transform { maps, convention } = match entry {
             ListEntry::Itk(affine) => return Ok((*affine, Convention::Itk)),
             ListEntry::File(request) => Transform::read(request, Some(ends))?,
         };
-        match map {
-            Map::Affine(affine) => Ok((affine, convention)),
+        let product = maps.iter().try_fold(Affine::identity(), |product, map| match map {
+            Map::Affine(affine) => Ok(affine.after(&product)),
             Map::Field(field) => Err(Error::usage_hint(
                 format!(
                     "{}: {} is a displacement field, and a list takes affines",
@@ -119,7 +119,8 @@ impl TransformList {
                 ),
                 "resample each volume by itself with --transform",
             )),
-        }
+        });
+        Ok((product?, convention))
     }
 }
 
@@ -156,6 +157,10 @@ fn entries_of(path: &Path) -> Result<Vec<ListEntry>> {
     let text = match file::read(path)? {
         Contents::Text(text) => text,
         Contents::Binary(bytes) => return each(path, itk::one_each(path, &itk_mat::records(path, &bytes)?)?),
+        Contents::Hdf5 => {
+            let parts = itk_hdf5::parts(path)?;
+            return each(path, itk::one_each(path, &itk_hdf5::records(path, &parts)?)?);
+        }
         Contents::Image => {
             return Err(Error::malformed(path, "the transform list", "no text", "a transform a line"));
         }

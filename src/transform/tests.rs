@@ -185,9 +185,9 @@ fn an_inverted_matrix_exchanges_the_roles_of_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.mat");
     std::fs::write(&path, "1 0.1 0 6\n0 1 0 2\n0.2 0 1 0\n0 0 0 1\n").unwrap();
-    let read = |request: &TransformRequest, ends: &Ends| match Transform::read(request, Some(ends)).unwrap().map {
-        Map::Affine(affine) => affine,
-        Map::Field(_) => panic!("no field"),
+    let read = |request: &TransformRequest, ends: &Ends| match Transform::read(request, Some(ends)).unwrap().maps[..] {
+        [Map::Affine(affine)] => affine,
+        _ => panic!("no field"),
     };
     let there = read(&TransformRequest::new(&path), &Ends { target: image(&b), source: image(&a) });
     let inverted = TransformRequest { inverse: true, ..TransformRequest::new(&path) };

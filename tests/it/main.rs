@@ -16,6 +16,7 @@ mod guide;
 mod hostile;
 mod hostile_servers;
 mod in_place;
+mod itk_hdf5;
 mod lost;
 mod memory;
 mod nifti_header;

@@ -86,9 +86,9 @@ fn affine_of(request: &TransformRequest) -> Affine {
     let Ends { source, target } = ends();
     // What is inverted leads from the source to the target.
     let ends = if request.inverse { Ends { source: target, target: source } } else { Ends { source, target } };
-    match Transform::read(request, Some(&ends)).unwrap().map {
-        Map::Affine(affine) => affine,
-        Map::Field(path) => panic!("{} is no field", path.display()),
+    match Transform::read(request, Some(&ends)).unwrap().maps[..] {
+        [Map::Affine(affine)] => affine,
+        ref maps => panic!("{maps:?} is no affine"),
     }
 }
 
@@ -149,13 +149,13 @@ fn images_are_fields_by_name_or_content() {
     let header = Header::new(Version::One).encode();
     for (name, bytes) in [("a.nii", &b""[..]), ("a.nii.gz", b""), ("warp", b"\x1f\x8b\x08"), ("other", &header)] {
         let request = put(&folder, name, bytes);
-        assert_eq!(Transform::read(&request, None).unwrap().map, Map::Field(request.path.clone()));
+        assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Field(request.path.clone())]);
         assert!(Transform::read(&inverse(&request), None).unwrap_err().hint().unwrap().contains("InverseWarp"));
     }
     let request = TransformRequest::new(folder.path().to_path_buf());
-    assert_eq!(Transform::read(&request, None).unwrap().map, Map::Field(request.path));
+    assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Field(request.path)]);
     let request = TransformRequest::new("s3://bucket/warp.zarr");
-    assert_eq!(Transform::read(&request, None).unwrap().map, Map::Field(request.path));
+    assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Field(request.path)]);
 }
 
 #[test]
@@ -225,6 +225,7 @@ fn formats() -> Vec<(&'static str, Vec<u8>)> {
         ("a.tfm", itk_text().into()),
         ("a.mat", itk_mat(false, false)),
         ("big.mat", itk_mat(true, true)),
+        ("a.h5", crate::itk_hdf5::affine_file()),
         ("flirt.mat", "1 0.1 0 10\n0 1 0.2 20\n0 0 1 30\n0 0 0 1\n".into()),
         ("a.lta", lta().into()),
         ("a.txt", "# world\n1 0.1 0 10\n0 1 0.2 20\n0 0 1 30\n0 0 0 1\n".into()),
@@ -235,10 +236,15 @@ fn formats() -> Vec<(&'static str, Vec<u8>)> {
 fn damage_is_an_error_or_a_map() {
     let folder = folder();
     let ends = ends();
-    let read = |name: &str, bytes: &[u8]| Transform::read(&put(&folder, name, bytes), Some(&ends)).map(|read| read.map);
+    let read =
+        |name: &str, bytes: &[u8]| Transform::read(&put(&folder, name, bytes), Some(&ends)).map(|read| read.maps);
     let check = |name: &str, bytes: &[u8]| match read(name, bytes) {
-        Ok(Map::Affine(affine)) => assert!(affine.is_finite() && affine.inverse().is_some(), "{name}"),
-        Ok(Map::Field(_)) => {}
+        Ok(maps) => {
+            for map in maps {
+                let Map::Affine(affine) = map else { continue };
+                assert!(affine.is_finite() && affine.inverse().is_some(), "{name}");
+            }
+        }
         Err(error) => assert!(error.to_string().contains(name), "{error}"),
     };
     for (name, bytes) in formats() {

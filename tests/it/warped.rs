@@ -15,17 +15,23 @@ use reslice::{
     resample::{KernelShape, Method, OpRequest, Outside, Workspace, block_op},
 };
 
-/// A field of random vectors, half as fine as the target and smaller than it.
+/// A field of random vectors: half as fine as the target, or on its voxels; smaller than it, and shifted.
 fn warped(request: &OpRequest, rng: &mut Rng) -> (OpRequest, Vec<f32>) {
     let Mapping::Affine(base) = request.mapping else { panic!("not oblique") };
-    let shape = request.target_shape.map(|n| (n / 2).max(1));
+    let is_aligned = rng.within(0, 1) == 1;
+    let shape =
+        request.target_shape.map(|n| if is_aligned { n.saturating_sub(rng.within(0, 3)) } else { n / 2 }.max(1));
     let vectors: Vec<f32> = (0..3 * count(shape)).map(|_| rng.between(-1.7, 1.7) as f32).collect();
     let mut ranges = VectorRanges::new(shape);
     for (c, values) in vectors.chunks_exact(count(shape)).enumerate() {
-        ranges.add(c, Region::of_shape(shape), values);
+        let all = Region::of_shape(shape);
+        let found = ranges.of(all, BlockRef::new(all, 1, values));
+        ranges.add(c, &found);
     }
     let mut target_to_field = Affine::identity();
-    (0..3).for_each(|a| (target_to_field.m[a][a], target_to_field.m[a][3]) = (0.5, 0.2));
+    for (a, row) in target_to_field.m.iter_mut().enumerate() {
+        (row[a], row[3]) = if is_aligned { (1.0, a as f64 - 1.0) } else { (0.5, 0.2) };
+    }
     let vector_to_source = [[0.0, 0.1, 1.0], [0.0, 0.9, 0.0], [-1.1, 0.0, 0.2]];
     let ranges = Arc::new(ranges);
     let warp = Warp { base, target_to_field, vector_to_source, ends_at_faces: false, ranges };
@@ -101,7 +107,10 @@ fn linear_through_field(request: &OpRequest, vectors: &[f32], source: &[f32], of
     };
     let voxel = |at: [i64; 3]| {
         let mut c = index(&oblique, at);
-        let f: [f64; 3] = std::array::from_fn(|a| warp.target_to_field.m[a][a] * at[a] as f64 + 0.2);
+        let f: [f64; 3] = std::array::from_fn(|a| {
+            let row = warp.target_to_field.m[a];
+            row[a] * at[a] as f64 + row[3]
+        });
         if (0..3).all(|a| inside(f[a], 0, shape[a] as i64)) {
             let parts: Vec<f64> = vectors.chunks_exact(count(shape)).map(|values| value(f, values, shape)).collect();
             let moved = warp.displacement([parts[0], parts[1], parts[2]]);

@@ -13,6 +13,7 @@ impl Input {
             Input::Zarr(file) => Some(&file.path),
             Input::Plain(file) => Some(&file.data_path),
             Input::Dicom(series) => Some(&series.folder),
+            Input::Field(field) => Some(&field.path),
             Input::Own(_) => None,
         }
     }
@@ -31,7 +32,7 @@ impl Input {
             Input::Nifti(file) => Some(file.data_path.clone()),
             Input::Plain(file) => Some(file.data_path.clone()),
             Input::Zarr(file) => Some(file.root()),
-            Input::Dicom(_) | Input::Own(_) => None,
+            Input::Dicom(_) | Input::Field(_) | Input::Own(_) => None,
         }
     }
 
@@ -44,7 +45,7 @@ impl Input {
     pub fn stored_ratio(&self) -> Option<f64> {
         let (is_compressed, view) = match self {
             Input::Zarr(file) => return file.stored_ratio(),
-            Input::Own(_) => return None,
+            Input::Own(_) | Input::Field(_) => return None,
             Input::Nifti(file) => (file.compressed, &file.view),
             Input::Plain(file) => (file.stream.is_some(), &file.view),
             Input::Dicom(series) => (series.is_compressed(), &series.view),

@@ -5,8 +5,7 @@ use std::ops::Range;
 use multiversion::multiversion;
 
 use crate::{
-    block::BlockRef,
-    geometry::{Affine, Warp, inside},
+    geometry::{Affine, inside},
     region::Region,
     resample::taps::bisect,
 };
@@ -61,6 +60,7 @@ impl Strip {
     }
 
     /// The continuous source index of voxel `n`.
+    #[inline(always)]
     pub fn index(&self, n: usize) -> [f64; 3] {
         [self.at[0][n], self.at[1][n], self.at[2][n]]
     }
@@ -82,7 +82,8 @@ fn base(row: &[f64; 4], z: i64, y: i64) -> f64 {
 }
 
 /// The source index of target index `at`; every other function here gives the same bits.
-pub fn source_index(mapping: &Affine, at: [i64; 3]) -> [f64; 3] {
+#[cfg(test)]
+fn source_index(mapping: &Affine, at: [i64; 3]) -> [f64; 3] {
     mapping.m.map(|row| row[2].mul_add(at[2] as f64, base(&row, at[0], at[1])))
 }
 
@@ -95,84 +96,6 @@ pub fn fill(mapping: &Affine, row: [i64; 3], strip: &mut Strip) {
             *c = line.at(a, n);
         }
     }
-}
-
-/// Adds the displacements of the field at the points of `strip`, the voxels of row `y` of plane `z` from `x` on.
-///
-/// Vectors are interpolated linearly, the edge vectors repeated; beyond the field's faces there is no displacement, as
-/// ITK's displacement field transform has it, or points look nowhere (NaN), as the warp says. `field` holds the three
-/// components around those points.
-pub fn displace(warp: &Warp, field: BlockRef<'_, f32>, [z, y, x]: [i64; 3], strip: &mut Strip) {
-    let shape = warp.ranges.shape();
-    let is_beyond = field.region.is_empty();
-    if is_beyond && !warp.ends_at_faces {
-        return;
-    }
-    for n in 0..strip.len {
-        let at = source_index(&warp.target_to_field, [z, y, x + n as i64]);
-        if !is_beyond && (0..3).all(|a| inside(at[a], 0, shape[a] as i64)) {
-            let moved = warp.displacement(vector(field, at, shape));
-            (0..3).for_each(|a| strip.at[a][n] += moved[a]);
-        } else if warp.ends_at_faces {
-            (0..3).for_each(|a| strip.at[a][n] = f64::NAN);
-        }
-    }
-}
-
-/// The vector at a field index inside the field.
-fn vector(field: BlockRef<'_, f32>, at: [f64; 3], shape: [u64; 3]) -> [f64; 3] {
-    let [nz, ny, nx] = field.region.shape();
-    let strides = [ny * nx, nx, 1];
-    let (mut offsets, mut weights) = ([[0; 2]; 3], [[0.0; 2]; 3]);
-    for a in 0..3 {
-        let whole = at[a].floor();
-        let offset = |i: i64| (i.clamp(0, shape[a] as i64 - 1) - field.region.lo[a]) as usize * strides[a];
-        let part = at[a] - whole;
-        // A weight of 0 is no tap: the voxel beyond need not be there.
-        offsets[a] = [offset(whole as i64), if part > 0.0 { offset(whole as i64 + 1) } else { offset(whole as i64) }];
-        weights[a] = [1.0 - part, part];
-    }
-    std::array::from_fn(|component| {
-        let values = &field.voxels[component * nz * ny * nx..];
-        let mut sum = 0.0;
-        for (z, wz) in offsets[0].into_iter().zip(weights[0]) {
-            for (y, wy) in offsets[1].into_iter().zip(weights[1]) {
-                for (x, wx) in offsets[2].into_iter().zip(weights[2]) {
-                    if wz * wy * wx != 0.0 {
-                        sum += f64::from(values[z + y + x]) * (wz * wy * wx);
-                    }
-                }
-            }
-        }
-        sum
-    })
-}
-
-/// The field's voxels that the points of `target` are interpolated from.
-pub fn field_region(warp: &Warp, target: Region) -> Region {
-    if target.is_empty() {
-        return Region::EMPTY;
-    }
-    let (hull, shape) = (hull(&warp.target_to_field, target), warp.ranges.shape());
-    let mut region = Region::EMPTY;
-    for (a, [low, high]) in hull.into_iter().enumerate() {
-        let last = shape[a] as i64 - 1;
-        if high < -1.0 || low > (last + 1) as f64 {
-            return Region::EMPTY;
-        }
-        region.lo[a] = (low.floor() as i64).clamp(0, last);
-        region.hi[a] = (high.floor() as i64).saturating_add(1).clamp(0, last) + 1;
-    }
-    region
-}
-
-/// Extents that no field region of a target box of `shape` voxels exceeds.
-pub fn field_extents(warp: &Warp, shape: [u64; 3]) -> [u64; 3] {
-    std::array::from_fn(|a| {
-        let row = warp.target_to_field.m[a];
-        let image: f64 = (0..3).map(|t| row[t].abs() * (shape[t].max(1) - 1) as f64).sum();
-        (image.ceil() as u64 + 3).min(warp.ranges.shape()[a])
-    })
 }
 
 /// The lowest and highest source index of any voxel of `target` along each axis; exact, because every rounding on the way is

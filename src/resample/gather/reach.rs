@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::look;
+use super::{displaced, look};
 use crate::{
     geometry::{Affine, TIE_VOXELS, Warp, settle},
     region::Region,
@@ -74,7 +74,7 @@ impl Oblique {
 
     /// How far apart the displacements of a target box of `shape` voxels are at most, along each source axis.
     fn widest_displacements(&self, warp: &Warp, shape: [u64; 3]) -> [f64; 3] {
-        let met = warp.ranges.boxes_met(look::field_extents(warp, shape));
+        let met = warp.ranges.boxes_met(displaced::field_extents(warp, shape));
         let mut known = self.widths.lock().unwrap_or_else(PoisonError::into_inner);
         *known.entry(met).or_insert_with(|| {
             let widths = warp.ranges.widest(met).map(|width| [0.0, width]);

@@ -76,19 +76,20 @@ impl<A: Real> Stencil<A> {
         Stencil { shift, first, taps, table, cut: None, border }
     }
 
-    /// First voxel of the taps at `c`, and their weights into `weights`.
+    /// First voxel of the taps at `c`, and their weights into `weights`, one for each tap.
     #[inline(always)]
     pub fn at(&self, c: f64, weights: &mut [A]) -> i64 {
         let c = c + self.shift;
         let whole = c.floor();
         let place = (c - whole) * PHASES as f64;
-        let phase = (place as usize).min(PHASES - 1);
+        // From 32 bits, as in what is fastest to convert.
+        let phase = (place as i32 as usize).min(PHASES - 1);
         let part = A::of_f64(place - phase as f64);
         let rest = A::of_f64(1.0 - (place - phase as f64));
-        let rows = &self.table[phase * self.taps..(phase + 2) * self.taps];
-        let (below, above) = rows.split_at(self.taps);
-        for ((weight, &below), &above) in weights.iter_mut().zip(below).zip(above) {
-            *weight = below * rest + above * part;
+        let taps = weights.len();
+        let rows = &self.table[phase * taps..][..2 * taps];
+        for (k, weight) in weights.iter_mut().enumerate() {
+            *weight = rows[k] * rest + rows[taps + k] * part;
         }
         whole as i64 + self.first
     }

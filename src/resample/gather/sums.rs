@@ -13,10 +13,10 @@ use crate::{
     voxel::{Rounding, Voxel, num::Arithmetic},
 };
 
-/// Sums the taps of `stencil` around each point.
+/// Sums the taps of `stencil` around each point: along y first, then along z, then along x.
 ///
 /// Returns how many sums are below and above what the type holds.
-/// Points whose taps all exist and all count take a plain loop, the others a list of taps; which of them depends on the point
+/// Points whose taps all exist and all count take a loop of fixed length, the others a list of taps; which of them depends on the point
 /// and the source's bounds alone.
 pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
     samples: BlockRef<'_, S>,
@@ -26,100 +26,168 @@ pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
     rounding: Rounding,
     out: &mut [T],
 ) -> [u64; 2] {
+    let mut sums = [S::Acc::ZERO; STRIP];
+    let sums = &mut sums[..out.len()];
     match stencil.taps {
-        3 => fixed::<3, S, T>(samples, bounds, stencil, strip, rounding, out),
-        4 => fixed::<4, S, T>(samples, bounds, stencil, strip, rounding, out),
-        6 => fixed::<6, S, T>(samples, bounds, stencil, strip, rounding, out),
-        10 => fixed::<10, S, T>(samples, bounds, stencil, strip, rounding, out),
-        _ => listed(samples, bounds, stencil, strip, rounding, out),
+        3 => fixed::<3, 4, S>(samples, bounds, stencil, strip, sums),
+        4 => fixed::<4, 4, S>(samples, bounds, stencil, strip, sums),
+        5 => fixed::<5, 8, S>(samples, bounds, stencil, strip, sums),
+        6 => fixed::<6, 8, S>(samples, bounds, stencil, strip, sums),
+        8 => fixed::<8, 8, S>(samples, bounds, stencil, strip, sums),
+        10 => fixed::<10, 12, S>(samples, bounds, stencil, strip, sums),
+        _ => listed(samples, bounds, stencil, strip, sums),
     }
-}
-
-fn listed<S: Voxel, T: Voxel<Acc = S::Acc>>(
-    samples: BlockRef<'_, S>,
-    bounds: Region,
-    stencil: &Stencil<S::Acc>,
-    strip: &Strip,
-    rounding: Rounding,
-    out: &mut [T],
-) -> [u64; 2] {
-    let mut taps = [Taps::new(), Taps::new(), Taps::new()];
-    let mut sums = [S::Acc::ZERO; STRIP];
-    for (n, sum) in sums[..out.len()].iter_mut().enumerate() {
-        stencil.taps_around(strip.index(n), bounds, samples.region, &mut taps);
-        *sum = sum_listed(samples.voxels, &taps);
-    }
-    store(&sums[..out.len()], rounding, out)
-}
-
-#[multiversion(targets("x86_64+avx2"))]
-fn fixed<const K: usize, S: Voxel, T: Voxel<Acc = S::Acc>>(
-    samples: BlockRef<'_, S>,
-    bounds: Region,
-    stencil: &Stencil<S::Acc>,
-    strip: &Strip,
-    rounding: Rounding,
-    out: &mut [T],
-) -> [u64; 2] {
-    let region = samples.region;
-    let [_, ny, nx] = region.shape();
-    let mut taps = [Taps::new(), Taps::new(), Taps::new()];
-    let mut weights = [[S::Acc::ZERO; K]; 3];
-    let mut sums = [S::Acc::ZERO; STRIP];
-    for (n, out) in sums[..out.len()].iter_mut().enumerate() {
-        let c = strip.index(n);
-        let mut first = [0; 3];
-        for ((first, weights), c) in first.iter_mut().zip(&mut weights).zip(c) {
-            *first = stencil.at(c, weights);
-        }
-        let all_exist = (0..3).all(|a| first[a] >= bounds.lo[a] && first[a] + K as i64 <= bounds.hi[a]);
-        // A weight of 0 is no tap, which matters where voxels may be NaN or infinite.
-        let all_count = !S::DTYPE.is_float() || weights.iter().flatten().all(|&weight| weight != S::Acc::ZERO);
-        *out = if all_exist && all_count && stencil.cut.is_none() {
-            let [z, y, x]: [usize; 3] = std::array::from_fn(|a| (first[a] - region.lo[a]) as usize);
-            sum_fixed::<K, S>(&samples.voxels[(z * ny + y) * nx + x..], [ny * nx, nx], &weights)
-        } else {
-            stencil.taps_around(c, bounds, region, &mut taps);
-            sum_listed(samples.voxels, &taps)
-        };
-    }
-    store(&sums[..out.len()], rounding, out)
-}
-
-fn store<T: Voxel>(sums: &[T::Acc], rounding: Rounding, out: &mut [T]) -> [u64; 2] {
     rows::store(sums, out, rounding);
     rows::count_beyond::<T>(sums)
 }
 
-/// The sum over `K` taps along each axis from the first voxel on; lane by lane along x, then across.
+#[multiversion(targets("x86_64+avx2"))]
+fn listed<S: Voxel>(
+    samples: BlockRef<'_, S>,
+    bounds: Region,
+    stencil: &Stencil<S::Acc>,
+    strip: &Strip,
+    sums: &mut [S::Acc],
+) {
+    let (mut taps, mut lanes) = ([Taps::new(), Taps::new(), Taps::new()], Lanes::new());
+    for (n, sum) in sums.iter_mut().enumerate() {
+        stencil.taps_around(strip.index(n), bounds, samples.region, &mut taps);
+        *sum = sum_listed(samples.voxels, &taps, &mut lanes);
+    }
+}
+
+/// As [`listed`] for `K` taps along each axis. Rows are read `L` voxels at a time, whole vectors.
+#[multiversion(targets("x86_64+avx2"))]
+fn fixed<const K: usize, const L: usize, S: Voxel>(
+    samples: BlockRef<'_, S>,
+    bounds: Region,
+    stencil: &Stencil<S::Acc>,
+    strip: &Strip,
+    sums: &mut [S::Acc],
+) {
+    let region = samples.region;
+    let [_, ny, nx] = region.shape();
+    let strides = [ny * nx, nx];
+    // Of all points first: sums then wait for voxels alone.
+    let mut weights = [[[S::Acc::ZERO; K]; 3]; STRIP];
+    let mut offsets = [None; STRIP];
+    for (n, (weights, offset)) in weights.iter_mut().zip(&mut offsets).enumerate().take(sums.len()) {
+        *offset = place(samples, bounds, stencil, strip.index(n), weights);
+    }
+    let (mut taps, mut lanes) = ([Taps::new(), Taps::new(), Taps::new()], Lanes::new());
+    for (n, sum) in sums.iter_mut().enumerate() {
+        *sum = match offsets[n] {
+            Some(offset) => {
+                let voxels = &samples.voxels[offset as usize..];
+                if voxels.len() >= (K - 1) * (strides[0] + strides[1]) + L {
+                    sum_fixed::<K, L, S>(voxels, strides, &weights[n])
+                } else {
+                    sum_fixed::<K, K, S>(voxels, strides, &weights[n])
+                }
+            }
+            None => {
+                stencil.taps_around(strip.index(n), bounds, region, &mut taps);
+                sum_listed(samples.voxels, &taps, &mut lanes)
+            }
+        };
+    }
+}
+
+/// Weights of the taps at `c`, and where the first voxel of them is; nothing where some do not exist or do not count.
 #[inline(always)]
-fn sum_fixed<const K: usize, S: Voxel>(voxels: &[S], strides: [usize; 2], weights: &[[S::Acc; K]; 3]) -> S::Acc {
-    let mut lanes = [S::Acc::ZERO; K];
-    for (z, &wz) in weights[0].iter().enumerate() {
-        for (y, &wy) in weights[1].iter().enumerate() {
-            let weight = wz * wy;
-            let row = &voxels[z * strides[0] + y * strides[1]..][..K];
-            for (lane, voxel) in lanes.iter_mut().zip(row) {
-                *lane += voxel.to_acc() * weight;
+fn place<const K: usize, S: Voxel>(
+    samples: BlockRef<'_, S>,
+    bounds: Region,
+    stencil: &Stencil<S::Acc>,
+    c: [f64; 3],
+    weights: &mut [[S::Acc; K]; 3],
+) -> Option<u32> {
+    let (lo, [_, ny, nx]) = (samples.region.lo, samples.region.shape());
+    let mut first = [0; 3];
+    for ((first, weights), c) in first.iter_mut().zip(&mut *weights).zip(c) {
+        *first = stencil.at(c, weights);
+    }
+    let all_exist = (0..3).all(|a| first[a] >= bounds.lo[a] && first[a] + K as i64 <= bounds.hi[a]);
+    // A weight of 0 is no tap, which matters where voxels may be NaN or infinite.
+    let some_are_zero = weights.iter().flatten().fold(false, |any, weight| any | (*weight == S::Acc::ZERO));
+    if !all_exist || stencil.cut.is_some() || S::DTYPE.is_float() && some_are_zero {
+        return None;
+    }
+    let [z, y, x]: [usize; 3] = std::array::from_fn(|a| (first[a] - lo[a]) as usize);
+    u32::try_from((z * ny + y) * nx + x).ok()
+}
+
+/// The sum over `K` taps along each axis from the first voxel on. What rows have beyond them, up to `L`, is left out.
+#[inline(always)]
+fn sum_fixed<const K: usize, const L: usize, S: Voxel>(
+    voxels: &[S],
+    [plane, row]: [usize; 2],
+    [along_z, along_y, along_x]: &[[S::Acc; K]; 3],
+) -> S::Acc {
+    let mut of_planes = [[S::Acc::ZERO; L]; K];
+    for (z, sums) in of_planes.iter_mut().enumerate() {
+        let voxels = &voxels[z * plane..][..(K - 1) * row + L];
+        for (y, &weight) in along_y.iter().enumerate() {
+            let of_row = &voxels[y * row..][..L];
+            for (sum, voxel) in sums.iter_mut().zip(of_row) {
+                *sum += voxel.to_acc() * weight;
             }
         }
     }
+    let mut lanes = [S::Acc::ZERO; L];
+    for (sums, &weight) in of_planes.iter().zip(along_z) {
+        for (lane, &sum) in lanes.iter_mut().zip(sums) {
+            *lane += sum * weight;
+        }
+    }
     let mut sum = S::Acc::ZERO;
-    for (&lane, &wx) in lanes.iter().zip(&weights[2]) {
-        sum += lane * wx;
+    for (&lane, &weight) in lanes.iter().zip(along_x) {
+        sum += lane * weight;
     }
     sum
 }
 
-fn sum_listed<S: Voxel>(voxels: &[S], [zs, ys, xs]: &[Taps<S::Acc>; 3]) -> S::Acc {
-    let mut sum = S::Acc::ZERO;
-    for &(x, wx) in &xs.list {
-        let mut lane = S::Acc::ZERO;
-        for &(z, wz) in &zs.list {
-            for &(y, wy) in &ys.list {
-                lane += voxels[z + y + x].to_acc() * (wz * wy);
+/// Partial sums of the taps along x, and those of one plane.
+struct Lanes<A> {
+    sums: Vec<A>,
+    of_plane: Vec<A>,
+}
+
+impl<A> Lanes<A> {
+    fn new() -> Lanes<A> {
+        Lanes { sums: Vec::new(), of_plane: Vec::new() }
+    }
+}
+
+/// The same sum over lists of taps.
+#[inline(always)]
+fn sum_listed<S: Voxel>(voxels: &[S], [zs, ys, xs]: &[Taps<S::Acc>; 3], lanes: &mut Lanes<S::Acc>) -> S::Acc {
+    let Lanes { sums, of_plane } = lanes;
+    let (first, taps) = (xs.list[0].0, xs.list.len());
+    let is_run = xs.list.iter().zip(first..).all(|(&(x, _), at)| x == at);
+    sums.clear();
+    sums.resize(taps, S::Acc::ZERO);
+    for &(z, wz) in &zs.list {
+        of_plane.clear();
+        of_plane.resize(taps, S::Acc::ZERO);
+        for &(y, wy) in &ys.list {
+            let row = &voxels[z + y..];
+            if is_run {
+                for (lane, voxel) in of_plane.iter_mut().zip(&row[first..first + taps]) {
+                    *lane += voxel.to_acc() * wy;
+                }
+            } else {
+                for (lane, &(x, _)) in of_plane.iter_mut().zip(&xs.list) {
+                    *lane += row[x].to_acc() * wy;
+                }
             }
         }
+        for (lane, &sum) in sums.iter_mut().zip(&*of_plane) {
+            *lane += sum * wz;
+        }
+    }
+    let mut sum = S::Acc::ZERO;
+    for (&lane, &(_, wx)) in sums.iter().zip(&xs.list) {
         sum += lane * wx;
     }
     sum

@@ -1,9 +1,16 @@
 //! Gathering through a displacement field: points wander, so that each is looked at by itself.
 
-use super::{Gather, fill, linear::Neighbours, look, look::STRIP, look::Strip};
+use super::{
+    Gather,
+    displaced::{self, Vectors},
+    fill,
+    linear::Neighbours,
+    look,
+    look::{STRIP, Strip},
+};
 use crate::{
     block::{BlockMut, BlockRef},
-    geometry::{Warp, inside},
+    geometry::Warp,
     region::Region,
     resample::{Outside, Workspace},
     voxel::Voxel,
@@ -58,43 +65,48 @@ impl<T: Voxel> Gather<T> {
         piece: Region,
         volume: usize,
     ) -> [u64; 3] {
-        let (mut strip, mut corners) = (Strip::new(), Neighbours::new());
+        let (mut strip, mut corners, mut moved) = (Strip::new(), Neighbours::new(), Vectors::new());
         let (mut found, mut counts) = ([T::default(); STRIP], [0; 3]);
         for run in piece.tiles([1, 1, STRIP]) {
             strip.len = run.shape()[2];
             look::fill(&self.reach.mapping, run.lo, &mut strip);
-            look::displace(warp, vectors, run.lo, &mut strip);
-            let kept = self.keep_inside(&mut strip);
-            let [below, above] = self.strip(samples, convert, &strip, &mut corners, &mut found[..kept.len]);
-            let outside = run.voxels() - kept.len as u64;
-            counts = [counts[0] + outside, counts[1] + below, counts[2] + above];
+            displaced::displace(warp, vectors, run.lo, &mut strip, &mut moved);
             let row = target.row(volume, run.lo[0], run.lo[1], run.lo[2]..run.hi[2]);
-            kept.places[..kept.len].iter().zip(&found).for_each(|(&place, &voxel)| row[usize::from(place)] = voxel);
+            let [below, above] = match self.keep_inside(&mut strip) {
+                None => self.strip(samples, convert, &strip, &mut corners, row),
+                Some(places) => {
+                    let places = &places[..strip.len];
+                    let beyond = self.strip(samples, convert, &strip, &mut corners, &mut found[..places.len()]);
+                    places.iter().zip(&found).for_each(|(&place, &voxel)| row[usize::from(place)] = voxel);
+                    beyond
+                }
+            };
+            let outside = run.voxels() - strip.len as u64;
+            counts = [counts[0] + outside, counts[1] + below, counts[2] + above];
         }
         counts
     }
 
-    /// Keeps the points of `strip` that look inside, and says where in it they were.
-    fn keep_inside(&self, strip: &mut Strip) -> Kept {
-        let bounds = self.reach.bounds;
-        let mut kept = Kept { len: 0, places: [0; STRIP] };
-        for n in 0..strip.len {
+    /// Keeps the points of `strip` that look inside, and says where in it they were; `None` where that is all of them.
+    fn keep_inside(&self, strip: &mut Strip) -> Option<[u8; STRIP]> {
+        let mut is_kept = [false; STRIP];
+        let is_kept = &mut is_kept[..strip.len];
+        displaced::are_inside(strip, self.reach.bounds, is_kept);
+        if is_kept.iter().all(|&kept| kept) {
+            return None;
+        }
+        let mut places = [0; STRIP];
+        let mut len = 0;
+        for (n, &is_inside) in is_kept.iter().enumerate() {
             let c = strip.index(n);
-            let is_inside = (0..3).all(|a| inside(c[a], bounds.lo[a], bounds.hi[a]));
             let is_extended = self.outside == Outside::Edge && c.iter().all(|c| c.is_finite());
             if is_inside || is_extended {
-                kept.places[kept.len] = n as u8;
-                (0..3).for_each(|a| strip.at[a][kept.len] = c[a]);
-                kept.len += 1;
+                places[len] = n as u8;
+                (0..3).for_each(|a| strip.at[a][len] = c[a]);
+                len += 1;
             }
         }
-        strip.len = kept.len;
-        kept
+        strip.len = len;
+        Some(places)
     }
-}
-
-/// Points of a strip that are computed.
-struct Kept {
-    len: usize,
-    places: [u8; STRIP],
 }
