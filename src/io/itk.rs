@@ -76,6 +76,11 @@ impl ItkFile {
         Ok(Some(ItkFile { file, path: path.to_path_buf() }))
     }
 
+    /// Whether there is a group for transforms.
+    pub fn has_transforms(&self) -> bool {
+        self.file.group(GROUP).is_ok()
+    }
+
     /// All transforms in the order of their numbers, without their parameters.
     ///
     /// # Errors

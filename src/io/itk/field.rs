@@ -43,12 +43,16 @@ impl fmt::Debug for ItkField {
 }
 
 impl ItkField {
-    /// Opens a field of a file; `None` where the file is no HDF5. `number` says which transform it is, where there are several fields.
+    /// Opens a field of a file; `None` where the file has no transforms of ITK in HDF5. `number` says which transform it is, where there are several fields.
     ///
     /// # Errors
-    /// HDF5 that holds no transforms of ITK, or no such field; a size or geometry that is none.
+    /// No such field, or several; a size or geometry that is none.
     pub fn open(path: &Path, number: Option<&str>) -> Result<Option<ItkField>> {
-        let Some(file) = ItkFile::open(path)? else { return Ok(None) };
+        let file = match ItkFile::open(path) {
+            Ok(Some(file)) if file.has_transforms() => file,
+            // Whatever else is HDF5, or looks like it, is named by who knows other formats.
+            _ => return Ok(None),
+        };
         let parts = file.parts()?;
         let is_meant =
             |part: &&ItkPart| part.kind() == FIELD && number.is_none_or(|number| number == part.number.to_string());

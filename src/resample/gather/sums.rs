@@ -29,12 +29,12 @@ pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
     let mut sums = [S::Acc::ZERO; STRIP];
     let sums = &mut sums[..out.len()];
     match stencil.taps {
-        3 => fixed::<3, 4, S>(samples, bounds, stencil, strip, sums),
-        4 => fixed::<4, 4, S>(samples, bounds, stencil, strip, sums),
-        5 => fixed::<5, 8, S>(samples, bounds, stencil, strip, sums),
-        6 => fixed::<6, 8, S>(samples, bounds, stencil, strip, sums),
-        8 => fixed::<8, 8, S>(samples, bounds, stencil, strip, sums),
-        10 => fixed::<10, 12, S>(samples, bounds, stencil, strip, sums),
+        3 => fixed::<3, 4, 3, S>(samples, bounds, stencil, strip, sums),
+        4 => fixed::<4, 4, 4, S>(samples, bounds, stencil, strip, sums),
+        5 => fixed::<5, 8, 5, S>(samples, bounds, stencil, strip, sums),
+        6 => fixed::<6, 8, 6, S>(samples, bounds, stencil, strip, sums),
+        8 => fixed::<8, 8, 4, S>(samples, bounds, stencil, strip, sums),
+        10 => fixed::<10, 16, 5, S>(samples, bounds, stencil, strip, sums),
         _ => listed(samples, bounds, stencil, strip, sums),
     }
     rows::store(sums, out, rounding);
@@ -56,9 +56,10 @@ fn listed<S: Voxel>(
     }
 }
 
-/// As [`listed`] for `K` taps along each axis. Rows are read `L` voxels at a time, whole vectors.
+/// As [`listed`] for `K` taps along each axis. Rows are read `L` voxels at a time, whole vectors, and `G` planes, a part of `K`, are under way at once:
+/// as many partial sums as registers hold.
 #[multiversion(targets("x86_64+avx2"))]
-fn fixed<const K: usize, const L: usize, S: Voxel>(
+fn fixed<const K: usize, const L: usize, const G: usize, S: Voxel>(
     samples: BlockRef<'_, S>,
     bounds: Region,
     stencil: &Stencil<S::Acc>,
@@ -80,9 +81,9 @@ fn fixed<const K: usize, const L: usize, S: Voxel>(
             Some(offset) => {
                 let voxels = &samples.voxels[offset as usize..];
                 if voxels.len() >= (K - 1) * (strides[0] + strides[1]) + L {
-                    sum_fixed::<K, L, S>(voxels, strides, &weights[n])
+                    sum_fixed::<K, L, G, S>(voxels, strides, &weights[n])
                 } else {
-                    sum_fixed::<K, K, S>(voxels, strides, &weights[n])
+                    sum_fixed::<K, K, G, S>(voxels, strides, &weights[n])
                 }
             }
             None => {
@@ -119,25 +120,27 @@ fn place<const K: usize, S: Voxel>(
 
 /// The sum over `K` taps along each axis from the first voxel on. What rows have beyond them, up to `L`, is left out.
 #[inline(always)]
-fn sum_fixed<const K: usize, const L: usize, S: Voxel>(
+fn sum_fixed<const K: usize, const L: usize, const G: usize, S: Voxel>(
     voxels: &[S],
     [plane, row]: [usize; 2],
     [along_z, along_y, along_x]: &[[S::Acc; K]; 3],
 ) -> S::Acc {
-    let mut of_planes = [[S::Acc::ZERO; L]; K];
-    for (z, sums) in of_planes.iter_mut().enumerate() {
-        let voxels = &voxels[z * plane..][..(K - 1) * row + L];
-        for (y, &weight) in along_y.iter().enumerate() {
-            let of_row = &voxels[y * row..][..L];
-            for (sum, voxel) in sums.iter_mut().zip(of_row) {
-                *sum += voxel.to_acc() * weight;
+    let mut lanes = [S::Acc::ZERO; L];
+    for (group, along_z) in along_z.chunks_exact(G).enumerate() {
+        let mut of_planes = [[S::Acc::ZERO; L]; G];
+        for (z, sums) in of_planes.iter_mut().enumerate() {
+            let voxels = &voxels[(group * G + z) * plane..][..(K - 1) * row + L];
+            for (y, &weight) in along_y.iter().enumerate() {
+                let of_row = &voxels[y * row..][..L];
+                for (sum, voxel) in sums.iter_mut().zip(of_row) {
+                    *sum += voxel.to_acc() * weight;
+                }
             }
         }
-    }
-    let mut lanes = [S::Acc::ZERO; L];
-    for (sums, &weight) in of_planes.iter().zip(along_z) {
-        for (lane, &sum) in lanes.iter_mut().zip(sums) {
-            *lane += sum * weight;
+        for (sums, &weight) in of_planes.iter().zip(along_z) {
+            for (lane, &sum) in lanes.iter_mut().zip(sums) {
+                *lane += sum * weight;
+            }
         }
     }
     let mut sum = S::Acc::ZERO;
