@@ -54,7 +54,7 @@ pub struct Transform {
 pub enum Map {
     /// Target world to source world, RAS mm, invertible.
     Affine(Affine),
-    /// A displacement field: a NIfTI file, a Zarr folder or URL, or a transform in HDF5 (`FILE.h5?transform=2`). Not opened yet.
+    /// A displacement field: a NIfTI, NRRD or MetaImage file, a Zarr folder or URL, or a transform in HDF5 (`FILE.h5?transform=2`). Not opened yet.
     Field(PathBuf),
 }
 
@@ -175,7 +175,7 @@ fn composite_at(request: &TransformRequest) -> Result<Transform> {
 fn is_field_by_name(path: &Path) -> Result<bool> {
     let location = Location::of(path)?;
     let Some(local) = location.local() else { return Ok(true) };
-    let endings = [".nii", ".nii.gz", ".hdr", ".img", ".img.gz"];
+    let endings = [".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd"];
     Ok(local.is_dir() || endings.iter().any(|ending| has_ending(local, ending)))
 }
 

@@ -39,7 +39,7 @@ impl Convention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FieldKind {
-    /// Displacements in LPS mm, as ITK and ANTs hold them: NIfTI files of intent 1007, and Zarr.
+    /// Displacements in LPS mm, as ITK and ANTs hold them: NIfTI files of intent 1007, NRRD, MetaImage and Zarr.
     DisplacementsLps,
     /// Displacements in RAS mm: NIfTI files of intent 1006, NiftyReg's displacement fields.
     DisplacementsRas,

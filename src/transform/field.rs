@@ -13,7 +13,7 @@ use super::{FieldKind, positions::Displacements};
 use crate::{
     error::{Error, Result},
     geometry::{Affine, Grid, Unit, inside},
-    io::{Source, nifti::Header},
+    io::{Source, nifti::Header, view::components::Components},
     layout::Layout,
     voxel::Voxel,
 };
@@ -72,7 +72,7 @@ pub struct FieldGrid {
 }
 
 impl FieldGrid {
-    /// Checks that a file is a displacement field; `header` is that of a NIfTI file, `None` for a Zarr.
+    /// Checks that a file is a displacement field; `header` is that of a NIfTI file, `None` for any other.
     ///
     /// # Errors
     /// Not three components, another intent, a singular affine.
@@ -81,14 +81,14 @@ impl FieldGrid {
             Some(header) => kind(path, header)?,
             None => FieldKind::DisplacementsLps,
         };
-        let vectors = layout.outer.volumes();
-        if vectors != 3 || layout.components != 1 {
-            let found = format!("{vectors} volumes of {} samples a voxel", layout.components);
+        let (volumes, components) = (layout.outer.volumes(), layout.components);
+        if !matches!((volumes, components), (3, 1) | (1, 3)) {
+            let found = format!("{volumes} volumes of {components} samples a voxel");
             return Err(Error::malformed(
                 path,
                 "the displacement field",
                 found,
-                "3 volumes: x, y and z of the vectors",
+                "3 volumes, or 3 samples a voxel: x, y and z of the vectors",
             ));
         }
         FieldGrid::of_grid(&layout.grid, kind).ok_or_else(|| {
@@ -104,8 +104,10 @@ impl FieldGrid {
         Some(FieldGrid { shape: grid.shape, world_to_index, index_to_world: grid.index_to_world, kind, unit_mm })
     }
 
-    /// The field's voxels as displacements, whatever they are in the file.
+    /// The field's voxels as displacements, whatever they are in the file: three volumes.
     pub fn displacements<T: Voxel>(&self, voxels: Box<dyn Source<T>>) -> Box<dyn Source<T>> {
+        let voxels: Box<dyn Source<T>> =
+            if voxels.layout().components > 1 { Box::new(Components::new(voxels)) } else { voxels };
         match self.kind {
             FieldKind::PositionsRas => Box::new(Displacements { inner: voxels, index_to_world: self.index_to_world }),
             FieldKind::DisplacementsLps | FieldKind::DisplacementsRas => voxels,

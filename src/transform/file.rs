@@ -19,7 +19,7 @@ pub(super) enum Contents {
     Text(String),
     /// Small, and not text: MATLAB.
     Binary(Vec<u8>),
-    /// gzip or NIfTI: an image under an unusual name.
+    /// gzip, NIfTI, NRRD or MetaImage: an image under an unusual name.
     Image,
     /// A container that is not read whole.
     Hdf5,
@@ -56,17 +56,16 @@ pub(super) fn read(path: &Path) -> Result<Contents> {
 
 fn is_image(bytes: &[u8]) -> bool {
     let size_of_header = bytes.first_chunk::<4>().map(|&first| (u32::from_le_bytes(first), u32::from_be_bytes(first)));
-    bytes.starts_with(&[0x1f, 0x8b]) || matches!(size_of_header, Some((348 | 540, _) | (_, 348 | 540)))
+    let begins = [&[0x1f, 0x8b][..], b"NRRD", b"ObjectType"];
+    begins.iter().any(|magic| bytes.starts_with(magic)) || matches!(size_of_header, Some((348 | 540, _) | (_, 348 | 540)))
 }
 
 /// Files that are known and not read: how they begin, what they are, and the way out.
-const REFUSED: [(&[u8], &str, &str); 8] = [
+const REFUSED: [(&[u8], &str, &str); 6] = [
     (b"MATLAB 5", "MATLAB files of level 5 are not read", "save the matrix as text, or with -v4"),
     (b"MATLAB 7", "MATLAB files of level 7 are not read", "save the matrix as text, or with -v4"),
     (b"MNI Transform File", "MNI .xfm files are not read", "convert it, by ConvertTransformFile or lta_convert"),
     (b"(", "elastix parameter files are not read", "write it as a displacement field: transformix -def all -tp FILE"),
-    (b"NRRD", "NRRD files are not read", "write the field as NIfTI, by SimpleITK's WriteImage"),
-    (b"ObjectType", "MetaImage files are not read", "write the field as NIfTI, by SimpleITK's WriteImage"),
     (b"mrtrix image", "MRtrix warps are not read", "write it as a displacement field in NIfTI, as ITK has it"),
     (b"version https://git-lfs", "a pointer of git-lfs stands for the file", "fetch the file: git lfs pull"),
 ];

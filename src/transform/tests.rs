@@ -231,8 +231,6 @@ fn files_of_other_programs_are_refused_by_name() {
     for (text, says) in [
         ("(Transform \"EulerTransform\")\n", "elastix"),
         ("// made by elastix\n\n(Transform \"EulerTransform\")\n", "elastix"),
-        ("NRRD0004\n", "NRRD"),
-        ("ObjectType = Image\n", "MetaImage"),
         ("mrtrix image\n", "MRtrix"),
         ("MATLAB 7.3 MAT-file", "level 7"),
         ("# 3dAllineate matrices\n1 0 0 0 0 1 0 0 0 0 1 0\n", "AFNI"),
