@@ -57,7 +57,8 @@ pub(super) fn read(path: &Path) -> Result<Contents> {
 fn is_image(bytes: &[u8]) -> bool {
     let size_of_header = bytes.first_chunk::<4>().map(|&first| (u32::from_le_bytes(first), u32::from_be_bytes(first)));
     let begins = [&[0x1f, 0x8b][..], b"NRRD", b"ObjectType"];
-    begins.iter().any(|magic| bytes.starts_with(magic)) || matches!(size_of_header, Some((348 | 540, _) | (_, 348 | 540)))
+    begins.iter().any(|magic| bytes.starts_with(magic))
+        || matches!(size_of_header, Some((348 | 540, _) | (_, 348 | 540)))
 }
 
 /// Files that are known and not read: how they begin, what they are, and the way out.

@@ -221,18 +221,19 @@ fn damaged_fields_are_an_error_or_an_image() {
     let bytes = file(&[Group::composite(), Group::field()], Style { chunk: Some(32), single: true, ..PLAIN });
     let path = folder.path().join("a.h5");
     for n in 0..bytes.len() {
-        for flip in [0x01, 0x80, 0xff] {
-            let mut damaged = bytes.clone();
-            damaged[n] ^= flip;
-            std::fs::write(&path, &damaged).unwrap();
-            let Ok(input) = Input::open(&path, &OpenOptions::default()) else { continue };
-            let layout = input.layout();
-            assert!(layout.grid.shape.iter().product::<u64>() <= bytes.len() as u64, "{:?}", layout.grid.shape);
-            let source = input.source::<f32>(input.conversion(), IoMode::Auto).unwrap();
-            let chunk = layout.chunk_region([0; 3]);
-            let mut voxels = vec![0.0; 3 * chunk.voxels() as usize];
-            let _ = source.read(0, BlockMut::new(chunk, 3, &mut voxels));
+        if n % 16 == 0 {
+            std::fs::write(&path, &bytes[..n]).unwrap();
+            let _ = Input::open(&path, &OpenOptions::default());
         }
-        let _ = std::fs::write(&path, &bytes[..n]).map(|()| Input::open(&path, &OpenOptions::default()));
+        let mut damaged = bytes.clone();
+        damaged[n] ^= [0x01, 0x80, 0xff][n % 3];
+        std::fs::write(&path, &damaged).unwrap();
+        let Ok(input) = Input::open(&path, &OpenOptions::default()) else { continue };
+        let layout = input.layout();
+        assert!(layout.grid.shape.iter().product::<u64>() <= bytes.len() as u64, "{:?}", layout.grid.shape);
+        let source = input.source::<f32>(input.conversion(), IoMode::Auto).unwrap();
+        let chunk = layout.chunk_region([0; 3]);
+        let mut voxels = vec![0.0; 3 * chunk.voxels() as usize];
+        let _ = source.read(0, BlockMut::new(chunk, 3, &mut voxels));
     }
 }
