@@ -96,7 +96,7 @@ def midway(cluster, jobs, job, blocks=2):
     """Waits until a job that was given `--progress json` has done some blocks, and not all of them."""
 
     def done():
-        lines = re.findall(r'^\{"pass".*\}$', log(jobs, job), re.MULTILINE)
+        lines = re.findall(r'^\{"event":"progress".*\}$', log(jobs, job), re.MULTILINE)
         progress = json.loads(lines[-1])["progress"] if lines else {"blocks_done": 0}
         return progress if progress["blocks_done"] >= blocks else None
 
