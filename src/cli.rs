@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{
     ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
-    error::{ContextKind, ContextValue},
+    error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
 
@@ -34,8 +34,10 @@ mod status;
 mod summary_place;
 mod tell;
 mod verify;
+mod version;
 mod words;
 
+use args::ProgressArg;
 pub use args::ResampleArgs;
 
 /// Streaming, out-of-core resampling of huge 3-D volumes in a fixed amount of memory.
@@ -50,14 +52,16 @@ const RESAMPLE_EXAMPLES: &str = "\
 Examples:
   reslice resample scan.nii.gz fine.nii.gz --spacing 0.4
   reslice resample scan.nii.gz small.ome.zarr --scale 0.5 --antialias
-  reslice resample labels.nii.gz onto.nii.gz --like scan.nii.gz --interp nearest
+  reslice resample labels.nii.gz onto.nii.gz --like scan.nii.gz --interp label
   reslice resample moving.nii.gz moved.nii.gz --like fixed.nii.gz --transform 0GenericAffine.mat
   reslice resample huge.ome.zarr iso.ome.zarr --isotropic --memory 2GiB --dry-run
   reslice resample s3://bucket/huge.ome.zarr/1 part.nii.gz --region 0:200,0:200,0:100";
 
 const BATCH_EXAMPLES: &str = "\
 Examples:
-  printf 'input\\toutput\\tinterp\\na.nii.gz\\ta_1mm.nii.gz\\t\\nlabels.nii.gz\\tlabels_1mm.nii.gz\\tnearest\\n' > jobs.tsv
+  printf 'input\\toutput\\tinterp\\n' > jobs.tsv
+  printf 'a.nii.gz\\ta_1mm.nii.gz\\t\\n' >> jobs.tsv
+  printf 'labels.nii.gz\\tlabels_1mm.nii.gz\\tlabel\\n' >> jobs.tsv
   reslice batch jobs.tsv --spacing 1 --memory 4GiB
   reslice batch jobs.tsv --spacing 1 --keep-going --summary done.json";
 
@@ -129,6 +133,9 @@ fn tell_of_threads() {
 /// Parses, runs, prints errors; the exit code of the process.
 pub fn main() -> ExitCode {
     tell_of_threads();
+    if version::is_asked_for(std::env::args_os().skip(1)) {
+        return answer::line(&version::at_length()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
     let parsed = Cli::command().try_get_matches().and_then(|typed| Ok((Cli::from_arg_matches(&typed)?, typed)));
     let (cli, typed) = match parsed {
         Ok(parsed) => parsed,
@@ -146,7 +153,17 @@ pub fn main() -> ExitCode {
 /// Prints help and version, or refuses arguments with what was probably meant; the exit code.
 fn refused(mut error: clap::Error) -> ExitCode {
     let typed: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    let answer = || habits::answer(&typed, &options_of(typed.first()?));
+    let surplus = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => Some(word.clone()),
+        _ => None,
+    };
+    let answer = || {
+        let command = typed.first()?;
+        let answer = habits::answer(&typed, &options_of(command));
+        let answer =
+            answer.or_else(|| (error.kind() == ErrorKind::InvalidSubcommand).then(|| habits::no_command(command)));
+        answer.or_else(|| habits::too_many(command, surplus.as_deref()?))
+    };
     if error.use_stderr()
         && let Some(habits::Answer { what, hint }) = answer()
     {
@@ -177,6 +194,9 @@ fn options_of(command: &str) -> Vec<String> {
 }
 
 fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
+    if shows_json(typed) {
+        messages::for_programs();
+    }
     match cli.command {
         Command::Resample(args) => resample::run(&args, named(typed)),
         Command::Pyramid(args) => pyramid::run(&args, &named(typed)),
@@ -190,6 +210,12 @@ fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => completions::man(&args),
     }
+}
+
+/// Whether progress is to be shown as JSON.
+fn shows_json(typed: &ArgMatches) -> bool {
+    let shown = typed.subcommand().and_then(|(_, typed)| typed.try_get_one::<ProgressArg>("progress").ok().flatten());
+    shown == Some(&ProgressArg::Json)
 }
 
 /// The options of the command that stand on the command line.

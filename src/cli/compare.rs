@@ -76,7 +76,7 @@ fn text(comparison: &Comparison) -> String {
         lines.push(format!(
             "{name}         {} ({}): {}{outer}, {}{slope}",
             side.file,
-            side.format,
+            words::format(&side.format),
             words::grid(&side.grid),
             side.dtype
         ));

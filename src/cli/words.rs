@@ -22,6 +22,11 @@ pub fn number(x: f64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_string()
 }
 
+/// A format without the extents of its shards, which stand in the array's own order.
+pub fn format(format: &str) -> String {
+    format.split_once(" in shards of ").map_or(format.to_string(), |(head, _)| format!("{head}, sharded"))
+}
+
 /// `1.5 GiB`
 pub fn bytes(n: u64) -> String {
     ByteSize(n).display().iec().to_string()

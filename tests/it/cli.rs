@@ -74,6 +74,9 @@ fn help_goes_to_stdout_and_usage_errors_to_stderr() {
         assert!(help.stdout.contains(heading), "{}", help.stdout);
     }
     assert!(help.stderr.is_empty());
+    let long = folder.run(&["--version", "--verbose"]).expect(0).stdout;
+    let begins: Vec<&str> = long.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(begins, ["reslice", "features", "system", "CPU", "threads", "memory"], "{long}");
     let version = folder.run(&["--version"]).expect(0);
     assert_eq!(version.stdout.trim(), format!("reslice {}", env!("CARGO_PKG_VERSION")));
     for args in [&[][..], &["nonsense"], &["resample"], &["resample", "a.nii", "b.nii", "--nonsense"]] {
