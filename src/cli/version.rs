@@ -16,7 +16,7 @@ pub fn is_asked_for(args: impl Iterator<Item = OsString>) -> bool {
 
 /// Version, features, system and CPU, a line each.
 pub fn at_length() -> String {
-    let libc = if cfg!(target_env = "musl") { "musl" } else { "its C library" };
+    let libc = if cfg!(target_env = "musl") { "musl, static" } else { "glibc" };
     let sys::MemoryLimit { bytes, set_by } = sys::memory_limit();
     [
         format!("reslice {}", env!("CARGO_PKG_VERSION")),
