@@ -22,6 +22,7 @@ mod escape;
 mod forecast;
 mod habits;
 mod info;
+mod man;
 mod messages;
 mod parse;
 mod points;
@@ -57,6 +58,14 @@ Examples:
   reslice resample huge.ome.zarr iso.ome.zarr --isotropic --memory 2GiB --dry-run
   reslice resample s3://bucket/huge.ome.zarr/1 part.nii.gz --region 0:200,0:200,0:100";
 
+const RESAMPLE_SHORT: &str = "\
+Examples:
+  reslice resample scan.nii.gz fine.nii.gz --spacing 0.4
+  reslice resample labels.nii.gz onto.nii.gz --like scan.nii.gz --interp label
+  reslice resample moving.nii.gz moved.nii.gz --like fixed.nii.gz --transform 0GenericAffine.mat
+  reslice resample huge.ome.zarr iso.ome.zarr --isotropic --memory 2GiB --dry-run
+--help has all options.";
+
 const BATCH_EXAMPLES: &str = "\
 Examples:
   printf 'input\\toutput\\tinterp\\n' > jobs.tsv
@@ -72,7 +81,7 @@ enum Command {
     /// Without a grid option the grid stays: a conversion of format, chunking or sample type. Triples follow the file's own
     /// axes i,j,k (x,y,z of an OME-Zarr), after --orient the new ones; one number stands for all three. Sizes in bytes take
     /// K, M, G, KiB, MiB, GiB.
-    #[command(after_long_help = RESAMPLE_EXAMPLES)]
+    #[command(after_help = RESAMPLE_SHORT, after_long_help = RESAMPLE_EXAMPLES)]
     Resample(Box<ResampleArgs>),
     /// Add coarser levels to an OME-Zarr image, in place.
     ///
@@ -113,7 +122,7 @@ enum Command {
     /// Write a completion script for a shell.
     Completions(completions::CompletionsArgs),
     /// Write the manual page, in roff.
-    Man(completions::ManArgs),
+    Man(man::ManArgs),
 }
 
 /// Tells a library's panic about a thread that the system did not grant as an error, and ends with exit code 1.
@@ -208,7 +217,7 @@ fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
         Command::Batch(args) => batch::run(&args, typed),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => completions::man(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -336,7 +336,10 @@ fn completions_and_manual_pages() {
     }
     folder.run(&["completions", "dos"]).expect(2);
     assert!(folder.run(&["man"]).expect(0).stdout.contains(".TH reslice 1"));
-    assert!(folder.run(&["man", "resample"]).expect(0).stdout.contains("spacing"));
+    let page = folder.run(&["man", "resample"]).expect(0).stdout;
+    for section in ["spacing", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"] {
+        assert!(page.contains(section), "{section}: {page}");
+    }
     assert!(folder.run(&["man", "nonsense"]).expect(2).stderr.contains("hint: the commands are resample, pyramid"));
 }
 

@@ -52,7 +52,7 @@ fn blocks_that_are_not_run_say_why() {
     for (page, text) in pages() {
         for block in blocks(&text) {
             let is_run = ["sh", "console"].contains(&block.kind.as_str());
-            let names_ours = block.body.lines().any(|line| page::is_ours(line));
+            let names_ours = block.body.lines().any(page::is_ours);
             if names_ours && !is_run && !block.says_why {
                 silent.push(format!("{page}:{}", block.line));
             }
