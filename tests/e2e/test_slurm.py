@@ -180,7 +180,7 @@ def slow_job(cluster, folder, tmp_path, jobs):
 
 def check_went_on(jobs):
     """The second run had something to go on with."""
-    shares = re.findall(r"^([\d.]+) % of .* is stored already$", log(jobs), re.MULTILINE)
+    shares = re.findall(r'"([\d.]+) % of [^"]* is stored already"', log(jobs))
     assert [0 < float(share) < 100 for share in shares] == [True], log(jobs)
 
 
