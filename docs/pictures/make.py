@@ -1,4 +1,4 @@
-"""Makes the pictures and the measured table of docs/interpolation.md by running the command.
+"""Makes the picture of the README, and the pictures and the measured table of docs/interpolation.md, by running the command.
 
     $(tests/e2e/venv docs/pictures) docs/pictures/make.py [FOLDER]
 

@@ -127,6 +127,19 @@ def test_an_array_and_a_dependent_pyramid(cluster, folder, tmp_path, jobs):
     check_same(target, expected)
 
 
+def test_another_scan_for_each_task(cluster, folder, tmp_path, jobs):
+    """The array of examples/workflows/slurm."""
+    script = HERE.parents[1] / "examples" / "workflows" / "slurm" / "scans.sbatch"
+    (jobs / "scans.txt").write_text(f"{folder / 'scan.nii.gz'}\n{folder / 'other.nii.gz'}\n")
+    (folder / "other.nii.gz").write_bytes((folder / "scan.nii.gz").read_bytes())
+    how = {"folder": jobs, "options": ["--array=1-2", "--cpus-per-task=1", "--mem=256M"]}
+    array = cluster.sbatch(script, jobs / "scans.txt", jobs / "fine", "--scale", "0.5", "--antialias", **how)
+    assert list(map(outcome, cluster.wait(array))) == [("COMPLETED", "0:0", 0)] * 2, log(jobs)
+    expected = plain(folder, tmp_path, "scan.nii.gz", "scan.nii.gz", "--scale", "0.5", "--antialias")
+    for name in ("scan", "other"):
+        assert (jobs / "fine" / f"{name}.nii.gz").read_bytes() == expected.read_bytes()
+
+
 def test_srun_joins_one_nii_gz(cluster, folder, tmp_path, jobs):
     expected = plain(folder, tmp_path, "scan.nii.gz", "fine.nii.gz", *SLOW)
     target = jobs / "fine.nii.gz"
