@@ -64,7 +64,7 @@ pub fn run(args: &ManArgs) -> Result<ExitCode> {
 }
 
 fn write(command: Command, page: &mut Vec<u8>) -> std::io::Result<()> {
-    let examples = command.get_after_long_help().map(ToString::to_string);
+    let examples = command.get_after_long_help().or(command.get_after_help()).map(ToString::to_string);
     let has_commands = command.has_subcommands();
     let man = Man::new(command);
     man.render_title(page)?;
@@ -80,8 +80,8 @@ fn write(command: Command, page: &mut Vec<u8>) -> std::io::Result<()> {
     terms(page, "FILES", &FILES)?;
     if let Some(examples) = examples {
         writeln!(page, ".SH EXAMPLES\n.nf")?;
-        for line in examples.lines().skip(1) {
-            writeln!(page, "{}", roff(line.trim_start()))?;
+        for line in examples.lines().filter_map(|line| line.strip_prefix("  ")) {
+            writeln!(page, "{}", roff(line))?;
         }
         writeln!(page, ".fi")?;
     }
