@@ -117,3 +117,8 @@ pub use resample::{Area, KernelShape, LabelWeights, Method, Outside, Reduction};
 pub use resampling::{Resampling, resample, resample_voxels};
 pub use transform::TransformRequest;
 pub use voxel::{Dtype, Rounding, Voxel};
+
+/// The code of docs/library.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+pub struct LibraryPage;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{error::PlanError, layout::Layout, resample::Footprint};
+use crate::{error::PlanError, layout::Layout, region::in_file_order, resample::Footprint};
 
 mod aside;
 mod candidate;
@@ -106,13 +106,15 @@ pub struct Request<'a> {
 /// A schedule that fits the budget.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
-    /// Voxels of one block, storage order; a union of write units.
+    /// Voxels of one block, storage order; a union of write units. Told in file order.
+    #[serde(serialize_with = "in_file_order")]
     pub block: [u64; 3],
     /// Blocks of the run, all volumes.
     pub blocks: u64,
     pub order: Order,
     pub workers: Workers,
-    /// Voxels of one piece: a block is fetched and computed piece by piece.
+    /// Voxels of one piece: a block is fetched and computed piece by piece. Told in file order.
+    #[serde(serialize_with = "in_file_order")]
     pub piece: [usize; 3],
     /// Whether chunks pass by one after the other, and partial results are carried on for a column of blocks; else all chunks of a
     /// block are held at once.

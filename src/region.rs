@@ -2,9 +2,17 @@
 
 use std::fmt;
 
+use serde::{Serialize, Serializer};
+
 mod boxes;
 
 pub use boxes::Boxes;
+
+/// Serializes a triple of storage order as (x, y, z): what is told to people and machines has one order of axes.
+pub fn in_file_order<N: Copy + Serialize, S: Serializer>(triple: &[N; 3], to: S) -> Result<S::Ok, S::Error> {
+    let [z, y, x] = *triple;
+    [x, y, z].serialize(to)
+}
 
 /// The voxels `lo[a] <= index[a] < hi[a]`, axes in storage order, slowest first.
 ///

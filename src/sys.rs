@@ -33,8 +33,10 @@ pub use process::{Process, clear_scratch, scratch_path, slurm_folder, writer_nam
 pub use signals::{outlive_terminal, stop_flag, watch_signals};
 
 /// The part of a budget that the C allocator may keep in its heaps rather than give back at once.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HEAP_SHARE: u64 = 16;
 /// Bounds of what the allocator maps by itself, as soon as it is that large.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE_BYTES: std::ops::RangeInclusive<u64> = 256 << 10..=16 << 20;
 
 /// The budget of this process; 0 where it has none.
@@ -222,8 +224,14 @@ pub fn sync_file_system(folder: &Path) -> io::Result<bool> {
     return opened.sync_all().map(|()| false);
 }
 
+/// The number of a resource limit, as the C library names its type.
+#[cfg(target_env = "gnu")]
+type Resource = libc::__rlimit_resource_t;
+#[cfg(not(target_env = "gnu"))]
+type Resource = libc::c_int;
+
 /// A soft resource limit, where there is one.
-fn resource_limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
+fn resource_limit(resource: Resource) -> Option<u64> {
     // SAFETY: `limit` is written by the call before it is read.
     let limit = unsafe {
         let mut limit: libc::rlimit = mem::zeroed();

@@ -12,7 +12,19 @@ pub fn line(text: &str) -> Result<()> {
     bytes(format!("{}\n", escape::text(text.trim_end_matches('\n'))).as_bytes())
 }
 
-/// Prints a value as indented JSON.
+/// Number of the schema that documents of JSON keep to: docs/json.md. Members are added under the same number; one that goes, or comes to
+/// mean something else, makes a new one.
+pub const SCHEMA: u32 = 1;
+
+/// A document: a value with the number of its schema in front.
+#[derive(Serialize)]
+struct Document<'a, V> {
+    schema: u32,
+    #[serde(flatten)]
+    value: &'a V,
+}
+
+/// Prints a value as a document of indented JSON.
 pub fn json<V: Serialize>(value: &V) -> Result<()> {
     json_part(&to_json(value)?)
 }
@@ -28,9 +40,10 @@ pub fn copy() -> BufWriter<Box<dyn Write>> {
     BufWriter::new(if out.is_terminal() { Box::new(Escaping::new(out)) } else { Box::new(out) })
 }
 
-/// JSON over several lines.
+/// A document of JSON, over several lines.
 pub fn to_json<V: Serialize>(value: &V) -> Result<String> {
-    serde_json::to_string_pretty(value).map_err(|error| Error::usage(format!("no JSON for the answer: {error}")))
+    serde_json::to_string_pretty(&Document { schema: SCHEMA, value })
+        .map_err(|error| Error::usage(format!("no JSON for the answer: {error}")))
 }
 
 /// Writes bytes as they are.

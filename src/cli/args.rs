@@ -27,9 +27,13 @@ use reslice::{
 /// Triples follow the file's own axes i,j,k (x,y,z of an OME-Zarr); one number stands for all three.
 #[derive(Debug, Args)]
 pub struct ResampleArgs {
-    /// NIfTI (.nii, .nii.gz, .hdr with .img), NRRD, MetaImage or MGH file, or Zarr folder or URL (array, OME-Zarr image, or a level of it)
+    /// NIfTI, NRRD, MetaImage, MGH or DICOM file or folder, or Zarr folder or URL
+    ///
+    /// .nii, .nii.gz, .hdr with .img; a Zarr array, an OME-Zarr image, or a level of it. What a file is goes by its content.
     pub input: PathBuf,
-    /// .nii, .nii.gz, .hdr or .zarr: the name says the format; .zarr also as s3://bucket/a.zarr, gs:// or az://
+    /// .nii, .nii.gz, .hdr or .zarr: the name says the format
+    ///
+    /// .zarr also as s3://bucket/a.zarr, gs:// or az://
     pub output: PathBuf,
     #[command(flatten)]
     pub grid: GridArgs,
@@ -41,14 +45,16 @@ pub struct ResampleArgs {
     pub run: RunArgs,
     /// Make one share of the target beside other processes, on any machines that share its folder or store: I of N, from 0, or
     /// auto by the variables of Slurm, Kubernetes or MPI; implies --resume
-    #[arg(long, value_name = "I/N|auto", help_heading = "Run")]
+    #[arg(hide_short_help = true, long, value_name = "I/N|auto", help_heading = "Run")]
     pub rank: Option<RankArg>,
 }
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Grid")]
 pub struct GridArgs {
-    /// New step, in the file's own unit (mm, unless a NIfTI says um or m; see the grid line of a run): 1 or 0.4,0.4,1
+    /// New step, in the file's own unit: 1 or 0.4,0.4,1
+    ///
+    /// The unit is mm, unless a NIfTI says um or m; see the grid line of a run.
     #[arg(long, value_name = "S", group = "sizing")]
     pub spacing: Option<Triple>,
     /// New number of voxels
@@ -63,7 +69,9 @@ pub struct GridArgs {
     /// The grid of another file
     #[arg(long, value_name = "REF", group = "sizing")]
     pub like: Option<PathBuf>,
-    /// What keeps its place: the first voxel's centre, the outer faces, or the centre of the field of view
+    /// What keeps its place: the first voxel's centre, the outer faces, or the centre
+    ///
+    /// Edges changes the step, so that the outer faces fit; center keeps the centre of the field of view.
     #[arg(long, value_enum, default_value_t = AlignArg::Origin)]
     pub align: AlignArg,
     /// Permute and flip the axes to these codes first, such as RAS
@@ -102,7 +110,9 @@ impl From<AlignArg> for Align {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Values")]
 pub struct ValueArgs {
-    /// Where target voxels look in the source, from target world to source world: ITK or ANTs .tfm, .txt, .mat, .h5, FSL .mat,
+    /// Transform of ITK, ANTs, FSL or FreeSurfer; repeated in the order of ANTs
+    ///
+    /// HOW is inverse, ras, fsl, src=A, ref=B, or several with commas. Where target voxels look in the source, from target world to source world: ITK or ANTs .tfm, .txt, .mat, .h5, FSL .mat,
     /// FreeSurfer .lta, a 4x4 matrix as text (RAS mm), a displacement field of ITK, SPM or NiftyReg; repeated, the first one given
     /// meets the target point first, the last is nearest the source, as in antsApplyTransforms. A bare matrix called .mat is
     /// FSL's, any other RAS: ,ras and ,fsl say otherwise; src= and ref= name the images (-in, -ref) that FLIRT had, which are
@@ -111,12 +121,14 @@ pub struct ValueArgs {
     pub transform: Vec<TransformRequest>,
     /// An affine for each volume of a series, such as motion correction writes, nearest the source: a text with a transform a line,
     /// as --transform takes them, a folder of FSL matrices MAT_0000, MAT_0001, ..., or an ITK text with a transform for each
-    #[arg(long, value_name = "FILE")]
+    #[arg(hide_short_help = true, long, value_name = "FILE")]
     pub transform_list: Option<PathBuf>,
     /// Turn the vectors of a NIfTI file of vectors (intent 1006 or 1007) by the rotation in the transforms; else they stay as they are
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub reorient_vectors: bool,
-    /// How voxels are made: nearest, linear, cubic, bspline2 to bspline5 (bspline is 3), lanczos2 to lanczos6 (lanczos is 3),
+    /// How voxels are made: linear, nearest, cubic, bspline3, lanczos3, mean, label, mode, ...
+    ///
+    /// All of them: nearest, linear, cubic, bspline2 to bspline5 (bspline is 3), lanczos2 to lanczos6 (lanczos is 3),
     /// sinc-hamming, -cosine, -welch, -lanczos, -blackman (:RADIUS, 5), gaussian (:SIGMA in voxels, 0.8); for labels label,
     /// label-gaussian (:SIGMA, 1); of the voxels covered mean, mode, min, max, median; auto takes label for labels, else linear
     #[arg(long, value_name = "METHOD", default_value = "linear")]
@@ -124,35 +136,36 @@ pub struct ValueArgs {
     /// Stretch the kernel along down-sampled axes, so that fine detail is averaged
     #[arg(long)]
     pub antialias: bool,
-    /// Value of target voxels outside the source: a number in real units, nan, or edge; else 0, or the nearest value that the
-    /// sample type holds
+    /// Value of target voxels outside the source: a number, nan, or edge
+    ///
+    /// In real units; else 0, or the nearest value that the sample type holds. Edge repeats the outermost voxel.
     #[arg(long, value_name = "V", allow_hyphen_values = true)]
     pub outside: Option<OutsideArg>,
     /// How sums become integers: floor(x + 0.5), or toward zero as ITK does
-    #[arg(long, value_enum, default_value_t = RoundingArg::Nearest)]
+    #[arg(hide_short_help = true, long, value_enum, default_value_t = RoundingArg::Nearest)]
     pub rounding: RoundingArg,
     /// Sample type of the target: same, u8, i8, u16, i16, u32, i32, u64, i64, f32, f64
     #[arg(long, value_name = "TYPE", default_value = "same", value_parser = dtype)]
     pub dtype: DtypeArg,
     /// Ignore the source's slope and intercept
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub raw: bool,
     /// Step of a source that does not say it (a bare Zarr array)
-    #[arg(long, value_name = "S")]
+    #[arg(hide_short_help = true, long, value_name = "S")]
     pub spacing_in: Option<Triple>,
     /// Level of a multiscale image, 0 the finest
     #[arg(long, value_name = "N")]
     pub level: Option<usize>,
     /// Channels to take (of NIfTI: dimension 5), counted from 0: one, or a range A:B without B
-    #[arg(long, value_name = "N|A:B")]
+    #[arg(hide_short_help = true, long, value_name = "N|A:B")]
     pub channel: Option<PickArg>,
     /// Times to take (of NIfTI: dimension 4), counted from 0: one, or a range A:B without B
-    #[arg(long, value_name = "N|A:B")]
+    #[arg(hide_short_help = true, long, value_name = "N|A:B")]
     pub time: Option<PickArg>,
 }
 
-/// How a transform is given.
-pub const TRANSFORM: &str = "FILE[,inverse][,ras|fsl][,src=A][,ref=B]";
+/// How a transform is given; the help says which HOWs there are.
+pub const TRANSFORM: &str = "FILE[,HOW]";
 
 /// Paths need not be UTF-8.
 pub fn transform_parser() -> impl TypedValueParser<Value = TransformRequest> {
@@ -191,31 +204,33 @@ pub struct TargetArgs {
     #[arg(long, value_name = "N")]
     pub chunk: Option<Extents>,
     /// Shard of a Zarr target, in voxels (a multiple of the chunk), or none for a file per chunk
-    #[arg(long, value_name = "N|none")]
+    #[arg(hide_short_help = true, long, value_name = "N|none")]
     pub shard: Option<ShardArg>,
     /// zstd, blosc-zstd, blosc-lz4, gzip or none, with :LEVEL
     #[arg(long, value_name = "CODEC", default_value = "zstd")]
     pub codec: CodecArg,
     /// Version of OME-Zarr to write: 0.5 (Zarr v3), or 0.4 (Zarr v2, without shards)
-    #[arg(long, value_enum, default_value_t = OmeArg::V05)]
+    #[arg(hide_short_help = true, long, value_enum, default_value_t = OmeArg::V05)]
     pub ome: OmeArg,
     /// One gzip member, or BGZF blocks (faster to write, and to read in parallel), with :LEVEL
-    #[arg(long, value_name = "single|bgzf", default_value = "single")]
+    #[arg(hide_short_help = true, long, value_name = "single|bgzf", default_value = "single")]
     pub gzip: GzipArg,
-    /// Coarser levels of a Zarr target, each half the size of the one above: so many, or until the longest side fits one chunk
+    /// Coarser levels of a Zarr target, each half the size of the one above
+    ///
+    /// So many, or until the longest side fits one chunk.
     #[arg(long, value_name = "LEVELS", num_args = 0..=1, require_equals = true, default_missing_value = "auto")]
     pub pyramid: Option<LevelsArg>,
     /// How coarser levels are made: mean, mode (labels), gaussian or stride; default: mode for labels, else mean
-    #[arg(long, value_name = "METHOD", requires = "pyramid")]
+    #[arg(hide_short_help = true, long, value_name = "METHOD", requires = "pyramid")]
     pub method: Option<Reduction>,
     /// Replace an existing target when the new one is complete
     #[arg(long)]
     pub overwrite: bool,
     /// Let the target take the place of the source, when it is complete; OUTPUT is INPUT then
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub in_place: bool,
     /// Make the folder of the target, should it not be there
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub parents: bool,
 }
 
@@ -240,7 +255,9 @@ impl From<OmeArg> for OmeVersion {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
 pub struct RunArgs {
-    /// Ceiling of the resident memory of the whole process, such as 512MiB; default: half of what the job may use
+    /// Ceiling of the memory of the whole process, such as 512MiB
+    ///
+    /// Resident memory, as the system counts it; default: half of what the job may use.
     #[arg(long, value_name = "SIZE", env = "RESLICE_MEMORY")]
     pub memory: Option<Size>,
     /// Workers; default: the CPUs this process may use
@@ -248,19 +265,21 @@ pub struct RunArgs {
     pub threads: Option<u16>,
     /// Folder for a scratch file, should one be needed; default: $SLURM_TMPDIR, else beside the target, for URLs the system's
     /// folder for temporary files
-    #[arg(long, value_name = "DIR")]
+    #[arg(hide_short_help = true, long, value_name = "DIR")]
     pub scratch: Option<PathBuf>,
     /// Begin even where target or scratch file cannot fit the disk
-    #[arg(long)]
+    #[arg(hide_short_help = true, long)]
     pub no_disk_check: bool,
     /// How uncompressed files are read
-    #[arg(long, value_enum, default_value_t = IoArg::Auto)]
+    #[arg(hide_short_help = true, long, value_enum, default_value_t = IoArg::Auto)]
     pub io: IoArg,
-    /// Go on with what an unfinished run of the same job has stored, begin where there is none, do nothing where it is finished
+    /// Continue an unfinished run of the same job; begin where there is none
+    ///
+    /// Nothing is done where the job is finished.
     #[arg(long)]
     pub resume: bool,
     /// Begin anew where an unfinished run has stored something; without this and --resume that is refused
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(hide_short_help = true, long, conflicts_with = "resume")]
     pub restart: bool,
     /// Print what would be done, as text or JSON, and stop
     #[arg(long, value_name = "json", num_args = 0..=1, require_equals = true, default_missing_value = "text")]
@@ -269,7 +288,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pub summary: Option<PathBuf>,
     /// How to show progress on stderr
-    #[arg(long, value_enum, default_value_t = ProgressArg::Auto)]
+    #[arg(hide_short_help = true, long, value_enum, default_value_t = ProgressArg::Auto)]
     pub progress: ProgressArg,
     /// Say more
     #[arg(short, long, conflicts_with = "quiet")]

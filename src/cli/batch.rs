@@ -64,6 +64,11 @@ pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
     let (_, typed) = typed.subcommand().ok_or_else(|| Error::usage("there is no command"))?;
     let (options, finished) = (Options::new(typed), Finished::of_table(&args.jobs, memory_bytes)?);
     let jobs = Jobs::new(&table, &options, &finished, (memory_bytes, threads))?;
+    if !args.run.quiet && !args.run.resume && finished.count() > 0 {
+        let (path, count) = (finished.path().display(), report::counted(finished.count(), "target"));
+        let text = format!("{path} names {count} that an earlier run has finished; --resume passes over them");
+        messages::remark_of("", &text);
+    }
     targets::check(&table, &jobs)?;
     jobs.refuse_idle()?;
     let summary = SummaryPlace::check(args.run.summary.as_deref(), kept(&args.jobs, &finished, &jobs))?;
@@ -106,12 +111,18 @@ fn execute(
     };
     let display = Mutex::new(Display::new(kind, args.quiet));
     let on_event = |n: usize, event: Event<'_>| match event {
-        Event::Progress { kind, progress, .. } => {
+        Event::Progress { kind, progress, pass, passes } => {
             let mut display = display.lock().unwrap_or_else(PoisonError::into_inner);
             if display.is_due(progress.blocks_done == progress.blocks) {
                 let name = format!("{}, {}", report::name(jobs, n), progress::name(kind));
                 let step = Step { name: &name, unit: "blocks", done: progress.blocks_done, of: progress.blocks };
-                let json = json!({"job": n + 1, "pass": progress::name(kind), "progress": progress});
+                let json = json!({
+                    "job": n + 1,
+                    "pass": progress::name(kind),
+                    "pass_number": pass + 1,
+                    "passes": passes,
+                    "progress": progress
+                });
                 display.show(&step, &progress::figures(progress), &json);
             }
         }

@@ -76,7 +76,7 @@ fn text(comparison: &Comparison) -> String {
         lines.push(format!(
             "{name}         {} ({}): {}{outer}, {}{slope}",
             side.file,
-            side.format,
+            words::format(&side.format),
             words::grid(&side.grid),
             side.dtype
         ));
@@ -115,7 +115,10 @@ fn differences(found: &Differences, tolerance: f64) -> Vec<String> {
     let verdict = match (found.beyond, tolerance) {
         (0, 0.0) => format!("all {} are equal", found.compared),
         (0, _) => format!("none of {} differs by more than {tolerance}, {} differ", found.compared, found.different),
-        (beyond, 0.0) => format!("{beyond} of {} differ", found.compared),
+        (beyond, 0.0) => {
+            let percent = 100.0 * beyond as f64 / found.compared.max(1) as f64;
+            format!("{beyond} of {} differ ({} %)", found.compared, words::measured(percent))
+        }
         (beyond, _) => {
             format!("{beyond} of {} differ by more than {tolerance}, {} differ", found.compared, found.different)
         }
@@ -124,8 +127,9 @@ fn differences(found: &Differences, tolerance: f64) -> Vec<String> {
     if found.different > found.nan_in_one {
         let psnr = found.psnr_db.map(|psnr| format!(", PSNR {psnr:.2} dB")).unwrap_or_default();
         lines.push(format!(
-            "values    at most {:e} apart, {:e} on average{psnr}",
-            found.max_difference, found.mean_difference
+            "values    at most {} apart, {} on average{psnr}",
+            words::measured(found.max_difference),
+            words::measured(found.mean_difference)
         ));
     }
     lines

@@ -4,7 +4,7 @@
 
 mod names;
 
-pub use names::{dtype, interp, is_near, near};
+pub use names::{column, dtype, interp, is_near, near};
 
 /// What was typed and is not known, and what to type instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ const PATHS: &str = "the names alone";
 
 /// Options of other programs: their names, whose they are, and ours. `N` stands for numbers that follow, `FILE` for a file, `METHOD`
 /// for a way to interpolate.
-const OPTIONS: [(&[&str], &str, &str); 33] = [
+const OPTIONS: [(&[&str], &str, &str); 42] = [
     (&["-voxel", "-voxel_size"], "mrgrid's", "--spacing N"),
     (&["-tr"], "gdalwarp's", "--spacing N"),
     (&["-vs", "--voxsize"], "mri_convert's", "--spacing N"),
@@ -29,6 +29,15 @@ const OPTIONS: [(&[&str], &str, &str); 33] = [
         "",
         "--spacing N",
     ),
+    (&["-resample"], "c3d's", "--scale N"),
+    (&["-reslice-itk", "-reslice-matrix"], "c3d's", "--transform FILE with --like"),
+    (&["-int"], "c3d's", "--interp METHOD"),
+    (&["-n"], "antsApplyTransforms's", "--interp METHOD"),
+    (&["-t"], "antsApplyTransforms's", "--transform FILE"),
+    (&["-r"], "gdalwarp's or antsApplyTransforms's", "--interp for a method, or --like for a grid"),
+    (&["-te"], "gdalwarp's", "--region in voxels: --region 0:10,0:10,0:10"),
+    (&["-co"], "gdalwarp's", "--codec for .zarr, or --gzip for .nii.gz"),
+    (&["-dstnodata", "-background"], "", "--outside N"),
     (&["--target-affine"], "nilearn's", "--like FILE, or --spacing for a step"),
     (&["--target-shape"], "nilearn's", "--size N"),
     (&["-ts"], "gdalwarp's", "--size N"),
@@ -56,7 +65,10 @@ const OPTIONS: [(&[&str], &str, &str); 33] = [
     (&["-wm", "--mem", "--max-memory", "--memory-limit"], "", "--memory SIZE"),
     (&["-nthreads", "--nthreads", "--n-jobs", "--jobs", "--workers", "--num-threads", "-j"], "", "--threads"),
     (
-        &["--input", "--in", "-in", "-i", "--output", "--out", "-out", "-o", "-prefix", "-inset", "-res", "-flo"],
+        &[
+            "--input", "--in", "-in", "-i", "--output", "--out", "-out", "-o", "-prefix", "-inset", "-res", "-flo",
+            "-of",
+        ],
         "",
         PATHS,
     ),
@@ -102,6 +114,28 @@ fn slip(option: &str, following: &[String]) -> Option<Answer> {
     fits.then(|| Answer { what: format!("the value of {name} stands behind '='"), hint: format!("{name}={next}") })
 }
 
+/// A file, or another program's command, where a command of ours belongs.
+pub fn no_command(word: &str) -> Answer {
+    let hint = "reslice resample INPUT OUTPUT makes another grid; `reslice --help` has all commands";
+    Answer { what: format!("there is no command {word}"), hint: hint.into() }
+}
+
+/// A file more than the command takes.
+pub fn too_many(command: &str, word: &str) -> Option<Answer> {
+    if word.starts_with('-') {
+        return None;
+    }
+    let what = format!("{word} is one name too many");
+    let hint = match command {
+        "resample" => {
+            "resample takes INPUT and OUTPUT; for many files write a table, as `reslice batch --help` shows it"
+        }
+        "batch" => "batch takes one table, whose first line is input, a tab, output: `reslice batch --help` shows one",
+        _ => return None,
+    };
+    Some(Answer { what, hint: hint.into() })
+}
+
 fn example(name: &str) -> String {
     match name {
         "--size" | "--chunk" | "--shard" => format!("{name} 64, or {name} 64,64,32"),
@@ -137,11 +171,22 @@ fn of_another(option: &str, following: &[String], ours: &[String]) -> Option<Ans
 
 /// `--spacing N` with the numbers that follow, `--like FILE` with the file.
 fn filled(ours: &str, values: &[&str]) -> String {
-    let three: Vec<&str> = values.iter().copied().take_while(|value| value.parse::<f64>().is_ok()).take(3).collect();
     let first = values.first().copied().filter(|value| !value.starts_with('-'));
+    let parts: Vec<&str> = first
+        .map_or_else(Vec::new, |first| first.trim_end_matches("mm").trim_end_matches('%').split([',', 'x']).collect());
+    let is_number = |value: &&str| value.parse::<f64>().is_ok();
+    let mut three: Vec<&str> = values.iter().copied().take_while(is_number).take(3).collect();
+    if three.is_empty() && parts.iter().all(is_number) {
+        three = parts;
+    }
+    let percent = if first.is_some_and(|first| first.ends_with('%')) { "%" } else { "" };
+    // Pictures have two axes.
+    if three.len() == 2 {
+        three.push("1");
+    }
     let mut text = ours.to_string();
     if let Some(numbers) = (!three.is_empty()).then(|| three.join(",")) {
-        text = text.replace(" N", &format!(" {numbers}")).replace("=N", &format!("={}", three[0]));
+        text = text.replace(" N", &format!(" {numbers}{percent}")).replace("=N", &format!("={}", three[0]));
     }
     if let Some(first) = first {
         text = text.replace("FILE", first);
@@ -165,6 +210,11 @@ mod tests {
     fn options_of_other_programs_are_answered_with_ours() {
         for (line, ours) in [
             ("resample a.nii b.nii -voxel 1", "it is mrgrid's: here --spacing 1"),
+            ("resample a.nii b.nii -voxel 1,1,2", "it is mrgrid's: here --spacing 1,1,2"),
+            ("resample a.nii -resample-mm 1x1x2mm -o b.nii", "it is c3d's: here --spacing 1,1,2"),
+            ("resample a.nii b.nii -resample 50%", "it is c3d's: here --scale 50%"),
+            ("resample a.nii b.nii -tr 2 2", "it is gdalwarp's: here --spacing 2,2,1"),
+            ("resample a.nii b.nii -n NearestNeighbor", "it is antsApplyTransforms's: here --interp nearest"),
             ("resample a.nii b.nii -dxyz 1 1 2", "it is 3dresample's: here --spacing 1,1,2"),
             ("resample a.nii b.nii --reference r.nii", "here it is --like r.nii"),
             ("resample a.nii b.nii --template=r.nii", "here it is --like r.nii"),
@@ -198,6 +248,8 @@ mod tests {
             assert_eq!(hint(line), ours, "{line}");
         }
         assert_eq!(hint("resample a b --spacing 1 --dry-run out.nii"), "");
+        assert!(too_many("batch", "b.nii").is_some_and(|answer| answer.what == "b.nii is one name too many"));
+        assert!(too_many("resample", "--odd").is_none() && too_many("info", "b.nii").is_none());
     }
 
     /// No name stands twice, and what is advised is an option.

@@ -53,7 +53,7 @@ fn text(info: &Info) -> String {
     let grid = &info.grid;
     let mut lines = vec![
         format!("file      {}", info.file),
-        format!("format    {}", info.format),
+        format!("format    {}", words::format(&info.format)),
         format!("grid      {}", words::grid(grid)),
         format!("origin    {}", grid.origin.map(words::number).join(", ")),
     ];

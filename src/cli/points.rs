@@ -25,7 +25,7 @@ pub struct PointsArgs {
     /// CSV with a header that names columns x, y and z, in mm; other columns pass through
     pub file: PathBuf,
     /// ITK or ANTs .tfm, .txt, .mat, .h5, FSL .mat, FreeSurfer .lta, a 4x4 matrix as text (RAS mm), or a displacement field, with
-    /// suffixes as `resample --transform` has them; repeated, the first one given meets the point first
+    /// HOW as `resample --transform` has it (inverse, ras, fsl); repeated, the first one given meets the point first
     #[arg(long, value_name = TRANSFORM, required = true, value_parser = transform_parser())]
     pub transform: Vec<TransformRequest>,
     /// Points are in LPS, as ITK and ANTs have them, not in RAS

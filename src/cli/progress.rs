@@ -51,11 +51,12 @@ impl Display {
         Display { kind, bar, last: Instant::now() }
     }
 
-    /// Shows how far a pass has come.
-    pub fn update(&mut self, kind: PassKind, progress: &Progress) {
+    /// Shows how far pass `n` of `passes`, from 0, has come.
+    pub fn update(&mut self, (n, passes): (usize, usize), kind: PassKind, progress: &Progress) {
         if self.is_due(progress.blocks_done == progress.blocks) {
             let step = step(name(kind), progress);
-            self.show(&step, &figures(progress), &json!({"pass": name(kind), "progress": progress}));
+            let json = json!({"pass": name(kind), "pass_number": n + 1, "passes": passes, "progress": progress});
+            self.show(&step, &figures(progress), &json);
         }
     }
 
@@ -80,7 +81,11 @@ impl Display {
                 bar.set_prefix(name.to_string());
                 bar.set_message(format!("{unit}  {figures}"));
             }
-            (None, ProgressArg::Json) => messages::json(json),
+            (None, ProgressArg::Json) => {
+                let mut members = json.clone();
+                members["resident_bytes"] = json!(sys::resident().now_bytes);
+                messages::event("progress", &members);
+            }
             (None, _) => messages::note(&format!("{name}: {done}/{of} {unit}, {figures}")),
         }
     }

@@ -69,7 +69,7 @@ pub fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
     }
     match args.run.dry_run {
         Some(DryRun::Text) => answer::line(&plan(&image.summary))?,
-        Some(DryRun::Json) => answer::json(&image.summary)?,
+        Some(DryRun::Json) => answer::json(&told_in_json(&image.summary))?,
         None => execute(image, args, summary_place)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -79,17 +79,22 @@ fn execute(image: InPlace, args: &PyramidArgs, summary_place: Option<SummaryPlac
     sys::outlive_terminal();
     let mut display = Display::new(args.run.progress, args.run.quiet);
     let outcome = image.run(sys::stop_flag(), |event| {
-        if let Event::Progress { kind, progress, .. } = event {
-            display.update(kind, progress);
+        if let Event::Progress { kind, progress, pass, passes } = event {
+            display.update((pass, passes), kind, progress);
         }
     });
     display.finish();
     let summary = outcome?;
-    summary_place.map_or(Ok(()), |place| place.write(&answer::to_json(&summary)?))?;
+    summary_place.map_or(Ok(()), |place| place.write(&answer::to_json(&told_in_json(&summary))?))?;
     if !args.run.quiet {
         messages::note(&told(&summary));
     }
     Ok(())
+}
+
+/// With all the warnings that were given.
+fn told_in_json(summary: &InPlaceSummary) -> InPlaceSummary {
+    InPlaceSummary { warnings: messages::with_given(&summary.warnings), ..summary.clone() }
 }
 
 fn levels(summary: &InPlaceSummary) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Remarks about a finished run, each with what to do about it.
 
+use super::{messages, tell};
 use reslice::{
     geometry::FaceCounts,
     job::{OutsideView, Summary, other_space},
@@ -21,13 +22,26 @@ pub enum Remark {
 }
 
 impl Remark {
-    /// With what it is about in front: `warning: 3 of 40, out.nii: `.
-    pub fn about(&self, about: &str) -> String {
+    /// Prints it, with what it is about in front: `warning: 3 of 40, out.nii: `.
+    pub fn tell(&self, about: &str) {
         match self {
-            Remark::Note(text) => format!("note: {about}{text}"),
-            Remark::Warning(text) => format!("warning: {about}{text}"),
+            Remark::Note(text) => messages::remark_of(about, text),
+            Remark::Warning(text) => messages::warning_of(about, text),
         }
     }
+}
+
+/// Texts of all warnings that a run has, those of its remarks among them, and of its notes.
+pub fn warnings_and_notes(summary: &Summary) -> (Vec<String>, Vec<String>) {
+    let (mut warnings, mut notes) = (summary.warnings.clone(), Vec::new());
+    warnings.extend(tell::slow(summary));
+    for remark in remarks(summary) {
+        match remark {
+            Remark::Warning(text) => warnings.push(text),
+            Remark::Note(text) => notes.push(text),
+        }
+    }
+    (warnings, notes)
 }
 
 /// What happened that was not asked for; each with the way out.

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::{
     answer,
@@ -11,7 +12,7 @@ use super::{
     parse::DryRun,
     progress::Display,
     rank::{RankArg, auto},
-    remarks::remarks,
+    remarks::{remarks, warnings_and_notes},
     summary_place::SummaryPlace,
     tell, words,
 };
@@ -46,18 +47,22 @@ pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A summary with the arguments that led to it.
+/// A summary with the arguments that led to it, and all that was said about it.
 #[derive(Serialize)]
-struct Report<'a> {
+struct Report {
     arguments: Vec<String>,
     #[serde(flatten)]
-    summary: &'a Summary,
+    summary: Summary,
+    /// What is good to know, and no warning.
+    notes: Vec<String>,
 }
 
-impl<'a> Report<'a> {
-    fn new(summary: &'a Summary) -> Report<'a> {
+impl Report {
+    fn new(summary: &Summary) -> Report {
         let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-        Report { arguments, summary }
+        let (warnings, notes) = warnings_and_notes(summary);
+        let warnings = messages::with_given(&warnings);
+        Report { arguments, summary: Summary { warnings, ..summary.clone() }, notes }
     }
 }
 
@@ -71,6 +76,10 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
             messages::note(&format!("cleared {}, left by a run that did not end", folder.display()));
         }
         Event::Begin(summary) if !args.quiet => {
+            messages::event(
+                "begin",
+                &json!({"input": summary.input, "output": summary.output, "voxels": summary.voxels}),
+            );
             if !args.verbose {
                 tell::begin(summary).iter().for_each(|line| messages::note(line));
             }
@@ -84,7 +93,7 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
             }
             tell::slow(summary).iter().for_each(|line| messages::warning(line));
         }
-        Event::Progress { kind, progress, .. } => display.update(kind, progress),
+        Event::Progress { kind, progress, pass, passes } => display.update((pass, passes), kind, progress),
         Event::Resumed(summary) if !args.quiet => {
             tell::resumed(summary).iter().for_each(|line| messages::note(line));
         }
@@ -98,8 +107,12 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
         if !args.verbose {
             messages::note(&tell::grids(&summary));
         }
-        remarks(&summary).iter().for_each(|remark| messages::note(&remark.about("")));
+        remarks(&summary).iter().for_each(|remark| remark.tell(""));
         messages::note(&tell::outcome(&summary));
+    }
+    if !args.quiet {
+        let state = summary.target_state;
+        messages::event("end", &json!({"output": summary.output, "target_state": state, "seconds": summary.seconds()}));
     }
     Ok(summary)
 }

@@ -52,8 +52,9 @@ fn text(found: &Status, verbose: bool) -> String {
         (Found::Unfinished, Some(part)) => format!("{target}: unfinished, {:.1} % stored", 100.0 * part),
         (Found::Unfinished, None) => format!("{target}: unfinished"),
     }];
-    let properties = ["input", "target grid", "interpolation"];
+    let properties = ["target grid", "interpolation"];
     for (name, value) in job.iter().filter(|(name, _)| verbose || properties.contains(&name.as_str())) {
+        let value = if verbose { value } else { value.split(", index to world ").next().unwrap_or(value) };
         let shown: String = value.chars().take(if verbose { usize::MAX } else { SHOWN }).collect();
         lines.push(format!("  {name}: {shown}"));
     }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::AxisMap;
-use crate::region::Region;
+use crate::region::{Region, in_file_order};
 
 /// Distance, in voxels, within which a continuous index counts as the half-integer that it is next to.
 pub const TIE_VOXELS: f64 = 1e-6;
@@ -38,9 +38,11 @@ fn beyond(c: f64, hi: i64) -> bool {
 /// saturate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FaceCounts {
-    /// Beyond the first voxel of each source axis.
+    /// Beyond the first voxel of each source axis; told in file order.
+    #[serde(serialize_with = "in_file_order")]
     pub low: [u64; 3],
-    /// Beyond the last voxel of each source axis.
+    /// Beyond the last voxel of each source axis; told in file order.
+    #[serde(serialize_with = "in_file_order")]
     pub high: [u64; 3],
     /// Target voxels outside on any axis.
     pub outside: u64,

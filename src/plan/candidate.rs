@@ -210,6 +210,8 @@ impl Candidate<'_> {
         let chunks = walked.window_chunks.map_or(most, |chunks| chunks.min(most));
         let window_bytes = chunks * touch.chunk_bytes;
         let needed = self.ground.source_voxels;
+        let decodes = walked.totals.decodes as f64;
+        let cost = self.cost(decodes);
         Plan {
             block: touch.block,
             blocks: walked.totals.blocks,
@@ -223,8 +225,8 @@ impl Candidate<'_> {
             totals: walked.totals,
             fetch_ratio: if needed > 0.0 { self.pieces.fetched_voxels / needed } else { 1.0 },
             exact: walked.exact,
-            decode_share: self.decode_cost(walked.totals.decodes as f64) / self.cost(walked.totals.decodes as f64),
-            cost: self.cost(walked.totals.decodes as f64),
+            decode_share: if cost > 0.0 { self.decode_cost(decodes) / cost } else { 0.0 },
+            cost,
             aside_bytes: aside::bytes(self.ground.request.target, touch.block, self.sweep.in_line),
         }
     }

@@ -6,15 +6,20 @@
 
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// One digit of a block's place in the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Level {
-    /// Storage axis.
+    /// Storage axis; told in file order, where 0 is x.
+    #[serde(serialize_with = "as_file_axis")]
     pub axis: usize,
     /// Blocks per part.
     pub width: u64,
+}
+
+fn as_file_axis<S: Serializer>(axis: &usize, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(2u64.saturating_sub(*axis as u64))
 }
 
 /// An order over a raster of blocks.

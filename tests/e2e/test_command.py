@@ -86,10 +86,20 @@ def test_summary_names_the_way_out_of_outside_voxels(reslice, scan, tmp_path):
 
 def test_progress_as_json_lines(reslice, scan, tmp_path):
     run = reslice("resample", scan, tmp_path / "out.nii", "--scale", "2", "--progress", "json")
-    lines = [line for line in run.stderr.splitlines() if line.startswith("{")]
-    assert lines, run.stderr
-    for line in lines:
-        json.loads(line)
+    events = [json.loads(line) for line in run.stderr.splitlines()]
+    assert {"begin", "note", "progress", "end"} <= {event["event"] for event in events}, run.stderr
+    last = [event for event in events if event["event"] == "progress"][-1]
+    assert (last["pass_number"], last["passes"]) == (1, 1) and last["resident_bytes"] > 0
+
+
+def test_errors_and_warnings_among_json_lines(reslice, scan, tmp_path):
+    run = reslice("resample", scan, tmp_path / "out.nii", "--memory", "1MiB", "--progress", "json", expect=2)
+    [error] = [json.loads(line) for line in run.stderr.splitlines()]
+    assert error["event"] == "error" and "too small" in error["text"] and "--memory" in error["hint"]
+    run = reslice("resample", scan, tmp_path / "out.nii", "--scale", "0.3", "--progress", "json", "--summary", "-")
+    events = [json.loads(line) for line in run.stderr.splitlines()]
+    warned = [event["text"] for event in events if event["event"] == "warning"]
+    assert any("aliases" in text for text in warned) and warned == json.loads(run.stdout)["warnings"]
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -96,7 +96,7 @@ def midway(cluster, jobs, job, blocks=2):
     """Waits until a job that was given `--progress json` has done some blocks, and not all of them."""
 
     def done():
-        lines = re.findall(r'^\{"pass".*\}$', log(jobs, job), re.MULTILINE)
+        lines = re.findall(r'^\{"event":"progress".*\}$', log(jobs, job), re.MULTILINE)
         progress = json.loads(lines[-1])["progress"] if lines else {"blocks_done": 0}
         return progress if progress["blocks_done"] >= blocks else None
 
@@ -125,6 +125,19 @@ def test_an_array_and_a_dependent_pyramid(cluster, folder, tmp_path, jobs):
     assert sorted(map(outcome, facts)) == [("COMPLETED", "0:0", 0)] * 7 + [("COMPLETED", "0:0", 1)], log(jobs)
     assert len({task["NodeList"] for task in facts}) > 1, "all on one node"
     check_same(target, expected)
+
+
+def test_another_scan_for_each_task(cluster, folder, tmp_path, jobs):
+    """The array of examples/workflows/slurm."""
+    script = HERE.parents[1] / "examples" / "workflows" / "slurm" / "scans.sbatch"
+    (jobs / "scans.txt").write_text(f"{folder / 'scan.nii.gz'}\n{folder / 'other.nii.gz'}\n")
+    (folder / "other.nii.gz").write_bytes((folder / "scan.nii.gz").read_bytes())
+    how = {"folder": jobs, "options": ["--array=1-2", "--cpus-per-task=1", "--mem=256M"]}
+    array = cluster.sbatch(script, jobs / "scans.txt", jobs / "fine", "--scale", "0.5", "--antialias", **how)
+    assert list(map(outcome, cluster.wait(array))) == [("COMPLETED", "0:0", 0)] * 2, log(jobs)
+    expected = plain(folder, tmp_path, "scan.nii.gz", "scan.nii.gz", "--scale", "0.5", "--antialias")
+    for name in ("scan", "other"):
+        assert (jobs / "fine" / f"{name}.nii.gz").read_bytes() == expected.read_bytes()
 
 
 def test_srun_joins_one_nii_gz(cluster, folder, tmp_path, jobs):
@@ -180,7 +193,7 @@ def slow_job(cluster, folder, tmp_path, jobs):
 
 def check_went_on(jobs):
     """The second run had something to go on with."""
-    shares = re.findall(r"^([\d.]+) % of .* is stored already$", log(jobs), re.MULTILINE)
+    shares = re.findall(r'"([\d.]+) % of [^"]* is stored already"', log(jobs))
     assert [0 < float(share) < 100 for share in shares] == [True], log(jobs)
 
 

@@ -283,6 +283,8 @@ fn a_signal_stops_it_and_what_is_done_stays() {
     let last = lines.last().unwrap().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(75), "{last}");
     assert!(last.starts_with("60 jobs: ") && last.contains("not begun"), "{last}");
+    assert!(last.ends_with("; the same command with --resume continues"), "{last}");
+    folder.run(&run).expect(2).says("an earlier run has finished; --resume passes over them");
     let summaries = folder.summaries("done.json");
     let done = summaries.iter().filter(|job| job["status"] == "done").count();
     assert!(summaries.len() == 60 && (1..60).contains(&done));

@@ -74,6 +74,9 @@ fn help_goes_to_stdout_and_usage_errors_to_stderr() {
         assert!(help.stdout.contains(heading), "{}", help.stdout);
     }
     assert!(help.stderr.is_empty());
+    let long = folder.run(&["--version", "--verbose"]).expect(0).stdout;
+    let begins: Vec<&str> = long.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(begins, ["reslice", "features", "system", "CPU", "threads", "memory"], "{long}");
     let version = folder.run(&["--version"]).expect(0);
     assert_eq!(version.stdout.trim(), format!("reslice {}", env!("CARGO_PKG_VERSION")));
     for args in [&[][..], &["nonsense"], &["resample"], &["resample", "a.nii", "b.nii", "--nonsense"]] {
@@ -242,7 +245,7 @@ fn compare_tells_equal_from_different_from_trouble() {
     let equal = folder.run(&["compare", "a.nii", "a.nii"]).expect(0);
     assert!(equal.stdout.contains("all 13340 are equal") && equal.stderr.is_empty(), "{}", equal.stdout);
     let answer = folder.run(&["compare", "a.nii", "b.nii"]).expect(1);
-    assert!(answer.stdout.contains("2 of 13340 differ") && answer.stdout.contains("at most 3e0"), "{}", answer.stdout);
+    assert!(answer.stdout.contains("2 of 13340 differ") && answer.stdout.contains("at most 3 apart"), "{}", answer.stdout);
     let found = folder.run(&["compare", "a.nii", "b.nii", "--json", "--tolerance", "1"]).expect(1).json();
     assert_eq!((&found["differences"]["different"], &found["differences"]["beyond"]), (&2.into(), &1.into()));
     assert_eq!(found["differences"]["mean_difference"], 4.0 / 13340.0);
@@ -333,7 +336,10 @@ fn completions_and_manual_pages() {
     }
     folder.run(&["completions", "dos"]).expect(2);
     assert!(folder.run(&["man"]).expect(0).stdout.contains(".TH reslice 1"));
-    assert!(folder.run(&["man", "resample"]).expect(0).stdout.contains("spacing"));
+    let page = folder.run(&["man", "resample"]).expect(0).stdout;
+    for section in ["spacing", "EXIT STATUS", "ENVIRONMENT", "FILES", "EXAMPLES", "SEE ALSO"] {
+        assert!(page.contains(section), "{section}: {page}");
+    }
     assert!(folder.run(&["man", "nonsense"]).expect(2).stderr.contains("hint: the commands are resample, pyramid"));
 }
 

@@ -1,63 +1,62 @@
-//! The commands of the guides in docs/ do what they say: each line is run as it stands, in a folder with the files that it names.
+//! The pages of docs/ do what they say: each command is run as it stands, in a folder with the files that it names, and what a page shows as
+//! printed is what is printed.
+//!
+//! A block ```` ```sh ```` is run by `sh`, and must succeed. A block ```` ```console ```` has commands after `$ ` and what they print: `...` stands
+//! for any text, a line `...` for any lines, and numbers before units of time and size for any number; `# exit code N` behind a command is
+//! the code it ends with. Other blocks with a command of ours stand behind a comment that says why they are not run, or which test runs them.
 
-use std::fs;
+mod folder;
+mod page;
+mod printed;
 
-use crate::{advice::images, kit::folder::Folder};
+use folder::{prepared, run};
+use page::{Block, blocks, pages};
 
-const MATRIX: &str = "0.995 -0.0998 0 0.3\n0.0998 0.995 0 -0.2\n0 0 1 0.1\n0 0 0 1\n";
-const ITK: &str = "#Insight Transform File V1.0\n#Transform 0\nTransform: AffineTransform_double_3_3\n\
-    Parameters: 0.995 -0.0998 0 0.0998 0.995 0 0 0 1 0.3 -0.2 0.1\nFixedParameters: 0 0 0\n";
+/// Commands that the pages have in all.
+const LEAST_COMMANDS: usize = 120;
 
-fn prepared() -> Folder {
-    let folder = Folder::new();
-    let root = folder.path("");
-    for (name, line) in [
-        ("scan", "scan.nii 29,23,20 i16 noise step=0.5,0.75,3"),
-        ("reference", "reference.nii 25,20,24 i16 noise step=0.6,0.8,2.5"),
-        ("labels", "labels.nii 30,25,20 u8 blocks intent=1002"),
-        ("warp", "warp.nii 9,8,12,1,3 f32 small intent=1007 step=3,3,6 origin=-12,4,4"),
-    ] {
-        images::write(&root, line);
-        folder.run(&["resample", &format!("{name}.nii"), &format!("{name}.nii.gz"), "-q"]).expect(0);
+#[test]
+fn every_command_of_the_pages_runs_and_prints_what_they_show() {
+    let mut commands = 0;
+    for (page, text) in pages() {
+        let folder = prepared();
+        for Block { line, kind, body, .. } in blocks(&text) {
+            match kind.as_str() {
+                "sh" => {
+                    let (code, said) = run(&folder, &body);
+                    assert_eq!(code, 0, "{page}:{line}: {body}{said}");
+                    commands += body.matches("reslice ").count();
+                }
+                "console" => {
+                    for printed::Shown { command, code, lines } in printed::shown(&body) {
+                        let (ended, said) = run(&folder, &command);
+                        assert_eq!(ended, code, "{page}:{line}: {command}: {said}");
+                        let said_lines: Vec<&str> = said.trim_end().lines().collect();
+                        assert!(
+                            printed::agrees(&lines, &said_lines),
+                            "{page}:{line}: {command} prints not what the page shows:\n{said}"
+                        );
+                        commands += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
     }
-    fs::write(folder.path("turn.mat"), MATRIX).unwrap();
-    fs::write(folder.path("turn.tfm"), ITK).unwrap();
-    fs::write(folder.path("points.csv"), "x,y,z,name\n1,2,3,a\n-4,5,6,b\n").unwrap();
-    fs::write(folder.path("jobs.tsv"), "input\toutput\nscan.nii.gz\tone.nii.gz\nreference.nii.gz\ttwo.nii.gz\n")
-        .unwrap();
-    fs::write(folder.path("scan.mgz"), mgh()).unwrap();
-    folder
-}
-
-/// 3 x 4 x 5 voxels of 8 bits, as FreeSurfer has them.
-fn mgh() -> Vec<u8> {
-    let mut file: Vec<u8> = [1i32, 3, 4, 5, 1, 0, 0].iter().flat_map(|n| n.to_be_bytes()).collect();
-    file.extend(1i16.to_be_bytes());
-    let floats = [2.0f32, 2.0, 2.0, -1.0, 0.0, 0.0, 0.0, 0.0, -1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0];
-    floats.iter().for_each(|x| file.extend(x.to_be_bytes()));
-    file.resize(284, 0);
-    file.extend(0..60);
-    file
-}
-
-/// The lines of the shell blocks of a page.
-fn commands(page: &str) -> Vec<String> {
-    let path = format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"));
-    let text = fs::read_to_string(path).unwrap();
-    let blocks = text.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    blocks.flat_map(|block| block.lines().map(str::to_string)).collect()
+    assert!(commands >= LEAST_COMMANDS, "the pages have {commands} commands, and once had {LEAST_COMMANDS}");
 }
 
 #[test]
-fn every_command_of_the_guides_runs() {
-    for (page, least) in [("coming-from.md", 20), ("questions.md", 15)] {
-        let (folder, commands) = (prepared(), commands(page));
-        assert!(commands.len() >= least, "{page} has {} commands", commands.len());
-        for command in commands {
-            let words: Vec<&str> = command.split(' ').collect();
-            assert_eq!(words[0], "reslice", "{command}");
-            let answer = folder.run(&words[1..]);
-            assert_eq!(answer.code, 0, "{page}: {command}: {}{}", answer.stdout, answer.stderr);
+fn blocks_that_are_not_run_say_why() {
+    let mut silent = Vec::new();
+    for (page, text) in pages() {
+        for block in blocks(&text) {
+            let is_run = ["sh", "console"].contains(&block.kind.as_str());
+            let names_ours = block.body.lines().any(page::is_ours);
+            if names_ours && !is_run && !block.says_why {
+                silent.push(format!("{page}:{}", block.line));
+            }
         }
     }
+    assert!(silent.is_empty(), "blocks with commands, not run, that do not say why: {silent:?}");
 }

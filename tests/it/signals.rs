@@ -34,7 +34,7 @@ impl Running {
         let mut running =
             Running::start(folder, &[&["resample", "slow.nii", "out.nii"], &SLOW[..], &["256MiB"], more].concat());
         let mut line = String::new();
-        while !line.starts_with('{') {
+        while !line.starts_with(r#"{"event":"progress""#) {
             line.clear();
             assert_ne!(running.stderr.read_line(&mut line).unwrap(), 0, "no progress");
         }
@@ -93,7 +93,7 @@ fn stop_signals_end_a_slow_run_within_10_s() {
         running.signal(signal);
         let (status, took, text) = running.end(10);
         assert_eq!(status.code(), Some(75), "{signal}: {text}");
-        assert!(text.contains("error: stopped after"), "{text}");
+        assert!(text.contains(r#""event":"error","text":"stopped after"#), "{text}");
         assert!(took < Duration::from_secs(10) && !folder.path("out.nii").exists());
     }
 }

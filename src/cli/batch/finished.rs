@@ -90,6 +90,11 @@ impl Finished {
         &self.path
     }
 
+    /// How many targets it names.
+    pub fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// The fingerprint of the job that made a target.
     pub fn made_by(&self, request: &Request) -> Option<String> {
         let target = key(&request.output);

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 
 use super::rows::Jobs;
 use crate::cli::{
+    answer::SCHEMA,
     args::RunArgs,
     messages,
-    remarks::{Remark, remarks},
+    remarks::{Remark, remarks, warnings_and_notes},
     summary_place::SummaryPlace,
     words,
 };
@@ -85,7 +86,7 @@ impl<'a> BatchReport<'a> {
         }
         let mut line = format!("{place}: {}, {:.2} s", grids(summary), summary.seconds());
         if self.args.verbose {
-            remarks.iter().for_each(|remark| messages::note(&remark.about(&format!("{place}: "))));
+            remarks.iter().for_each(|remark| remark.tell(&format!("{place}: ")));
         } else if warnings > 0 {
             line += &format!(", {} (--verbose tells)", counted(warnings, "warning"));
         }
@@ -97,8 +98,9 @@ impl<'a> BatchReport<'a> {
         if !self.args.quiet {
             let parts = [(self.failed, "failed"), (self.stopped, "stopped"), (self.not_begun, "not begun")];
             let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
+            let again = if self.is_incomplete() { "; the same command with --resume continues" } else { "" };
             messages::note(&format!(
-                "{}: {} done{} in {:.2} s, peak memory {} of {}",
+                "{}: {} done{} in {:.2} s, peak memory {} of {}{again}",
                 counted(self.jobs.len(), "job"),
                 self.done,
                 parts.collect::<String>(),
@@ -135,6 +137,7 @@ fn chain(error: &Error) -> String {
 /// A job in the file of summaries: which it is, how it ended, and its summary.
 fn entry(jobs: &Jobs<'_>, n: usize, status: &str, outcome: &Outcome) -> Value {
     let mut entry = Map::new();
+    entry.insert("schema".into(), json!(SCHEMA));
     entry.insert("job".into(), json!(n + 1));
     entry.insert("line".into(), json!(jobs.table.line(n)));
     entry.insert("status".into(), json!(status));
@@ -145,6 +148,9 @@ fn entry(jobs: &Jobs<'_>, n: usize, status: &str, outcome: &Outcome) -> Value {
             if let Ok(Value::Object(summary)) = serde_json::to_value(summary) {
                 entry.extend(summary);
             }
+            let (warnings, notes) = warnings_and_notes(summary);
+            entry.insert("warnings".into(), json!(warnings));
+            entry.insert("notes".into(), json!(notes));
         }
         Outcome::Failed(error) => {
             entry.insert("error".into(), json!(chain(error)));

@@ -167,7 +167,7 @@ impl Options {
                 }
                 (_, Some(arg)) => Column::Option(arg),
                 (_, None) => {
-                    let near = options().find(|ours| habits::is_near(name, ours));
+                    let near = habits::column(name).or_else(|| options().find(|ours| habits::is_near(name, ours)));
                     let meant = near.map_or_else(String::new, |near| format!(": did you mean {near}?"));
                     return Err(wrong(&format!("no option of resample{meant}")));
                 }

@@ -161,7 +161,9 @@ impl Table {
     fn text_of<'a>(&self, bytes: &'a [u8], offset: u64) -> Result<&'a str> {
         let text = std::str::from_utf8(bytes).map_err(|error| {
             let at = offset + error.valid_up_to() as u64;
-            Error::usage(format!("{}: byte {at} is not UTF-8: no table of jobs", self.path.display()))
+            let hint =
+                "a table of jobs is text, whose first line is input, a tab, output: `reslice batch --help` shows one";
+            Error::usage_hint(format!("{}: byte {at} is not UTF-8: no table of jobs", self.path.display()), hint)
         })?;
         Ok(if offset == 0 { text.strip_prefix('\u{feff}').unwrap_or(text) } else { text })
     }

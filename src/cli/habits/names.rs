@@ -66,6 +66,15 @@ pub fn dtype(text: &str) -> Option<&'static str> {
     })
 }
 
+/// Our column of a table of jobs that others name otherwise.
+pub fn column(text: &str) -> Option<&'static str> {
+    Some(match text.to_ascii_lowercase().as_str() {
+        "in" | "source" | "src" | "file" | "path" | "image" | "scan" => "input",
+        "out" | "target" | "dst" | "destination" | "result" => "output",
+        _ => return None,
+    })
+}
+
 /// The way to interpolate that is spelled nearly so.
 pub fn near(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();

@@ -116,7 +116,8 @@ class Case:
             raise Wrong(f"peak {done['peak_bytes'] / MIB:.1f} of {budget_mib} MiB")
         if done["code"] not in (0, 1, 2, 75):
             raise Wrong(f"exit {done['code']}")
-        if done["code"] in (1, 2) and args[0] not in ("compare", "verify") and "error: " not in text:
+        is_told = "error: " in text or '"event":"error"' in text
+        if done["code"] in (1, 2) and args[0] not in ("compare", "verify") and not is_told:
             raise Wrong("no error is told")
         return done
 
