@@ -56,6 +56,10 @@
 pub mod block;
 #[doc(hidden)]
 pub mod checkpoint;
+// The Python module has the command in itself: its parser, its words and the command. `cli` names this crate as its users do.
+#[cfg(feature = "python")]
+#[doc(hidden)]
+pub mod cli;
 #[doc(hidden)]
 pub mod compare;
 #[doc(hidden)]
@@ -95,7 +99,12 @@ pub mod verify;
 #[doc(hidden)]
 pub mod voxel;
 
+#[cfg(feature = "python")]
+mod python;
 mod resampling;
+
+#[cfg(feature = "python")]
+extern crate self as reslice;
 
 pub use block::{BlockMut, BlockRef};
 pub use error::{Error, PlanError, Result};

@@ -56,8 +56,7 @@ struct Report<'a> {
 
 impl<'a> Report<'a> {
     fn new(summary: &'a Summary) -> Report<'a> {
-        let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
-        Report { arguments, summary }
+        Report { arguments: super::words_as_text(), summary }
     }
 }
 
