@@ -112,7 +112,8 @@ impl Lazy {
             return Ok(opened.clone());
         }
         let mut asked = self.asked.clone();
-        asked.request.memory_bytes += self.held_bytes.load(Ordering::Relaxed).saturating_sub(asked.held_bytes);
+        let beside_bytes = asked.request.memory_bytes - asked.held_bytes;
+        asked.request.memory_bytes = self.held_bytes.load(Ordering::Relaxed).saturating_add(beside_bytes);
         let now: Arc<dyn OnDemand> = asked.job()?.on_demand(stop)?.into();
         Ok(opened.insert(now).clone())
     }

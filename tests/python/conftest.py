@@ -19,9 +19,8 @@ SHAPE = (29, 23, 20)
 def noise(shape=SHAPE, dtype=np.int16, seed=1):
     """Smooth enough to interpolate, rough enough to tell voxels apart."""
     rng = np.random.default_rng(seed)
-    values = rng.normal(0, 20, shape) + 300 * np.sin(np.indices(shape)[:3].sum(axis=0) / 5).reshape(
-        shape[:3] + (1,) * (len(shape) - 3)
-    )
+    waves = 300 * np.sin(np.indices(shape[:3]).sum(axis=0) / 5)
+    values = rng.normal(0, 20, shape) + waves.reshape(shape[:3] + (1,) * (len(shape) - 3))
     if np.dtype(dtype).kind == "u":
         values -= values.min()
     return values.astype(dtype)
@@ -34,7 +33,8 @@ def oblique(spacing=(0.9, 1.1, 2.5), angle=0.3):
     affine = np.eye(4)
     affine[:3, :3] = turn * spacing
     affine[:3, 3] = (31.5, -12.25, 7.0)
-    return affine
+    # As a NIfTI file has it.
+    return affine.astype(np.float32).astype(np.float64)
 
 
 @pytest.fixture

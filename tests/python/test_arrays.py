@@ -13,7 +13,7 @@ from conftest import SHAPE, noise, oblique
 
 def of_file(tmp_path, data, affine, **options):
     """What the command makes of the same voxels, and where."""
-    nibabel.save(nibabel.Nifti1Image(data, affine), tmp_path / "in.nii")
+    nibabel.save(nibabel.Nifti1Image(data, affine, dtype=data.dtype), tmp_path / "in.nii")
     reslice.resample(tmp_path / "in.nii", tmp_path / "out.nii", overwrite=True, **options)
     image = nibabel.load(tmp_path / "out.nii")
     return np.asanyarray(image.dataobj), image.affine
