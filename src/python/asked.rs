@@ -41,8 +41,7 @@ impl Asked {
         let held_bytes = sys::resident().now_bytes;
         let made = || -> Result<Asked> {
             let called::Asked { mut request, memory_bytes } = called::asked(words)?;
-            request.memory_bytes = ceiling(memory_bytes, held_bytes);
-            sys::set_budget(request.memory_bytes);
+            request.memory_bytes = budget(memory_bytes, held_bytes);
             if let (Some((shape, rows, unit)), GridChoice::Rules(rules)) = (grid, &request.grid) {
                 let sizing = Sizing::Like(array::grid(shape, rows, &unit));
                 request.grid = GridChoice::Rules(GridRequest { sizing, ..rules.clone() });
@@ -62,8 +61,16 @@ impl Asked {
     }
 }
 
+/// The same as [`ceiling`], and the allocator keeps no more for later than such a budget can bear. The last call counts, where there are several at once.
+pub fn budget(beside_bytes: Option<u64>, held_bytes: u64) -> u64 {
+    let memory_bytes = ceiling(beside_bytes, held_bytes);
+    sys::tune_allocator(memory_bytes - held_bytes);
+    sys::set_budget(memory_bytes);
+    memory_bytes
+}
+
 /// What the whole process may hold: `beside_bytes` more than it does, or half of what the job may still use.
-pub fn ceiling(beside_bytes: Option<u64>, held_bytes: u64) -> u64 {
+fn ceiling(beside_bytes: Option<u64>, held_bytes: u64) -> u64 {
     let beside = beside_bytes.unwrap_or_else(|| sys::memory_limit().bytes.saturating_sub(held_bytes) / 2);
     held_bytes.saturating_add(beside)
 }

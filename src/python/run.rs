@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     array::Given,
-    asked::{Asked, GridGiven, ceiling},
+    asked::{self, Asked, GridGiven},
     attended::{Left, Told, attended},
     raised,
 };
@@ -98,8 +98,7 @@ pub fn info(py: Python<'_>, path: PathBuf) -> PyResult<String> {
 fn budget(py: Python<'_>, memory: Option<&str>, threads: Option<usize>) -> PyResult<(u64, u64, usize)> {
     let held_bytes = sys::resident().now_bytes;
     let memory = memory.map(called::size).transpose().map_err(|error| raised::raised(py, error, 0))?;
-    let memory_bytes = ceiling(memory, held_bytes);
-    sys::set_budget(memory_bytes);
+    let memory_bytes = asked::budget(memory, held_bytes);
     Ok((memory_bytes, held_bytes, threads.unwrap_or_else(sys::threads)))
 }
 

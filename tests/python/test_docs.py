@@ -16,7 +16,6 @@ import reslice
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-PACKAGE = Path(reslice.__file__).parent
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def checked(*command):
 
 
 def test_mypy_is_content(tmp_path):
-    checked("mypy", "--strict", "--cache-dir", str(tmp_path), str(PACKAGE), str(HERE / "example.py"))
+    checked("mypy", "--strict", "--cache-dir", str(tmp_path), "python/reslice", str(HERE / "example.py"))
 
 
 def test_pyright_is_content():

@@ -206,6 +206,7 @@ def test_slices_keep_to_their_memory(tmp_path, child):
     reslice.resample(reslice.Image(data, np.eye(4)), tmp_path / "big.ome.zarr", chunk=64, shard="none")
     body = f"""
     volume = reslice.open("big.ome.zarr", memory="32MiB", threads=2).resampled(isotropic=0.7)
+    held = status("VmRSS")
     rng = numpy.random.default_rng(1)
     for _ in range(60):
         x, y, z = (int(rng.integers(0, n - 48)) for n in volume.shape)

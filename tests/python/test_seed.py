@@ -1,5 +1,6 @@
 """The usual SimpleITK script, and its three lines here: the same grid, the same values, in less time and memory."""
 
+import subprocess
 import sys
 
 import nibabel
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 THEIRS = """
-import resource, sys, time
+import sys, time
 import SimpleITK as sitk
 begun = time.perf_counter()
 image = sitk.ReadImage(sys.argv[1])
@@ -23,22 +24,24 @@ resample.SetTransform(sitk.Transform())
 resample.SetDefaultPixelValue(0)
 resample.SetInterpolator(sitk.sitkLinear)
 sitk.WriteImage(resample.Execute(image), sys.argv[2])
-print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+with open("/proc/self/status") as lines:
+    peak = next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM"))
+print(time.perf_counter() - begun, peak)
 """
 
 OURS = """
-import resource, sys, time
+import sys, time
 begun = time.perf_counter()
 import reslice
 done = reslice.resample(sys.argv[1], sys.argv[2], spacing=float(sys.argv[3]), rounding="truncate", memory="128MiB")
 print(done.source_grid.spacing, done.grid.spacing, file=sys.stderr)
-print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)
+with open("/proc/self/status") as lines:
+    peak = next(int(line.split()[1]) >> 10 for line in lines if line.startswith("VmHWM"))
+print(time.perf_counter() - begun, peak)
 """
 
 
 def run(script, *words):
-    import subprocess
-
     done = subprocess.run([sys.executable, "-c", script, *map(str, words)], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     seconds, peak = done.stdout.split()
@@ -63,5 +66,5 @@ def test_three_lines_instead(data, tmp_path, name, spacing):
         f"\n{name} to {spacing} mm: {theirs[0]:.2f} s and {theirs[1]} MiB, here {ours[0]:.2f} s and {ours[1]} MiB: "
         f"{theirs[0] / ours[0]:.1f} times as fast, {100 * share:.3f} % of the voxels off by 1"
     )
-    # Of a small scan most is the program itself.
-    assert ours[1] < 300
+    # The budget, and Python with numpy.
+    assert ours[1] < 128 + 60

@@ -6,8 +6,8 @@ use crate::{error::PlanError, io::reader::reads_directly, job::Request, layout::
 const GOOD_PIECE_BYTES: u64 = 4 << 20;
 /// Stack, and what the allocator keeps.
 const WORKER_BYTES: u64 = 512 << 10;
-/// What opening and reading take beside what is counted.
-const MARGIN_BYTES: u64 = 2 << 20;
+/// What opening and reading take beside what is counted, and what the allocator keeps for later.
+const MARGIN_BYTES: u64 = 5 << 20;
 /// Target voxels of a piece, at least and at most.
 const PIECE_VOXELS: std::ops::RangeInclusive<u64> = 1 << 15..=1 << 20;
 
