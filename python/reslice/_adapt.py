@@ -26,7 +26,7 @@ _SPATIAL = ("x", "y", "z")
 class Taken:
     """An image of any class. ``data`` has axes x, y, z, outer ones, and components where ``vector``."""
 
-    data: "NDArray[Any]"
+    data: NDArray[Any]
     grid: Grid
     vector: bool
     name: str
@@ -49,7 +49,7 @@ def outer_names(outer: int) -> List[str]:
     return (["t", "c"] + [f"d{axis}" for axis in range(6, 4 + outer)])[:outer][::-1]
 
 
-def taken(image: Any, affine: "Optional[ArrayLike]" = None) -> Taken:
+def taken(image: Any, affine: Optional[ArrayLike] = None) -> Taken:
     """Takes an image apart.
 
     Raises
@@ -109,7 +109,7 @@ def _shape(image: Any) -> Tuple[int, int, int]:
     return shape[0], shape[1], shape[2]
 
 
-def _samples(data: "NDArray[Any]") -> "NDArray[Any]":
+def _samples(data: NDArray[Any]) -> NDArray[Any]:
     """Samples of a type that is resampled, in the machine's byte order."""
     if data.dtype.kind == "b":
         return data.view(np.uint8)
@@ -131,7 +131,7 @@ def _of_nibabel(image: Any) -> Taken:
         data = data.astype(np.float32)
     grid = Grid(_shape(image), image.affine)
 
-    def back(data: "NDArray[Any]", grid: Grid) -> Any:
+    def back(data: NDArray[Any], grid: Grid) -> Any:
         header = None if image.header is None else image.header.copy()
         codes = {}
         if header is not None and hasattr(header, "set_data_dtype"):
@@ -165,7 +165,7 @@ def _of_sitk(image: Any) -> Taken:
     view = sitk.GetArrayViewFromImage(image)
     data = view.transpose(2, 1, 0, 3) if vector else view.transpose(2, 1, 0)
 
-    def back(data: "NDArray[Any]", grid: Grid) -> Any:
+    def back(data: NDArray[Any], grid: Grid) -> Any:
         # `image` has to live for as long as its view.
         array = data.transpose(2, 1, 0, 3) if vector else data.transpose(2, 1, 0)
         made = sitk.GetImageFromArray(array, isVector=vector)
@@ -193,7 +193,7 @@ def set_sitk_grid(image: Any, grid: Grid, like: Any = None) -> None:
     image.SetDirection([float(x) for x in direction.ravel()])
 
 
-def _of_xarray(array: Any, affine: "Optional[ArrayLike]") -> Taken:
+def _of_xarray(array: Any, affine: Optional[ArrayLike]) -> Taken:
     names = {str(name).lower(): name for name in array.dims}
     if not all(name in names for name in _SPATIAL):
         raise OptionError(f"an array of xarray with dimensions {array.dims}, expected x, y and z among them")
@@ -214,7 +214,7 @@ def _of_xarray(array: Any, affine: "Optional[ArrayLike]") -> Taken:
         if affine is None and not np.array_equal(linear, np.diag(np.diag(linear))):
             raise GeometryError("coordinates cannot say a grid that is turned\nhint: give the array's values and affine=")
 
-    def back(data: "NDArray[Any]", grid: Grid) -> Any:
+    def back(data: NDArray[Any], grid: Grid) -> Any:
         coords = {key: value for key, value in array.coords.items() if not set(value.dims) & set(spatial)}
         attrs = dict(array.attrs)
         if affine is None:

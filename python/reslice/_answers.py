@@ -22,7 +22,7 @@ Json = Mapping[str, Any]
 Progress = Union[bool, Callable[[int, int], Any], None]
 
 
-def dtype_of(name: str) -> "np.dtype[Any]":
+def dtype_of(name: str) -> np.dtype[Any]:
     """The type that the command calls ``u8``, ``f32``."""
     return np.dtype({"u": "uint", "i": "int", "f": "float"}[name[0]] + name[1:])
 
@@ -41,7 +41,7 @@ class Level:
     path: str
     shape: Tuple[int, int, int]
     spacing: Tuple[float, float, float]
-    dtype: "np.dtype[Any]"
+    dtype: np.dtype[Any]
     chunk: Tuple[int, int, int]
 
 
@@ -52,7 +52,7 @@ class Info:
     path: str
     format: str
     grid: Grid
-    dtype: "np.dtype[Any]"
+    dtype: np.dtype[Any]
     #: Lengths of the axes behind x, y, z, as an array has them.
     outer: Tuple[int, ...]
     #: Samples per voxel.
@@ -79,7 +79,7 @@ class Plan:
     path: str
     grid: Grid
     source_grid: Grid
-    dtype: "np.dtype[Any]"
+    dtype: np.dtype[Any]
     interpolation: str
     #: Of the target, before compression.
     raw_bytes: int
@@ -107,7 +107,7 @@ class Result:
     path: str
     grid: Grid
     source_grid: Grid
-    dtype: "np.dtype[Any]"
+    dtype: np.dtype[Any]
     interpolation: str
     rounding: str
     #: Target voxels that look outside the source, of one volume.
@@ -223,7 +223,7 @@ def info(path: PathLike) -> Info:
 
 
 def compare(
-    a: PathLike, b: PathLike, *, atol: float = 0.0, memory: "int | str | None" = None, threads: Optional[int] = None
+    a: PathLike, b: PathLike, *, atol: float = 0.0, memory: int | str | None = None, threads: Optional[int] = None
 ) -> Comparison:
     """Compare two files voxel by voxel, in bounded memory: real values, slopes applied.
 
@@ -265,7 +265,7 @@ def compare(
 
 
 def verify(
-    path: PathLike, *, memory: "int | str | None" = None, threads: Optional[int] = None, progress: Progress = None
+    path: PathLike, *, memory: int | str | None = None, threads: Optional[int] = None, progress: Progress = None
 ) -> Verification:
     """Say whether a file is complete: every chunk there, decodable, of the right size.
 
@@ -306,14 +306,14 @@ def verify(
 
 
 def transform_points(
-    points: "ArrayLike",
+    points: ArrayLike,
     transforms: Sequence[Transform],
     *,
     inverse: bool = False,
     lps: bool = False,
     source: Optional[PathLike] = None,
     target: Optional[PathLike] = None,
-) -> "NDArray[np.float64]":
+) -> NDArray[np.float64]:
     """Send points through transforms, from target world to source world, as resampling looks things up.
 
     Parameters
@@ -370,5 +370,5 @@ def _text(path: PathLike) -> str:
     return os.fsdecode(text)
 
 
-def _memory(memory: "int | str | None") -> Optional[str]:
+def _memory(memory: int | str | None) -> Optional[str]:
     return None if memory is None else str(memory)

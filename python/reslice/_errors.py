@@ -89,7 +89,7 @@ _NAMES = {"interp": "interpolation", "size": "shape", "transform": "transforms"}
 def in_python(text: str) -> str:
     """A text of the command in words of Python: ``--align edges`` becomes ``align='edges'``."""
 
-    def named(match: "re.Match[str]") -> str:
+    def named(match: re.Match[str]) -> str:
         option = match.group(1)
         name = _NAMES.get(option, option.replace("-", "_"))
         if option == "no-disk-check":
@@ -105,8 +105,8 @@ def in_python(text: str) -> str:
             return f"transforms=[{given!r}]"
         return f"{name}={given}" if re.fullmatch(r"-?\d+(\.\d+)?", given) else f"{name}={given!r}"
 
-    taken: "list[tuple[int, int]]" = []
-    parts: "list[str]" = []
+    taken: list[tuple[int, int]] = []
+    parts: list[str] = []
     at = 0
     for match in re.finditer(r"(?<![\w-])--([a-z][a-z-]*)", text):
         if match.start() < at:
@@ -126,7 +126,7 @@ def raised(
     hint: Optional[str] = None,
     causes: Sequence[str] = (),
     errno: Optional[int] = None,
-    path: "Optional[str | os.PathLike[str]]" = None,
+    path: Optional[str | os.PathLike[str]] = None,
 ) -> ReslicingError:
     """The exception for a failure; called by the compiled module."""
     cls = _CLASSES.get(kind, ReslicingError)

@@ -48,7 +48,7 @@ class Grid:
     """
 
     shape: Tuple[int, int, int]
-    affine: "NDArray[np.float64]"
+    affine: NDArray[np.float64]
     unit: str = field(default="mm")
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class Grid:
         object.__setattr__(self, "affine", affine)
 
     @classmethod
-    def of(cls, source: Any) -> "Grid":
+    def of(cls, source: Any) -> Grid:
         """The grid of a file, a volume, an image of nibabel, SimpleITK or xarray, or of a pair (shape, affine)."""
         from ._adapt import grid_of
 
@@ -87,7 +87,7 @@ class Grid:
         return grid_of(source)
 
     @classmethod
-    def _of_json(cls, grid: Mapping[str, Any]) -> "Grid":
+    def _of_json(cls, grid: Mapping[str, Any]) -> Grid:
         name = str(grid["unit"])
         unit = _UNITS.get(name, name)
         return cls(tuple(grid["shape"]), np.array([*grid["index_to_world"], [0, 0, 0, 1]], dtype=np.float64), unit)
@@ -132,7 +132,7 @@ class Grid:
 
         return grid_table({"grid": self})
 
-    def _given(self) -> "Tuple[Tuple[int, int, int], list[list[float]], str]":
+    def _given(self) -> Tuple[Tuple[int, int, int], list[list[float]], str]:
         return self.shape, self.affine[:3].tolist(), self.unit or "unknown"
 
 
@@ -142,6 +142,6 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def affine_of(affine: "ArrayLike") -> "NDArray[np.float64]":
+def affine_of(affine: ArrayLike) -> NDArray[np.float64]:
     """An affine (4, 4) that has been looked at."""
     return Grid((1, 1, 1), np.asarray(affine, dtype=np.float64)).affine

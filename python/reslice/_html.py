@@ -50,7 +50,7 @@ def _row(cell: str, cells: Sequence[str]) -> str:
     return "<tr>" + "".join(f"<{cell}>{text}</{cell}>" for text in cells) + "</tr>"
 
 
-def image_html(image: "Image") -> str:
+def image_html(image: Image) -> str:
     """The grid of an image and its middle plane."""
     plane = image.data[:, :, image.data.shape[2] // 2]
     while plane.ndim > 2:
@@ -58,7 +58,7 @@ def image_html(image: "Image") -> str:
     return _beside(grid_table({"grid": image.grid}, {"samples": str(image.dtype)}), picture(plane))
 
 
-def volume_html(volume: "Volume") -> str:
+def volume_html(volume: Volume) -> str:
     """The grid of a volume and its middle plane, or the middle of that where it is large."""
     rows = {"samples": str(volume.dtype), "source": f"{volume.source}, {volume.format}"}
     if not volume.is_at_hand:
@@ -71,7 +71,7 @@ def volume_html(volume: "Volume") -> str:
     return _beside(grid_table({"grid": volume.grid}, rows, volume.warnings), picture(plane))
 
 
-def plan_html(plan: "Plan") -> str:
+def plan_html(plan: Plan) -> str:
     """Both grids, and the text of the plan."""
     table = grid_table({"source": plan.source_grid, "target": plan.grid}, None, plan.warnings)
     return f"{table}<pre>{html.escape(plan.text)}</pre>"
@@ -81,7 +81,7 @@ def _beside(table: str, image: str) -> str:
     return f'<div style="display:flex;gap:1em;align-items:flex-start">{table}{image}</div>'
 
 
-def picture(plane: "NDArray[Any]") -> str:
+def picture(plane: NDArray[Any]) -> str:
     """A plane (x, y) as an image with y upwards, between its 1st and 99th percentile."""
     step = max(1, -(-max(plane.shape) // _SIDE))
     plane = np.asarray(plane[::step, ::step], dtype=np.float64)
@@ -94,7 +94,7 @@ def picture(plane: "NDArray[Any]") -> str:
     return f'<img alt="the plane in the middle" src="data:image/png;base64,{encoded}"/>'
 
 
-def png(gray: "NDArray[np.uint8]") -> bytes:
+def png(gray: NDArray[np.uint8]) -> bytes:
     """Rows of 8-bit grey as PNG (ISO/IEC 15948)."""
     height, width = gray.shape
 

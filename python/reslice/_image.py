@@ -43,8 +43,8 @@ class Image:
     (4, 5, 6)
     """
 
-    data: "NDArray[Any]"
-    affine: "NDArray[np.float64]"
+    data: NDArray[Any]
+    affine: NDArray[np.float64]
     vector: bool = False
 
     def __post_init__(self) -> None:
@@ -65,11 +65,11 @@ class Image:
         return self.data.shape
 
     @property
-    def dtype(self) -> "np.dtype[Any]":
+    def dtype(self) -> np.dtype[Any]:
         """Of the samples."""
         return self.data.dtype
 
-    def __array__(self, dtype: "Optional[DTypeLike]" = None, copy: Optional[bool] = None) -> "NDArray[Any]":
+    def __array__(self, dtype: Optional[DTypeLike] = None, copy: Optional[bool] = None) -> NDArray[Any]:
         if copy:
             return np.array(self.data, dtype=dtype)
         return np.asarray(self.data, dtype=dtype)
@@ -83,7 +83,7 @@ class Image:
 
         return image_html(self)
 
-    def _like(self, data: "NDArray[Any]", grid: Grid) -> "Image":
+    def _like(self, data: NDArray[Any], grid: Grid) -> Image:
         return Image(data, grid.affine, self.vector)
 
     def to_nibabel(self) -> Any:
@@ -106,7 +106,7 @@ class Image:
         set_sitk_grid(image, self.grid)
         return image
 
-    def to_zarr(self, path: "PathLike", **options: "Unpack[FileOptions]") -> "Result":
+    def to_zarr(self, path: PathLike, **options: Unpack[FileOptions]) -> Result:
         """Write an OME-Zarr image; options are those of :func:`reslice.resample` (``chunk=``, ``codec=``, ``pyramid=``)."""
         from ._jobs import resample
 

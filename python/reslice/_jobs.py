@@ -28,7 +28,7 @@ T = TypeVar("T")
 Call = Tuple[List[str], Optional[Dict[str, Any]], Any]
 
 
-def _call(source: Any, target: "PathLike", options: Mapping[str, Any], affine: "Optional[ArrayLike]") -> Call:
+def _call(source: Any, target: PathLike, options: Mapping[str, Any], affine: Optional[ArrayLike]) -> Call:
     """What the compiled module takes."""
     found = words(options)
     grid = target_grid(options)
@@ -52,11 +52,11 @@ def _call(source: Any, target: "PathLike", options: Mapping[str, Any], affine: "
 @keywords(FileOptions)
 def resample(
     source: Any,
-    target: "PathLike",
+    target: PathLike,
     *,
-    affine: "Optional[ArrayLike]" = None,
+    affine: Optional[ArrayLike] = None,
     progress: Progress = None,
-    **options: "Unpack[FileOptions]",
+    **options: Unpack[FileOptions],
 ) -> Result:
     """Resample a file, of any size, into another, in fixed memory.
 
@@ -147,7 +147,7 @@ def resample(
 
 @keywords(FileOptions)
 def plan(
-    source: Any, target: "PathLike", *, affine: "Optional[ArrayLike]" = None, **options: "Unpack[FileOptions]"
+    source: Any, target: PathLike, *, affine: Optional[ArrayLike] = None, **options: Unpack[FileOptions]
 ) -> Plan:
     """Say what :func:`resample` would do with the same arguments. Nothing is written.
 
@@ -183,27 +183,27 @@ def plan(
 
 @overload
 def resample_array(
-    image: "NDArray[Any]",
-    affine: "ArrayLike",
+    image: NDArray[Any],
+    affine: ArrayLike,
     *,
-    out: "Optional[NDArray[Any]]" = None,
-    **options: "Unpack[ViewOptions]",
+    out: Optional[NDArray[Any]] = None,
+    **options: Unpack[ViewOptions],
 ) -> Image: ...
 
 
 @overload
 def resample_array(
-    image: T, affine: None = None, *, out: "Optional[NDArray[Any]]" = None, **options: "Unpack[ViewOptions]"
+    image: T, affine: None = None, *, out: Optional[NDArray[Any]] = None, **options: Unpack[ViewOptions]
 ) -> T: ...
 
 
 @keywords(ViewOptions)
 def resample_array(
     image: Any,
-    affine: "Optional[ArrayLike]" = None,
+    affine: Optional[ArrayLike] = None,
     *,
-    out: "Optional[NDArray[Any]]" = None,
-    **options: "Unpack[ViewOptions]",
+    out: Optional[NDArray[Any]] = None,
+    **options: Unpack[ViewOptions],
 ) -> Any:
     """Resample voxels in memory: the same class comes back, with its affine.
 

@@ -29,14 +29,14 @@ class GridOptions(TypedDict, total=False):
     """The target grid."""
 
     spacing: Triple
-    shape: "int | Sequence[int] | str"
+    shape: int | Sequence[int] | str
     scale: Triple
-    isotropic: "bool | float"
+    isotropic: bool | float
     like: Any
     grid: Any
     align: Literal["origin", "edges", "center"]
     orient: str
-    region: "str | Sequence[slice | Tuple[int, int]]"
+    region: str | Sequence[slice | Tuple[int, int]]
 
 
 class ValueOptions(TypedDict, total=False):
@@ -45,9 +45,9 @@ class ValueOptions(TypedDict, total=False):
     interpolation: str
     labels: bool
     antialias: bool
-    outside: "float | Literal['edge', 'nan']"
+    outside: float | Literal['edge', 'nan']
     rounding: Literal["nearest", "truncate"]
-    dtype: "DTypeLike"
+    dtype: DTypeLike
     raw: bool
     transforms: Sequence[Transform]
     transform_list: PathLike
@@ -66,7 +66,7 @@ class SourceOptions(TypedDict, total=False):
 class MemoryOptions(TypedDict, total=False):
     """What work may take."""
 
-    memory: "int | str"
+    memory: int | str
     threads: int
     scratch: PathLike
     disk_check: bool
@@ -79,19 +79,19 @@ class ViewOptions(GridOptions, ValueOptions, MemoryOptions, total=False):
 class FileOptions(GridOptions, ValueOptions, SourceOptions, MemoryOptions, total=False):
     """Options of a target in a file."""
 
-    chunk: "int | Sequence[int] | str"
-    shard: "int | Sequence[int] | str"
+    chunk: int | Sequence[int] | str
+    shard: int | Sequence[int] | str
     codec: str
     ome: Literal["0.5", "0.4"]
     gzip: str
-    pyramid: "bool | int"
+    pyramid: bool | int
     method: Literal["mean", "mode", "gaussian", "stride"]
     overwrite: bool
     in_place: bool
     parents: bool
     resume: bool
     restart: bool
-    rank: "Tuple[int, int] | str"
+    rank: Tuple[int, int] | str
     io: Literal["auto", "mmap", "pread"]
 
 
@@ -241,7 +241,7 @@ def _words(name: str, value: Any) -> List[str]:
     raise OptionError(f"there is no option {name!r}" + (f"\nhint: {near[0]}=" if near else ""))
 
 
-def target_grid(options: Mapping[str, Any]) -> "Grid | None":
+def target_grid(options: Mapping[str, Any]) -> Grid | None:
     """The grid that is given as such, where one is.
 
     Raises

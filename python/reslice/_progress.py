@@ -15,7 +15,7 @@ Look = Optional[Callable[[int, int], Any]]
 class Shown:
     """Context in which progress is shown; gives what the compiled module calls."""
 
-    def __init__(self, progress: "Union[bool, Callable[[int, int], Any], None]", name: str) -> None:
+    def __init__(self, progress: Union[bool, Callable[[int, int], Any], None], name: str) -> None:
         self._bar: Any = None
         self._name = name
         self._look: Look = None

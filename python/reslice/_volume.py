@@ -55,7 +55,7 @@ class Volume:
 
     grid: Grid
     shape: Tuple[int, ...]
-    dtype: "np.dtype[Any]"
+    dtype: np.dtype[Any]
     source: str
     format: str
     levels: Tuple[Level, ...]
@@ -63,13 +63,13 @@ class Volume:
     _lazy: _reslice.Lazy
     _outer: Tuple[int, ...]
     _components: int
-    _base: "Optional[_Base]"
+    _base: Optional[_Base]
     _was_read: bool
 
     @classmethod
     def _of_call(
         cls, found: List[str], given: Optional[Dict[str, Any]], grid: Any, source: str, base: Optional["_Base"]
-    ) -> "Volume":
+    ) -> Volume:
         self = object.__new__(cls)
         self._lazy = _reslice.Lazy(found, given, grid)
         told = json.loads(self._lazy.described)
@@ -86,7 +86,7 @@ class Volume:
         return self
 
     @property
-    def affine(self) -> "NDArray[np.float64]":
+    def affine(self) -> NDArray[np.float64]:
         """(4, 4), from (i, j, k) to RAS."""
         return self.grid.affine
 
@@ -132,7 +132,7 @@ class Volume:
             array = array.squeeze(axis=squeezed)
         return array[()] if array.ndim == 0 else array
 
-    def __array__(self, dtype: "Optional[DTypeLike]" = None, copy: Optional[bool] = None) -> "NDArray[Any]":
+    def __array__(self, dtype: Optional[DTypeLike] = None, copy: Optional[bool] = None) -> NDArray[Any]:
         if copy is False:
             raise ValueError("a volume is made when it is read: there is nothing to be shared without a copy")
         return np.asarray(self._whole(None), dtype=dtype)
@@ -142,7 +142,7 @@ class Volume:
         return Image(self._whole(None), self.grid.affine, self._components > 1)
 
     @keywords(ViewOptions)
-    def resampled(self, onto: Any = None, /, **options: "Unpack[ViewOptions]") -> "Volume":
+    def resampled(self, onto: Any = None, /, **options: Unpack[ViewOptions]) -> Volume:
         """This volume on another grid, as a volume: each slice is made of what it needs of the source.
 
         The values are those of the file that :func:`reslice.resample` makes with the same options.
@@ -175,7 +175,7 @@ class Volume:
             warn(text, 3)
         return volume
 
-    def _box(self, ranges: "List[range]") -> "NDArray[Any]":
+    def _box(self, ranges: List[range]) -> NDArray[Any]:
         """What is at these indices, axis by axis."""
         inner, outer = ranges[:3], ranges[3 : 3 + len(self._outer)]
         components = ranges[-1] if self._components > 1 else range(1)
@@ -189,7 +189,7 @@ class Volume:
         self._fill(into, inner, outer, components)
         return into.reshape(lengths, order="F")
 
-    def _fill(self, into: "NDArray[Any]", inner: "List[range]", outer: "List[range]", components: range) -> None:
+    def _fill(self, into: NDArray[Any], inner: List[range], outer: List[range], components: range) -> None:
         """Fills an array with axes x, y, z, outer ones, components."""
         along_z = [inner[2]] if inner[2].step == 1 else [range(z, z + 1) for z in inner[2]]
         for places in np.ndindex(*(len(each) for each in outer)):
@@ -202,21 +202,21 @@ class Volume:
                 into[(slice(None), slice(None), slice(at, at + len(z)), *places)] = part[steps][..., list(components)]
                 at += len(z)
 
-    def _volume(self, places: "List[int]") -> int:
+    def _volume(self, places: List[int]) -> int:
         """The number of a volume: the axis behind z runs fastest."""
         number = 0
         for place, extent in zip(reversed(places), reversed(self._outer)):
             number = number * extent + place
         return number
 
-    def _read(self, volume: int, spans: "List[range]") -> "NDArray[Any]":
+    def _read(self, volume: int, spans: List[range]) -> NDArray[Any]:
         """A box of one volume: axes x, y, z, components."""
         x, y, z = spans
         read = self._lazy.read(volume, [z.start, y.start, x.start], [z.stop, y.stop, x.stop])
         self._was_read = True
         return read.view(self.dtype).reshape((self._components, len(z), len(y), len(x))).transpose(3, 2, 1, 0)
 
-    def _whole(self, out: "Optional[NDArray[Any]]") -> "NDArray[Any]":
+    def _whole(self, out: Optional[NDArray[Any]]) -> NDArray[Any]:
         ranges = [range(extent) for extent in self.shape]
         if out is None:
             return self._box(ranges)
@@ -235,7 +235,7 @@ class _Base:
         self.name, self.given, self.options = name, given, options
 
 
-def _axes(key: Any, shape: Tuple[int, ...]) -> "List[int | slice]":
+def _axes(key: Any, shape: Tuple[int, ...]) -> List[int | slice]:
     """An index for each axis.
 
     Raises
@@ -252,7 +252,7 @@ def _axes(key: Any, shape: Tuple[int, ...]) -> "List[int | slice]":
     if missing < 0:
         raise IndexError(f"too many indices: the volume has {len(shape)} axes, and {len(keys) - len(dots)} were given")
     keys[at : at + len(dots)] = [slice(None)] * missing
-    axes: "List[int | slice]" = []
+    axes: List[int | slice] = []
     for axis, (one, extent) in enumerate(zip(keys, shape)):
         if isinstance(one, slice):
             axes.append(one)
@@ -279,7 +279,7 @@ def _within(indices: range) -> slice:
 
 
 @keywords(_OpenOptions)
-def open(source: Any, affine: "Optional[ArrayLike]" = None, **options: "Unpack[_OpenOptions]") -> Volume:
+def open(source: Any, affine: Optional[ArrayLike] = None, **options: Unpack[_OpenOptions]) -> Volume:
     """Open a volume of any size without reading it.
 
     Parameters
