@@ -58,7 +58,6 @@ class Volume:
     dtype: np.dtype[Any]
     source: str
     format: str
-    levels: Tuple[Level, ...]
     warnings: Tuple[str, ...]
     _lazy: _reslice.Lazy
     _outer: Tuple[int, ...]
@@ -80,7 +79,6 @@ class Volume:
         self.shape = (*self.grid.shape, *self._outer, *((self._components,) if self._components > 1 else ()))
         self.source, self.format = source, told["format"]
         self.warnings = tuple(in_python(text) for text in told["warnings"])
-        self.levels = ()
         self._base = base
         self._was_read = False
         return self
@@ -89,6 +87,11 @@ class Volume:
     def affine(self) -> NDArray[np.float64]:
         """(4, 4), from (i, j, k) to RAS."""
         return self.grid.affine
+
+    @property
+    def levels(self) -> Tuple[Level, ...]:
+        """Of a multiscale image, finest first; looked up when they are asked for."""
+        return info(self._base.name).levels if self._base is not None and self._base.given is None else ()
 
     @property
     def ndim(self) -> int:
@@ -318,8 +321,6 @@ def open(source: Any, affine: Optional[ArrayLike] = None, **options: Unpack[_Ope
         image = taken(source, affine)
         given, name = image.given(), image.name
     volume = Volume._of_call([*words(options), "--", name, _TARGET], given, None, name, _Base(name, given, dict(options)))
-    if given is None:
-        volume.levels = info(source).levels
     for text in volume.warnings:
         warn(text, 3)
     return volume
