@@ -115,7 +115,7 @@ pub use io::{
     memory::{MemorySink, MemorySource, SliceSource},
     own::OwnSource,
 };
-pub use job::{Event, GridChoice, Job, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions};
+pub use job::{Event, GridChoice, Job, OnDemand, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions};
 pub use layout::{Access, Axis, Layout, Outer};
 pub use phantom::Phantom;
 pub use pipeline::Progress;

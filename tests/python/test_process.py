@@ -147,6 +147,37 @@ def test_children_of_a_fork_go_on(scan, child):
     assert told.split() == ["True", "1", "True"]
 
 
+def test_a_volume_behind_a_url_is_opened_anew_after_a_fork(scan, child, tmp_path):
+    scan("scan.ome.zarr")
+    told = child(
+        """
+        import functools, http.server, os, threading
+        import numpy as np, reslice
+
+        class Quiet(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory="."))
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/scan.ome.zarr"
+        volume = reslice.open(url)
+        here = reslice.open("scan.ome.zarr")
+        print(np.array_equal(volume[3:5], here[3:5]), flush=True)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                volume[9:12]
+            except reslice.OptionError as error:
+                print("do not outlive a fork" in str(error), error.hint, flush=True)
+            os._exit(0)
+        os.waitpid(pid, 0)
+        print(np.array_equal(volume[9:12], here[9:12]))
+        """
+    )
+    assert told.split("\n")[:3] == ["True", "True open it again in this process", "True"]
+
+
 def test_forked_children_have_names_of_their_own(scan, child):
     """Runs of two children at one target do not take each other for themselves."""
     source = scan("scan.nii", (150, 150, 60))
