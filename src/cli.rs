@@ -2,7 +2,7 @@
 //!
 //! stdout carries the answer of a command, stderr everything else. The only place in the crate that prints.
 
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 use clap::{
     ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand,
@@ -15,6 +15,8 @@ use reslice::error::{Error, Result};
 mod answer;
 mod args;
 mod batch;
+#[cfg(feature = "python")]
+pub mod called;
 mod compare;
 mod completions;
 mod demo;
@@ -192,10 +194,12 @@ fn tell_of_threads() {
 /// Parses, runs, prints errors; the exit code of the process.
 pub fn main() -> ExitCode {
     tell_of_threads();
-    if version::is_asked_for(std::env::args_os().skip(1)) {
+    if version::is_asked_for(words().into_iter()) {
         return answer::line(&version::at_length()).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
     }
-    let parsed = Cli::command().try_get_matches().and_then(|typed| Ok((Cli::from_arg_matches(&typed)?, typed)));
+    let words = std::iter::once(OsString::from("reslice")).chain(words());
+    let parsed =
+        Cli::command().try_get_matches_from(words).and_then(|typed| Ok((Cli::from_arg_matches(&typed)?, typed)));
     let (cli, typed) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return refused(error),
@@ -209,9 +213,22 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// What was typed behind the name of the program.
+fn words() -> Vec<OsString> {
+    #[cfg(feature = "python")]
+    if let Some(words) = called::words() {
+        return words;
+    }
+    std::env::args_os().skip(1).collect()
+}
+
+fn words_as_text() -> Vec<String> {
+    words().iter().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
 /// Prints help and version, or refuses arguments with what was probably meant; the exit code.
 fn refused(mut error: clap::Error) -> ExitCode {
-    let typed: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let typed = words_as_text();
     let surplus = match (error.kind(), error.get(ContextKind::InvalidArg)) {
         (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => Some(word.clone()),
         _ => None,

@@ -56,6 +56,10 @@
 pub mod block;
 #[doc(hidden)]
 pub mod checkpoint;
+// The Python module has the command in itself: its parser, its words and the command. `cli` names this crate as its users do.
+#[cfg(feature = "python")]
+#[doc(hidden)]
+pub mod cli;
 #[doc(hidden)]
 pub mod compare;
 #[doc(hidden)]
@@ -95,7 +99,12 @@ pub mod verify;
 #[doc(hidden)]
 pub mod voxel;
 
+#[cfg(feature = "python")]
+mod python;
 mod resampling;
+
+#[cfg(feature = "python")]
+extern crate self as reslice;
 
 pub use block::{BlockMut, BlockRef};
 pub use error::{Error, PlanError, Result};
@@ -106,7 +115,7 @@ pub use io::{
     memory::{MemorySink, MemorySource, SliceSource},
     own::OwnSource,
 };
-pub use job::{Event, GridChoice, Job, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions};
+pub use job::{Event, GridChoice, Job, OnDemand, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions};
 pub use layout::{Access, Axis, Layout, Outer};
 pub use phantom::Phantom;
 pub use pipeline::Progress;

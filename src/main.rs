@@ -2,8 +2,11 @@
 
 use std::process::ExitCode;
 
+#[cfg(not(feature = "python"))]
 mod cli;
 
+#[cfg(feature = "python")]
+use reslice::cli;
 use reslice::sys;
 
 #[global_allocator]

@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod ahead;
+mod attended;
 mod claims;
 mod crew;
 mod halt;
@@ -36,6 +37,7 @@ mod window;
 mod worker;
 
 use ahead::Ahead;
+pub use attended::attended;
 use claims::Claims;
 pub use crew::{Crew, side_by_side};
 use halt::{EndsRun, Halt};

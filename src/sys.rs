@@ -56,7 +56,7 @@ pub fn set_budget(memory_bytes: u64) {
 ///
 /// Compressors make and drop tables of some MiB for every block that they compress. Mapped anew each time, they took a third of
 /// the time of a run (docs/performance.md); where the budget is large, they come from the heap. To be called before there are
-/// other threads.
+/// other threads: those keep heaps that they have, and the other settings are taken over by the next block.
 pub fn tune_allocator(memory_bytes: u64) {
     set_budget(memory_bytes);
     #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -59,7 +59,7 @@ struct Report {
 
 impl Report {
     fn new(summary: &Summary) -> Report {
-        let arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let arguments = super::words_as_text();
         let (warnings, notes) = warnings_and_notes(summary);
         let warnings = messages::with_given(&warnings);
         Report { arguments, summary: Summary { warnings, ..summary.clone() }, notes }

@@ -53,7 +53,7 @@ impl<'a, T: Voxel> RegionReader<'a, T> {
         let needed = into.region;
         let passed: Vec<_> = self.kept.keys().copied().filter(|&key| !is_needed(layout, key, group, needed)).collect();
         self.spare.extend(passed.iter().filter_map(|key| self.kept.remove(key)));
-        for at in chunks(layout, needed) {
+        for at in chunks_of(layout, needed) {
             if !self.kept.contains_key(&(group, at)) {
                 let chunk = self.decode(group, at)?;
                 self.kept.insert((group, at), chunk);
@@ -88,7 +88,7 @@ fn is_needed(layout: &Layout, key: (u64, [u64; 3]), group: u64, needed: Region) 
 }
 
 /// Chunks that hold voxels of `region`, in C order.
-fn chunks(layout: &Layout, region: Region) -> impl Iterator<Item = [u64; 3]> + use<> {
+pub fn chunks_of(layout: &Layout, region: Region) -> impl Iterator<Item = [u64; 3]> + use<> {
     let first: [u64; 3] = std::array::from_fn(|a| region.lo[a].max(0) as u64 / layout.chunk[a]);
     let end: [u64; 3] = std::array::from_fn(|a| {
         let hi = region.hi[a].clamp(0, layout.grid.shape[a] as i64) as u64;

@@ -86,7 +86,7 @@ pub(super) struct Opened<T: Voxel> {
     pub job: Job,
     pub source: Box<dyn Source<T>>,
     /// What the job looks through, once it is read.
-    vectors: Option<Vectors>,
+    pub vectors: Option<Vectors>,
 }
 
 impl<T: Voxel> Opened<T> {
@@ -145,7 +145,7 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// Reads the displacement field, where there is one; with a `folder`, so that the job can be run.
-    fn look_through(
+    pub fn look_through(
         mut self,
         folder: Option<&Path>,
         stop: &AtomicBool,
@@ -364,7 +364,7 @@ impl Job {
         Budget::new(self.request.memory_bytes, self.request.threads, sys::resident().now_bytes)
     }
 
-    fn open<T: Voxel>(self) -> Result<Opened<T>> {
+    pub(super) fn open<T: Voxel>(self) -> Result<Opened<T>> {
         let source = self.input.source::<T>(self.values.reading, self.request.io)?;
         let source: Box<dyn Source<T>> = match self.output.layout.components {
             1 if source.layout().components > 1 => Box::new(Components::new(source)),

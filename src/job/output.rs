@@ -253,8 +253,10 @@ fn place<'a>(inherited: &Inherited<'a>) -> Option<FormsOf<'a>> {
             let nifti = file.nifti.as_ref()?;
             return Some(FormsOf::Codes { qform: nifti.qform_code.into(), sform: nifti.sform_code.into() });
         }
-        let code = i16::from(input.layout().grid.anatomical).into();
-        input.own_name().is_none().then_some(FormsOf::Codes { qform: code, sform: code })
+        // Voxels of a program's own have a place in the body only where it says so.
+        let is_anatomical = input.layout().grid.anatomical;
+        let code = i16::from(is_anatomical).into();
+        (is_anatomical || input.own_name().is_none()).then_some(FormsOf::Codes { qform: code, sform: code })
     };
     inherited.reference.and_then(of).or_else(|| of(inherited.input))
 }

@@ -17,6 +17,7 @@ use super::{
     reads,
     series::Series,
     turn::Turn,
+    values::handed_over,
 };
 use crate::{
     error::{Error, Result},
@@ -71,16 +72,17 @@ impl Job {
 
     /// The same for a source of the program's own, which takes the place of the request's input.
     ///
-    /// Such a job has all that jobs from files have: staging, resuming, ranks. A target has the sample type of the source.
+    /// Such a job has all that jobs from files have: staging, resuming, ranks. The source hands samples over in the type of [`handed_over`].
     ///
     /// # Errors
-    /// Whatever is wrong with the request, or another sample type asked for.
+    /// Whatever is wrong with the request, or samples of another type than it takes.
     pub fn from_source(source: OwnSource, mut request: Request) -> Result<Job> {
         sys::tune_unless_tuned(request.memory_bytes);
         let stored = source.layout().stored;
-        if request.dtype.is_some_and(|dtype| dtype != stored) {
-            let what = format!("{} has samples of {stored}, which are not converted", source.name());
-            return Err(Error::usage_hint(what, "ask for no other sample type"));
+        let needed = handed_over(stored, &request);
+        if needed != stored {
+            let what = format!("{} has samples of {stored}, and this job takes samples of {needed}", source.name());
+            return Err(Error::usage_hint(what, "ask for no other sample type, or hand the samples over in that one"));
         }
         request.input = source.name().into();
         request.output = target_path(&request.output)?;

@@ -44,9 +44,7 @@ impl Values {
         let keeps_slope = to_nifti && request.dtype.is_none_or(|dtype| dtype == stored);
         let applied = slope.filter(|_| !keeps_slope);
         let target = request.dtype.unwrap_or(if applied.is_some() { Dtype::F32 } else { stored });
-        let plain = if applied.is_none() && target == stored { stored } else { wider(stored.real(), target.real()) };
-        // Where f32 would be summed in, samples become f64 before, and are rounded where they are stored.
-        let pipeline = if sums_in_f64(method) && plain.real() == Dtype::F32 { Dtype::F64 } else { plain };
+        let pipeline = pipeline((stored, applied.is_none()), target, sums_in_f64(method));
         if pipeline != stored && [stored, target].iter().all(|dtype| dtype.bytes() == 8 && !dtype.is_float()) {
             warnings.push(format!("{stored} becomes {target} by way of f64: whole numbers above 2^53 are rounded"));
         }
@@ -61,6 +59,19 @@ impl Values {
             order: Order::of_slope(kept_slope.map(|(factor, _)| factor)),
         })
     }
+}
+
+/// The type that samples are computed in. `is_plain` says that stored samples are the values.
+fn pipeline((stored, is_plain): (Dtype, bool), target: Dtype, sums_in_f64: bool) -> Dtype {
+    let plain = if is_plain && target == stored { stored } else { wider(stored.real(), target.real()) };
+    // Where f32 would be summed in, samples become f64 before, and are rounded where they are stored.
+    if sums_in_f64 && plain.real() == Dtype::F32 { Dtype::F64 } else { plain }
+}
+
+/// The type that a source of a program's own has to hand over samples of `stored` in, for a request.
+pub fn handed_over(stored: Dtype, request: &Request) -> Dtype {
+    // What `auto` may take sums in f32.
+    pipeline((stored, true), request.dtype.unwrap_or(stored), request.method.is_some_and(sums_in_f64))
 }
 
 /// Splines of order 4 and 5, whose long inverse filters magnify rounding errors.

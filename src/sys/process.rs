@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
-        OnceLock,
+        Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -26,21 +26,28 @@ pub struct Process {
 }
 
 impl Process {
-    /// This one; parts that the system does not tell are empty or 0.
+    /// This one; parts that the system does not tell are empty or 0. A child that was forked is another one.
     pub fn own() -> &'static Process {
-        static OWN: OnceLock<Process> = OnceLock::new();
-        OWN.get_or_init(|| {
-            let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-            let letters = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            let pid = std::process::id();
-            Process {
-                host: text("/proc/sys/kernel/hostname").chars().filter(letters).take(64).collect(),
-                boot: text("/proc/sys/kernel/random/boot_id").chars().take_while(char::is_ascii_hexdigit).collect(),
-                namespace: fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino()),
-                pid,
-                started: started(pid).unwrap_or(0),
-            }
-        })
+        static OWN: Mutex<Option<&'static Process>> = Mutex::new(None);
+        let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        match *own {
+            Some(known) if known.pid == std::process::id() => known,
+            // One for each fork that is survived: what others hold stays.
+            _ => own.insert(Box::leak(Box::new(Process::of_now()))),
+        }
+    }
+
+    fn of_now() -> Process {
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
+        let letters = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let pid = std::process::id();
+        Process {
+            host: text("/proc/sys/kernel/hostname").chars().filter(letters).take(64).collect(),
+            boot: text("/proc/sys/kernel/random/boot_id").chars().take_while(char::is_ascii_hexdigit).collect(),
+            namespace: fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino()),
+            pid,
+            started: started(pid).unwrap_or(0),
+        }
     }
 
     /// Whether it is there still; `None` for one of another machine, boot or namespace, of which nothing can be seen from here.

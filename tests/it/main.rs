@@ -22,6 +22,7 @@ mod memory;
 mod nifti_header;
 mod nifti_oracle;
 mod oblique;
+mod on_demand;
 mod ops;
 mod overshoot;
 mod passing;

@@ -1,0 +1,76 @@
+//! From what Python gives to a job.
+//!
+//! Memory: a program holds arrays of its own, so a budget is what may come beside what it holds already. The library counts the whole process.
+
+use std::ffi::OsString;
+
+use pyo3::prelude::*;
+
+use super::{
+    array::{self, Given},
+    raised,
+};
+use crate::{
+    cli::called,
+    error::Result,
+    geometry::{GridRequest, Sizing},
+    io::own::OwnSource,
+    job::{GridChoice, Job, Request},
+    sys,
+};
+
+/// Shape (x, y, z), affine and unit of a target grid, which no file holds.
+pub type GridGiven = ([u64; 3], [[f64; 4]; 3], String);
+
+/// A job, its source if that is no file, and what the process held before.
+#[derive(Clone)]
+pub struct Asked {
+    pub request: Request,
+    pub own: Option<OwnSource>,
+    pub held_bytes: u64,
+}
+
+impl Asked {
+    /// Reads the words of `resample`. `grid` takes the place of the grid options.
+    pub fn new(
+        py: Python<'_>,
+        words: Vec<OsString>,
+        given: Option<&Given>,
+        grid: Option<GridGiven>,
+    ) -> PyResult<Asked> {
+        let held_bytes = sys::resident().now_bytes;
+        let made = || -> Result<Asked> {
+            let called::Asked { mut request, memory_bytes } = called::asked(words)?;
+            request.memory_bytes = budget(memory_bytes, held_bytes);
+            if let (Some((shape, rows, unit)), GridChoice::Rules(rules)) = (grid, &request.grid) {
+                let sizing = Sizing::Like(array::grid(shape, rows, &unit));
+                request.grid = GridChoice::Rules(GridRequest { sizing, ..rules.clone() });
+            }
+            let own = given.map(|given| given.source(py, &mut request)).transpose()?;
+            Ok(Asked { request, own, held_bytes })
+        };
+        made().map_err(|error| raised::raised(py, error, held_bytes))
+    }
+
+    /// Opens the source and decides everything but the schedule.
+    pub fn job(&self) -> Result<Job> {
+        match &self.own {
+            Some(own) => Job::from_source(own.clone(), self.request.clone()),
+            None => Job::resolve(self.request.clone()),
+        }
+    }
+}
+
+/// The same as [`ceiling`], and the allocator keeps no more for later than such a budget can bear. The last call counts, where there are several at once.
+pub fn budget(beside_bytes: Option<u64>, held_bytes: u64) -> u64 {
+    let memory_bytes = ceiling(beside_bytes, held_bytes);
+    sys::tune_allocator(memory_bytes - held_bytes);
+    sys::set_budget(memory_bytes);
+    memory_bytes
+}
+
+/// What the whole process may hold: `beside_bytes` more than it does, or half of what the job may still use.
+fn ceiling(beside_bytes: Option<u64>, held_bytes: u64) -> u64 {
+    let beside = beside_bytes.unwrap_or_else(|| sys::memory_limit().bytes.saturating_sub(held_bytes) / 2);
+    held_bytes.saturating_add(beside)
+}
