@@ -157,7 +157,7 @@ fn data(facts: &Facts<'_>) -> Value {
         "after": material.after,
         "has_before": material.before.is_some(),
         "anatomical": material.after.anatomical,
-        "unit": unit(&material.after.grid.unit),
+        "unit": unit(&material.after.grid),
         "content": content,
         "windows": windows,
         "range": { "low": seen.low, "high": seen.high },
@@ -210,8 +210,9 @@ fn shrunk(to_index: &Affine, [columns, rows]: [f64; 2]) -> Affine {
     to_index.after(&by)
 }
 
-fn unit(unit: &Unit) -> String {
-    if *unit == Unit::Unknown { String::new() } else { unit.symbol().to_string() }
+/// As it stands behind numbers; empty where the file does not say it.
+fn unit(grid: &GridSummary) -> &str {
+    if grid.unit == Unit::Unknown { "" } else { words::unit(grid) }
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 24.0;
 /// Room at the left for the numbers of an axis.
 const NUMBERS: f64 = 62.0;
+/// Height of a line of text.
+const LINE: f64 = 14.0;
 /// A bin that is so much higher than all but a few is cut, so that the others are seen.
 const FEW_BINS: usize = 3;
 const ABOVE_OTHERS: f64 = 1.15;
@@ -49,44 +51,45 @@ pub fn histogram(histogram: &Histogram) -> (String, bool) {
     (svg + "</svg>", top < highest)
 }
 
-/// Resident memory over time, against its ceiling.
+/// Resident memory over time, against its ceiling where that is not far above.
 pub fn memory(points: &[MemoryPoint], ceiling_bytes: u64, peak_bytes: u64) -> String {
     let last = points.last().map_or(0.0, |point| point.seconds).max(1e-3);
-    let top = ceiling_bytes.max(peak_bytes) as f64 * 1.08;
+    let has_ceiling = is_near(ceiling_bytes, peak_bytes);
+    let top = if has_ceiling { ceiling_bytes.max(peak_bytes) as f64 * 1.08 } else { peak_bytes.max(1) as f64 * 1.2 };
     let x = |seconds: f64| NUMBERS + seconds / last * (WIDTH - NUMBERS - RIGHT);
-    let y = |bytes: f64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - bytes / top);
+    let y = |bytes: u64| TOP + (HEIGHT - TOP - BOTTOM) * (1.0 - bytes as f64 / top);
     let mut svg = begin(&format!(
         "Resident memory over {}: at most {} of {}",
         words::seconds(last),
         words::bytes(peak_bytes),
         words::bytes(ceiling_bytes)
     ));
-    let mut path = format!("M{:.1} {:.1}", x(0.0), y(0.0));
+    let mut path = format!("M{:.1} {:.1}", x(0.0), y(0));
     let first = points.first().map(|point| MemoryPoint { seconds: 0.0, ..*point });
     for point in first.iter().chain(points) {
-        let _ = write!(path, "L{:.1} {:.1}", x(point.seconds), y(point.bytes as f64));
+        let _ = write!(path, "L{:.1} {:.1}", x(point.seconds), y(point.bytes));
     }
-    let _ = write!(svg, r#"<path class="c-line" d="{path}L{:.1} {:.1}Z"/>"#, x(last), y(0.0));
-    for (name, bytes) in [
-        ("0", 0),
-        (words::bytes(peak_bytes).as_str(), peak_bytes),
-        (words::bytes(ceiling_bytes).as_str(), ceiling_bytes),
-    ] {
-        // Names of lines that lie over each other are told once.
-        if bytes == peak_bytes
-            && (y(bytes as f64) - y(ceiling_bytes as f64)).abs() < 14.0
-            && peak_bytes != ceiling_bytes
-        {
-            continue;
+    let _ = write!(svg, r#"<path class="c-line" d="{path}L{:.1} {:.1}Z"/>"#, x(last), y(0));
+    let mut level = |class: &str, bytes: u64, is_named: bool| {
+        line(&mut svg, class, [NUMBERS, y(bytes), WIDTH - RIGHT, y(bytes)]);
+        if is_named {
+            text(&mut svg, NUMBERS - 6.0, y(bytes) + 4.0, "end", &words::bytes(bytes));
         }
-        text(&mut svg, NUMBERS - 6.0, y(bytes as f64) + 4.0, "end", name);
+    };
+    if has_ceiling {
+        level("c-ceiling", ceiling_bytes, true);
     }
-    line(&mut svg, "c-ceiling", [NUMBERS, y(ceiling_bytes as f64), WIDTH - RIGHT, y(ceiling_bytes as f64)]);
-    line(&mut svg, "grid", [NUMBERS, y(peak_bytes as f64), WIDTH - RIGHT, y(peak_bytes as f64)]);
-    line(&mut svg, "axis", [NUMBERS, y(0.0), WIDTH - RIGHT, y(0.0)]);
+    // Names of lines that lie close together would lie over each other.
+    level("grid", peak_bytes, !has_ceiling || (y(peak_bytes) - y(ceiling_bytes)).abs() > LINE);
+    level("axis", 0, y(0) - y(peak_bytes) > LINE);
     text(&mut svg, NUMBERS, HEIGHT - 7.0, "start", "0 s");
     text(&mut svg, WIDTH - RIGHT, HEIGHT - 7.0, "end", &words::seconds(last));
     svg + "</svg>"
+}
+
+/// Whether a ceiling is drawn: what lies far below it would be flat.
+pub fn is_near(ceiling_bytes: u64, peak_bytes: u64) -> bool {
+    ceiling_bytes / 4 <= peak_bytes
 }
 
 /// `described` is for those who do not see the chart; it holds nothing that comes from files.
@@ -124,5 +127,6 @@ mod tests {
         let svg = memory(&points, 64 << 20, 41 << 20);
         assert!(svg.contains("41.0 MiB of 64.0 MiB") && svg.contains("c-ceiling"));
         assert!(!memory(&[], 64 << 20, 0).contains("NaN"));
+        assert!(!memory(&points, 64 << 30, 41 << 20).contains("c-ceiling"));
     }
 }

@@ -66,18 +66,19 @@ fn header(facts: &Facts<'_>) -> String {
         }
         None => escape(&material.after.name),
     };
+    let spaced = |side: &super::Side| words::grid_spaced(&side.grid, side.anatomical);
     let lead = match (material.summary, &material.before) {
         (Some(summary), _) => format!(
             "{} → {} · {} · {} · peak memory {} of {}",
-            words::grid(&summary.source),
-            words::grid(&summary.target),
+            spaced(material.before.as_ref().unwrap_or(&material.after)),
+            spaced(&material.after),
             summary.interpolation,
             words::seconds(summary.seconds()),
             words::bytes(summary.peak_bytes),
             words::bytes(summary.memory_bytes)
         ),
-        (None, Some(before)) => format!("{} and {}", words::grid(&before.grid), words::grid(&material.after.grid)),
-        (None, None) => words::grid(&material.after.grid),
+        (None, Some(before)) => format!("{} and {}", spaced(before), spaced(&material.after)),
+        (None, None) => spaced(&material.after),
     };
     format!(
         "<header><p class=\"brand\">reslice report</p>\n<h1>{name}</h1>\n<p class=\"lead\">{}</p></header>\n",
@@ -136,7 +137,7 @@ fn pictures(facts: &Facts<'_>) -> String {
 
 fn picture(facts: &Facts<'_>, n: usize, has_before: bool) -> String {
     let plane = &facts.material.pictures.pairs[n].plane;
-    let ([width, height], unit) = (facts.sprites.sizes[n], super::unit(&facts.material.after.grid.unit));
+    let ([width, height], unit) = (facts.sprites.sizes[n], super::unit(&facts.material.after.grid));
     let extent = [0, 1].map(|a| plane.pixel[a] * plane.size[a] as f64);
     let (axis, at) = plane.cut;
     let shape = facts.material.after.grid.shape;
@@ -159,7 +160,7 @@ fn picture(facts: &Facts<'_>, n: usize, has_before: bool) -> String {
         escape(&described),
         100.0 * bar / extent[0],
         words::number(bar),
-        escape(&unit),
+        escape(unit),
         escape(&plane.name),
         ["k", "j", "i"][axis],
         words::count(shape[2 - axis])

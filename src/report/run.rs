@@ -22,10 +22,14 @@ pub fn section(summary: &Summary, points: &[MemoryPoint]) -> String {
     let mut html = String::from("<div class=\"two\"><div><h3>Memory of the process</h3>");
     html += &chart::memory(points, summary.memory_bytes, summary.peak_bytes);
     html += &format!(
-        "<p class=\"note\">At most {} of {} that were allowed; {} were planned. The dashed line is the ceiling.</p></div><div><h3>Time by stage</h3>",
+        "<p class=\"note\">At most {} of {} that were allowed; {} were planned. {}</p></div><div><h3>Time by stage</h3>",
         words::bytes(summary.peak_bytes),
         words::bytes(summary.memory_bytes),
-        words::bytes(summary.projected_bytes())
+        words::bytes(summary.projected_bytes()),
+        match chart::is_near(summary.memory_bytes, summary.peak_bytes) {
+            true => "The dashed line is the ceiling.",
+            false => "The ceiling is far above what is drawn.",
+        }
     );
     html += &stages(summary);
     html += "</div></div><div class=\"scroll\"><table><thead><tr><th>Pass</th><th class=\"n\">Blocks</th><th>Block</th><th class=\"n\">Workers</th>\

@@ -47,16 +47,16 @@ pub fn grid_rows(material: &Material<'_>) -> Vec<Row> {
         row("Voxels (i × j × k)", &|s| times(s.grid.shape.map(words::count)), &|b| {
             ratios([0, 1, 2].map(|a| grid.shape[a] as f64 / b.grid.shape[a].max(1) as f64))
         }),
-        row("Step", &|s| format!("{} {}", times(s.grid.spacing.map(words::number)), s.grid.unit.symbol()), &|b| {
+        row("Step", &|s| format!("{} {}", times(s.grid.spacing.map(words::number)), words::unit(&s.grid)), &|b| {
             steps(&b.grid, grid)
         }),
         plain("Field of view", &|s| {
             let extent = [0, 1, 2].map(|a| words::short(s.grid.shape[a] as f64 * s.grid.spacing[a]));
-            format!("{} {}", times(extent), s.grid.unit.symbol())
+            format!("{} {}", times(extent), words::unit(&s.grid))
         }),
         row(
             "First voxel",
-            &|s| format!("{} {}", s.grid.origin.map(words::short).join(", "), s.grid.unit.symbol()),
+            &|s| format!("{} {}", s.grid.origin.map(words::short).join(", "), words::unit(&s.grid)),
             &|b| moved(&b.grid, grid),
         ),
         plain("Axes", &axes),
@@ -104,11 +104,7 @@ fn moved(before: &GridSummary, after: &GridSummary) -> String {
     let apart = [0, 1, 2].map(|a| after.origin[a] * factor - before.origin[a]);
     let by = apart.iter().map(|x| x * x).sum::<f64>().sqrt();
     let least = before.spacing.iter().copied().fold(f64::INFINITY, f64::min);
-    if by < 1e-4 * least {
-        "the same".into()
-    } else {
-        format!("moved by {} {}", words::short(by), before.unit.symbol())
-    }
+    if by < 1e-4 * least { "the same".into() } else { format!("moved by {} {}", words::short(by), words::unit(before)) }
 }
 
 fn axes(side: &Side) -> String {
@@ -205,7 +201,7 @@ pub fn methods(material: &Material<'_>) -> String {
             "{} voxels of {} {}",
             times(grid.shape.map(|n| n.to_string())),
             times(grid.spacing.map(words::number)),
-            grid.unit.symbol()
+            words::unit(grid)
         )
     };
     let mut text = format!(

@@ -177,10 +177,11 @@ impl Opened {
         let name = words::file_name(&self.path.display().to_string());
         let layout = self.shown().layout();
         if let Some((level, _)) = &self.coarser {
-            let [x, y, z] = GridSummary::new(&layout.grid).spacing.map(words::number);
+            let grid = GridSummary::new(&layout.grid);
+            let [x, y, z] = grid.spacing.map(words::short);
             notes.push(format!(
-                "Of {name} level {level} is shown, with voxels of {x}x{y}x{z} {}.",
-                layout.grid.unit.symbol()
+                "Of {name} level {level} is shown, with voxels of {x} × {y} × {z} {}.",
+                words::unit(&grid)
             ));
         }
         if filled.read < filled.needed {

@@ -16,6 +16,27 @@ pub fn grid(grid: &GridSummary) -> String {
     )
 }
 
+/// `512 × 512 × 120 voxels of 0.41 × 0.41 × 1.5 mm, LPS`, with letters where they are of a body.
+pub fn grid_spaced(grid: &GridSummary, is_body: bool) -> String {
+    let times = |numbers: [String; 3]| numbers.join(" × ");
+    let letters = if is_body { format!(", {}", grid.orientation) } else { String::new() };
+    format!(
+        "{} voxels of {} {}{letters}",
+        times(grid.shape.map(|n| n.to_string())),
+        times(grid.spacing.map(short)),
+        unit(grid)
+    )
+}
+
+/// The unit of a grid, as print has it.
+pub fn unit(grid: &GridSummary) -> &str {
+    match grid.unit.symbol() {
+        "um" => "µm",
+        "angstrom" => "Å",
+        symbol => symbol,
+    }
+}
+
 /// Up to six digits behind the point, no more than needed.
 pub fn number(x: f64) -> String {
     let text = format!("{x:.6}");
