@@ -49,7 +49,7 @@ impl Values {
             true => sample.to_f64(),
             false => crate::dispatch!(self.stored, U => U::from_f64(sample.to_f64(), self.rounding).to_f64()),
         };
-        self.slope.map_or(stored, |(slope, intercept)| stored.mul_add(slope, intercept))
+        self.slope.map_or(stored, |(slope, intercept)| stored * slope + intercept)
     }
 }
 

@@ -67,7 +67,9 @@ impl Highest {
     }
 
     /// Takes all voxels of `region`: `sample` says the value of one.
-    pub fn take(&self, region: Region, sample: &impl Fn([i64; 3]) -> f64) {
+    ///
+    /// `row` gives the values of a row (z, y) of the region, one after the other.
+    pub fn take<V: Iterator<Item = f32>>(&self, region: Region, row: impl Fn(i64, i64) -> V) {
         let at = |axis: usize, i: i64| (i as u64 * self.pixels[axis] as u64 / self.shape[axis].max(1)) as usize;
         let columns: Vec<usize> = (region.lo[2]..region.hi[2]).map(|x| at(2, x)).collect();
         for z in region.lo[0]..region.hi[0] {
@@ -77,8 +79,8 @@ impl Highest {
                 let along_z = &self.images[0][row_y * self.pixels[2]..][..self.pixels[2]];
                 let along_y = &self.images[1][row_z * self.pixels[2]..][..self.pixels[2]];
                 let mut along_x = 0;
-                for (&column, x) in columns.iter().zip(region.lo[2]..) {
-                    let key = key(sample([z, y, x]) as f32);
+                for (&column, value) in columns.iter().zip(row(z, y)) {
+                    let key = key(value);
                     raise(&along_z[column], key);
                     raise(&along_y[column], key);
                     along_x = along_x.max(key);
@@ -133,7 +135,7 @@ mod tests {
         let at = |[z, y, x]: [i64; 3]| f64::from(voxels[((z * 5 + y) * 7 + x) as usize]);
         let highest = Highest::new(shape, 4);
         for region in whole.tiles([2, 2, 3]) {
-            highest.take(region, &at);
+            highest.take(region, |z, y| (region.lo[2]..region.hi[2]).map(move |x| at([z, y, x]) as f32));
         }
         for axis in 0..3 {
             let ([columns, rows], image) = highest.image(axis);

@@ -108,7 +108,13 @@ impl<T: Voxel> Sink<T> for WatchedSink<'_, T> {
             let sample = |at| sample(block, 0, components, at, &self.pictures.values[1]);
             self.pictures.pairs.iter().for_each(|pair| pair.after.take(unit, &sample));
             if let Some(highest) = &self.pictures.highest {
-                highest.take(unit, &sample);
+                let x = unit.lo[2]..unit.hi[2];
+                match components {
+                    1 => highest.take(unit, |z, y| {
+                        block.row(0, z, y, x.clone()).iter().map(|&v| self.pictures.values[1].of(v) as f32)
+                    }),
+                    _ => highest.take(unit, |z, y| x.clone().map(move |x| sample([z, y, x]) as f32)),
+                }
             }
         }
         self.inner.encode(outer, unit, block)

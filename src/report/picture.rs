@@ -1,7 +1,7 @@
 //! A picture by itself: the three planes of a target, or its projections, side by side in one PNG.
 
 use super::{
-    encode::png,
+    encode::{QUICK, png},
     labels, page_content,
     seen::{Seen, Window, windows},
 };
@@ -50,9 +50,10 @@ pub fn preview(summary: &Summary) -> Result<Vec<u8>> {
     }
     match canvas.iter().all(|[r, g, b]| r == g && g == b) {
         true => {
-            png([width, height], png::ColorType::Grayscale, &canvas.iter().map(|[grey, ..]| *grey).collect::<Vec<_>>())
+            let greys: Vec<u8> = canvas.iter().map(|[grey, ..]| *grey).collect();
+            png([width, height], png::ColorType::Grayscale, &greys, QUICK)
         }
-        false => png([width, height], png::ColorType::Rgb, canvas.as_flattened()),
+        false => png([width, height], png::ColorType::Rgb, canvas.as_flattened(), QUICK),
     }
 }
 

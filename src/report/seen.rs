@@ -82,31 +82,22 @@ impl Seen {
     /// Looks at all pixels but those that hold the outside value.
     pub fn of(pictures: &Pictures) -> Seen {
         let befores: Vec<&Raster> = pictures.pairs.iter().filter_map(|pair| pair.before.as_ref()).collect();
-        let before = (!befores.is_empty()).then(|| statistics(befores.iter().flat_map(|raster| numbers(raster, &[]))));
-        let afters = || pictures.pairs.iter().flat_map(|pair| numbers(&pair.after, &pair.outside));
-        let after = statistics(afters());
+        let before_values = || befores.iter().flat_map(|raster| numbers(raster, &[]));
+        let after_values = || pictures.pairs.iter().flat_map(|pair| numbers(&pair.after, &pair.outside));
+        let pixels: usize = pictures.pairs.iter().map(|pair| pair.after.pixels()).sum();
+        let mut few = Few { every: pixels.div_ceil(MOST_SAMPLES).max(1), values: Vec::new(), are_whole: true };
+        let before = (!befores.is_empty()).then(|| statistics(before_values(), &mut few));
+        let after = statistics(after_values(), &mut few);
         let both = before.into_iter().chain([after]).filter(|side| side.pixels > side.nans);
         let (low, high) =
             both.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), side| (low.min(side.low), high.max(side.high)));
         let (low, high) = if low > high { (0.0, 1.0) } else { (low, high) };
-        let all = || befores.iter().flat_map(|raster| numbers(raster, &[])).chain(afters());
-        let is_whole = all().filter(|v| v.is_finite()).all(|v| v.fract() == 0.0);
-        let mut sorted =
-            some(befores.iter().flat_map(|raster| numbers(raster, &[])), before.map_or(0, |side| side.pixels));
-        sorted.extend(some(afters(), after.pixels));
+        let Few { values: mut sorted, are_whole: is_whole, .. } = few;
         sorted.sort_unstable_by(f32::total_cmp);
-        let mut seen = Seen {
-            low,
-            high,
-            is_whole,
-            before,
-            after,
-            histogram: Histogram::default(),
-            looks_like_labels: false,
-            sorted,
-        };
+        let histogram = Histogram::default();
+        let mut seen = Seen { low, high, is_whole, before, after, histogram, looks_like_labels: false, sorted };
         seen.looks_like_labels = is_whole && pictures.pairs.iter().all(|pair| is_patchy(&pair.after));
-        seen.histogram = seen.histogram(befores.iter().flat_map(|raster| numbers(raster, &[])), afters());
+        seen.histogram = seen.histogram(before_values(), after_values());
         seen
     }
 
@@ -154,29 +145,32 @@ fn numbers<'a>(raster: &'a Raster, outside: &'a [bool]) -> impl Iterator<Item = 
     (0..raster.pixels()).filter(|&n| !outside.get(n).copied().unwrap_or(false)).filter_map(|n| raster.get(n))
 }
 
-fn statistics(values: impl Iterator<Item = f32>) -> Statistics {
-    let (mut found, mut sum) =
-        (Statistics { low: f64::INFINITY, high: f64::NEG_INFINITY, ..Statistics::default() }, 0.0);
-    for value in values.map(f64::from) {
-        found.pixels += 1;
-        if !value.is_finite() {
-            found.nans += 1;
-            continue;
-        }
-        (found.low, found.high) = (found.low.min(value), found.high.max(value));
-        sum += value;
-    }
-    if found.pixels == found.nans {
-        (found.low, found.high) = (0.0, 0.0);
-    }
-    found.mean = sum / (found.pixels - found.nans).max(1) as f64;
-    found
+/// Some of the values that go by, and whether all are whole.
+struct Few {
+    every: usize,
+    values: Vec<f32>,
+    are_whole: bool,
 }
 
-/// Every so many of `of` values, so that there are few enough.
-fn some(values: impl Iterator<Item = f32>, of: u64) -> Vec<f32> {
-    let every = (of as usize).div_ceil(MOST_SAMPLES).max(1);
-    values.step_by(every).filter(|v| v.is_finite()).collect()
+fn statistics(values: impl Iterator<Item = f32>, few: &mut Few) -> Statistics {
+    let (mut low, mut high, mut sum) = (f32::INFINITY, f32::NEG_INFINITY, 0.0);
+    let (mut pixels, mut nans, mut are_whole) = (0u64, 0u64, true);
+    for (n, value) in values.enumerate() {
+        pixels += 1;
+        if !value.is_finite() {
+            nans += 1;
+            continue;
+        }
+        (low, high) = (low.min(value), high.max(value));
+        sum += f64::from(value);
+        are_whole &= value.trunc() == value;
+        if n % few.every == 0 {
+            few.values.push(value);
+        }
+    }
+    few.are_whole &= are_whole;
+    let [low, high] = if pixels > nans { [low, high].map(f64::from) } else { [0.0; 2] };
+    Statistics { pixels, nans, low, high, mean: sum / (pixels - nans).max(1) as f64 }
 }
 
 /// Whether a picture of whole numbers has few values, in patches of one each.
