@@ -38,6 +38,8 @@ pub struct Filled {
     /// Chunks that hold what was lacking, and how many of them were read.
     pub needed: u64,
     pub read: u64,
+    /// Chunks of these that are absent and stand for the fill value.
+    pub absent: u64,
 }
 
 /// Brings the samples that `rasters` lack of the first volume of `source`. Where that would take more than the bound, chunks are left out evenly.
@@ -64,7 +66,7 @@ pub fn fill<T: Voxel>(
     };
     let volumes = layout.outer.members_of(group) as usize * layout.components;
     let mut voxels = Vec::new();
-    let mut filled = Filled { needed: needed.len() as u64, read: 0 };
+    let mut filled = Filled { needed: needed.len() as u64, ..Filled::default() };
     for at in needed.into_iter().step_by(every) {
         if stop.load(Ordering::Relaxed) {
             return Err(Error::Stopped { blocks_done: filled.read, blocks: filled.needed });
@@ -81,6 +83,7 @@ pub fn fill<T: Voxel>(
         rasters.iter().for_each(|raster| raster.take(region, &value));
         filled.read += 1;
     }
+    filled.absent = source.missing_chunks();
     Ok(filled)
 }
 

@@ -180,9 +180,10 @@ fn nice(length: f64) -> f64 {
 
 fn grids(facts: &Facts<'_>) -> String {
     let has_before = facts.material.before.is_some();
+    let wide = if has_before { " wide" } else { "" };
     let heads = if has_before { "<th>Before</th><th>After</th><th>What changed</th>" } else { "<th></th>" };
     let mut html = format!(
-        "<h2 id=\"grids\">Grids</h2>\n<div class=\"scroll\"><table><thead><tr><th></th>{heads}</tr></thead><tbody>\n"
+        "<h2 id=\"grids\">Grids</h2>\n<div class=\"scroll{wide}\" tabindex=\"0\" role=\"region\" aria-label=\"Grids\"><table><thead><tr><th></th>{heads}</tr></thead><tbody>\n"
     );
     for row in text::grid_rows(facts.material) {
         let cells = if has_before { vec![row.before, row.after, row.change] } else { vec![row.after] };

@@ -170,7 +170,7 @@
   const press = event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase(), typed = /^(input|select|textarea|button|summary|a)$/i.test(event.target.tagName);
-    const own = typed && (key.startsWith("arrow") || key === " ");
+    const own = (typed || event.target.closest(".scroll")) && (key.startsWith("arrow") || key === " ");
     if (own || !(key in KEYS) || (!data.has_before && "sb12 ".includes(key))) return;
     event.preventDefault();
     KEYS[key]();

@@ -77,6 +77,9 @@ pub fn of_volumes(request: &Volumes, stop: &AtomicBool) -> Result<Page> {
         side.tell(filled, &mut notes);
         let name = words::file_name(&side.path.display().to_string());
         warnings.extend(side.input.warnings().iter().map(|warning| format!("{name}: {warning}")));
+        let absent =
+            format!("{name}: {} chunks that the pictures show are absent, and stand for the fill value", filled.absent);
+        warnings.extend((filled.absent > 0).then_some(absent));
     }
     let mut befores = befores.map(Vec::into_iter);
     let pairs = planes.into_iter().zip(afters).map(|(plane, after)| {

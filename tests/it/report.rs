@@ -57,7 +57,8 @@ impl Volume {
 #[test]
 fn pictures_are_the_stored_voxels() {
     let folder = Folder::new();
-    folder.phantom("scan.nii", [24, 50, 60]);
+    folder.phantom("packed.nii.gz", [24, 50, 60]);
+    folder.run(&["resample", "packed.nii.gz", "scan.nii"]).expect(0);
     let grid = ["--spacing", "0.6,0.9,1.1", "--align", "center", "--threads", "3"];
     let pages = ["--report", "page.html", "--report-json", "page.json", "--preview", "planes.png"];
     folder.run(&[&["resample", "scan.nii", "out.nii"], &grid[..], &pages].concat()).expect(0);
@@ -136,6 +137,22 @@ fn two_stored_volumes_make_a_page_whatever_their_formats() {
 }
 
 #[test]
+fn chunks_that_are_absent_are_told() {
+    let folder = Folder::new();
+    folder.phantom("scan.nii", [16, 32, 32]);
+    folder.run(&["resample", "scan.nii", "out.zarr", "--chunk", "16", "--shard", "none"]).expect(0);
+    let page = || {
+        folder.run(&["report", "out.zarr", "--report", "page.html"]).expect(0);
+        fs::read_to_string(folder.path("page.html")).unwrap()
+    };
+    assert!(!page().contains("chunks that the pictures show are absent"));
+    let chunk =
+        ["0/c/0/0/0", "c/0/0/0"].map(|key| folder.path("out.zarr").join(key)).into_iter().find(|path| path.exists());
+    fs::remove_file(chunk.unwrap()).unwrap();
+    assert!(page().contains("1 chunks that the pictures show are absent"));
+}
+
+#[test]
 fn labels_have_colours_and_a_table() {
     let folder = Folder::new();
     folder.phantom("scan.nii", [20, 60, 60]);
@@ -196,8 +213,13 @@ fn a_part_that_another_run_stored_is_told() {
         folder.run(&[&run[..], &["--report", page]].concat()).expect(0);
         fs::read_to_string(folder.path(page)).unwrap()
     };
+    let lacking = |page: &str| {
+        let pixels: Vec<u8> = sprites(page).into_values().flatten().collect();
+        pixels.chunks(3).filter(|pixel| pixel[2] & 2 != 0).count()
+    };
+    // The second completes the target, and reads what the first made.
     let (first, second) = (rank("0/2", "a.html"), rank("1/2", "b.html"));
-    for page in [first, second] {
-        assert!(page.contains("other ranks made the rest of the target"));
-    }
+    let told = "other ranks made the rest of the target";
+    assert!(first.contains(told) && lacking(&first) > 1000);
+    assert!(!second.contains(told) && lacking(&second) < lacking(&first) / 10, "{}", lacking(&second));
 }
