@@ -27,17 +27,20 @@ mod info;
 mod man;
 mod messages;
 mod parse;
+mod pictures;
 mod points;
 mod progress;
 mod pyramid;
 mod rank;
 mod remarks;
+mod report;
 mod resample;
 mod status;
 mod summary_place;
 mod tell;
 mod verify;
 mod version;
+mod view;
 mod words;
 
 use args::ProgressArg;
@@ -65,6 +68,7 @@ Examples:
   reslice resample labels.nii.gz onto.nii.gz --like scan.nii.gz --interp label
   reslice resample moving.nii.gz moved.nii.gz --like fixed.nii.gz --transform 0GenericAffine.mat
   reslice resample huge.ome.zarr iso.ome.zarr --isotropic --memory 2GiB --dry-run
+  reslice resample scan.nii.gz fine.nii.gz --spacing 0.4 --report fine.html
   reslice resample s3://bucket/huge.ome.zarr/1 part.nii.gz --region 0:200,0:200,0:100";
 
 const RESAMPLE_SHORT: &str = "\
@@ -150,6 +154,11 @@ enum Command {
     /// antsApplyTransformsToPoints does. Points are RAS mm; with --lps they are ITK's.
     #[command(after_help = POINTS_EXAMPLES)]
     Points(points::PointsArgs),
+    /// Make a page for a browser of one or two volumes: pictures in three planes, grids in words, values.
+    ///
+    /// With two, B is shown over A at the same places. Reads what the pictures need: of chunked images some chunks, of images with levels a level that
+    /// suits, of gzip streams all. `resample --report` makes such a page of a run, with memory and time.
+    Report(report::ReportArgs),
     /// Say whether a file is complete: every chunk there, decodable, of the right size; exit code 1 if not.
     ///
     /// Reads all of an OME-Zarr image with its levels and labels, one level, an array, a plate, or a NIfTI file, in bounded
@@ -168,6 +177,10 @@ enum Command {
     /// job failed; 75: stopped, and some jobs were left.
     #[command(after_long_help = BATCH_EXAMPLES)]
     Batch(Box<batch::BatchArgs>),
+    /// Serve a volume to viewers in a browser on this machine, and print their links.
+    ///
+    /// Neuroglancer and napari for OME-Zarr, niivue for NIfTI. The server listens on 127.0.0.1, has nothing but this volume, and ends with Ctrl-C.
+    View(view::ViewArgs),
     /// Write a small synthetic scan, resample it under 64 MiB, and say what to try next.
     Demo(demo::DemoArgs),
     /// Write a completion script for a shell.
@@ -279,9 +292,11 @@ fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
         Command::Info(args) => info::run(&args),
         Command::Compare(args) => compare::run(&args),
         Command::Points(args) => points::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Status(args) => status::run(&args),
         Command::Batch(args) => batch::run(&args, typed),
+        Command::View(args) => view::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -19,6 +19,7 @@ mod on_demand;
 mod output;
 mod outside;
 mod pass;
+mod pictures;
 mod pyramid;
 mod reads;
 mod refused;
@@ -44,7 +45,9 @@ pub use outside::{OutsideView, other_space};
 pub use pass::{PassKind, PassSummary};
 pub use pyramid::in_place::{InPlace, InPlaceSummary, LevelSummary};
 pub use reads::files;
-pub use request::{GridChoice, InPlaceRequest, OutsideRequest, PyramidRequest, Request, TargetOptions};
+pub use request::{
+    GridChoice, InPlaceRequest, OutsideRequest, PicturesRequest, PyramidRequest, Request, TargetOptions,
+};
 pub use resolve::Job;
 pub use status::{Found, Status, status};
 pub use summary::{GridSummary, Summary, TargetState};

@@ -77,6 +77,8 @@ pub mod layout;
 #[doc(hidden)]
 pub mod phantom;
 #[doc(hidden)]
+pub mod pictures;
+#[doc(hidden)]
 pub mod pipeline;
 #[doc(hidden)]
 pub mod plan;
@@ -86,6 +88,8 @@ pub mod points;
 pub mod rank;
 #[doc(hidden)]
 pub mod region;
+#[doc(hidden)]
+pub mod report;
 #[doc(hidden)]
 pub mod resample;
 #[doc(hidden)]
@@ -115,7 +119,9 @@ pub use io::{
     memory::{MemorySink, MemorySource, SliceSource},
     own::OwnSource,
 };
-pub use job::{Event, GridChoice, Job, OnDemand, OutsideRequest, PyramidRequest, Request, Summary, TargetOptions};
+pub use job::{
+    Event, GridChoice, Job, OnDemand, OutsideRequest, PicturesRequest, PyramidRequest, Request, Summary, TargetOptions,
+};
 pub use layout::{Access, Axis, Layout, Outer};
 pub use phantom::Phantom;
 pub use pipeline::Progress;

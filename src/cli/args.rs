@@ -13,6 +13,7 @@ use super::{
         CodecArg, DryRun, Extents, GzipArg, InterpArg, LevelsArg, OutsideArg, PickArg, RegionArg, ShardArg, Size,
         Triple, scale,
     },
+    pictures::PictureArgs,
     rank::RankArg,
 };
 use reslice::{
@@ -43,6 +44,8 @@ pub struct ResampleArgs {
     pub target: TargetArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub pictures: PictureArgs,
     /// Make one share of the target beside other processes, on any machines that share its folder or store: I of N, from 0, or
     /// auto by the variables of Slurm, Kubernetes or MPI; implies --resume
     #[arg(hide_short_help = true, long, value_name = "I/N|auto", help_heading = "Run")]

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{answer, tell, words};
+use super::{answer, pictures::PictureArgs, tell, words};
 use reslice::{
     block::BlockMut,
     compare,
@@ -20,7 +20,7 @@ use reslice::{
         reader::RegionReader,
         zarr::OpenOptions,
     },
-    job::{GridChoice, GridSummary, Job, Request, Summary},
+    job::{GridChoice, GridSummary, Job, PicturesRequest, Request, Summary},
     phantom::Phantom,
     region::Region,
     sys,
@@ -49,6 +49,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     let dir = &args.dir;
     fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
     let (scan, nifti, zarr) = (dir.join("scan.nii.gz"), dir.join("scan-1mm.nii.gz"), dir.join("scan-1mm.ome.zarr"));
+    let page = dir.join("report.html");
     let phantom = Phantom::new(SHAPE, SPACING_MM);
     let start = Instant::now();
     phantom.write(&scan)?;
@@ -62,10 +63,15 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
     for target in [&nifti, &zarr] {
         let summary = resample(&scan, target)?;
         answer::line(&told(&summary))?;
+        if target == &zarr {
+            let pages = PictureArgs { report: Some(page.clone()), ..PictureArgs::default() };
+            pages.write(&summary, true)?;
+        }
     }
     answer::line(&format!("\nChecked:\n{}", checked(&phantom, &nifti, &zarr)?))?;
     let peak = sys::resident().peak_bytes;
     answer::line(&format!("  peak memory of all this: {} of {}", words::bytes(peak), words::bytes(MEMORY_BYTES)))?;
+    answer::line(&format!("\nPictures before and after, for a browser:\n  {}", page.display()))?;
     answer::line(&next(&scan, &nifti, &zarr))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -74,6 +80,7 @@ fn resample(scan: &Path, target: &Path) -> Result<Summary> {
     let mut request = Request::new(scan, target, MEMORY_BYTES, sys::threads());
     request.grid = GridChoice::Rules(GridRequest { sizing: Sizing::Spacing([STEP_MM; 3]), ..GridRequest::default() });
     request.target.overwrite = true;
+    request.pictures = Some(PicturesRequest::default());
     Job::resolve(request)?.run(sys::stop_flag(), |_| {})
 }
 

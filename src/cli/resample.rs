@@ -30,7 +30,10 @@ use reslice::{
 /// `named` are the options that stand on the command line.
 pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
     let job = Job::resolve(Request { named, ..request(args, budget(&args.run))? })?;
-    let summary_place = SummaryPlace::check(args.run.summary.as_deref(), files(&job.request, Some(&job.input)))?;
+    let kept = files(&job.request, Some(&job.input));
+    let summary_place = SummaryPlace::check(args.run.summary.as_deref(), kept.iter().cloned())?;
+    let summary_file = args.run.summary.iter().map(|path| ("the summary", path.clone()));
+    args.pictures.check(kept.into_iter().chain(summary_file).collect())?;
     if !args.run.quiet {
         job.warnings.iter().for_each(|warning| messages::warning(warning));
     }
@@ -44,6 +47,7 @@ pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
     }
     let summary = execute(job, &args.run)?;
     summary_place.map_or(Ok(()), |place| place.write(&answer::to_json(&Report::new(&summary))?))?;
+    args.pictures.write(&summary, args.run.quiet)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -154,6 +158,7 @@ pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Re
         in_place: args.target.in_place,
         checks_disk: !args.run.no_disk_check,
         rank: rank(args)?,
+        pictures: args.pictures.request(),
         ..Request::new(&args.input, &args.output, memory_bytes, threads)
     })
 }

@@ -1,5 +1,5 @@
-//! Where the summary goes: stdout, or a file. The file is checked before the run, so that hours of work do not end in an
-//! error.
+//! Where the summary goes: stdout, or a file. This file, as any that is written after the work, is checked before the run, so that hours
+//! of work do not end in an error.
 
 use std::{
     fs,
@@ -20,6 +20,15 @@ const STDOUT: &str = "-";
 /// A file or folder that a summary must not touch, and what it is.
 pub type Kept = (&'static str, PathBuf);
 
+/// A file that is written after the work: what it is, and the option that names it.
+#[derive(Clone, Copy, Debug)]
+pub struct Named {
+    pub what: &'static str,
+    pub by: &'static str,
+}
+
+const SUMMARY: Named = Named { what: "the summary", by: "--summary, or - for stdout" };
+
 /// Where a summary goes.
 #[derive(Debug)]
 pub enum SummaryPlace {
@@ -37,13 +46,7 @@ impl SummaryPlace {
         if path == Path::new(STDOUT) {
             return Ok(Some(SummaryPlace::Stdout));
         }
-        check_writable(path)?;
-        let spot = Spot::of(path);
-        if let Some((what, kept)) = kept.into_iter().find(|(_, kept)| spot.is_at_or_in(kept)) {
-            let (path, kept) = (path.display(), kept.display());
-            let what = format!("the summary {path} would be written over or into {what}, {kept}");
-            return Err(Error::usage_hint(what, "name another file by --summary, or - for stdout"));
-        }
+        check_file(path, &SUMMARY, kept)?;
         Ok(Some(SummaryPlace::File(path.to_path_buf())))
     }
 
@@ -73,12 +76,27 @@ impl SummaryPlace {
     }
 }
 
-/// Refuses what cannot become a file. Nothing is made.
-fn check_writable(path: &Path) -> Result<()> {
+/// Refuses a file that could not be written, or that is one of `kept`, or lies within one of them. Nothing is made.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn check_file(path: &Path, named: &Named, kept: impl IntoIterator<Item = Kept>) -> Result<()> {
+    check_writable(path, named)?;
+    let (spot, Named { what: own, by }) = (Spot::of(path), named);
+    if let Some((what, kept)) = kept.into_iter().find(|(_, kept)| spot.is_at_or_in(kept)) {
+        let (path, kept) = (path.display(), kept.display());
+        let what = format!("{own} {path} would be written over or into {what}, {kept}");
+        return Err(Error::usage_hint(what, format!("name another file by {by}")));
+    }
+    Ok(())
+}
+
+/// Refuses what cannot become a file.
+fn check_writable(path: &Path, Named { what: own, by }: &Named) -> Result<()> {
     let (shown, folder) = (path.display(), folder_of(path));
     let refuse = |what: String| {
-        let hint = "name a file in a folder that is there by --summary, or - for stdout";
-        Err(Error::usage_hint(format!("the summary cannot be written to {shown}: {what}"), hint))
+        let hint = format!("name a file in a folder that is there by {by}");
+        Err(Error::usage_hint(format!("{own} cannot be written to {shown}: {what}"), hint))
     };
     if path.is_dir() || path.as_os_str().to_string_lossy().ends_with('/') {
         return refuse("it is a folder".into());

@@ -254,7 +254,13 @@ impl Job {
             let opened = self.open::<T>()?.look_through(Some(&folder), stop, &mut on_event)?;
             let mut prepared = Box::new(opened.prepare()?);
             prepared.note_offers(true);
-            prepared.run(stop, &mut on_event)
+            let pictures = prepared.job.pictures.clone();
+            prepared.run(stop, &mut |event| {
+                if let (Event::Progress { .. }, Some(pictures)) = (&event, &pictures) {
+                    pictures.track.note();
+                }
+                on_event(event);
+            })
         })
     }
 

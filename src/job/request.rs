@@ -43,6 +43,13 @@ pub struct PyramidRequest {
     pub method: Option<Reduction>,
 }
 
+/// Pictures of source and target, sampled while the job runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PicturesRequest {
+    /// Projections of the target's highest values too, for which each of its voxels is looked at.
+    pub highest: bool,
+}
+
 /// A job as asked for. Triples in storage order (slowest axis first).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -92,6 +99,9 @@ pub struct Request {
     pub named: Vec<String>,
     /// Make only a share of the target; goes with `resume`.
     pub rank: Option<Rank>,
+    /// Sample pictures of the middle planes, which [`Summary::pictures`](super::Summary::pictures) has after the run. Their memory is a part of
+    /// `memory_bytes`.
+    pub pictures: Option<PicturesRequest>,
 }
 
 impl Request {
@@ -126,6 +136,7 @@ impl Request {
             checks_disk: true,
             named: Vec::new(),
             rank: None,
+            pictures: None,
         }
     }
 }

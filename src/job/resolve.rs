@@ -1,6 +1,9 @@
 //! From a request to a job: the source opened, grid, mapping, values and target decided. Nothing is written.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 mod warnings;
 
@@ -24,6 +27,7 @@ use crate::{
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
     io::{format::Format, input::Input, own::OwnSource, zarr::OpenOptions},
     layout::Layout,
+    pictures::Pictures,
     resample::OpRequest,
     storage::{Location, split_image},
     sys,
@@ -57,6 +61,8 @@ pub struct Job {
     pub outside_view: OutsideView,
     /// What a user should know before the run.
     pub warnings: Vec<String>,
+    /// What the run samples for pictures, where they are asked for.
+    pub pictures: Option<Arc<Pictures>>,
 }
 
 impl Job {
@@ -148,8 +154,10 @@ impl Job {
             outside,
             outside_view,
             warnings,
+            pictures: None,
         };
         job.size = job.target_size();
+        job.pictures = job.request.pictures.map(|asked| Arc::new(job.pictures(asked)));
         Ok(job)
     }
 }

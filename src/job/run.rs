@@ -16,6 +16,7 @@ use crate::{
     error::Result,
     io::{Sink, Source},
     layout::Access,
+    pictures::{WatchedSink, WatchedSource},
     pipeline::{self, Coarser, Pass, Progress},
     plan::Budget,
     resample::reduction_op,
@@ -44,6 +45,11 @@ impl<T: Voxel> Run<'_, T> {
         };
         on_event(Event::Planned(summary));
         let sink = self.job.output.create::<T>(self.work)?;
+        let pictures = self.job.pictures.as_deref();
+        let seen_source = pictures.map(|pictures| WatchedSource::new(self.source, pictures));
+        let source: &dyn Source<T> = seen_source.as_ref().map_or(self.source, |seen| seen);
+        let seen_sink = pictures.map(|pictures| WatchedSink::new(sink.as_ref(), pictures));
+        let target: &dyn Sink<T> = seen_sink.as_ref().map_or(sink.as_ref(), |seen| seen);
         let mut number = 0;
         for (n, step) in self.route.steps.iter().enumerate() {
             let (first, last) = (n == 0, n + 1 == self.route.steps.len());
@@ -55,8 +61,8 @@ impl<T: Voxel> Run<'_, T> {
                 }
             });
             let scratch_sink = if last { None } else { Some(scratch.sink::<T>(step.target())?) };
-            let from: &dyn Source<T> = scratch_source.as_deref().unwrap_or(self.source);
-            let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(sink.as_ref(), |s| s);
+            let from: &dyn Source<T> = scratch_source.as_deref().unwrap_or(source);
+            let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(target, |s| s);
             number += self.step(step, from, to, number, summary, on_event)?;
         }
         drop(sink);

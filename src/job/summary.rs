@@ -1,11 +1,14 @@
 //! What was planned and what was done, for people and machines.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{Disk, Job, OutsideView, PassKind, PassSummary, TargetSize, pyramid::levels::LevelPass, route::Route};
 use crate::{
     geometry::{FaceCounts, Grid, Mapping, Orientation},
     layout::Layout,
+    pictures::Pictures,
     pipeline::Progress,
     rank::Rank,
     transform::{Convention, Step},
@@ -104,6 +107,9 @@ pub struct Summary {
     /// Of everything that decides the bytes of the target; empty in a dry run.
     pub fingerprint: String,
     pub target_state: TargetState,
+    /// What was sampled for pictures, where they were asked for.
+    #[serde(skip)]
+    pub pictures: Option<Arc<Pictures>>,
 }
 
 /// How far the target is when a run has ended.
@@ -170,6 +176,7 @@ impl Summary {
             inflated_again_bytes: 0,
             fingerprint: String::new(),
             target_state: TargetState::Planned,
+            pictures: job.pictures.clone(),
         }
     }
 

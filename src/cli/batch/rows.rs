@@ -20,6 +20,9 @@ use reslice::{
 
 /// The heading of the options that are one for the whole batch.
 const RUN_HEADING: &str = "Run";
+/// Why there are no such columns.
+const OF_ONE_JOB: &str = "pictures are of one job: leave it out, and make pages by reslice report INPUT OUTPUT";
+const OF_ONE_TARGET: &str = "ranks share one target: leave it out, and give each process a table of its own, or make one target by resample --rank";
 /// Parts the values of a cell whose option may be given more than once.
 const VALUE_SEPARATOR: char = ';';
 
@@ -157,11 +160,8 @@ impl Options {
             columns.push(match (name.as_str(), option()) {
                 ("input", _) => Column::Input,
                 ("output", _) => Column::Output,
-                ("rank", _) => {
-                    return Err(wrong(
-                        "ranks share one target: leave it out, and give each process a table of its own, or make one target by resample --rank",
-                    ));
-                }
+                ("rank", _) => return Err(wrong(OF_ONE_TARGET)),
+                ("report" | "report-json" | "preview", _) => return Err(wrong(OF_ONE_JOB)),
                 (_, Some(arg)) if arg.get_help_heading() == Some(RUN_HEADING) => {
                     return Err(wrong(&format!("one for the whole batch: give --{name} on the command line")));
                 }
