@@ -43,8 +43,8 @@ mod version;
 mod view;
 mod words;
 
-use args::ProgressArg;
 pub use args::ResampleArgs;
+use progress::ProgressArg;
 
 /// Streaming, out-of-core resampling of huge 3-D volumes in a fixed amount of memory.
 #[derive(Debug, Parser)]

@@ -14,6 +14,7 @@ use super::{
         Triple, scale,
     },
     pictures::PictureArgs,
+    progress::ProgressArg,
     rank::RankArg,
 };
 use reslice::{
@@ -320,17 +321,4 @@ impl From<IoArg> for IoMode {
             IoArg::Pread => IoMode::Position,
         }
     }
-}
-
-/// Values of `--progress`.
-#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum ProgressArg {
-    /// A bar on a terminal, lines otherwise
-    Auto,
-    Bar,
-    /// One line every 30 s
-    Lines,
-    /// One JSON object a line
-    Json,
-    None,
 }

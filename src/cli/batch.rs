@@ -11,10 +11,10 @@ use serde_json::json;
 
 use super::{
     answer,
-    args::{GridArgs, ProgressArg, RunArgs, TargetArgs, ValueArgs},
+    args::{GridArgs, RunArgs, TargetArgs, ValueArgs},
     messages,
     parse::DryRun,
-    progress::{self, Display, Step},
+    progress::{self, Display, ProgressArg, Step},
     resample::budget,
     summary_place::{Kept, SummaryPlace},
     tell, words,

@@ -6,11 +6,25 @@ use std::{
 };
 
 use bytesize::ByteSize;
+use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::{args::ProgressArg, messages};
+use super::messages;
 use reslice::{job::PassKind, pipeline::Progress, sys};
+
+/// Values of `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum ProgressArg {
+    /// A bar on a terminal, lines otherwise
+    Auto,
+    Bar,
+    /// One line every 30 s
+    Lines,
+    /// One JSON object a line
+    Json,
+    None,
+}
 
 /// Between two lines of a log.
 const LINE_EVERY: Duration = Duration::from_secs(30);

@@ -6,11 +6,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    answer,
-    args::ProgressArg,
-    messages,
+    answer, messages,
     parse::Size,
-    progress::{Display, Step},
+    progress::{Display, ProgressArg, Step},
     words,
 };
 use reslice::{
