@@ -32,9 +32,9 @@ pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
         3 => fixed::<3, 4, 3, S>(samples, bounds, stencil, strip, sums),
         4 => fixed::<4, 4, 4, S>(samples, bounds, stencil, strip, sums),
         5 => fixed::<5, 8, 5, S>(samples, bounds, stencil, strip, sums),
-        6 => fixed::<6, 8, 6, S>(samples, bounds, stencil, strip, sums),
-        8 => fixed::<8, 8, 4, S>(samples, bounds, stencil, strip, sums),
-        10 => fixed::<10, 16, 5, S>(samples, bounds, stencil, strip, sums),
+        6 => fixed::<6, 6, 1, S>(samples, bounds, stencil, strip, sums),
+        8 => fixed::<8, 8, 1, S>(samples, bounds, stencil, strip, sums),
+        10 => fixed::<10, 10, 1, S>(samples, bounds, stencil, strip, sums),
         _ => listed(samples, bounds, stencil, strip, sums),
     }
     rows::store(sums, out, rounding);
