@@ -245,11 +245,8 @@ fn compare_tells_equal_from_different_from_trouble() {
     let equal = folder.run(&["compare", "a.nii", "a.nii"]).expect(0);
     assert!(equal.stdout.contains("all 13340 are equal") && equal.stderr.is_empty(), "{}", equal.stdout);
     let answer = folder.run(&["compare", "a.nii", "b.nii"]).expect(1);
-    assert!(
-        answer.stdout.contains("2 of 13340 differ") && answer.stdout.contains("at most 3 apart"),
-        "{}",
-        answer.stdout
-    );
+    let stdout = &answer.stdout;
+    assert!(stdout.contains("2 of 13340 differ") && stdout.contains("at most 3 apart"), "{stdout}");
     let found = folder.run(&["compare", "a.nii", "b.nii", "--json", "--tolerance", "1"]).expect(1).json();
     assert_eq!((&found["differences"]["different"], &found["differences"]["beyond"]), (&2.into(), &1.into()));
     assert_eq!(found["differences"]["mean_difference"], 4.0 / 13340.0);
