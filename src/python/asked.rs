@@ -38,10 +38,10 @@ impl Asked {
         given: Option<&Given>,
         grid: Option<GridGiven>,
     ) -> PyResult<Asked> {
-        let held_bytes = sys::resident().now_bytes;
         let made = || -> Result<Asked> {
             let called::Asked { mut request, memory_bytes } = called::asked(words)?;
-            request.memory_bytes = budget(memory_bytes, held_bytes);
+            let (memory_bytes, held_bytes) = budget(memory_bytes);
+            request.memory_bytes = memory_bytes;
             if let (Some((shape, rows, unit)), GridChoice::Rules(rules)) = (grid, &request.grid) {
                 let sizing = Sizing::Like(array::grid(shape, rows, &unit));
                 request.grid = GridChoice::Rules(GridRequest { sizing, ..rules.clone() });
@@ -49,7 +49,7 @@ impl Asked {
             let own = given.map(|given| given.source(py, &mut request)).transpose()?;
             Ok(Asked { request, own, held_bytes })
         };
-        made().map_err(|error| raised::raised(py, error, held_bytes))
+        made().map_err(|error| raised::raised(py, error, 0))
     }
 
     /// Opens the source and decides everything but the schedule.
@@ -61,16 +61,20 @@ impl Asked {
     }
 }
 
-/// The same as [`ceiling`], and the allocator keeps no more for later than such a budget can bear. The last call counts, where there are several at once.
-pub fn budget(beside_bytes: Option<u64>, held_bytes: u64) -> u64 {
-    let memory_bytes = ceiling(beside_bytes, held_bytes);
-    sys::tune_allocator(memory_bytes - held_bytes);
+/// What the whole process may hold, and what it holds: `beside_bytes` more than that, or half of what the job may still use.
+///
+/// The allocator keeps no more for later than such a budget can bear. The last call counts, where there are several at once.
+pub fn budget(beside_bytes: Option<u64>) -> (u64, u64) {
+    let held_bytes = held();
+    let beside = beside_bytes.unwrap_or_else(|| sys::memory_limit().bytes.saturating_sub(held_bytes) / 2);
+    let memory_bytes = held_bytes.saturating_add(beside);
+    sys::tune_allocator(beside);
     sys::set_budget(memory_bytes);
-    memory_bytes
+    (memory_bytes, held_bytes)
 }
 
-/// What the whole process may hold: `beside_bytes` more than it does, or half of what the job may still use.
-fn ceiling(beside_bytes: Option<u64>, held_bytes: u64) -> u64 {
-    let beside = beside_bytes.unwrap_or_else(|| sys::memory_limit().bytes.saturating_sub(held_bytes) / 2);
-    held_bytes.saturating_add(beside)
+/// What the process holds, without what the allocator keeps of ended work: that may go at any moment.
+pub fn held() -> u64 {
+    sys::trim_allocator();
+    sys::resident().now_bytes
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{
     array::Given,
-    asked::{Asked, GridGiven},
+    asked::{Asked, GridGiven, held},
     attended::{Left, Told, attended},
     run::to_json,
 };
@@ -22,7 +22,6 @@ use crate::{
     error::Result,
     job::{GridSummary, Job, OnDemand},
     region::Region,
-    sys,
 };
 
 /// A target of which nothing is stored.
@@ -97,7 +96,7 @@ impl Lazy {
     fn held_now(&self) -> u64 {
         match self.opened.try_lock() {
             Ok(opened) if opened.is_none() => {
-                let held_bytes = sys::resident().now_bytes;
+                let held_bytes = held();
                 self.held_bytes.store(held_bytes, Ordering::Relaxed);
                 held_bytes
             }

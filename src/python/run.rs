@@ -96,9 +96,8 @@ pub fn info(py: Python<'_>, path: PathBuf) -> PyResult<String> {
 }
 
 fn budget(py: Python<'_>, memory: Option<&str>, threads: Option<usize>) -> PyResult<(u64, u64, usize)> {
-    let held_bytes = sys::resident().now_bytes;
     let memory = memory.map(called::size).transpose().map_err(|error| raised::raised(py, error, 0))?;
-    let memory_bytes = asked::budget(memory, held_bytes);
+    let (memory_bytes, held_bytes) = asked::budget(memory);
     Ok((memory_bytes, held_bytes, threads.unwrap_or_else(sys::threads)))
 }
 
