@@ -1,6 +1,9 @@
 //! A picture that is filled sample by sample, by any number of threads.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    ops::Range,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use crate::{geometry::Affine, region::Region};
 
@@ -8,6 +11,8 @@ use crate::{geometry::Affine, region::Region};
 const UNSET: u32 = 0xffff_dead;
 /// Steps along an axis below this are none.
 const NO_STEP: f64 = 1e-12;
+/// Voxels by which a place may be off where an axis has no step.
+const SLACK: f64 = 1e-6;
 
 /// Pixels of a plane, each the sample of the voxel in which its centre lies, as f32. Rows from top to bottom.
 #[derive(Debug)]
@@ -76,7 +81,7 @@ impl Raster {
             return;
         }
         let [columns, rows] = self.size;
-        for row in 0..rows {
+        for row in self.rows(rows, columns, &region) {
             for column in self.columns(row, columns, &region) {
                 let at = nearest(&self.to_index, [column, row]);
                 if holds(&region, at) {
@@ -86,15 +91,35 @@ impl Raster {
         }
     }
 
+    /// Rows that may have voxels in `region`: all of them, and perhaps two more.
+    fn rows(&self, rows: usize, columns: usize, region: &Region) -> Range<usize> {
+        let (mut first, mut last) = (0.0f64, rows as f64 - 1.0);
+        for (a, &[across, down, _, begin]) in self.to_index.m.iter().enumerate() {
+            let along = across * (columns as f64 - 1.0);
+            let low = region.lo[a] as f64 - 0.5 - begin - along.max(0.0);
+            let high = region.hi[a] as f64 - 0.5 - begin - along.min(0.0);
+            if down.abs() < NO_STEP {
+                if low > SLACK || high < -SLACK {
+                    return 0..0;
+                }
+                continue;
+            }
+            let (one, other) = (low / down, high / down);
+            first = first.max(one.min(other) - 1.0);
+            last = last.min(one.max(other) + 1.0);
+        }
+        whole(first, last, rows)
+    }
+
     /// Columns of a row whose voxels may lie in `region`: all of them, and perhaps two more.
-    fn columns(&self, row: usize, columns: usize, region: &Region) -> std::ops::Range<usize> {
+    fn columns(&self, row: usize, columns: usize, region: &Region) -> Range<usize> {
         let (mut first, mut last) = (0.0f64, columns as f64 - 1.0);
         let begin = self.to_index.apply([0.0, row as f64, 0.0]);
         for (a, &begin) in begin.iter().enumerate() {
             let step = self.to_index.m[a][0];
             let (lo, hi) = (region.lo[a] as f64 - 0.5, region.hi[a] as f64 - 0.5);
             if step.abs() < NO_STEP {
-                if begin < lo - 1e-6 || begin > hi + 1e-6 {
+                if begin < lo - SLACK || begin > hi + SLACK {
                     return 0..0;
                 }
                 continue;
@@ -103,7 +128,7 @@ impl Raster {
             first = first.max(one.min(other) - 1.0);
             last = last.min(one.max(other) + 1.0);
         }
-        if first > last { 0..0 } else { first.max(0.0) as usize..(last as usize + 1).min(columns) }
+        whole(first, last, columns)
     }
 
     /// How many pixels that show a voxel of the volume have no sample.
@@ -113,6 +138,11 @@ impl Raster {
             .filter(|&n| self.get(n).is_none() && self.voxel([n % columns, n / columns]).is_some())
             .count()
     }
+}
+
+/// The whole numbers below `of` from `first` to `last`.
+fn whole(first: f64, last: f64, of: usize) -> Range<usize> {
+    if first > last { 0..0 } else { first.max(0.0) as usize..(last.max(0.0) as usize + 1).min(of) }
 }
 
 fn holds(region: &Region, at: [i64; 3]) -> bool {

@@ -12,7 +12,7 @@ fn run(change: impl FnOnce(&mut Request)) -> Summary {
     let folder = tempfile::tempdir().unwrap();
     let (scan, target) = (folder.path().join("a<b>.nii.gz"), folder.path().join("out.nii"));
     Phantom::new([20, 60, 60], [3.0, 1.0, 1.0]).write(&scan).unwrap();
-    let mut request = Request::new(&scan, &target, 64 << 20, 2);
+    let mut request = Request::new(&scan, &target, 1 << 30, 2);
     request.grid = GridChoice::Rules(GridRequest { sizing: Sizing::Spacing([2.0; 3]), ..GridRequest::default() });
     request.pictures = Some(PicturesRequest::default());
     change(&mut request);
@@ -77,10 +77,8 @@ fn large_noise_is_made_to_fit_a_page() {
         for pair in &pictures.pairs {
             for raster in pair.before.iter().chain([&pair.after]) {
                 raster.take(crate::Region::of_shape(grid.shape), &|[z, y, x]| {
-                    let mixed = (z as u64)
-                        .wrapping_mul(0x9e37_79b9)
-                        .wrapping_add((y as u64) << 20 ^ x as u64)
-                        .wrapping_mul(0x2545_f491_4f6c_dd1d);
+                    let mixed = ((z as u64) << 40 ^ (y as u64) << 20 ^ x as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                    let mixed = (mixed ^ mixed >> 31).wrapping_mul(0x2545_f491_4f6c_dd1d);
                     let noise = (mixed >> 40) as f64;
                     if whole { noise } else { noise / 7.0 }
                 });
