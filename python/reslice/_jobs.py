@@ -95,6 +95,8 @@ def resample(
     resume : bool
         Go on with what an unfinished run of the same job has stored, and be content with a finished one: the default for files, but with ``overwrite``,
         ``restart``, ``in_place`` or ``rank``.
+    report, report_json, preview : path-like
+        A page for a browser with pictures before and after, its figures as JSON, the target's middle planes as PNG (docs/report.md).
     progress : bool or callable
         ``True`` shows a bar (of tqdm, if that is there); a callable gets (done, total) ten times a second, and stops the run by ``False``.
 

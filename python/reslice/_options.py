@@ -93,6 +93,9 @@ class FileOptions(GridOptions, ValueOptions, SourceOptions, MemoryOptions, total
     restart: bool
     rank: Tuple[int, int] | str
     io: Literal["auto", "mmap", "pread"]
+    report: PathLike
+    report_json: PathLike
+    preview: PathLike
 
 
 def _triple(value: Any) -> str:
@@ -181,6 +184,9 @@ _VALUED: Dict[str, Tuple[str, Callable[[Any], str]]] = {
     "method": ("method", str),
     "rank": ("rank", _rank),
     "io": ("io", str),
+    "report": ("report", _path),
+    "report_json": ("report-json", _path),
+    "preview": ("preview", _path),
 }
 _FLAGS = ("antialias", "raw", "reorient_vectors", "overwrite", "in_place", "parents", "resume", "restart")
 #: Those whose value may be left out, and what they take otherwise.

@@ -8,10 +8,13 @@ use std::{
 
 use clap::CommandFactory;
 
-use super::{Cli, Command, FromArgMatches, habits, named, options_of, parse::Size, remarks, resample, tell};
+use super::{
+    Cli, Command, FromArgMatches, habits, named, options_of, parse::Size, pictures::PictureArgs, remarks, resample,
+    tell,
+};
 use reslice::{
     error::{Error, Result},
-    job::{Request, Summary},
+    job::{Job, Request, Summary, files},
     sys,
 };
 
@@ -28,6 +31,32 @@ pub struct Asked {
     pub request: Request,
     /// As asked for, by an option or by `RESLICE_MEMORY`.
     pub memory_bytes: Option<u64>,
+    pub pictures: Pictures,
+}
+
+/// The pages and pictures that are asked for besides a target, and the words that asked for it all.
+#[derive(Clone)]
+pub struct Pictures {
+    args: PictureArgs,
+    words: Vec<String>,
+}
+
+impl Pictures {
+    /// Refuses what could not be written, before the work begins.
+    ///
+    /// # Errors
+    /// A file of the job itself, a folder that is not there.
+    pub fn check(&self, job: &Job) -> Result<()> {
+        self.args.check(files(&job.request, Some(&job.input)))
+    }
+
+    /// Makes them of a finished run.
+    ///
+    /// # Errors
+    /// Those of reading what the run has no samples of, and of writing.
+    pub fn write(&self, summary: &Summary) -> Result<()> {
+        self.args.write(summary, &self.words, true)
+    }
 }
 
 /// Reads the words behind `reslice resample`, all but what is about output on a terminal.
@@ -41,7 +70,9 @@ pub fn asked(words: Vec<OsString>) -> Result<Asked> {
     let Command::Resample(args) = cli.command else { return Err(Error::usage("the words are of another command")) };
     let threads = args.run.threads.map_or_else(sys::threads, usize::from);
     let request = Request { named: named(&typed), ..resample::request(&args, (0, threads))? };
-    Ok(Asked { request, memory_bytes: args.run.memory.map(|size| size.0) })
+    let words = words[1..].iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let pictures = Pictures { args: args.pictures, words };
+    Ok(Asked { request, memory_bytes: args.run.memory.map(|size| size.0), pictures })
 }
 
 fn refusal(error: &clap::Error, words: &[OsString]) -> Error {

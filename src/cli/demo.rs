@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{answer, pictures::PictureArgs, tell, words};
+use super::{answer, pictures::PictureArgs, tell, words, words_as_text};
 use reslice::{
     block::BlockMut,
     compare,
@@ -65,7 +65,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode> {
         answer::line(&told(&summary))?;
         if target == &zarr {
             let pages = PictureArgs { report: Some(page.clone()), ..PictureArgs::default() };
-            pages.write(&summary, true)?;
+            pages.write(&summary, &words_as_text(), true)?;
         }
     }
     answer::line(&format!("\nChecked:\n{}", checked(&phantom, &nifti, &zarr)?))?;

@@ -83,8 +83,8 @@ impl PictureArgs {
         Ok(())
     }
 
-    /// Makes them of a finished run.
-    pub fn write(&self, summary: &Summary, is_quiet: bool) -> Result<()> {
+    /// Makes them of a finished run, which was asked for by `arguments`.
+    pub fn write(&self, summary: &Summary, arguments: &[String], is_quiet: bool) -> Result<()> {
         if self.request().is_some() {
             report::bring_rest(summary, sys::stop_flag())?;
         }
@@ -100,7 +100,7 @@ impl PictureArgs {
                 Remark::Note(text) | Remark::Warning(text) => text,
             })
             .collect();
-        self.save(&report::of_run(summary, &arguments(), &told)?, is_quiet)
+        self.save(&report::of_run(summary, arguments, &told)?, is_quiet)
     }
 
     /// Writes the page, and its JSON.
@@ -116,11 +116,6 @@ impl PictureArgs {
         }
         Ok(())
     }
-}
-
-/// The arguments of this process, as a page shows them.
-pub fn arguments() -> Vec<String> {
-    super::words_as_text()
 }
 
 /// Writes a file as a whole: until then an older one stays.

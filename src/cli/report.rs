@@ -4,11 +4,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 
-use super::{
-    args::IoArg,
-    parse::Size,
-    pictures::{PictureArgs, arguments},
-};
+use super::{args::IoArg, parse::Size, pictures::PictureArgs, words_as_text};
 use reslice::{
     error::Result,
     report::{self, Volumes},
@@ -55,7 +51,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
         b: args.b.clone(),
         memory_bytes: args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0),
         io: args.io.into(),
-        arguments: arguments(),
+        arguments: words_as_text(),
     };
     sys::tune_allocator(request.memory_bytes);
     files.save(&report::of_volumes(&request, sys::stop_flag())?, args.quiet)?;

@@ -47,7 +47,7 @@ pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
     }
     let summary = execute(job, &args.run)?;
     summary_place.map_or(Ok(()), |place| place.write(&answer::to_json(&Report::new(&summary))?))?;
-    args.pictures.write(&summary, args.run.quiet)?;
+    args.pictures.write(&summary, &super::words_as_text(), args.run.quiet)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -28,6 +28,7 @@ pub struct Asked {
     pub request: Request,
     pub own: Option<OwnSource>,
     pub held_bytes: u64,
+    pub pictures: called::Pictures,
 }
 
 impl Asked {
@@ -39,7 +40,7 @@ impl Asked {
         grid: Option<GridGiven>,
     ) -> PyResult<Asked> {
         let made = || -> Result<Asked> {
-            let called::Asked { mut request, memory_bytes } = called::asked(words)?;
+            let called::Asked { mut request, memory_bytes, pictures } = called::asked(words)?;
             let (memory_bytes, held_bytes) = budget(memory_bytes);
             request.memory_bytes = memory_bytes;
             if let (Some((shape, rows, unit)), GridChoice::Rules(rules)) = (grid, &request.grid) {
@@ -47,7 +48,7 @@ impl Asked {
                 request.grid = GridChoice::Rules(GridRequest { sizing, ..rules.clone() });
             }
             let own = given.map(|given| given.source(py, &mut request)).transpose()?;
-            Ok(Asked { request, own, held_bytes })
+            Ok(Asked { request, own, held_bytes, pictures })
         };
         made().map_err(|error| raised::raised(py, error, 0))
     }

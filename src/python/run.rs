@@ -60,7 +60,11 @@ pub fn resample(
     let (told, held_bytes) = (Told::default(), asked.held_bytes);
     let left = if asked.own.is_none() && asked.request.resume { Left::Stored } else { Left::Nothing };
     let summary = attended(py, (held_bytes, left), (&told, look.as_ref()), |stop| {
-        asked.job()?.run(stop, |event| told.event(&event))
+        let job = asked.job()?;
+        asked.pictures.check(&job)?;
+        let summary = job.run(stop, |event| told.event(&event))?;
+        asked.pictures.write(&summary)?;
+        Ok(summary)
     })?;
     to_json(&json!({
         "summary": summary,

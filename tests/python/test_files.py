@@ -1,5 +1,7 @@
 """From file to file: grids, options, results, plans, answers."""
 
+import json
+
 import nibabel
 import numpy as np
 import pytest
@@ -19,6 +21,24 @@ def test_a_file_to_another_spacing(scan, tmp_path):
     assert done.peak_bytes >= done.held_bytes > 0 and not done.resumed and done.seconds > 0
     assert done.summary["target"]["shape"] == list(done.grid.shape)
     assert "52 x 25 x 20 voxels" in str(done) and "Grid(" in repr(done)
+
+
+def test_a_report_of_a_run(scan, tmp_path):
+    pages = {"report": tmp_path / "page.html", "report_json": tmp_path / "page.json", "preview": tmp_path / "planes.png"}
+    reslice.resample(scan(), tmp_path / "out.nii.gz", spacing=1.5, **pages)
+    page = pages["report"].read_text()
+    assert "<script" in page and "--spacing=1.5" in page and len(page) < 3 << 20
+    assert json.loads(pages["report_json"].read_text())["schema"] == 1
+    assert pages["preview"].read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(reslice.OptionError):
+        reslice.resample(scan(), tmp_path / "o2.nii.gz", spacing=1.5, report=tmp_path / "o2.nii.gz")
+    assert not (tmp_path / "o2.nii.gz").exists()
+
+
+def test_an_array_has_a_report_too(tmp_path):
+    voxels = np.random.default_rng(1).integers(0, 900, (20, 22, 18)).astype(np.int16)
+    reslice.resample(voxels, tmp_path / "out.nii.gz", affine=np.eye(4), spacing=1.5, report=tmp_path / "page.html")
+    assert "<canvas" in (tmp_path / "page.html").read_text()
 
 
 def test_the_same_call_again_is_content(scan, tmp_path):
