@@ -107,6 +107,16 @@ Examples:
   reslice points points.csv --transform 1Warp.nii.gz --transform 0GenericAffine.mat --lps
   reslice points points.csv --transform flirt.mat --source moving.nii.gz --target fixed.nii.gz";
 
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  reslice report scan.nii.gz fine.nii.gz --report both.html
+  reslice report labels.nii.gz --report labels.html --report-json labels.json";
+
+const VIEW_EXAMPLES: &str = "\
+Examples:
+  reslice view image.ome.zarr
+  reslice view scan.nii.gz";
+
 const VERIFY_EXAMPLES: &str = "\
 Examples:
   reslice verify image.ome.zarr
@@ -158,6 +168,7 @@ enum Command {
     ///
     /// With two, B is shown over A at the same places. Reads what the pictures need: of chunked images some chunks, of images with levels a level that
     /// suits, of gzip streams all. `resample --report` makes such a page of a run, with memory and time.
+    #[command(after_help = REPORT_EXAMPLES)]
     Report(report::ReportArgs),
     /// Say whether a file is complete: every chunk there, decodable, of the right size; exit code 1 if not.
     ///
@@ -180,6 +191,7 @@ enum Command {
     /// Serve a volume to viewers in a browser on this machine, and print their links.
     ///
     /// Neuroglancer and napari for OME-Zarr, niivue for NIfTI. The server listens on 127.0.0.1, has nothing but this volume, and ends with Ctrl-C.
+    #[command(after_help = VIEW_EXAMPLES)]
     View(view::ViewArgs),
     /// Write a small synthetic scan, resample it under 64 MiB, and say what to try next.
     Demo(demo::DemoArgs),

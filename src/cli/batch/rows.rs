@@ -364,8 +364,8 @@ mod tests {
             options.filter_map(|arg| arg.get_long().map(String::from)).collect()
         };
         let batch = longs("batch");
-        // Ranks share one target.
-        let is_alone = |long: &str| long == "rank";
+        // Ranks share one target, and pages are of one.
+        let is_alone = |long: &str| ["rank", "report", "report-json", "preview"].contains(&long);
         assert!(longs("resample").iter().all(|long| batch.contains(long) || is_alone(long)), "{batch:?}");
     }
 
