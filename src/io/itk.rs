@@ -7,7 +7,10 @@
 //!
 //! Source: ITK 5.4, `itkHDF5TransformIO` and `itkDisplacementFieldTransform`.
 
-use std::{fs::File as Plain, io::Read, path::Path};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+};
 
 use hdf5_pure::{Dataset, File};
 
@@ -30,10 +33,10 @@ const MOST_PARTS: usize = 1000;
 const MOST_LETTERS: u64 = 256;
 const MOST_NUMBERS: u64 = 4096;
 
-/// A file of transforms. Nothing of it is held but what was asked for.
+/// An HDF5 file that is read part by part: no voxels and no vectors are in memory.
 pub struct ItkFile {
     file: File,
-    path: std::path::PathBuf,
+    path: PathBuf,
 }
 
 /// One transform of a file.
@@ -61,13 +64,13 @@ impl ItkPart {
 }
 
 impl ItkFile {
-    /// Opens a file of transforms; `None` where it is no HDF5.
+    /// Opens an HDF5 file; `None` where it is none. [`ItkFile::has_transforms`] says whether ITK wrote it.
     ///
     /// # Errors
-    /// Those of opening; HDF5 that is damaged, or holds no transforms of ITK.
+    /// A file that cannot be read, or HDF5 that is damaged.
     pub fn open(path: &Path) -> Result<Option<ItkFile>> {
         let mut start = Vec::new();
-        let file: Plain = nfs::open(path).map_err(Error::io("open", path))?;
+        let file = nfs::open(path).map_err(Error::io("open", path))?;
         file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(Error::io("read", path))?;
         if start != MAGIC {
             return Ok(None);
@@ -76,7 +79,7 @@ impl ItkFile {
         Ok(Some(ItkFile { file, path: path.to_path_buf() }))
     }
 
-    /// Whether there is a group for transforms.
+    /// Whether the file has ITK's group of transforms.
     pub fn has_transforms(&self) -> bool {
         self.file.group(GROUP).is_ok()
     }

@@ -28,7 +28,8 @@ use crate::{
     io::{format::Format, input::Input, own::OwnSource, zarr::OpenOptions},
     layout::Layout,
     pictures::Pictures,
-    resample::OpRequest,
+    region::Region,
+    resample::{Method, OpRequest},
     storage::{Location, split_image},
     sys,
     transform::{Chain, Ends, RoleImage},
@@ -120,16 +121,7 @@ impl Job {
         let values = Values::resolve(&request, &input, method, format.is_nifti(), counted, &mut warnings)?;
         idle::refuse_for(&request, &input, (values.target, is_in_place))?;
         let turn = Turn::resolve(&request, &input, &chain, (&values, method), &mut warnings)?;
-        let op = OpRequest {
-            method,
-            antialias: request.antialias,
-            mapping,
-            target_shape: target.shape,
-            bounds,
-            outside: values.outside,
-            rounding: request.rounding,
-            order: values.order,
-        };
+        let op = operation(&request, (method, mapping), (target.shape, bounds), &values);
         warn_of_aliasing(&op, series.as_ref(), (&kind, input.layout().components), &mut warnings);
         let output = output(&request, format, (&input, reference.as_ref()), (&target, lacking), &values)?;
         warnings.extend_from_slice(&output.warnings);
@@ -160,6 +152,18 @@ impl Job {
         job.pictures = job.request.pictures.map(|asked| Arc::new(job.pictures(asked)));
         Ok(job)
     }
+}
+
+/// What is computed for each target voxel; `bounds` are the source voxels that there are.
+fn operation(
+    request: &Request,
+    (method, mapping): (Method, Mapping),
+    (target_shape, bounds): ([u64; 3], Region),
+    values: &Values,
+) -> OpRequest {
+    let &Request { antialias, rounding, .. } = request;
+    let &Values { outside, order, .. } = values;
+    OpRequest { method, antialias, mapping, target_shape, bounds, outside, rounding, order }
 }
 
 /// The target that a request describes, with what it takes over from the source or the reference.

@@ -50,7 +50,7 @@ impl ItkField {
     pub fn open(path: &Path, number: Option<&str>) -> Result<Option<ItkField>> {
         let file = match ItkFile::open(path) {
             Ok(Some(file)) if file.has_transforms() => file,
-            // Whatever else is HDF5, or looks like it, is named by who knows other formats.
+            // Other HDF5 files are refused with their names: see `foreign`.
             _ => return Ok(None),
         };
         let parts = file.parts()?;

@@ -82,7 +82,7 @@ impl<A: Real> Stencil<A> {
         let c = c + self.shift;
         let whole = c.floor();
         let place = (c - whole) * PHASES as f64;
-        // From 32 bits, as in what is fastest to convert.
+        // By way of i32: 64-bit integers are slower to convert.
         let phase = (place as i32 as usize).min(PHASES - 1);
         let part = A::of_f64(place - phase as f64);
         let rest = A::of_f64(1.0 - (place - phase as f64));
