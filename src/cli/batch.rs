@@ -170,7 +170,11 @@ fn forecast(batch: &Batch<'_>, jobs: &Jobs<'_>, how: DryRun) -> Result<ExitCode>
                 messages::error_of(&format!("{}: ", report::name(jobs, n)), &error);
                 failed += 1;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                let (n, error) = batch.most_demanding(n, error);
+                messages::error_of(&format!("{}: ", report::name(jobs, n)), &error);
+                return Ok(ExitCode::from(error.exit_code()));
+            }
         }
     }
     if how == DryRun::Json {

@@ -4,14 +4,18 @@
 //! their projected memory fits; any other waits until nothing runs, and then has all threads and all memory. Which is which
 //! changes no byte of a target (split invariance).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use super::{
     Event, Job, Request, Summary,
     execute::{Admission, Runnable},
+    least,
 };
 use crate::{
-    error::{Error, Result},
+    error::{Error, PlanError, Result},
     layout::Layout,
     pipeline::{self, Crew},
     sys,
@@ -24,6 +28,8 @@ use admission::{Admissions, Wants};
 /// Voxels of source and target together up to which a job is small: some seconds of one worker. A longer one with one worker
 /// would leave the other threads idle at the end of a batch.
 const SMALL_VOXELS: u64 = 1 << 28;
+/// How long the jobs after a refused one are looked at for one that needs more.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The jobs of a batch. Requests are made when they are needed: a batch may be longer than memory.
 pub trait Jobs: Sync {
@@ -103,6 +109,28 @@ impl Batch<'_> {
         })
     }
 
+    /// The job that needs most memory, of job `n`, which was refused with `error`, and those after it that are planned within a second.
+    ///
+    /// The budget that its refusal names is enough for all of them.
+    pub fn most_demanding(&self, n: usize, error: Error) -> (usize, Error) {
+        let begun = Instant::now();
+        let mut most = (n, error);
+        for other in n + 1..self.jobs.len() {
+            let Error::Plan(PlanError::TooSmall { smallest_bytes, .. }) = &most.1 else { break };
+            if begun.elapsed() > PATIENCE {
+                break;
+            }
+            let enough = Batch { memory_bytes: least::named_bytes(*smallest_bytes), ..*self };
+            if let Err(mut error @ Error::Plan(PlanError::TooSmall { .. })) = enough.dry_run(other) {
+                if let Error::Plan(PlanError::TooSmall { memory_bytes, .. }) = &mut error {
+                    *memory_bytes = self.memory_bytes;
+                }
+                most = (other, error);
+            }
+        }
+        most
+    }
+
     /// Runs the jobs. `on_end` is called on the calling thread, once for each job.
     ///
     /// The first failure, unless it is to keep going, and `stop` end what runs and leave the rest; a job that was stopped has no
@@ -153,10 +181,13 @@ impl Ready {
         }
     }
 
-    fn run(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
+    fn run(self, settled_bytes: u64, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
         match self {
             Ready::Beside(job) => job.run(stop, &mut on_event),
-            Ready::Alone(job) => job.run(stop, on_event),
+            Ready::Alone(mut job) => {
+                job.settled_bytes = settled_bytes;
+                job.run(stop, on_event)
+            }
         }
     }
 }
@@ -205,8 +236,9 @@ impl<'a> Scheduler<'a, '_> {
         match self.waiting.take() {
             Some((n, ready, wants)) if self.room.admits(wants) => {
                 self.room.enter(n, wants);
-                let (halt, on_event) = (self.halt, self.on_event);
-                if let Err(error) = crew.begin(n, move || ready.run(halt, |event| on_event(n, event))) {
+                let (halt, on_event, settled_bytes) = (self.halt, self.on_event, self.room.settled_bytes());
+                let run = move || ready.run(settled_bytes, halt, |event| on_event(n, event));
+                if let Err(error) = crew.begin(n, run) {
                     self.room.leave(n);
                     self.ended(n, Err(error));
                 }

@@ -166,7 +166,10 @@ impl<T: Voxel> Opened<T> {
 
     /// With the first budget whose plan decodes next to nothing twice and needs no scratch file.
     fn within_one_of(self, budgets: &[Budget]) -> Result<Admission> {
-        self.check_tables(self.job.request.memory_bytes)?;
+        if self.check_tables(self.job.request.memory_bytes).is_err() {
+            // By itself it is refused with what it needs.
+            return Ok(Admission::TooLarge(Box::new(self.job)));
+        }
         let cut = self.cut();
         for &budget in budgets {
             match self.passes(cut.as_ref(), budget) {
@@ -367,7 +370,8 @@ impl Job {
     }
 
     pub(super) fn budget(&self) -> Budget {
-        Budget::new(self.request.memory_bytes, self.request.threads, sys::resident().now_bytes)
+        let held_bytes = sys::resident().now_bytes.saturating_sub(self.settled_bytes);
+        Budget::new(self.request.memory_bytes, self.request.threads, held_bytes)
     }
 
     pub(super) fn open<T: Voxel>(self) -> Result<Opened<T>> {

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Changes when the same job would make other bytes.
-pub(super) const RESULTS_VERSION: u32 = 4;
+pub(super) const RESULTS_VERSION: u32 = 5;
 /// Bytes at the beginning of a file that tell it from others: more than any header has.
 const HEAD_BYTES: u64 = 64 << 10;
 /// Documents of a Zarr array, image or group.

@@ -83,7 +83,7 @@ impl Search {
 }
 
 /// The budget that is named where so much is needed.
-fn named_bytes(needed: u64) -> u64 {
+pub fn named_bytes(needed: u64) -> u64 {
     mebibytes(needed) << 20
 }
 

@@ -64,6 +64,8 @@ pub struct Job {
     pub warnings: Vec<String>,
     /// What the run samples for pictures, where they are asked for.
     pub pictures: Option<Arc<Pictures>>,
+    /// What the process holds, since jobs before this one ran, of what a plan keeps for code and heaps that are new.
+    pub settled_bytes: u64,
 }
 
 impl Job {
@@ -147,6 +149,7 @@ impl Job {
             outside_view,
             warnings,
             pictures: None,
+            settled_bytes: 0,
         };
         job.size = job.target_size();
         job.pictures = job.request.pictures.map(|asked| Arc::new(job.pictures(asked)));

@@ -243,11 +243,17 @@ pub fn slabs(op: &dyn Looks, column: Region, block: [u64; 3], chunk: [u64; 3]) -
     }
     // What chunks up to each place reach, counted from where the column begins.
     let from_start = |i: i64| if falls { column.hi[axis] - i } else { i + 1 - column.lo[axis] };
-    let begun: Vec<(i64, i64)> = inside
-        .map(|i| (op.taps(2, i), i))
-        .filter(|(taps, _)| !taps.is_empty())
-        .map(|(taps, i)| (taps.start.div_euclid(chunk), from_start(i)))
-        .collect();
+    let mut begun: Vec<(i64, i64)> = Vec::new();
+    for i in inside {
+        let (taps, reached) = (op.taps(2, i), from_start(i));
+        let place = taps.start.div_euclid(chunk);
+        match begun.last_mut() {
+            _ if taps.is_empty() => {}
+            // One entry a chunk, not one an index.
+            Some((last, farthest)) if *last == place => *farthest = reached.max(*farthest),
+            _ => begun.push((place, reached)),
+        }
+    }
     let reach = Needed::new(begun);
     let (mut done, mut depth) = (0, 0);
     for slab in &slabs {

@@ -17,9 +17,11 @@ pub struct Axes<A> {
 
 impl<A: Real> Axes<A> {
     /// `tables[a]` belongs to target axis `a` of `maps`.
-    pub fn new(target_shape: [u64; 3], maps: &[AxisMap; 3], tables: &[TapTable<A>; 3]) -> Axes<A> {
-        let target_axis = std::array::from_fn(|s| (0..3).find(|&t| maps[t].source_axis == s).unwrap_or(s));
-        Axes { target_shape, target_axis, tables: target_axis.map(|t| tables[t].clone()) }
+    pub fn new(target_shape: [u64; 3], maps: &[AxisMap; 3], tables: [TapTable<A>; 3]) -> Axes<A> {
+        let [a, b, c] = tables;
+        let mut along = [(0, a), (1, b), (2, c)];
+        along.sort_by_key(|&(t, _)| maps[t].source_axis);
+        Axes { target_shape, target_axis: std::array::from_fn(|s| along[s].0), tables: along.map(|(_, table)| table) }
     }
 
     /// The part of `piece` that looks inside the source, per source axis, in target indices.

@@ -1,10 +1,12 @@
 //! What the tables of an op take, told from what was asked alone: before anything is allocated by a number in an argument or a file.
 
+use std::ops::Range;
+
 use super::{
     KernelShape, LabelWeights, Method, OpRequest, Outside,
     build::{bounds, kernel, selects_by_whole_steps},
     gather,
-    taps::inside_range,
+    taps::{inside_range, most_covered, most_of_kernel},
 };
 use crate::{
     geometry::{AxisMap, Mapping},
@@ -25,17 +27,10 @@ pub fn most_table_bytes<T: Voxel>(request: &OpRequest) -> u64 {
         (_, Method::Label(LabelWeights::Gaussian { sigma })) => gather::gaussian_bytes(sigma, size_of::<f64>()),
         (_, Method::Label(LabelWeights::Linear) | Method::Nearest) => 0.0,
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
-            let taps = |map: &AxisMap| 2.0 * kernel(request, map, shape).support() + 1.0;
+            let taps = |map: &AxisMap, _: &Range<i64>| most_of_kernel(&kernel(request, map, shape));
             aligned(request, maps, taps, weight_bytes)
         }
-        (Mapping::AxisAligned(maps), Method::Area(_)) => {
-            // Boxes end where the source does.
-            let taps = |map: &AxisMap| {
-                let exist = bounds(request, map);
-                (map.scale.abs() + 2.0).min((exist.end - exist.start) as f64)
-            };
-            aligned(request, maps, taps, size_of::<f64>() as f64)
-        }
+        (Mapping::AxisAligned(maps), Method::Area(_)) => aligned(request, maps, most_covered, size_of::<f64>() as f64),
         (Mapping::Affine(_) | Mapping::Warped(_), Method::Kernel(shape)) => {
             let stencil = match shape {
                 KernelShape::Gaussian { sigma } => gather::gaussian_bytes(sigma, size_of::<T::Acc>()),
@@ -51,18 +46,22 @@ pub fn most_table_bytes<T: Voxel>(request: &OpRequest) -> u64 {
 }
 
 /// The tables of three axes, with at most so many taps for each target index; of these the table keeps those in the source.
-fn aligned(request: &OpRequest, maps: &[AxisMap; 3], taps: impl Fn(&AxisMap) -> f64, weight_bytes: f64) -> f64 {
+fn aligned(
+    request: &OpRequest,
+    maps: &[AxisMap; 3],
+    most: impl Fn(&AxisMap, &Range<i64>) -> f64,
+    weight_bytes: f64,
+) -> f64 {
     let along = |t: usize| {
         let (map, bounds) = (&maps[t], bounds(request, &maps[t]));
         let extend = request.outside == Outside::Edge;
         let inside = inside_range(map, request.target_shape[t], &bounds, extend);
-        let (entries, taps) = ((inside.end - inside.start) as f64, taps(map));
+        let (entries, taps) = ((inside.end - inside.start) as f64, most(map, &bounds));
         let weights = entries * taps.min((bounds.end - bounds.start) as f64);
         if weights > MOST_WEIGHTS {
             return f64::INFINITY;
         }
-        // Lists grow by doubling.
-        2.0 * (entries * ENTRY_BYTES + weights * weight_bytes) + taps * MAKING_BYTES
+        entries * ENTRY_BYTES + weights * weight_bytes + taps * MAKING_BYTES
     };
     if selects_by_whole_steps(request) { 0.0 } else { (0..3).map(along).sum() }
 }
@@ -113,7 +112,9 @@ mod tests {
                         let request = request(method, mapping.clone(), antialias, 30);
                         let op = block_op::<u16>(&request);
                         let (told, taken) = (most_table_bytes::<u16>(&request), op.table_bytes());
-                        assert!(taken <= told.max(1 << 20), "{method} x{scale}: {taken} instead of {told}");
+                        // What gathers has weights of 4096 phases, whatever is asked.
+                        let beside = if matches!(mapping, Mapping::AxisAligned(_)) { 1 << 10 } else { 1 << 20 };
+                        assert!(taken <= told + beside, "{method} x{scale}: {taken} instead of {told}");
                     }
                 }
             }

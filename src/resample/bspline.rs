@@ -5,13 +5,15 @@
 //! decays fast; it is cut where it falls under 1e-7 of its centre and brought to gain 1, which stays within 1.2e-6 of the
 //! recursion. So a spline has a support like any other kernel, and blocks of any shape give the same bytes.
 
+use std::{ops::RangeInclusive, sync::OnceLock};
+
 /// Lengths on either side of the centre that the inverse filter keeps, for orders 2 to 5.
 const HALF_LENGTHS: [usize; 4] = [9, 12, 15, 19];
 /// Length to which the parts of the filter are worked out before it is cut.
 const LONG: usize = 64;
 
 /// The orders that interpolate by a prefilter and are offered.
-pub const ORDERS: std::ops::RangeInclusive<u8> = 2..=5;
+pub const ORDERS: RangeInclusive<u8> = 2..=5;
 
 /// The centred basis of `order`, at distance `x` in samples; zero from `(order + 1) / 2` on.
 ///
@@ -37,7 +39,13 @@ pub fn half_length(order: u8) -> usize {
 }
 
 /// One side of the symmetric inverse filter, from its centre on. Its gain is 1.
-pub fn inverse_filter(order: u8) -> Vec<f64> {
+pub fn inverse_filter(order: u8) -> &'static [f64] {
+    static FILTERS: [OnceLock<Vec<f64>>; 4] = [const { OnceLock::new() }; 4];
+    let order = order.clamp(*ORDERS.start(), *ORDERS.end());
+    FILTERS[usize::from(order - ORDERS.start())].get_or_init(|| worked_out(order))
+}
+
+fn worked_out(order: u8) -> Vec<f64> {
     let responses: Vec<Vec<f64>> = poles(order).into_iter().map(response).collect();
     let side: Vec<f64> = (0..=half_length(order)).map(|k| joined(&responses, k)).collect();
     let gain = side[0] + 2.0 * side[1..].iter().sum::<f64>();
@@ -47,6 +55,21 @@ pub fn inverse_filter(order: u8) -> Vec<f64> {
 /// One side of the response of a pole's causal and anticausal recursion, without its gain.
 fn response(pole: f64) -> Vec<f64> {
     std::iter::successors(Some(1.0), |power| Some(power * pole)).take(LONG).collect()
+}
+
+/// The weights of the samples `taps` at continuous index `c`: the basis through its inverse filter.
+///
+/// At a whole index it is that sample alone: what the cut filter leaves of the others, 1e-7 at most, would keep it from being copied.
+pub fn weights(order: u8, c: f64, taps: RangeInclusive<i64>) -> Vec<f64> {
+    if c == c.trunc() {
+        return taps.map(|i| if i as f64 == c { 1.0 } else { 0.0 }).collect();
+    }
+    let filter = inverse_filter(order);
+    let reach = f64::from(order + 1) / 2.0;
+    let first = (c - reach).ceil() as i64;
+    let around: Vec<f64> = (first..=(c + reach).floor() as i64).map(|k| basis(order, k as f64 - c)).collect();
+    let tap = |k: i64| filter.get(k.unsigned_abs() as usize).copied().unwrap_or(0.0);
+    taps.map(|i| (first..).zip(&around).map(|(k, value)| tap(i - k) * value).sum()).collect()
 }
 
 /// The response of one pole at `k`, or of two, one after the other.

@@ -116,7 +116,7 @@ fn covered<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], cover: Area) -> B
     if tables.iter().all(TapTable::selects) {
         return Box::new(nearest(request, maps));
     }
-    let axes = Axes::new(request.target_shape, maps, &tables);
+    let axes = Axes::new(request.target_shape, maps, tables);
     Box::new(Covered::new(axes, pick, request.outside, request.rounding))
 }
 

@@ -105,7 +105,7 @@ impl KernelShape {
             KernelShape::Linear => 1.0 - x,
             KernelShape::CatmullRom if x < 1.0 => (1.5 * x - 2.5) * x * x + 1.0,
             KernelShape::CatmullRom => ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0,
-            KernelShape::BSpline { order } => cardinal_spline(order, &bspline::inverse_filter(order), x),
+            KernelShape::BSpline { order } => bspline::weights(order, x, 0..=0)[0],
             KernelShape::Lanczos { lobes } => sinc(x) * sinc(x / f64::from(lobes)),
             KernelShape::Sinc { window, radius } => sinc(x) * window.at(x / f64::from(radius)),
             KernelShape::Gaussian { sigma } => gaussian_over_voxel(sigma, x),
@@ -151,11 +151,7 @@ impl Kernel {
         let first = (c - support).ceil() as i64;
         let last = (c + support).floor() as i64;
         let mut weights: Vec<f64> = match self.shape {
-            // The filter is worked out once for all taps.
-            KernelShape::BSpline { order } => {
-                let filter = bspline::inverse_filter(order);
-                (first..=last).map(|i| cardinal_spline(order, &filter, (i as f64 - c).abs())).collect()
-            }
+            KernelShape::BSpline { order } => bspline::weights(order, c, first..=last),
             shape => (first..=last).map(|i| shape.weight((i as f64 - c) / self.stretch)).collect(),
         };
         if self.stretch != 1.0 || self.shape.is_normalised() {
@@ -170,18 +166,6 @@ impl Kernel {
 pub(super) fn gaussian_over_voxel(sigma: f64, x: f64) -> f64 {
     let below = |x: f64| libm::erf(x / (sigma * SQRT_2));
     0.5 * (below(x + 0.5) - below(x - 0.5))
-}
-
-/// The kernel of spline interpolation at distance `x` from the centre: the basis through its inverse filter.
-fn cardinal_spline(order: u8, filter: &[f64], x: f64) -> f64 {
-    if x == x.trunc() {
-        // What the cut filter leaves here, 1e-7 at most, would keep whole indices from being copies.
-        return if x == 0.0 { 1.0 } else { 0.0 };
-    }
-    let reach = f64::from(order + 1) / 2.0;
-    let taps = (x - reach).ceil() as i64..=(x + reach).floor() as i64;
-    let tap = |m: i64| filter.get(m.unsigned_abs() as usize).copied().unwrap_or(0.0);
-    taps.map(|m| tap(m) * bspline::basis(order, x - m as f64)).sum()
 }
 
 /// `sin(pi x) / (pi x)`, exactly 0 at every whole number but 0 and exactly 1 there.

@@ -61,7 +61,7 @@ impl<T: Voxel> Separable<T> {
         outside: Outside,
         rounding: Rounding,
     ) -> Separable<T> {
-        let axes = Axes::new(target_shape, maps, &tables);
+        let axes = Axes::new(target_shape, maps, tables);
         let scale = |s: usize| maps[axes.target_axis[s]].scale;
         let mut op = Separable {
             planes_last: scale(0).abs() <= 1.0,

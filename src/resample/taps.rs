@@ -40,34 +40,42 @@ impl<A: Real> TapTable<A> {
     ///
     /// With `extend`, target indices beyond the source look at its edge voxels instead of being outside.
     pub fn new(map: &AxisMap, len: u64, bounds: Range<i64>, kernel: &Kernel, extend: bool) -> TapTable<A> {
-        Self::of_taps(map, len, &bounds, extend, |c| clamped_taps(kernel, c, &bounds))
+        let most = most_of_kernel(kernel);
+        Self::of_taps(map, len, &bounds, extend, most, |c| clamped_taps(kernel, c, &bounds))
     }
 
     /// The table of the source voxels that target voxels cover, [c - |scale|/2, c + |scale|/2], and the parts of what exists of that.
     ///
     /// Those overlapped by at most `least` of a source voxel are left out; where that leaves none, it is the nearest one.
     pub fn covering(map: &AxisMap, len: u64, bounds: Range<i64>, least: f64, extend: bool) -> TapTable<A> {
-        Self::of_taps(map, len, &bounds, extend, |c| covered(c, map.scale.abs() / 2.0, least, &bounds))
+        let most = most_covered(map, &bounds);
+        Self::of_taps(map, len, &bounds, extend, most, |c| covered(c, map.scale.abs() / 2.0, least, &bounds))
     }
 
-    /// The table of the taps that `taps` gives at each source index: the first one, within `bounds`, and the weights.
+    /// The table of the taps that `taps` gives at each source index: the first one, within `bounds`, and the weights, `most` at most.
+    ///
+    /// Room is made once, so that growing never holds a table twice; what is not written takes no memory.
     fn of_taps(
         map: &AxisMap,
         len: u64,
         bounds: &Range<i64>,
         extend: bool,
+        most: f64,
         taps: impl Fn(f64) -> (i64, Vec<f64>),
     ) -> TapTable<A> {
         let inside = inside_range(map, len, bounds, extend);
+        let count = (inside.end - inside.start) as usize;
+        let most = most.min((bounds.end - bounds.start) as f64) as usize;
         let mut table = TapTable {
             inside: inside.clone(),
-            first: Vec::new(),
-            start: vec![0],
-            weights: Vec::new(),
+            first: Vec::with_capacity(count),
+            start: Vec::with_capacity(count + 1),
+            weights: Vec::with_capacity(count.saturating_mul(most)),
             has_gaps: false,
             widest: 0,
-            hulls: Vec::new(),
+            hulls: Vec::with_capacity(count.div_ceil(BUCKET)),
         };
+        table.start.push(0);
         for i in inside {
             let (first, weights) = taps(map.at(i));
             let nonzero = |w: &f64| A::of_f64(*w) != A::ZERO;
@@ -77,10 +85,13 @@ impl<A: Real> TapTable<A> {
             table.weights.extend(weights[skip..end].iter().map(|&w| A::of_f64(w)));
             table.start.push(table.weights.len() as u32);
         }
+        table.weights.shrink_to_fit();
         table.has_gaps = table.weights.contains(&A::ZERO);
-        let all = table.first.len();
         table.widest = table.start.windows(2).map(|at| (at[1] - at[0]) as usize).max().unwrap_or(0);
-        table.hulls = (0..all).step_by(BUCKET).map(|n| table.hull(n..(n + BUCKET).min(all))).collect();
+        for n in (0..count).step_by(BUCKET) {
+            let hull = table.hull(n..(n + BUCKET).min(count));
+            table.hulls.push(hull);
+        }
         table
     }
 
@@ -173,6 +184,16 @@ pub fn inside_range(map: &AxisMap, len: u64, bounds: &Range<i64>, extend: bool) 
     let end = bisect(start..len, leaves);
     debug_assert!(start == end || (is_inside(start) && is_inside(end - 1)));
     start..end
+}
+
+/// The most taps of a kernel, those beyond the source among them: its weight is 0 at both ends of the support.
+pub(super) fn most_of_kernel(kernel: &Kernel) -> f64 {
+    (2.0 * kernel.support()).ceil()
+}
+
+/// The most source voxels that a target voxel covers a part of.
+pub(super) fn most_covered(map: &AxisMap, bounds: &Range<i64>) -> f64 {
+    (map.scale.abs().ceil() + 1.0).min((bounds.end - bounds.start) as f64)
 }
 
 /// The smallest range that holds both; an empty one adds nothing.

@@ -170,6 +170,24 @@ fn a_tight_budget_is_as_good_for_the_last_job_as_for_the_first() {
 }
 
 #[test]
+fn a_refused_batch_names_what_its_most_demanding_job_needs() {
+    let folder = Folder::new();
+    folder.phantom("small.nii", [31, 37, 41]);
+    folder.phantom("large.nii", [60, 83, 97]);
+    folder.table(&[
+        "input\toutput\tscale\tchunk\tshard",
+        "small.nii\ta.nii\t1.5\t\t",
+        "large.nii\tb.zarr\t4\t192\tnone",
+        "small.nii\tc.nii\t0.7\t\t",
+    ]);
+    let refused = folder.run(&["batch", "jobs.tsv", "--dry-run", "--memory", "1MiB"]).expect(2);
+    assert!(refused.stderr.contains("2 of 3, b.zarr: memory budget"), "{}", refused.stderr);
+    let named = refused.stderr.lines().find_map(|line| line.strip_prefix("hint: use --memory ")).unwrap();
+    let enough = named.split(' ').next().unwrap();
+    folder.run(&["batch", "jobs.tsv", "--dry-run", "--memory", enough]).expect(0);
+}
+
+#[test]
 fn a_large_job_among_small_ones_runs_alone_within_the_budget() {
     let folder = Folder::new();
     folder.phantom("small.nii", [31, 37, 41]);

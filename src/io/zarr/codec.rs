@@ -3,11 +3,15 @@
 //! The sizes that a stored stream claims are never believed: each decoder is given room for what a chunk can hold and
 //! fails where the stream asks for more. zarrs decodes Blosc; its other decoders trust the stream, so theirs are not used.
 
-use std::{borrow::Cow, io::Read};
+use std::borrow::Cow;
 
 use zarrs::array::codec::{blosc_decompress_bytes, blosc_validate};
 
-use super::filter::Filter;
+use super::{
+    deflated::{decode_gzip, decode_zlib, read_within},
+    filter::Filter,
+    limit::SizeLimit,
+};
 
 use crate::sys;
 
@@ -31,22 +35,6 @@ pub enum ByteCodec {
     Lz4,
     Crc32c,
     Filter(Filter),
-}
-
-/// How many bytes a decoded stage may have.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SizeLimit {
-    Exactly(u64),
-    AtMost(u64),
-}
-
-impl SizeLimit {
-    /// The most bytes that it allows.
-    pub fn bytes(self) -> u64 {
-        match self {
-            SizeLimit::Exactly(n) | SizeLimit::AtMost(n) => n,
-        }
-    }
 }
 
 impl ByteCodec {
@@ -95,18 +83,18 @@ impl ByteCodec {
                 Cow::Owned(decode_blosc(&encoded, limit, (*block_bytes).max(BLOSC_BLOCK_BYTES))?)
             }
             ByteCodec::Zstd => Cow::Owned(decode_zstd(&encoded, limit)?),
-            ByteCodec::Gzip => Cow::Owned(read_within(flate2::read::MultiGzDecoder::new(&*encoded), limit)?),
-            ByteCodec::Zlib => Cow::Owned(read_within(flate2::read::ZlibDecoder::new(&*encoded), limit)?),
+            ByteCodec::Gzip => Cow::Owned(decode_gzip(&encoded, limit)?),
+            ByteCodec::Zlib => Cow::Owned(decode_zlib(&encoded, limit)?),
             ByteCodec::Bz2 => Cow::Owned(read_within(bzip2::read::MultiBzDecoder::new(&*encoded), limit)?),
             ByteCodec::Lz4 => Cow::Owned(decode_lz4(&encoded, limit)?),
             ByteCodec::Filter(filter) => {
-                check_size(encoded.len() as u64, self.encoded_room(limit))?;
+                self.encoded_room(limit).check(encoded.len() as u64)?;
                 let mut decoded = sys::reserve(limit.bytes())?;
                 filter.decode(&encoded, &mut decoded)?;
                 Cow::Owned(decoded)
             }
         };
-        check_size(decoded.len() as u64, limit)?;
+        limit.check(decoded.len() as u64)?;
         Ok(decoded)
     }
 }
@@ -123,7 +111,7 @@ impl Chain {
         for (codec, limit) in self.0.iter().zip(&rooms).rev() {
             data = codec.decode(data, *limit).map_err(|what| format!("{}: {what}", codec.name()))?;
         }
-        check_size(data.len() as u64, SizeLimit::Exactly(decoded_bytes))?;
+        SizeLimit::Exactly(decoded_bytes).check(data.len() as u64)?;
         Ok(data)
     }
 
@@ -160,24 +148,6 @@ impl Chain {
     }
 }
 
-fn check_size(found: u64, limit: SizeLimit) -> Result<(), String> {
-    match limit {
-        SizeLimit::Exactly(n) if found != n => Err(format!("{found} decoded bytes, expected {n}")),
-        SizeLimit::AtMost(n) if found > n => Err(format!("{found} decoded bytes, expected at most {n}")),
-        _ => Ok(()),
-    }
-}
-
-/// Reads to the end, where checksums stand, but never more than one byte past the room.
-fn read_within(decoder: impl Read, limit: SizeLimit) -> Result<Vec<u8>, String> {
-    let mut decoded = sys::reserve(limit.bytes().saturating_add(1))?;
-    decoder.take(limit.bytes().saturating_add(1)).read_to_end(&mut decoded).map_err(|e| e.to_string())?;
-    if decoded.len() as u64 > limit.bytes() {
-        return Err(format!("more than the {} decoded bytes expected", limit.bytes()));
-    }
-    Ok(decoded)
-}
-
 fn decode_zstd(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
     let mut decoded = sys::reserve(limit.bytes())?;
     let mut decoder = zstd::bulk::Decompressor::new().map_err(|e| e.to_string())?;
@@ -189,11 +159,11 @@ fn decode_zstd(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
 fn decode_lz4(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
     let (size, block) = encoded.split_first_chunk::<4>().ok_or("shorter than its header")?;
     let claimed = u64::from(u32::from_le_bytes(*size));
-    check_size(claimed, limit)?;
+    limit.check(claimed)?;
     let mut decoded = sys::reserve(claimed)?;
     decoded.resize(claimed as usize, 0);
     let found = lz4_flex::block::decompress_into(block, &mut decoded).map_err(|e| e.to_string())?;
-    check_size(found as u64, SizeLimit::Exactly(claimed))?;
+    SizeLimit::Exactly(claimed).check(found as u64)?;
     Ok(decoded)
 }
 
@@ -203,7 +173,7 @@ fn decode_blosc(encoded: &[u8], limit: SizeLimit, most_block_bytes: u64) -> Resu
         return Err("damaged header".into());
     }
     let claimed = blosc_validate(encoded).ok_or("damaged header")?;
-    check_size(claimed as u64, limit)?;
+    limit.check(claimed as u64)?;
     let block = u64::from(u32::from_le_bytes([encoded[8], encoded[9], encoded[10], encoded[11]]));
     if block > most_block_bytes {
         return Err(format!("blocks of {block} bytes, expected at most {most_block_bytes}"));

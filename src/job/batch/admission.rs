@@ -5,13 +5,17 @@ use crate::plan::{Budget, Effort};
 /// Stack and allocator memory of the thread that leads a job.
 const LEADER_BYTES: u64 = 512 << 10;
 
+/// Of the margin of a plan, what a first job takes for good at most.
+const MOST_SETTLED_BYTES: u64 = 3 << 20;
+
 /// The budget of a batch, and what the jobs under way take of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admissions {
     memory_bytes: u64,
     threads: usize,
-    /// Resident memory of the process without the jobs under way.
+    /// Resident memory of the process without the jobs under way, and what it was before any of them.
     base_bytes: u64,
+    first_bytes: Option<u64>,
     running: Vec<RunningJob>,
 }
 
@@ -34,7 +38,7 @@ pub enum Wants {
 impl Admissions {
     /// Nothing runs yet.
     pub fn new(memory_bytes: u64, threads: usize) -> Admissions {
-        Admissions { memory_bytes, threads: threads.max(1), base_bytes: 0, running: Vec::new() }
+        Admissions { memory_bytes, threads: threads.max(1), base_bytes: 0, first_bytes: None, running: Vec::new() }
     }
 
     /// Notes the resident memory of the process.
@@ -44,6 +48,13 @@ impl Admissions {
     pub fn measured(&mut self, resident_bytes: u64) {
         let beyond = resident_bytes.saturating_sub(self.own_bytes());
         self.base_bytes = if self.running.is_empty() { beyond } else { self.base_bytes.max(beyond) };
+        self.first_bytes.get_or_insert(resident_bytes);
+    }
+
+    /// What the process holds by now of the memory that a plan keeps for code and heaps of a first run: a job that has all the budget
+    /// need not keep it again. Without it, the budget that is enough for each job was refused to the second one.
+    pub fn settled_bytes(&self) -> u64 {
+        self.base_bytes.saturating_sub(self.first_bytes.unwrap_or(self.base_bytes)).min(MOST_SETTLED_BYTES)
     }
 
     /// Budgets for a job that runs beside others with one thread, smallest first: equal shares for as many jobs as there are

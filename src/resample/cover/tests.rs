@@ -27,7 +27,7 @@ fn op<T: Voxel>(ratio: [f64; 3], pick: Pick, least: f64, rounding: Rounding) -> 
     });
     let target_shape: [u64; 3] = std::array::from_fn(|a| (SHAPE[a] as f64 / ratio[a].abs()).round().max(1.0) as u64);
     let tables = [0, 1, 2].map(|a| TapTable::covering(&maps[a], target_shape[a], 0..SHAPE[a] as i64, least, false));
-    Covered::new(Axes::new(target_shape, &maps, &tables), pick, Outside::Value(0.0), rounding)
+    Covered::new(Axes::new(target_shape, &maps, tables), pick, Outside::Value(0.0), rounding)
 }
 
 /// Compares every voxel of the op with `exact`, which gets the samples of its box with their weights.

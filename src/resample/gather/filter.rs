@@ -33,7 +33,7 @@ pub struct Filter<A> {
 impl<A: Real> Filter<A> {
     /// Samples to the coefficients of an interpolating B-spline.
     pub fn spline(order: u8) -> Filter<A> {
-        let side: Vec<A> = bspline::inverse_filter(order).into_iter().map(A::of_f64).collect();
+        let side: Vec<A> = bspline::inverse_filter(order).iter().copied().map(A::of_f64).collect();
         Filter { sides: [side.clone(), side.clone(), side], border: Border::Mirror }
     }
 
