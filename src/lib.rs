@@ -4,8 +4,8 @@
 //!
 //! - [`Job`] goes from file to file, as the command does: NIfTI or OME-Zarr, grid rules, transforms, pyramids, ranks, resuming.
 //!   [`Job::from_source`] does the same for voxels that the program computes or reads by itself.
-//! - [`resample()`] goes from any [`Source`] to any [`Sink`].
-//! - [`resample_voxels`] goes from voxels in memory to voxels in memory.
+//! - [`resample()`] goes from any [`Source`] to any [`Sink`]. Volumes of the `nifti` crate are sources: [`NiftiVolumeSource`], [`NiftiStreamSource`].
+//! - [`resample_voxels`] goes from voxels in memory to voxels in memory, [`resample_array`] does so with arrays of `ndarray`.
 //!
 //! ```
 //! use std::sync::atomic::AtomicBool;
@@ -114,6 +114,8 @@ pub use block::{BlockMut, BlockRef};
 pub use error::{Error, PlanError, Result};
 pub use geometry::{Affine, Align, Grid, GridRequest, Orientation, Sizing, Unit};
 pub use info::Info;
+#[cfg(feature = "nifti")]
+pub use io::nifti::{NiftiStreamSource, NiftiVolumeSource, nifti_header};
 pub use io::{
     Encoded, Fetched, Sink, Source,
     memory::{MemorySink, MemorySource, SliceSource},
@@ -129,6 +131,8 @@ pub use plan::{Budget, Plan};
 pub use rank::Rank;
 pub use region::Region;
 pub use resample::{Area, KernelShape, LabelWeights, Method, Outside, Reduction};
+#[cfg(feature = "ndarray")]
+pub use resampling::resample_array;
 pub use resampling::{Resampling, resample, resample_voxels};
 pub use transform::TransformRequest;
 pub use voxel::{Dtype, Rounding, Voxel};

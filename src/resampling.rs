@@ -1,6 +1,12 @@
 //! Resampling without files: from a source to a sink, or from voxels to voxels.
 
+#[cfg(feature = "ndarray")]
+mod array;
+
 use std::sync::atomic::AtomicBool;
+
+#[cfg(feature = "ndarray")]
+pub use array::resample_array;
 
 use crate::{
     error::{Error, Result},

@@ -11,6 +11,8 @@ mod axes;
 mod check;
 mod codec;
 mod datatype;
+#[cfg(feature = "nifti")]
+mod exchange;
 mod extension;
 mod forms;
 mod header;
@@ -20,6 +22,8 @@ mod target;
 mod wire;
 
 pub use datatype::data_type_code;
+#[cfg(feature = "nifti")]
+pub use exchange::{NiftiStreamSource, NiftiVolumeSource, nifti_header};
 pub use extension::MAX_EXTENSION_BYTES;
 pub use forms::FormsOf;
 pub use header::{Header, Version};

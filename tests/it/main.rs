@@ -21,6 +21,7 @@ mod lost;
 mod memory;
 mod nifti_header;
 mod nifti_oracle;
+mod nifti_volumes;
 mod oblique;
 mod on_demand;
 mod ops;
