@@ -18,9 +18,9 @@ use object_store::{
     GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, list::PaginatedListStore,
     multipart::MultipartStore,
 };
-use tokio::{runtime::Runtime, sync::Semaphore};
+use tokio::{runtime::Runtime, sync::Semaphore, task::JoinHandle};
 
-use super::{Part, Piece, Store, StoreError, StoreMemory, Url, check_key};
+use super::{Part, Pending, Piece, Store, StoreError, StoreMemory, Url, Version, check_key};
 use answer::{Asked, Body};
 use failure::Failure;
 use retry::Patience;
@@ -56,6 +56,7 @@ const PARTS_OF_GZIP: &str =
     "the server compresses its files (Content-Encoding: gzip), and a part of such a file cannot be read";
 
 /// The keys below one URL.
+#[derive(Clone)]
 pub struct RemoteStore {
     bucket: Arc<Bucket>,
     url: Url,
@@ -124,7 +125,7 @@ impl RemoteStore {
 
     /// Gets all, or a part; the bytes and the size of the whole. `accept` looks at the part that is offered (number of bytes, size of
     /// the whole) before anything is allocated. At most `limit` bytes are handed over.
-    fn fetch(
+    async fn fetch(
         &self,
         key: &str,
         range: Option<GetRange>,
@@ -135,11 +136,14 @@ impl RemoteStore {
         let bucket = &self.bucket;
         // Of all tries of this request.
         let first = &Mutex::new(Seen::default());
-        let answer = bucket.ask(0, || async {
+        let answer = bucket.tried(0, || async {
             let asked = Asked::new(limit);
             let mut options = GetOptions::new().with_range(range.clone());
             options.extensions.insert(asked.clone());
             let offered = bucket.patience.progress(bucket.objects.get_opts(&path, options)).await??;
+            if range.is_some() && key.ends_with(".gz") {
+                asked.take_as_stored();
+            }
             let (total, len) = (offered.meta.size, offered.range.end.saturating_sub(offered.range.start));
             let like = Like { tag: offered.meta.e_tag.clone(), bytes: (!asked.is_unsized()).then_some(total) };
             seen::hold(if range.is_some() { &bucket.seen } else { first }, &path, like)?;
@@ -167,7 +171,7 @@ impl RemoteStore {
             let bytes = body.end()?;
             Ok(Piece { total: if range.is_some() { total } else { bytes.len() as u64 }, bytes })
         });
-        found(answer)
+        found(answer.await)
     }
 
     /// An error where the part does not lie within the key, after the store has refused it.
@@ -181,7 +185,8 @@ impl RemoteStore {
 
 impl Store for RemoteStore {
     fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.fetch(key, None, limit, &|_, _| Ok(()))?.map(|piece| piece.bytes))
+        let whole = self.fetch(key, None, limit, &|_, _| Ok(()));
+        Ok(self.bucket.block_on(whole)?.map(|piece| piece.bytes))
     }
 
     fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError> {
@@ -194,11 +199,8 @@ impl Store for RemoteStore {
             part.within(total).ok_or(StoreError::Outside { part, total })?;
             return Ok(Some(Piece { bytes: Vec::new(), total }));
         }
-        let accept = |offered, total| match part.within(total) {
-            Some(_) if offered == len => Ok(()),
-            _ => Err(StoreError::Outside { part, total }),
-        };
-        match self.fetch(key, Some(range), len, &accept) {
+        let accept = |offered, total| accepted(part, len, offered, total);
+        match self.bucket.block_on(self.fetch(key, Some(range), len, &accept)) {
             // Azure has no ranges from the end.
             Err(StoreError::Unsupported(_)) if matches!(part, Part::Suffix(_)) => {
                 let Some(total) = self.size(key)? else { return Ok(None) };
@@ -210,10 +212,38 @@ impl Store for RemoteStore {
         }
     }
 
+    fn begin(&self, key: &str, part: Part) -> Option<Pending> {
+        let Part::Range { offset, len: len @ 1.. } = part else { return None };
+        let range = GetRange::Bounded(offset..offset.saturating_add(len));
+        let (store, key) = (self.clone(), key.to_string());
+        let task = async move {
+            let accept = |offered, total| accepted(part, len, offered, total);
+            store.fetch(&key, Some(range), len, &accept).await
+        };
+        let task = Begun(self.bucket.runtime.as_ref()?.spawn(task));
+        let bucket = self.bucket.clone();
+        Some(Box::new(move || bucket.block_on(task.ended())))
+    }
+
     fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
         let path = self.path_of(key)?;
         let bucket = &self.bucket;
         let answer = bucket.ask(0, || async { Ok(bucket.patience.progress(bucket.objects.head(&path)).await??.size) });
+        found(answer)
+    }
+
+    /// Held against what was answered for the key before.
+    fn version(&self, key: &str) -> Result<Option<Version>, StoreError> {
+        let path = self.path_of(key)?;
+        let bucket = &self.bucket;
+        let answer = bucket.ask(0, || async {
+            let meta = bucket.patience.progress(bucket.objects.head(&path)).await??;
+            seen::hold(&bucket.seen, &path, Like { tag: meta.e_tag.clone(), bytes: Some(meta.size) })?;
+            let changed = SystemTime::from(meta.last_modified);
+            let since = changed.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            let tag = meta.e_tag.or_else(|| (since > 0).then(|| format!("of {since} s")));
+            Ok(Version { bytes: meta.size, tag })
+        });
         found(answer)
     }
 
@@ -342,6 +372,29 @@ impl Store for RemoteStore {
             request_bytes: REQUEST_BYTES,
             upload_bytes: PARTS_IN_FLIGHT as u64 * upload::PART_BYTES,
         }
+    }
+}
+
+/// A request that runs by itself, as long as somebody waits for it.
+struct Begun(JoinHandle<Result<Option<Piece>, StoreError>>);
+
+impl Begun {
+    async fn ended(mut self) -> Result<Option<Piece>, StoreError> {
+        (&mut self.0).await.unwrap_or_else(|_| Err(StoreError::Unsupported("the client is shut down".into())))
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Whether `offered` bytes of `total` are the `len` of a part.
+fn accepted(part: Part, len: u64, offered: u64, total: u64) -> Result<(), StoreError> {
+    match part.within(total) {
+        Some(_) if offered == len => Ok(()),
+        _ => Err(StoreError::Outside { part, total }),
     }
 }
 
