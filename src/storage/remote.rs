@@ -13,16 +13,15 @@ use std::{
     time::SystemTime,
 };
 
-use futures_util::StreamExt;
 use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, list::PaginatedListStore,
+    GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, list::PaginatedListStore,
     multipart::MultipartStore,
 };
-use tokio::{runtime::Runtime, sync::Semaphore, task::JoinHandle};
+use tokio::{runtime::Runtime, sync::Semaphore};
 
 use super::{Part, Pending, Piece, Store, StoreError, StoreMemory, Url, Version, check_key};
-use answer::{Asked, Body};
 use failure::Failure;
+use fetch::Begun;
 use retry::Patience;
 use secret::Secrets;
 use seen::{Like, Seen};
@@ -32,6 +31,7 @@ mod aws;
 mod client;
 mod connect;
 mod failure;
+mod fetch;
 mod list;
 mod retry;
 mod secret;
@@ -51,9 +51,6 @@ const PARTS_IN_FLIGHT: usize = 2;
 const CLIENT_BYTES: u64 = 12 << 20;
 /// Bytes on their way between socket and buffer, for one request.
 const REQUEST_BYTES: u64 = 512 << 10;
-
-const PARTS_OF_GZIP: &str =
-    "the server compresses its files (Content-Encoding: gzip), and a part of such a file cannot be read";
 
 /// The keys below one URL.
 #[derive(Clone)]
@@ -123,57 +120,6 @@ impl RemoteStore {
         object_store::path::Path::parse(path).map_err(|_| StoreError::Key { key: key.into() })
     }
 
-    /// Gets all, or a part; the bytes and the size of the whole. `accept` looks at the part that is offered (number of bytes, size of
-    /// the whole) before anything is allocated. At most `limit` bytes are handed over.
-    async fn fetch(
-        &self,
-        key: &str,
-        range: Option<GetRange>,
-        limit: u64,
-        accept: &(dyn Fn(u64, u64) -> Result<(), StoreError> + Sync),
-    ) -> Result<Option<Piece>, StoreError> {
-        let path = self.path_of(key)?;
-        let bucket = &self.bucket;
-        // Of all tries of this request.
-        let first = &Mutex::new(Seen::default());
-        let answer = bucket.tried(0, || async {
-            let asked = Asked::new(limit);
-            let mut options = GetOptions::new().with_range(range.clone());
-            options.extensions.insert(asked.clone());
-            let offered = bucket.patience.progress(bucket.objects.get_opts(&path, options)).await??;
-            if range.is_some() && key.ends_with(".gz") {
-                asked.take_as_stored();
-            }
-            let (total, len) = (offered.meta.size, offered.range.end.saturating_sub(offered.range.start));
-            let like = Like { tag: offered.meta.e_tag.clone(), bytes: (!asked.is_unsized()).then_some(total) };
-            seen::hold(if range.is_some() { &bucket.seen } else { first }, &path, like)?;
-            match range {
-                Some(_) if asked.is_compressed() => return Err(StoreError::Unsupported(PARTS_OF_GZIP.into()).into()),
-                Some(_) => accept(len, total)?,
-                None if len > asked.room() => return Err(StoreError::TooLarge { bytes: len, limit }.into()),
-                None => {}
-            }
-            let mut body = Body::new(&asked, len)?;
-            let mut stream = offered.into_stream();
-            while let Some(piece) = bucket.patience.progress(stream.next()).await? {
-                let piece = piece?;
-                if body.received() + piece.len() as u64 > len {
-                    if range.is_none() && asked.is_unsized() {
-                        return Err(StoreError::TooLarge { bytes: limit.saturating_add(1), limit }.into());
-                    }
-                    return Err(Failure::Again(format!("more than the {len} bytes announced")));
-                }
-                body.take(&piece)?;
-            }
-            if body.received() != len && (range.is_some() || !asked.is_unsized()) {
-                return Err(Failure::Again(format!("cut after {} of {len} bytes", body.received())));
-            }
-            let bytes = body.end()?;
-            Ok(Piece { total: if range.is_some() { total } else { bytes.len() as u64 }, bytes })
-        });
-        found(answer.await)
-    }
-
     /// An error where the part does not lie within the key, after the store has refused it.
     fn refused(&self, key: &str, part: Part, error: StoreError) -> StoreError {
         match self.size(key) {
@@ -199,7 +145,7 @@ impl Store for RemoteStore {
             part.within(total).ok_or(StoreError::Outside { part, total })?;
             return Ok(Some(Piece { bytes: Vec::new(), total }));
         }
-        let accept = |offered, total| accepted(part, len, offered, total);
+        let accept = |offered, total| fetch::accepted(part, len, offered, total);
         match self.bucket.block_on(self.fetch(key, Some(range), len, &accept)) {
             // Azure has no ranges from the end.
             Err(StoreError::Unsupported(_)) if matches!(part, Part::Suffix(_)) => {
@@ -217,11 +163,10 @@ impl Store for RemoteStore {
         let range = GetRange::Bounded(offset..offset.saturating_add(len));
         let (store, key) = (self.clone(), key.to_string());
         let task = async move {
-            let accept = |offered, total| accepted(part, len, offered, total);
+            let accept = |offered, total| fetch::accepted(part, len, offered, total);
             store.fetch(&key, Some(range), len, &accept).await
         };
-        let task = Begun(self.bucket.runtime.as_ref()?.spawn(task));
-        let bucket = self.bucket.clone();
+        let (task, bucket) = (Begun::new(self.bucket.runtime.as_ref()?.spawn(task)), self.bucket.clone());
         Some(Box::new(move || bucket.block_on(task.ended())))
     }
 
@@ -372,29 +317,6 @@ impl Store for RemoteStore {
             request_bytes: REQUEST_BYTES,
             upload_bytes: PARTS_IN_FLIGHT as u64 * upload::PART_BYTES,
         }
-    }
-}
-
-/// A request that runs by itself, as long as somebody waits for it.
-struct Begun(JoinHandle<Result<Option<Piece>, StoreError>>);
-
-impl Begun {
-    async fn ended(mut self) -> Result<Option<Piece>, StoreError> {
-        (&mut self.0).await.unwrap_or_else(|_| Err(StoreError::Unsupported("the client is shut down".into())))
-    }
-}
-
-impl Drop for Begun {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Whether `offered` bytes of `total` are the `len` of a part.
-fn accepted(part: Part, len: u64, offered: u64, total: u64) -> Result<(), StoreError> {
-    match part.within(total) {
-        Some(_) if offered == len => Ok(()),
-        _ => Err(StoreError::Outside { part, total }),
     }
 }
 

@@ -17,9 +17,11 @@ use crate::{
     storage::{StoreError, nfs},
 };
 
-/// Bytes of one request, and requests under way beside the bytes at hand.
-const REQUEST_BYTES: u64 = 2 << 20;
-const REQUESTS: u64 = 3;
+/// Bytes of the first request, which is alone: often no more than a header is wanted. Each that follows has twice as many, up to the most.
+const FIRST_BYTES: u64 = 64 << 10;
+const REQUEST_BYTES: u64 = 1 << 20;
+/// Requests under way beside the bytes at hand.
+const REQUESTS: usize = 4;
 
 /// The rest of a file, in order.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ struct Ranges {
     file: Arc<RangedFile>,
     /// The first byte that was not asked for.
     next: u64,
+    /// How many bytes the next request has.
+    step: u64,
     under_way: VecDeque<PendingRead>,
     piece: Vec<u8>,
     used: usize,
@@ -56,7 +60,14 @@ impl Forward {
 
     /// One that is read by ranges.
     pub fn ranges(file: Arc<RangedFile>, at: u64) -> Forward {
-        Forward(From::Ranges(Ranges { file, next: at, under_way: VecDeque::new(), piece: Vec::new(), used: 0 }))
+        Forward(From::Ranges(Ranges {
+            file,
+            next: at,
+            step: FIRST_BYTES,
+            under_way: VecDeque::new(),
+            piece: Vec::new(),
+            used: 0,
+        }))
     }
 
     /// What it holds.
@@ -65,7 +76,7 @@ impl Forward {
             From::Local(_) => 0,
             From::Ranges(ranges) => {
                 let memory = ranges.file.memory();
-                let requests = REQUESTS * (REQUEST_BYTES + memory.request_bytes);
+                let requests = REQUESTS as u64 * (REQUEST_BYTES + memory.request_bytes);
                 memory.resident_bytes + REQUEST_BYTES + requests
             }
         }
@@ -86,10 +97,13 @@ impl Read for Ranges {
         if self.used == self.piece.len() {
             // Let go before another one comes.
             (self.piece, self.used) = (Vec::new(), 0);
-            self.ask();
+            let most = if self.step == FIRST_BYTES { 1 } else { REQUESTS };
+            self.ask(most);
             let Some(first) = self.under_way.pop_front() else { return Ok(0) };
             self.piece = first().map_err(io::Error::other)?;
-            self.ask();
+            if most > 1 {
+                self.ask(most);
+            }
         }
         let n = out.len().min(self.piece.len() - self.used);
         out[..n].copy_from_slice(&self.piece[self.used..][..n]);
@@ -99,12 +113,13 @@ impl Read for Ranges {
 }
 
 impl Ranges {
-    /// Asks for what comes next, as long as few requests are under way.
-    fn ask(&mut self) {
-        while (self.under_way.len() as u64) < REQUESTS && self.next < self.file.bytes() {
-            let len = REQUEST_BYTES.min(self.file.bytes() - self.next);
+    /// Asks for what comes next, as long as fewer than `most` requests are under way.
+    fn ask(&mut self, most: usize) {
+        while self.under_way.len() < most && self.next < self.file.bytes() {
+            let len = self.step.min(self.file.bytes() - self.next);
             self.under_way.push_back(self.file.begin(self.next, len));
             self.next += len;
+            self.step = (self.step * 2).min(REQUEST_BYTES);
         }
     }
 }
