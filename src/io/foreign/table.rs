@@ -23,10 +23,11 @@ const BY_NUMPY_ZIP: &str = r#"convert it: python -c "import numpy as n, zarr, sy
 const BY_BIOFORMATS: &str = "convert it: bioformats2raw FILE STEM.zarr; then name an image in it, such as STEM.zarr/0";
 const BY_DCM2NIIX: &str = "convert its folder: dcm2niix -z y FOLDER";
 const BY_MINC: &str = "convert it: mnc2nii FILE STEM.nii";
+const UNZIP: &str = "unpack it: unzip FILE -d STEM; then name what was in it";
 
 /// What begins with these bytes, at this offset.
 const MAGIC: [(usize, &[u8], Known); 37] = [
-    (0, b"PK\x03\x04", known("is a zip archive with no Zarr array or group in it", "")),
+    (0, b"PK\x03\x04", known("is a zip archive with no Zarr array or group in it", UNZIP)),
     (0, b"PK\x05\x06", known("is an empty zip archive", "")),
     (
         0,
