@@ -24,6 +24,7 @@ pub mod ome;
 pub mod own;
 pub mod packed;
 pub mod plain;
+pub mod ranged;
 pub mod raw;
 pub mod reader;
 pub mod view;

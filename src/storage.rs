@@ -23,12 +23,16 @@ mod build_site;
 mod folder;
 mod location;
 pub mod nfs;
+mod ranged;
 #[cfg(feature = "remote")]
 pub mod remote;
+mod zip;
 
 pub use build_site::BuildSite;
 pub use folder::{DirStore, unfinished};
 pub use location::{Location, Url, split_image};
+pub use ranged::{Forward, RangedFile, Version, is_of_storage};
+pub use zip::{InArchive, ZipStore, pack};
 
 /// Keys to bytes. A store is rooted somewhere; [`Store::below`] and [`Store::above`] root it elsewhere.
 pub trait Store: fmt::Debug + Send + Sync {
@@ -40,11 +44,21 @@ pub trait Store: fmt::Debug + Send + Sync {
     /// A part of `key`; `None` where it is absent, an error where the part does not lie within it.
     fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError>;
 
+    /// Asks for the same and does not wait: who calls what it returns waits. `None` where nothing is won by that.
+    fn begin(&self, _key: &str, _part: Part) -> Option<Pending> {
+        None
+    }
+
     /// The number of bytes of `key`; `None` where it is absent.
     fn size(&self, key: &str) -> Result<Option<u64>, StoreError>;
 
     fn exists(&self, key: &str) -> Result<bool, StoreError> {
         Ok(self.size(key)?.is_some())
+    }
+
+    /// What tells `key` from another one that is put there later; `None` where it is absent.
+    fn version(&self, key: &str) -> Result<Option<Version>, StoreError> {
+        Ok(self.size(key)?.map(|bytes| Version { bytes, tag: None }))
     }
 
     /// Sets `key`: whoever reads it finds the old bytes or the new ones.
@@ -102,6 +116,11 @@ pub trait Store: fmt::Debug + Send + Sync {
         0
     }
 
+    /// Whether looking at a key costs no request.
+    fn is_near(&self) -> bool {
+        self.requests() == 0
+    }
+
     /// Memory beyond the bytes handed over.
     fn memory(&self) -> StoreMemory {
         StoreMemory::default()
@@ -148,6 +167,9 @@ pub struct Piece {
     /// Size of the whole.
     pub total: u64,
 }
+
+/// A part that is on its way; dropping it gives it up.
+pub type Pending = Box<dyn FnOnce() -> Result<Option<Piece>, StoreError> + Send>;
 
 /// What a store could not do. Names neither key nor place: who asked knows them, see [`StoreError::at`].
 #[derive(Debug, thiserror::Error)]
@@ -222,6 +244,20 @@ pub fn connect(location: &Location) -> Result<Arc<dyn Store>> {
             hint: Some("build with the feature remote: cargo build --release --features remote".into()),
         }),
     }
+}
+
+/// The store at `location`, which may be a zip archive, or lie in one.
+///
+/// # Errors
+///
+/// Those of [`connect`], and of opening an archive.
+pub fn open(location: &Location) -> Result<Arc<dyn Store>> {
+    if let Some(place) = InArchive::of(location)?
+        && let Some(file) = place.open()?
+    {
+        return Ok(Arc::new(ZipStore::open(file, &place.inner)?));
+    }
+    connect(location)
 }
 
 /// Removes the unfinished files of runs that were killed; when nobody is at work there any more.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use crate::{
     error::{Error, Result},
     geometry::Affine,
-    storage::Location,
+    storage::{InArchive, Location},
 };
 
 mod chain;
@@ -176,7 +176,7 @@ fn is_field_by_name(path: &Path) -> Result<bool> {
     let location = Location::of(path)?;
     let Some(local) = location.local() else { return Ok(true) };
     let endings = [".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd"];
-    Ok(local.is_dir() || endings.iter().any(|ending| has_ending(local, ending)))
+    Ok(local.is_dir() || InArchive::of(&location)?.is_some() || endings.iter().any(|ending| has_ending(local, ending)))
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {

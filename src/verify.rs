@@ -13,7 +13,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     io::foreign,
-    storage::Location,
+    storage::{InArchive, Location},
     sys,
 };
 
@@ -66,12 +66,14 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
         on_progress: Box::new(on_progress),
         report: Report::new(path.display().to_string(), request),
     };
-    let outcome = match Location::of(path)?.local() {
-        Some(path) => {
-            let is_folder = foreign::kind_of(path)?.is_dir();
-            let outcome = if is_folder { zarr::verify(&mut run) } else { nifti::verify(&mut run, path) };
-            foreign::explained(path, outcome)
+    let location = Location::of(path)?;
+    let outcome = match location.local() {
+        Some(local) => {
+            let is_store = InArchive::of(&location)?.is_some() || foreign::kind_of(local)?.is_dir();
+            let outcome = if is_store { zarr::verify(&mut run) } else { nifti::verify(&mut run, local) };
+            foreign::explained(local, outcome)
         }
+        None if crate::io::nifti::is_file_name(path) => nifti::verify(&mut run, path),
         None => zarr::verify(&mut run),
     };
     if let Err(error) = outcome {

@@ -182,7 +182,7 @@ def info(path: PathLike) -> Info:
     Parameters
     ----------
     path : path-like
-        NIfTI, NRRD, MetaImage, MGH, DICOM file or folder, Zarr folder or URL.
+        NIfTI, NRRD, MetaImage, MGH, DICOM file or folder, Zarr folder, archive (.ozx) or URL.
 
     Returns
     -------

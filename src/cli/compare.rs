@@ -16,9 +16,9 @@ const TROUBLE: u8 = 2;
 
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// NIfTI file, or Zarr folder or URL
+    /// NIfTI file, or Zarr folder, archive (.ozx) or URL
     pub a: PathBuf,
-    /// NIfTI file, or Zarr folder or URL
+    /// NIfTI file, or Zarr folder, archive (.ozx) or URL
     pub b: PathBuf,
     /// As JSON
     #[arg(long)]

@@ -18,7 +18,7 @@ use super::{answer, messages};
 use reslice::{
     error::{Error, Result},
     io::{input::Input, zarr::OpenOptions},
-    storage::Location,
+    storage::{InArchive, Location},
     sys,
 };
 
@@ -50,6 +50,10 @@ pub fn run(args: &ViewArgs) -> Result<ExitCode> {
         let hint = format!("give {} to a viewer as it is: it has an address already", args.path.display());
         return Err(Error::usage_hint("only volumes on this machine are served", hint));
     };
+    if InArchive::of(&location)?.is_some() {
+        let what = format!("{} is in a zip archive, which is not served", args.path.display());
+        return Err(Error::usage_hint(what, "write it to a folder: reslice resample ARCHIVE NEW.zarr, and view that"));
+    }
     let input = Input::open(path, &OpenOptions::default())?;
     let share = Share::of(path, &input)?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, args.port)).map_err(Error::io("listen at", "127.0.0.1"))?;

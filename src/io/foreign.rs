@@ -12,7 +12,7 @@ use flate2::read::MultiGzDecoder;
 
 use crate::{
     error::{Error, Result},
-    storage::nfs,
+    storage::{InArchive, Location, nfs},
 };
 
 mod folder;
@@ -36,6 +36,8 @@ pub fn explained<T>(path: &Path, opened: Result<T>) -> Result<T> {
         let named = match &error {
             // What is wrong within a store has been said.
             _ if path.is_dir() => is_absent.then(|| folder(path)).flatten(),
+            // And within an archive.
+            _ if is_in_archive(path) => is_absent.then(|| file(path)).flatten(),
             // Of a header and its image the error names the one that is wrong.
             Error::Malformed { path, .. } | Error::Unsupported { path, .. } | Error::Stream { path, .. } => file(path),
             _ if is_absent => file(path),
@@ -43,6 +45,10 @@ pub fn explained<T>(path: &Path, opened: Result<T>) -> Result<T> {
         };
         named.unwrap_or(error)
     })
+}
+
+fn is_in_archive(path: &Path) -> bool {
+    InArchive::of(&Location::Folder(path.to_path_buf())).is_ok_and(|place| place.is_some())
 }
 
 /// What was opened behind a URL; where there is no Zarr and something else, an error that says what. `text` gets a document.

@@ -18,6 +18,8 @@ pub enum Format {
     Pair,
     /// `.zarr`
     Zarr,
+    /// `.ozx`, `.zarr.zip`: the same in a zip archive
+    Ozx,
 }
 
 impl Format {
@@ -30,18 +32,20 @@ impl Format {
             (".hdr", Format::Pair),
             (".img", Format::Pair),
             (".zarr", Format::Zarr),
+            (".ozx", Format::Ozx),
+            (".zarr.zip", Format::Ozx),
         ];
         let found = endings.into_iter().find(|(ending, _)| name.ends_with(ending) && name.len() > ending.len());
         found.map(|(_, format)| format).ok_or_else(|| {
             Error::usage_hint(
                 format!("the name '{}' does not say which format to write", path.display()),
-                "end it in .nii, .nii.gz, .hdr or .zarr",
+                "end it in .nii, .nii.gz, .hdr, .zarr or .ozx",
             )
         })
     }
 
     /// Whether this is one of the three forms of NIfTI.
     pub fn is_nifti(self) -> bool {
-        self != Format::Zarr
+        !matches!(self, Format::Zarr | Format::Ozx)
     }
 }

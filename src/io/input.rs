@@ -10,18 +10,19 @@ use crate::{
         convert::Conversion,
         dicom::{self, DicomSeries, DicomSource},
         foreign,
-        gzip::{BgzfSource, GzipSource, is_bgzf},
+        gzip::{BgzfSource, GzipSource, Start, is_bgzf},
         itk::{FieldSource, ItkField},
         nifti::{self, NiftiFile},
         own::OwnSource,
         packed::Packed,
         plain::{self, PlainFile},
+        ranged::RangedSource,
         raw::{RawAccess, RawSource},
         view::{View, ViewSource},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
     layout::{Access, Axis, Layout},
-    storage::{Location, split_image},
+    storage::{InArchive, Location, split_image},
     voxel::Voxel,
 };
 
@@ -60,12 +61,19 @@ impl Input {
         let options = &OpenOptions { image: image.or_else(|| options.image.clone()), ..options.clone() };
         let location = Location::of(path)?;
         let Some(path) = location.local() else {
-            refuse_single_file(path)?;
+            refuse_pair(path)?;
+            if nifti::is_file_name(path) {
+                return Input::of_nifti(nifti::open(path)?, options)?.picked(path, options);
+            }
             let store = zarr::store_at(path)?;
             let opened = zarr::open_in(store.clone(), options);
             let text = |name: &str, limit| store.get(name, limit).ok().flatten();
             return Input::Zarr(Box::new(foreign::explained_remote(path, opened, text)?)).picked(path, options);
         };
+        if InArchive::of(&location)?.is_some() {
+            let opened = zarr::open(path, options);
+            return Input::Zarr(Box::new(foreign::explained(path, opened)?)).picked(path, options);
+        }
         if foreign::kind_of(path)?.is_dir() {
             return Input::of_folder(path, options)?.picked(path, options);
         }
@@ -88,12 +96,15 @@ impl Input {
         if let Some(series) = dicom::open_file(path)? {
             return Input::of_series(series, options)?.picked(path, options);
         }
-        let mut file = foreign::explained(path, nifti::open(path))?;
+        Input::of_nifti(foreign::explained(path, nifti::open(path))?, options)?.picked(path, options)
+    }
+
+    fn of_nifti(mut file: NiftiFile, options: &OpenOptions) -> Result<Input> {
         if let Some(spacing) = options.spacing_in {
             let has_forms = file.header.qform_code > 0 || file.header.sform_code > 0;
             respace(&mut file.layout.grid, spacing, has_forms, &mut file.warnings)?;
         }
-        Input::Nifti(Box::new(file)).picked(path, options)
+        Ok(Input::Nifti(Box::new(file)))
     }
 
     /// A Zarr, or DICOM files where there is none.
@@ -278,6 +289,12 @@ impl Input {
             Input::Nifti(file) => {
                 let packed = Packed::new(layout, file.data_offset, conversion);
                 let (path, layout) = (&file.data_path, layout.clone());
+                if let Some(remote) = &file.remote {
+                    if !file.compressed {
+                        return Ok(Box::new(RangedSource::new(remote.clone(), layout, packed)));
+                    }
+                    return Ok(Box::new(GzipSource::of(path, file.data(0)?, Start::FILE, layout, packed)));
+                }
                 if !file.compressed {
                     return Ok(Box::new(RawSource::open(path, layout, packed, reach(io))?));
                 }
@@ -309,17 +326,11 @@ impl Input {
     }
 }
 
-/// NIfTI files are read where they can be read by position.
-fn refuse_single_file(url: &Path) -> Result<()> {
+/// Of a header and its voxels a URL names one.
+fn refuse_pair(url: &Path) -> Result<()> {
     let name = url.to_string_lossy().to_lowercase();
-    if [".nii", ".nii.gz", ".hdr", ".img"].iter().any(|ending| name.ends_with(ending)) {
-        return Err(Error::Unsupported {
-            path: url.to_path_buf(),
-            what: "only Zarr is read from a URL".into(),
-            hint: Some("copy the file to a local disk first".into()),
-        });
-    }
-    Ok(())
+    let is_half = [".hdr", ".img", ".hdr.gz", ".img.gz"].iter().any(|ending| name.ends_with(ending));
+    if is_half { Err(nifti::pair_behind_url(url)) } else { Ok(()) }
 }
 
 fn reach(io: IoMode) -> RawAccess {

@@ -27,5 +27,5 @@ pub use exchange::{NiftiStreamSource, NiftiVolumeSource, nifti_header};
 pub use extension::MAX_EXTENSION_BYTES;
 pub use forms::FormsOf;
 pub use header::{Header, Version};
-pub use open::{NiftiFile, open};
+pub use open::{NiftiFile, is_file_name, open, pair_behind_url};
 pub use target::{TargetSpec, target_header, target_remarks};

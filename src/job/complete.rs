@@ -1,6 +1,9 @@
 //! From a planned job to its target: the place and the lease, what is done already, the passes, and the name.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::{
     Event, Job, PassKind, Summary, disk,
@@ -113,6 +116,9 @@ impl<T: Voxel> Prepared<T> {
         if !is_idle && !self.job.output.is_built(&work.staging) {
             self.make(&work, stop, on_event)?;
         }
+        if self.cut.is_none() {
+            self.pack(&work, stop)?;
+        }
         let (missing, hidden) = (self.source.missing_chunks(), self.source.hidden_keys());
         self.summary.complete(missing, hidden, sys::resident().peak_bytes);
         self.summary.fingerprint = identity.fingerprint();
@@ -121,7 +127,7 @@ impl<T: Voxel> Prepared<T> {
             self.summary.fingerprint = finished.fingerprint();
         }
         self.summary.target_state = match self.cut {
-            Some(_) => self.complete_shares(work, identity)?,
+            Some(_) => self.complete_shares(work, identity, stop)?,
             None => self.commit(work.staging, identity)?,
         };
         Ok(self.summary.clone())
@@ -175,7 +181,7 @@ impl<T: Voxel> Prepared<T> {
     }
 
     /// Completes the target, if all shares of it are stored and nobody else is about to.
-    fn complete_shares(&self, mut work: Work, identity: &Identity) -> Result<TargetState> {
+    fn complete_shares(&self, mut work: Work, identity: &Identity, stop: &AtomicBool) -> Result<TargetState> {
         let output = &self.job.output;
         let voxels = output.layout.grid.voxels().saturating_mul(output.layout.outer.volumes());
         // The records alone first: all but the last rank find that there are not enough of them.
@@ -200,7 +206,15 @@ impl<T: Voxel> Prepared<T> {
             if !output.is_built(&work.staging) {
                 output.create::<T>(&work)?.finish()?;
             }
+            self.pack(&work, stop)?;
             self.commit(work.staging, identity)
+        })
+    }
+
+    fn pack(&self, work: &Work, stop: &AtomicBool) -> Result<()> {
+        self.job.output.pack(&work.staging, &|| match stop.load(Ordering::Relaxed) {
+            true => Err(Error::Stopped { blocks_done: 0, blocks: 0 }),
+            false => Ok(()),
         })
     }
 

@@ -15,8 +15,8 @@ use crate::{
     checkpoint::{Identity, digest},
     error::{Error, Result},
     geometry::{Grid, Mapping},
-    io::{dicom::DicomSeries, input::Input},
-    storage::{self, Location, nfs},
+    io::{dicom::DicomSeries, input::Input, nifti},
+    storage::{self, InArchive, Location, RangedFile, nfs},
     transform::Convention,
 };
 
@@ -114,6 +114,19 @@ fn words(grid: &Grid) -> String {
 fn file(path: &Path) -> Result<String> {
     let (path, image) = storage::split_image(path);
     let location = Location::of(&path)?;
+    let image = image.map_or(String::new(), |image| format!(", image {image}"));
+    if let Some(place) = InArchive::of(&location)?
+        && let Some(archive) = place.open()?
+    {
+        let archive = match place.archive.local() {
+            Some(local) => one_file(local)?,
+            None => format!("{}, {}", archive.path().display(), archive.version()),
+        };
+        return Ok(format!("{archive}, in it {:?}{image}", place.inner));
+    }
+    if location.local().is_none() && nifti::is_file_name(&path) {
+        return Ok(format!("{}, {}{image}", path.display(), RangedFile::at(&location)?.version()));
+    }
     if let Location::Folder(folder) = &location {
         let meta = fs::metadata(folder).map_err(Error::io("look at", folder))?;
         if meta.is_file() {
@@ -141,7 +154,6 @@ fn file(path: &Path) -> Result<String> {
             documents.extend(above.get(key, 64 << 20).ok().flatten().unwrap_or_default());
         }
     }
-    let image = image.map_or(String::new(), |image| format!(", image {image}"));
     Ok(format!("documents {}{image}", digest(&documents)))
 }
 

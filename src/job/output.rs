@@ -95,7 +95,8 @@ impl Output {
         };
         let (mut pyramid, mut warnings) = (None, Vec::new());
         let (layout, recipe) = match format {
-            Format::Zarr => {
+            Format::Zarr | Format::Ozx => {
+                refuse_old_archive(path, format, options.ome)?;
                 let mut target = zarr_target(&layout, values, options, inherited, &mut warnings);
                 if let Some(asked) = inherited.pyramid {
                     let method = asked.method.unwrap_or_else(|| default_method(inherited.input));
@@ -108,7 +109,9 @@ impl Output {
                     target.add_memory(store.memory(), &mut layout);
                     pyramid.iter_mut().for_each(|pyramid| pyramid.memory = store.memory());
                 }
-                warn_of_files(&layout, &mut warnings);
+                if format == Format::Zarr {
+                    warn_of_files(&layout, &mut warnings);
+                }
                 (layout, Recipe::Zarr(Box::new(target)))
             }
             _ if inherited.pyramid.is_some() => {
@@ -198,15 +201,24 @@ impl Output {
 fn store_of(path: &Path, format: Format) -> Result<Option<Arc<dyn Store>>> {
     let location = Location::of(path)?;
     let Location::Url(url) = &location else { return Ok(None) };
-    if format.is_nifti() {
+    if format != Format::Zarr {
         let hint = "write it to a local path and copy it, or write .zarr";
-        return Err(Error::usage_hint(format!("{url} would be a NIfTI file: only .zarr is written to a URL"), hint));
+        return Err(Error::usage_hint(format!("{url} would be a single file: only .zarr is written to a URL"), hint));
     }
     if url.scheme.starts_with("http") {
         let hint = "write to s3://, gs://, az:// or a local path";
         return Err(Error::usage_hint(format!("{url} cannot be written: web servers are read only"), hint));
     }
     storage::connect(&location).map(Some)
+}
+
+/// The archive of RFC-9 holds Zarr v3.
+fn refuse_old_archive(path: &Path, format: Format, version: OmeVersion) -> Result<()> {
+    if format == Format::Ozx && version == OmeVersion::V04 {
+        let what = format!("{} would be a zip archive of OME-Zarr 0.4: those have 0.5 or later", path.display());
+        return Err(Error::usage_hint(what, "leave out --ome 0.4, or write .zarr"));
+    }
+    Ok(())
 }
 
 fn nifti_prefix(

@@ -216,7 +216,7 @@ fn target_path(output: &Path) -> Result<PathBuf> {
 /// The name of a file or folder without what says its format.
 fn image_name(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let endings = [".nii.gz", ".nii", ".hdr", ".img", ".ome.zarr", ".zarr"];
+    let endings = [".nii.gz", ".nii", ".hdr", ".img", ".ome.zarr", ".ome.zarr.zip", ".zarr.zip", ".zarr", ".ozx"];
     let ending = endings.into_iter().find(|ending| name.ends_with(ending)).unwrap_or("");
     name[..name.len() - ending.len()].to_string()
 }

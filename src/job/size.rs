@@ -26,8 +26,8 @@ impl Job {
         let packing = match format {
             Format::Nifti | Format::Pair => Packing::Plain,
             Format::NiftiGz => Packing::Deflate,
-            Format::Zarr if self.request.target.codec == Codec::None => Packing::PlainChunks,
-            Format::Zarr => Packing::Chunks,
+            Format::Zarr | Format::Ozx if self.request.target.codec == Codec::None => Packing::PlainChunks,
+            Format::Zarr | Format::Ozx => Packing::Chunks,
         };
         let source = self.input.layout();
         let bounds = self.op.bounds.shape().iter().map(|&extent| extent as f64).product::<f64>();
@@ -78,6 +78,10 @@ impl Job {
             // The segments of a stream are joined at the end: one that holds all of it becomes the file.
             if self.output.format == Format::NiftiGz && (held > 0 || ranks > 1) {
                 parts.push(Part { least_bytes: 0, ..whole.clone() });
+            }
+            // The folder is packed when it is complete, and goes when the archive is.
+            if self.output.format == Format::Ozx {
+                parts.push(whole.clone());
             }
             // One pass after the other has such files.
             let aside_bytes = passes.iter().map(|pass| pass.plan.aside_bytes).max().unwrap_or(0);

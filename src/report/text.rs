@@ -258,6 +258,8 @@ pub fn format_of(name: &str) -> String {
         (".hdr", "NIfTI-1, two files"),
         (".img", "NIfTI-1, two files"),
         (".zarr", "OME-Zarr"),
+        (".ozx", "OME-Zarr, zip"),
+        (".zarr.zip", "OME-Zarr, zip"),
     ];
     formats.into_iter().find(|(ending, _)| name.ends_with(ending)).map_or("", |(_, format)| format).to_string()
 }

@@ -13,16 +13,15 @@ use std::{
     time::SystemTime,
 };
 
-use futures_util::StreamExt;
 use object_store::{
-    GetOptions, GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, list::PaginatedListStore,
+    GetRange, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload, list::PaginatedListStore,
     multipart::MultipartStore,
 };
 use tokio::{runtime::Runtime, sync::Semaphore};
 
-use super::{Part, Piece, Store, StoreError, StoreMemory, Url, check_key};
-use answer::{Asked, Body};
+use super::{Part, Pending, Piece, Store, StoreError, StoreMemory, Url, Version, check_key};
 use failure::Failure;
+use fetch::Begun;
 use retry::Patience;
 use secret::Secrets;
 use seen::{Like, Seen};
@@ -32,6 +31,7 @@ mod aws;
 mod client;
 mod connect;
 mod failure;
+mod fetch;
 mod list;
 mod retry;
 mod secret;
@@ -52,10 +52,8 @@ const CLIENT_BYTES: u64 = 12 << 20;
 /// Bytes on their way between socket and buffer, for one request.
 const REQUEST_BYTES: u64 = 512 << 10;
 
-const PARTS_OF_GZIP: &str =
-    "the server compresses its files (Content-Encoding: gzip), and a part of such a file cannot be read";
-
 /// The keys below one URL.
+#[derive(Clone)]
 pub struct RemoteStore {
     bucket: Arc<Bucket>,
     url: Url,
@@ -122,54 +120,6 @@ impl RemoteStore {
         object_store::path::Path::parse(path).map_err(|_| StoreError::Key { key: key.into() })
     }
 
-    /// Gets all, or a part; the bytes and the size of the whole. `accept` looks at the part that is offered (number of bytes, size of
-    /// the whole) before anything is allocated. At most `limit` bytes are handed over.
-    fn fetch(
-        &self,
-        key: &str,
-        range: Option<GetRange>,
-        limit: u64,
-        accept: &(dyn Fn(u64, u64) -> Result<(), StoreError> + Sync),
-    ) -> Result<Option<Piece>, StoreError> {
-        let path = self.path_of(key)?;
-        let bucket = &self.bucket;
-        // Of all tries of this request.
-        let first = &Mutex::new(Seen::default());
-        let answer = bucket.ask(0, || async {
-            let asked = Asked::new(limit);
-            let mut options = GetOptions::new().with_range(range.clone());
-            options.extensions.insert(asked.clone());
-            let offered = bucket.patience.progress(bucket.objects.get_opts(&path, options)).await??;
-            let (total, len) = (offered.meta.size, offered.range.end.saturating_sub(offered.range.start));
-            let like = Like { tag: offered.meta.e_tag.clone(), bytes: (!asked.is_unsized()).then_some(total) };
-            seen::hold(if range.is_some() { &bucket.seen } else { first }, &path, like)?;
-            match range {
-                Some(_) if asked.is_compressed() => return Err(StoreError::Unsupported(PARTS_OF_GZIP.into()).into()),
-                Some(_) => accept(len, total)?,
-                None if len > asked.room() => return Err(StoreError::TooLarge { bytes: len, limit }.into()),
-                None => {}
-            }
-            let mut body = Body::new(&asked, len)?;
-            let mut stream = offered.into_stream();
-            while let Some(piece) = bucket.patience.progress(stream.next()).await? {
-                let piece = piece?;
-                if body.received() + piece.len() as u64 > len {
-                    if range.is_none() && asked.is_unsized() {
-                        return Err(StoreError::TooLarge { bytes: limit.saturating_add(1), limit }.into());
-                    }
-                    return Err(Failure::Again(format!("more than the {len} bytes announced")));
-                }
-                body.take(&piece)?;
-            }
-            if body.received() != len && (range.is_some() || !asked.is_unsized()) {
-                return Err(Failure::Again(format!("cut after {} of {len} bytes", body.received())));
-            }
-            let bytes = body.end()?;
-            Ok(Piece { total: if range.is_some() { total } else { bytes.len() as u64 }, bytes })
-        });
-        found(answer)
-    }
-
     /// An error where the part does not lie within the key, after the store has refused it.
     fn refused(&self, key: &str, part: Part, error: StoreError) -> StoreError {
         match self.size(key) {
@@ -181,7 +131,8 @@ impl RemoteStore {
 
 impl Store for RemoteStore {
     fn get(&self, key: &str, limit: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.fetch(key, None, limit, &|_, _| Ok(()))?.map(|piece| piece.bytes))
+        let whole = self.fetch(key, None, limit, &|_, _| Ok(()));
+        Ok(self.bucket.block_on(whole)?.map(|piece| piece.bytes))
     }
 
     fn get_part(&self, key: &str, part: Part) -> Result<Option<Piece>, StoreError> {
@@ -194,11 +145,8 @@ impl Store for RemoteStore {
             part.within(total).ok_or(StoreError::Outside { part, total })?;
             return Ok(Some(Piece { bytes: Vec::new(), total }));
         }
-        let accept = |offered, total| match part.within(total) {
-            Some(_) if offered == len => Ok(()),
-            _ => Err(StoreError::Outside { part, total }),
-        };
-        match self.fetch(key, Some(range), len, &accept) {
+        let accept = |offered, total| fetch::accepted(part, len, offered, total);
+        match self.bucket.block_on(self.fetch(key, Some(range), len, &accept)) {
             // Azure has no ranges from the end.
             Err(StoreError::Unsupported(_)) if matches!(part, Part::Suffix(_)) => {
                 let Some(total) = self.size(key)? else { return Ok(None) };
@@ -210,10 +158,37 @@ impl Store for RemoteStore {
         }
     }
 
+    fn begin(&self, key: &str, part: Part) -> Option<Pending> {
+        let Part::Range { offset, len: len @ 1.. } = part else { return None };
+        let range = GetRange::Bounded(offset..offset.saturating_add(len));
+        let (store, key) = (self.clone(), key.to_string());
+        let task = async move {
+            let accept = |offered, total| fetch::accepted(part, len, offered, total);
+            store.fetch(&key, Some(range), len, &accept).await
+        };
+        let (task, bucket) = (Begun::new(self.bucket.runtime.as_ref()?.spawn(task)), self.bucket.clone());
+        Some(Box::new(move || bucket.block_on(task.ended())))
+    }
+
     fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
         let path = self.path_of(key)?;
         let bucket = &self.bucket;
         let answer = bucket.ask(0, || async { Ok(bucket.patience.progress(bucket.objects.head(&path)).await??.size) });
+        found(answer)
+    }
+
+    /// Held against what was answered for the key before.
+    fn version(&self, key: &str) -> Result<Option<Version>, StoreError> {
+        let path = self.path_of(key)?;
+        let bucket = &self.bucket;
+        let answer = bucket.ask(0, || async {
+            let meta = bucket.patience.progress(bucket.objects.head(&path)).await??;
+            seen::hold(&bucket.seen, &path, Like { tag: meta.e_tag.clone(), bytes: Some(meta.size) })?;
+            let changed = SystemTime::from(meta.last_modified);
+            let since = changed.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+            let tag = meta.e_tag.or_else(|| (since > 0).then(|| format!("of {since} s")));
+            Ok(Version { bytes: meta.size, tag })
+        });
         found(answer)
     }
 

@@ -22,7 +22,7 @@ const STREAM_BYTES: u64 = 2 << 20;
 pub fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
     let file = nifti::open(path)?;
     let memory_bytes = run.request.memory_bytes;
-    let smallest_bytes = sys::resident().now_bytes + STREAM_BYTES;
+    let smallest_bytes = sys::resident().now_bytes + STREAM_BYTES + file.data(0)?.memory_bytes();
     if smallest_bytes > memory_bytes {
         let array = path.display().to_string();
         return Err(PlanError::VerificationTooSmall { memory_bytes, smallest_bytes, array }.into());
@@ -69,11 +69,13 @@ fn trailing(run: &mut Run<'_>, file: &NiftiFile, data_end: u64) -> Result<()> {
 }
 
 fn inflate(run: &mut Run<'_>, file: &NiftiFile, data_end: u64) -> Result<()> {
-    let Inflated { raw_bytes, trailing_bytes, .. } = gzip::inflate_all(&file.data_path, &mut |so_far| {
-        run.progress.stored_bytes = so_far.stored_bytes;
-        run.progress.decoded_bytes = so_far.raw_bytes;
-        run.look_up()
-    })?;
+    let (data, stored_bytes) = (file.data(0)?, file.layout.stored_bytes.unwrap_or(0));
+    let Inflated { raw_bytes, trailing_bytes, .. } =
+        gzip::inflate_all(&file.data_path, data, stored_bytes, &mut |so_far| {
+            run.progress.stored_bytes = so_far.stored_bytes;
+            run.progress.decoded_bytes = so_far.raw_bytes;
+            run.look_up()
+        })?;
     if raw_bytes < data_end {
         let found = format!("{raw_bytes} bytes");
         let expected = format!("at least {data_end} for the voxels that the header states");

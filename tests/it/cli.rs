@@ -179,7 +179,10 @@ fn foreign_files_are_named_by_every_command() {
     let folder = Folder::new();
     folder.scan("scan.nii");
     fs::write(folder.path("s.vtk"), b"# vtk DataFile Version 3.0").unwrap();
-    fs::write(folder.path("a.zarr.zip"), b"PK\x03\x04").unwrap();
+    // One entry, x, of no bytes.
+    let entry = [&b"PK\x03\x04"[..], &[0; 26], b"PK\x01\x02", &[0; 24], &[1, 0], &[0; 16], b"x"].concat();
+    let end = [&b"PK\x05\x06\0\0\0\0\x01\0\x01\0"[..], &[47, 0, 0, 0, 30, 0, 0, 0, 0, 0]].concat();
+    fs::write(folder.path("a.zarr.zip"), [entry, end].concat()).unwrap();
     fs::create_dir(folder.path("dicom")).unwrap();
     fs::write(folder.path("dicom/1"), [&[0; 128][..], b"DICM"].concat()).unwrap();
     let fifo = std::ffi::CString::new(folder.path("pipe").to_str().unwrap()).unwrap();
@@ -187,7 +190,7 @@ fn foreign_files_are_named_by_every_command() {
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
     for (name, what, way_out) in [
         ("s.vtk", "is a VTK file", "hint: convert it: python -c"),
-        ("a.zarr.zip", "is a Zarr within a zip archive", "hint: unpack it: unzip a.zarr.zip -d a"),
+        ("a.zarr.zip", "is a zip archive with no Zarr", "hint: unpack it: unzip a.zarr.zip -d a"),
         ("dicom", "holds 1 DICOM file", "hint: convert them: dcm2niix -z y dicom"),
         ("pipe", "is a pipe", "hint: sources are read by position"),
     ] {

@@ -51,3 +51,4 @@ mod zarr_foreign;
 mod zarr_read;
 mod zarr_v2;
 mod zarr_write;
+mod zip;

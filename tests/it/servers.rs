@@ -22,6 +22,8 @@ use reslice::{
 };
 use serde_json::json;
 
+use crate::kit::folder::Folder;
+
 /// How a server answers for a file that is there, and for one that is not.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Manner {
@@ -216,4 +218,23 @@ fn a_right_to_read_that_has_run_out_is_an_error() {
     let region = source.layout().chunk_region([0; 3]);
     let mut chunk = vec![0u8; region.voxels() as usize];
     assert!(source.read(0, BlockMut::new(region, 1, &mut chunk)).is_err());
+}
+
+/// Uncompressed by ranges, gzip as a stream; a server that does not tell lengths is refused.
+#[test]
+fn nifti_files_are_read_as_from_the_disk() {
+    let folder = Folder::new();
+    folder.phantom("scan.nii", [61, 53, 47]);
+    folder.run(&["resample", "scan.nii", "scan.nii.gz", "--scale", "1"]).expect(0);
+    let url = serve(folder.0.path(), Manner::ForbiddenForAbsent);
+    folder.run(&["resample", "scan.nii", "right.nii", "--scale", "0.7"]).expect(0);
+    for name in ["scan.nii", "scan.nii.gz"] {
+        let url = format!("{url}/{name}");
+        folder.run(&["resample", &url, "o.nii", "--scale", "0.7", "--overwrite"]).expect(0);
+        assert_eq!(fs::read(folder.path("o.nii")).unwrap(), fs::read(folder.path("right.nii")).unwrap(), "{name}");
+        folder.run(&["verify", &url]).expect(0);
+    }
+    let url = serve(folder.0.path(), Manner::WithoutLength);
+    let answer = folder.run(&["info", &format!("{url}/scan.nii")]);
+    assert!(answer.code != 0 && answer.stderr.contains("length"), "{}", answer.stderr);
 }

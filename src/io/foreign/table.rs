@@ -23,11 +23,11 @@ const BY_NUMPY_ZIP: &str = r#"convert it: python -c "import numpy as n, zarr, sy
 const BY_BIOFORMATS: &str = "convert it: bioformats2raw FILE STEM.zarr; then name an image in it, such as STEM.zarr/0";
 const BY_DCM2NIIX: &str = "convert its folder: dcm2niix -z y FOLDER";
 const BY_MINC: &str = "convert it: mnc2nii FILE STEM.nii";
-const UNZIP: &str = "unpack it: unzip FILE -d STEM; then name the folder that holds zarr.json or .zgroup";
+const UNZIP: &str = "unpack it: unzip FILE -d STEM; then name what was in it";
 
 /// What begins with these bytes, at this offset.
 const MAGIC: [(usize, &[u8], Known); 37] = [
-    (0, b"PK\x03\x04", known("is a zip archive, which is not read", UNZIP)),
+    (0, b"PK\x03\x04", known("is a zip archive with no Zarr array or group in it", UNZIP)),
     (0, b"PK\x05\x06", known("is an empty zip archive", "")),
     (
         0,
@@ -121,8 +121,6 @@ fn by_name(name: &str, start: &[u8], found: Known) -> Known {
     match found.what {
         what if what.contains("zip archive") && start.starts_with(b"PK\x03") => match () {
             _ if ends(".npz") => known("is a zip of NumPy arrays (.npz), which is not read", BY_NUMPY_ZIP),
-            _ if ends(".ozx") => known("is an OME-Zarr within a zip archive (.ozx), which is not read", UNZIP),
-            _ if ends(".zarr.zip") => known("is a Zarr within a zip archive, which is not read", UNZIP),
             _ => found,
         },
         what if what.contains("HDF5") => match () {

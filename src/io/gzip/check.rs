@@ -1,16 +1,16 @@
 //! Reads a gzip file to its end, to check lengths and checksums.
 
 use std::{
-    fs::File,
-    io::{self, BufReader, Read, Seek},
+    io::{self, BufRead, Read},
     path::Path,
 };
 
 use flate2::bufread::GzDecoder;
 
+use super::inflate::Counted;
 use crate::{
     error::{Error, Result},
-    storage::nfs,
+    storage::{Forward, is_of_storage},
 };
 
 /// Raw bytes between two reports.
@@ -30,35 +30,35 @@ pub struct Inflated {
 /// Inflates all members of a file, which checks the CRC-32 and the length of each (RFC 1952, 2.3.1). What follows the last one
 /// and does not begin as a member is trailing garbage, which gzip ignores.
 ///
-/// `on_step` is called every 256 KiB of raw bytes and may end it. Memory: two buffers and the decoder's window.
+/// `file` is read from its beginning to its end, `path` is for messages. `on_step` is called every 256 KiB of raw bytes and may end it.
+/// Memory: two buffers, the decoder's window, and that of `file`.
 ///
 /// # Errors
 /// A damaged or truncated member with the byte offset in the compressed file.
-pub fn inflate_all(path: &Path, on_step: &mut dyn FnMut(&Inflated) -> Result<()>) -> Result<Inflated> {
-    let mut file = nfs::open(path).map_err(Error::io("open", path))?;
-    let file_bytes = file.metadata().map_err(Error::io("examine", path))?.len();
+pub fn inflate_all(
+    path: &Path,
+    file: Forward,
+    file_bytes: u64,
+    on_step: &mut dyn FnMut(&Inflated) -> Result<()>,
+) -> Result<Inflated> {
     let mut done = Inflated::default();
     let mut step = vec![0; STEP_BYTES];
-    let mut input = BufReader::with_capacity(STEP_BYTES, file.try_clone().map_err(Error::io("open", path))?);
-    // The clone shares the file's position: what is buffered and not yet decoded is taken off.
-    let mut consumed = |buffered: usize| file.stream_position().map(|at| at.saturating_sub(buffered as u64));
+    let mut input = Counted::new(file, 0);
     loop {
         let mut member = GzDecoder::new(&mut input);
         loop {
             let n = match member.read(&mut step) {
                 Ok(0) => break,
                 Ok(n) => n as u64,
-                Err(error) => {
-                    let offset = consumed(member.get_ref().buffer().len()).unwrap_or(0);
-                    return Err(damaged(path, &error, offset));
-                }
+                Err(source) if is_of_storage(&source) => return Err(Error::io("read", path)(source)),
+                Err(error) => return Err(damaged(path, &error, member.get_ref().consumed)),
             };
             done.raw_bytes += n;
-            done.stored_bytes = consumed(member.get_ref().buffer().len()).map_err(Error::io("examine", path))?;
+            done.stored_bytes = member.get_ref().consumed;
             on_step(&done)?;
         }
         done.members += 1;
-        done.stored_bytes = consumed(input.buffer().len()).map_err(Error::io("examine", path))?;
+        done.stored_bytes = input.consumed;
         if !begins_member(&mut input).map_err(Error::io("read", path))? {
             done.trailing_bytes = file_bytes.saturating_sub(done.stored_bytes);
             return Ok(done);
@@ -66,8 +66,7 @@ pub fn inflate_all(path: &Path, on_step: &mut dyn FnMut(&Inflated) -> Result<()>
     }
 }
 
-fn begins_member(input: &mut BufReader<File>) -> io::Result<bool> {
-    use io::BufRead;
+fn begins_member(input: &mut Counted) -> io::Result<bool> {
     Ok(matches!(input.fill_buf()?, [0x1f] | [0x1f, 0x8b, ..]))
 }
 
@@ -95,7 +94,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.gz");
         std::fs::write(&path, bytes).unwrap();
-        inflate_all(&path, &mut |_| Ok(()))
+        inflate_all(&path, Forward::local(&path, 0)?, bytes.len() as u64, &mut |_| Ok(()))
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! A forward reader of gzip and zlib streams; gzip members in a row are one stream, as RFC 1952 section 2.2 has it.
 
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    io::{self, BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +9,7 @@ use flate2::bufread::{GzDecoder, ZlibDecoder};
 
 use crate::{
     error::{Error, Result},
-    storage::nfs,
+    storage::{Forward, is_of_storage},
 };
 
 /// Compressed bytes that are read at once.
@@ -21,9 +20,16 @@ pub const STATE_BYTES: u64 = BUFFER_BYTES as u64 + (128 << 10);
 
 /// Counts the compressed bytes that went through.
 #[derive(Debug)]
-struct Counted {
-    inner: BufReader<File>,
-    consumed: u64,
+pub(super) struct Counted {
+    inner: BufReader<Forward>,
+    pub consumed: u64,
+}
+
+impl Counted {
+    /// Of a file that is read from byte `at` on.
+    pub fn new(file: Forward, at: u64) -> Counted {
+        Counted { inner: BufReader::with_capacity(BUFFER_BYTES, file), consumed: at }
+    }
 }
 
 impl Read for Counted {
@@ -123,13 +129,10 @@ pub struct Inflate {
 }
 
 impl Inflate {
-    /// Opens a stream that begins somewhere in a file.
-    pub fn open_at(path: &Path, start: Start) -> Result<Inflate> {
-        let mut file = nfs::open(path).map_err(Error::io("open", path))?;
-        file.seek(SeekFrom::Start(start.at)).map_err(Error::io("read", path))?;
-        let input = Counted { inner: BufReader::with_capacity(BUFFER_BYTES, file), consumed: start.at };
-        let Start { coding, .. } = start;
-        Ok(Inflate { path: path.to_path_buf(), coding, member: Some(Member::new(coding, input)), position: 0 })
+    /// A stream that begins somewhere in a file, which is read from there on; `path` is for messages.
+    pub fn new(path: &Path, file: Forward, start: Start) -> Inflate {
+        let (input, coding) = (Counted::new(file, start.at), start.coding);
+        Inflate { path: path.to_path_buf(), coding, member: Some(Member::new(coding, input)), position: 0 }
     }
 
     /// Raw bytes read so far.
@@ -176,6 +179,7 @@ impl Inflate {
                 self.position += n as u64;
                 Ok(n)
             }
+            Err(source) if is_of_storage(&source) => Err(Error::Io { action: "read", path: self.path.clone(), source }),
             Err(error) => Err(self.damaged(&error)),
         }
     }

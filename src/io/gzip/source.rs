@@ -12,6 +12,7 @@ use crate::{
     error::{Error, Result},
     io::{Source, packed::Packed},
     layout::{Access, Layout, stream_unit},
+    storage::Forward,
     voxel::Voxel,
 };
 
@@ -40,15 +41,21 @@ impl<T: Voxel> GzipSource<T> {
     }
 
     /// The same for a stream that begins somewhere in the file.
-    pub fn open_at(path: &Path, start: Start, mut layout: Layout, packed: Packed) -> Result<GzipSource<T>> {
+    pub fn open_at(path: &Path, start: Start, layout: Layout, packed: Packed) -> Result<GzipSource<T>> {
+        Ok(GzipSource::of(path, Forward::local(path, start.at)?, start, layout, packed))
+    }
+
+    /// The same for a file that is read from the stream's beginning on; `path` is for messages.
+    pub fn of(path: &Path, file: Forward, start: Start, mut layout: Layout, packed: Packed) -> GzipSource<T> {
         layout.access = Access::Ascending;
         let volume_bytes = layout.grid.voxels().saturating_mul(packed.voxel_bytes());
         let unit_bytes = (volume_bytes >> 13).clamp(*UNIT_BYTES.start(), *UNIT_BYTES.end());
         layout.chunk = stream_unit(layout.grid.shape, packed.voxel_bytes(), unit_bytes);
         layout.transfer_bytes = 0;
-        layout.resident_bytes = STATE_BYTES + layout.chunk.iter().product::<u64>() * packed.voxel_bytes();
-        let state = Mutex::new(State { stream: Inflate::open_at(path, start)?, bytes: Vec::new() });
-        Ok(GzipSource { layout, packed, state, voxel: PhantomData })
+        layout.resident_bytes =
+            STATE_BYTES + file.memory_bytes() + layout.chunk.iter().product::<u64>() * packed.voxel_bytes();
+        let state = Mutex::new(State { stream: Inflate::new(path, file, start), bytes: Vec::new() });
+        GzipSource { layout, packed, state, voxel: PhantomData }
     }
 }
 

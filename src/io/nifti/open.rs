@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
-    io::{BufReader, Read, Seek},
+    io::{BufReader, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use flate2::bufread::MultiGzDecoder;
@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     io::{convert::Conversion, view::View},
     layout::{Access, Layout, write_unit},
-    storage::nfs,
+    storage::{Forward, Location, RangedFile, is_of_storage, nfs},
     voxel::Rounding,
 };
 
@@ -32,6 +32,8 @@ pub struct NiftiFile {
     pub extensions: Vec<u8>,
     /// The file that holds the voxels: the one opened, or the `.img`.
     pub data_path: PathBuf,
+    /// The same, where it is behind a URL.
+    pub remote: Option<Arc<RangedFile>>,
     /// Where the voxels start, in the decompressed stream if there is one.
     pub data_offset: u64,
     /// The voxels' file is a gzip stream.
@@ -52,16 +54,25 @@ pub struct NiftiFile {
 /// name. Refused, with the field and its value: what is not NIfTI, sizes that overflow or that the file cannot hold,
 /// geometry that is no geometry. Memory does not depend on what the header says, but for extensions.
 pub fn open(path: &Path) -> Result<NiftiFile> {
-    let header_path = header_path(path);
-    let mut stream = Stream::open(&header_path)?;
+    let location = Location::of(path)?;
+    let remote = match location.local() {
+        Some(_) => None,
+        None => Some(Arc::new(RangedFile::at(&location)?)),
+    };
+    let header_path = if remote.is_some() { path.to_path_buf() } else { header_path(path) };
+    let mut stream = Stream::open(&header_path, remote.as_ref())?;
     let mut bytes = Vec::new();
     stream.read(540, &mut bytes)?;
     let mut header = Header::parse(&header_path, &bytes)?;
     let mut warnings = Vec::new();
     let extent = check::check(&header_path, &mut header, &mut warnings)?;
     let grid = affine::grid(&header_path, &header, extent.shape, &mut warnings)?;
-    let data_path = if header.single_file { header_path.clone() } else { image_path(path, &header_path)? };
-    let (data_len, compressed) = inspect(&data_path, &header, &extent)?;
+    let data_path = match (header.single_file, &remote) {
+        (true, _) => header_path.clone(),
+        (false, None) => image_path(path, &header_path)?,
+        (false, Some(_)) => return Err(pair_behind_url(path)),
+    };
+    let (data_len, compressed) = inspect(&data_path, remote.as_ref(), &header, &extent)?;
     check::check_len(&data_path, &extent, data_len, compressed)?;
     let extensions = read_extensions(&header_path, &header, stream, bytes)?;
     warnings.extend(extension::chain(&extensions, header.big_endian).broken);
@@ -84,7 +95,50 @@ pub fn open(path: &Path) -> Result<NiftiFile> {
     let conversion =
         Conversion { stored: extent.stored, big_endian: header.big_endian, slope: None, rounding: Rounding::Nearest };
     let data_offset = extent.data_offset;
-    Ok(NiftiFile { header, extensions, data_path, data_offset, compressed, layout, conversion, view: None, warnings })
+    Ok(NiftiFile {
+        header,
+        extensions,
+        data_path,
+        remote,
+        data_offset,
+        compressed,
+        layout,
+        conversion,
+        view: None,
+        warnings,
+    })
+}
+
+/// Whether a URL is by its name of a NIfTI file in one part.
+pub fn is_file_name(url: &Path) -> bool {
+    let name = url.to_string_lossy().to_lowercase();
+    [".nii", ".nii.gz"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// The error of a header without its voxels.
+pub fn pair_behind_url(path: &Path) -> Error {
+    Error::Unsupported {
+        path: path.to_path_buf(),
+        what: "a header with its voxels in another file is not read from a URL".into(),
+        hint: Some("copy both to a local disk, or store them as one .nii.gz".into()),
+    }
+}
+
+impl NiftiFile {
+    /// The voxels' file from byte `at` on.
+    ///
+    /// # Errors
+    /// Those of opening it.
+    pub fn data(&self, at: u64) -> Result<Forward> {
+        forward(&self.data_path, self.remote.as_ref(), at)
+    }
+}
+
+fn forward(path: &Path, remote: Option<&Arc<RangedFile>>, at: u64) -> Result<Forward> {
+    match remote {
+        Some(file) => Ok(Forward::ranges(file.clone(), at)),
+        None => Forward::local(path, at),
+    }
 }
 
 /// What stands between header and voxels; `bytes` is what was read so far from the start.
@@ -114,25 +168,32 @@ fn read_extensions(path: &Path, header: &Header, mut stream: Stream, mut bytes: 
 /// Length of the voxels' file, and whether it is compressed.
 ///
 /// Raw voxels of an `.img` may begin like a gzip stream; there the size of the file decides.
-fn inspect(path: &Path, header: &Header, extent: &Extent) -> Result<(u64, bool)> {
-    let (file, len, gzip) = open_file(path)?;
-    drop(file);
+fn inspect(path: &Path, remote: Option<&Arc<RangedFile>>, header: &Header, extent: &Extent) -> Result<(u64, bool)> {
+    let (len, gzip) = look_at(path, remote)?;
     let raw_by_chance = !header.single_file && !has_extension(path, "gz") && len >= extent.data_end;
     Ok((len, gzip && !raw_by_chance))
 }
 
-/// The file, its length, and whether it starts as a gzip stream does (RFC 1952, 2.3.1: magic, deflate, no reserved flag).
-fn open_file(path: &Path) -> Result<(File, u64, bool)> {
-    let mut file = nfs::open(path).map_err(Error::io("open", path))?;
-    let metadata = file.metadata().map_err(Error::io("examine", path))?;
-    if !metadata.is_file() {
-        return Err(Error::Unsupported { path: path.to_path_buf(), what: "not a regular file".into(), hint: None });
-    }
-    let mut start = Vec::new();
-    file.by_ref().take(4).read_to_end(&mut start).map_err(Error::io("read", path))?;
-    file.rewind().map_err(Error::io("read", path))?;
-    let gzip = matches!(start[..], [0x1f, 0x8b, 8, flags] if flags & 0xe0 == 0);
-    Ok((file, metadata.len(), gzip))
+/// The length of a file, and whether it starts as a gzip stream does (RFC 1952, 2.3.1: magic, deflate, no reserved flag).
+fn look_at(path: &Path, remote: Option<&Arc<RangedFile>>) -> Result<(u64, bool)> {
+    let (start, len) = match remote {
+        Some(file) => {
+            let start = file.read(0, file.bytes().min(4)).map_err(|e| e.at("read", path))?;
+            (start, file.bytes())
+        }
+        None => {
+            let file = nfs::open(path).map_err(Error::io("open", path))?;
+            let metadata = file.metadata().map_err(Error::io("examine", path))?;
+            if !metadata.is_file() {
+                let what = "not a regular file".into();
+                return Err(Error::Unsupported { path: path.to_path_buf(), what, hint: None });
+            }
+            let mut start = Vec::new();
+            file.take(4).read_to_end(&mut start).map_err(Error::io("read", path))?;
+            (start, metadata.len())
+        }
+    };
+    Ok((len, matches!(start[..], [0x1f, 0x8b, 8, flags] if flags & 0xe0 == 0)))
 }
 
 /// The bytes of a header file, decompressed where needed.
@@ -142,15 +203,16 @@ struct Stream {
 }
 
 enum Bytes {
-    Plain(File),
-    Gzip(Box<MultiGzDecoder<BufReader<File>>>),
+    Plain(Forward),
+    Gzip(Box<MultiGzDecoder<BufReader<Counted>>>),
 }
 
 impl Stream {
-    fn open(path: &Path) -> Result<Stream> {
-        let (file, _, gzip) = open_file(path)?;
+    fn open(path: &Path, remote: Option<&Arc<RangedFile>>) -> Result<Stream> {
+        let (_, gzip) = look_at(path, remote)?;
+        let file = forward(path, remote, 0)?;
         let bytes = match gzip {
-            true => Bytes::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(file)))),
+            true => Bytes::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(Counted { file, bytes: 0 })))),
             false => Bytes::Plain(file),
         };
         Ok(Stream { path: path.to_path_buf(), bytes })
@@ -164,13 +226,31 @@ impl Stream {
             }
             Bytes::Gzip(decoder) => {
                 if let Err(error) = decoder.by_ref().take(limit).read_to_end(into) {
-                    let offset = decoder.get_mut().stream_position().unwrap_or(0);
+                    if is_of_storage(&error) {
+                        return Err(Error::io("read", &self.path)(error));
+                    }
+                    let input = decoder.get_ref();
+                    let offset = input.get_ref().bytes - input.buffer().len() as u64;
                     let what = format!("the gzip stream is damaged or ends early ({error})");
                     return Err(Error::Stream { path: self.path.clone(), what, offset });
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Counts the bytes that were read.
+struct Counted {
+    file: Forward,
+    bytes: u64,
+}
+
+impl Read for Counted {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.file.read(out)?;
+        self.bytes += n as u64;
+        Ok(n)
     }
 }
 

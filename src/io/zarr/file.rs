@@ -68,10 +68,10 @@ pub struct ZarrFile {
 }
 
 impl ZarrFile {
-    /// Bytes of all files of the array, metadata included; walks the folder. `None` behind a URL, where a walk takes
+    /// Bytes of all files of the array, metadata included; walks the folder or the archive. `None` behind a URL, where a walk takes
     /// requests without end, or cannot be had.
     pub fn stored_size(&self) -> Result<Option<u64>> {
-        if self.store.folder().is_none() {
+        if !self.store.is_near() {
             return Ok(None);
         }
         storage::stored_size(self.store.as_ref(), &self.array_path).map(Some).map_err(|e| e.at("list", &self.path))
@@ -80,8 +80,7 @@ impl ZarrFile {
     /// Stored bytes over bytes before compression, by up to `SAMPLED` files of the array; `None` where chunks are not
     /// compressed, behind a URL, and where none of those files is there.
     pub fn stored_ratio(&self) -> Option<f64> {
-        self.store.folder()?;
-        if self.codec == Some(Codec::None) {
+        if !self.store.is_near() || self.codec == Some(Codec::None) {
             return None;
         }
         let (meta, store) = (&self.meta, self.store.below(&self.array_path));

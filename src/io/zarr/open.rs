@@ -58,7 +58,7 @@ pub fn open(path: &Path, options: &OpenOptions) -> Result<ZarrFile> {
     open_in(store_at(path)?, options)
 }
 
-/// The store at a path or a URL; a path that ends without a name (`.`, `..`) is resolved, so that what is above it is found.
+/// The store at a path or a URL, or in a zip archive; a path that ends without a name (`.`, `..`) is resolved, so that what is above it is found.
 pub fn store_at(path: &Path) -> Result<Arc<dyn Store>> {
     let mut location = Location::of(path)?;
     if let Location::Folder(folder) = &mut location
@@ -66,7 +66,7 @@ pub fn store_at(path: &Path) -> Result<Arc<dyn Store>> {
     {
         *folder = folder.canonicalize().map_err(Error::io("open", path))?;
     }
-    storage::connect(&location)
+    storage::open(&location)
 }
 
 /// Opens the array or the image at the root of `store`; see [`open`].

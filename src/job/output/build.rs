@@ -10,6 +10,7 @@ use super::{Output, Recipe};
 use crate::{
     checkpoint::staging::{Claim, REMOTE_STATE, Staging, state_folder},
     error::{Error, Result},
+    io::ome::OmeVersion,
     io::{
         Sink,
         format::Format,
@@ -26,6 +27,7 @@ use crate::{
 /// Names within the staging folder.
 pub(super) const BUILT: &str = "target";
 const BUILT_HEADER: &str = "target.hdr";
+const PACKED: &str = "target.ozx";
 
 impl Output {
     /// The place where the target is built; `scratch` is for what a store behind a URL needs of local disk.
@@ -130,6 +132,15 @@ impl Output {
         storage::tidy(store.as_ref()).map_err(|e| e.at("tidy", store.describe("")))
     }
 
+    /// Packs a target that is an archive, of which all files are written; `go_on` may end it. A run that comes again packs anew.
+    pub fn pack(&self, staging: &Staging, go_on: &dyn Fn() -> Result<()>) -> Result<()> {
+        if self.format != Format::Ozx {
+            return Ok(());
+        }
+        self.tidy(staging)?;
+        storage::pack(&staging.path(BUILT), &staging.path(PACKED), &archive_comment(self.options.ome), go_on)
+    }
+
     /// Where a Zarr target is built.
     pub fn site(&self, staging: &Staging) -> BuildSite {
         staging.site(BUILT)
@@ -169,7 +180,13 @@ impl Output {
 
     /// What is built, and where it goes, in this order.
     fn moves(&self, staging: &Staging) -> Vec<(PathBuf, PathBuf)> {
-        let built = staging.path(BUILT);
+        let built = staging.path(if self.format == Format::Ozx { PACKED } else { BUILT });
         [built, staging.path(BUILT_HEADER)].into_iter().zip(self.final_names()).collect()
     }
+}
+
+/// What an archive says of itself (RFC-9, "OME-Zarr Zip Comment Structure").
+fn archive_comment(version: OmeVersion) -> String {
+    let directory = serde_json::json!({ "centralDirectory": { "jsonFirst": true } });
+    serde_json::json!({ "ome": { "version": version.name(), "zipFile": directory } }).to_string()
 }

@@ -298,6 +298,9 @@ impl InPlace {
 fn check(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
     let store = request.store.display();
     let resample = "reslice resample STORE NEW.zarr --pyramid writes a new store";
+    if finest.store.folder().is_none() {
+        return Err(Error::usage_hint(format!("{store} is in a zip archive, to which no levels are added"), resample));
+    }
     if finest.image_attributes.is_none() {
         return Err(Error::usage_hint(format!("{store} is an array and not an OME-Zarr image"), resample));
     }

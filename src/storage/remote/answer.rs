@@ -55,6 +55,12 @@ impl Asked {
         self.marks.gzip.load(Ordering::Relaxed)
     }
 
+    /// Takes the bytes on the way for those that were asked for: parts of a file that is a gzip stream itself, which some servers call
+    /// compressed.
+    pub fn take_as_stored(&self) {
+        self.marks.gzip.store(false, Ordering::Relaxed);
+    }
+
     /// Notes on an answer how its server sent it.
     pub fn mark(&self, answer: &mut HttpResponse) {
         let is_gzip = answer.headers().get("content-encoding").is_some_and(|value| {

@@ -108,6 +108,9 @@ fn unreadable(error: &Error) -> Option<String> {
 /// What the client says where a whole file was answered instead of a part.
 const WITHOUT_PARTS: [&str; 2] = ["Range request not supported", "non-partial response"];
 
+/// And where it was asked how long a file is, and not told.
+const WITHOUT_LENGTH: &str = "Content-Length Header missing";
+
 fn chain(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |e: &&(dyn std::error::Error + 'static)| (*e).source())
 }
@@ -166,9 +169,12 @@ fn transport(error: &Error) -> Option<String> {
 /// The last cause of an error, which says the most.
 pub fn innermost(error: &Error) -> String {
     let text = chain(error).last().map_or_else(|| error.to_string(), ToString::to_string);
-    match WITHOUT_PARTS.iter().any(|known| text.contains(known)) {
-        true => "the server does not answer requests for a part of a file".into(),
-        false => scrubbed(&text),
+    match text {
+        _ if WITHOUT_PARTS.iter().any(|known| text.contains(known)) => {
+            "the server does not answer requests for a part of a file".into()
+        }
+        _ if text.contains(WITHOUT_LENGTH) => "the server does not tell the length of the file".into(),
+        _ => scrubbed(&text),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{
-    CopyOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload, ObjectMeta,
+    CopyOptions, GetOptions, GetResult, GetResultPayload, ListResult, MultipartId, MultipartUpload, ObjectMeta,
     PutMultipartOptions, PutOptions, PutResult,
     client::{HttpError, HttpErrorKind},
     list::{PaginatedListOptions, PaginatedListResult},

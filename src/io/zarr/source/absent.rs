@@ -42,7 +42,7 @@ impl<T: Voxel> ZarrSource<T> {
     pub(super) fn note_absent(&self) -> Result<()> {
         let read = self.absent.read.fetch_add(1, Ordering::Relaxed) + 1;
         let Some(left_out) = self.file.empty_chunks else { return Ok(()) };
-        let is_small = self.file.store.folder().is_some() && self.objects() <= SMALL;
+        let is_small = self.file.store.is_near() && self.objects() <= SMALL;
         if read <= left_out && !is_small {
             return Ok(());
         }
