@@ -18,7 +18,7 @@ use crate::{
 };
 
 mod chunks;
-mod nifti;
+mod file;
 mod report;
 pub(crate) mod zarr;
 
@@ -48,7 +48,7 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// Verifies a NIfTI file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
+/// Verifies a NIfTI, NRRD, MetaImage or MGH file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
 ///
 /// What is wrong with the contents is in the report. `stop` is looked at between chunks; `on_progress` is called on the calling
 /// thread.
@@ -69,7 +69,7 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     let outcome = match Location::of(path)?.local() {
         Some(path) => {
             let is_folder = foreign::kind_of(path)?.is_dir();
-            let outcome = if is_folder { zarr::verify(&mut run) } else { nifti::verify(&mut run, path) };
+            let outcome = if is_folder { zarr::verify(&mut run) } else { file::verify(&mut run, path) };
             foreign::explained(path, outcome)
         }
         None => zarr::verify(&mut run),

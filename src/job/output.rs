@@ -1,6 +1,7 @@
 //! The target of a job: its format by its name, its layout before anything is created, and its creation.
 
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,12 +18,15 @@ use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
+        convert::Conversion,
         format::Format,
-        gzip,
+        around::Around,
+        gzip::{self, Framing},
         input::Input,
         nifti::{self, FormsOf, Header, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,
+        plain,
         raw,
         zarr::{Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking, default_file_chunk, file_count},
     },
@@ -50,7 +54,8 @@ pub struct Output {
 
 #[derive(Debug)]
 enum Recipe {
-    Nifti { prefix: Vec<u8>, packed: Packed },
+    /// Voxels in C order, what stands around them, and how they are compressed.
+    File { around: Around, packed: Packed, framing: Option<Framing> },
     Zarr(Box<ZarrTarget>),
 }
 
@@ -112,17 +117,25 @@ impl Output {
                 (layout, Recipe::Zarr(Box::new(target)))
             }
             _ if inherited.pyramid.is_some() => {
-                return Err(Error::usage_hint("NIfTI files have no levels", "give --pyramid with a .zarr target"));
+                let what = format!("{} files have no levels", format.name());
+                return Err(Error::usage_hint(what, "give --pyramid with a .zarr target"));
             }
             _ => {
-                let prefix = nifti_prefix(path, format, &layout, values, inherited, &mut warnings)?;
-                let offset = if format == Format::Pair { 0 } else { prefix.len() as u64 };
-                let packed = Packed::new(&layout, offset, values.writing);
-                let layout = match format {
-                    Format::NiftiGz => gzip::target_layout(layout),
-                    _ => raw::target_layout(layout),
+                let (what, framing) = (format.refuses(options.framing), format.framing(options.framing));
+                if let Some((what, hint)) = what {
+                    return Err(Error::usage_hint(what, hint));
+                }
+                let around = match format.is_nifti() {
+                    true => nifti_header(path, format, &layout, values, inherited, &mut warnings)?,
+                    false => plain_header(path, format, &layout, framing, inherited.input, &mut warnings)?,
                 };
-                (layout, Recipe::Nifti { prefix, packed })
+                let conversion = Conversion { big_endian: format.is_big_endian(), ..values.writing };
+                let packed = Packed::new(&layout, around.offset(), conversion);
+                let layout = match framing {
+                    Some(_) => gzip::target_layout(layout),
+                    None => raw::target_layout(layout),
+                };
+                (layout, Recipe::File { around, packed, framing })
             }
         };
         let (path, options) = (path.to_path_buf(), options.clone());
@@ -152,10 +165,9 @@ impl Output {
     pub fn identify(&self, identity: &mut Identity) {
         identity.add("format", format!("{:?}", self.format));
         match &self.recipe {
-            Recipe::Nifti { prefix, packed } => {
-                let framing =
-                    if self.format == Format::NiftiGz { format!("{:?}", self.options.framing) } else { String::new() };
-                let header = crc32fast::hash(prefix);
+            Recipe::File { around, packed, framing } => {
+                let framing = framing.map_or(String::new(), |framing| format!("{framing:?}"));
+                let header = around.crc32();
                 identity.add("header and framing", format!("{header:08x} {packed:?} {framing}"));
             }
             Recipe::Zarr(target) => {
@@ -188,6 +200,11 @@ impl Output {
         self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
+    /// Whether it is one compressed stream.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.recipe, Recipe::File { framing: Some(_), .. })
+    }
+
     /// Whether another target may be replaced.
     pub fn overwrites(&self) -> bool {
         self.options.overwrite
@@ -198,9 +215,9 @@ impl Output {
 fn store_of(path: &Path, format: Format) -> Result<Option<Arc<dyn Store>>> {
     let location = Location::of(path)?;
     let Location::Url(url) = &location else { return Ok(None) };
-    if format.is_nifti() {
-        let hint = "write it to a local path and copy it, or write .zarr";
-        return Err(Error::usage_hint(format!("{url} would be a NIfTI file: only .zarr is written to a URL"), hint));
+    if format.is_file() {
+        let (hint, name) = ("write it to a local path and copy it, or write .zarr", format.name());
+        return Err(Error::usage_hint(format!("{url} would be a {name} file: only .zarr is written to a URL"), hint));
     }
     if url.scheme.starts_with("http") {
         let hint = "write to s3://, gs://, az:// or a local path";
@@ -209,14 +226,14 @@ fn store_of(path: &Path, format: Format) -> Result<Option<Arc<dyn Store>>> {
     storage::connect(&location).map(Some)
 }
 
-fn nifti_prefix(
+fn nifti_header(
     path: &Path,
     format: Format,
     layout: &Layout,
     values: &Values,
     inherited: &Inherited<'_>,
     warnings: &mut Vec<String>,
-) -> Result<Vec<u8>> {
+) -> Result<Around> {
     let source = inherited.input.nifti();
     let is_label = inherited.input.is_label() && !layout.stored.is_float();
     let blank = is_label.then(blank_label_header);
@@ -235,7 +252,39 @@ fn nifti_prefix(
     };
     let (header, prefix) = nifti::target_header(&spec)?;
     warnings.extend(nifti::target_remarks(&spec, &header));
-    Ok(prefix)
+    Ok(match format {
+        Format::Pair => Around { beside: Some(prefix), ..Around::default() },
+        _ => Around::leading(prefix),
+    })
+}
+
+/// The header of NRRD, MetaImage or MGH.
+fn plain_header(
+    path: &Path,
+    format: Format,
+    layout: &Layout,
+    framing: Option<Framing>,
+    input: &Input,
+    warnings: &mut Vec<String>,
+) -> Result<Around> {
+    let files = format.files(path);
+    let data_file = files.first().filter(|_| files.len() > 1).and_then(|file| file.file_name()).map(OsStr::to_string_lossy);
+    let spec = plain::TargetSpec {
+        path,
+        layout,
+        is_compressed: framing.is_some(),
+        segments: match input {
+            Input::Plain(file) => &file.segments,
+            _ => &[],
+        },
+        data_file: data_file.as_deref(),
+    };
+    warnings.extend(spec.remarks());
+    match format {
+        Format::Nrrd | Format::Nhdr => plain::nrrd_header(&spec),
+        Format::Mha | Format::Mhd => plain::metaimage_header(&spec),
+        _ => plain::mgh_header(&spec),
+    }
 }
 
 /// Labels must not be averaged.

@@ -1,12 +1,14 @@
-//! Reads a gzip file to its end, to check lengths and checksums.
+//! Reads a gzip or zlib stream to its end, to check lengths and checksums.
 
 use std::{
     fs::File,
-    io::{self, BufReader, Read, Seek},
+    io::{self, BufReader, Read, Seek, SeekFrom},
     path::Path,
 };
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, ZlibDecoder};
+
+use super::{Coding, Start};
 
 use crate::{
     error::{Error, Result},
@@ -16,9 +18,10 @@ use crate::{
 /// Raw bytes between two reports.
 const STEP_BYTES: usize = 256 << 10;
 
-/// How much of a gzip file was read.
+/// How much of a stream was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inflated {
+    /// Of gzip; a zlib stream counts as one.
     pub members: u64,
     pub raw_bytes: u64,
     /// Compressed bytes read so far, about; all of the members at the end.
@@ -27,39 +30,70 @@ pub struct Inflated {
     pub trailing_bytes: u64,
 }
 
-/// Inflates all members of a file, which checks the CRC-32 and the length of each (RFC 1952, 2.3.1). What follows the last one
+/// One gzip member, or a zlib stream.
+enum Member<'a> {
+    Gzip(GzDecoder<&'a mut BufReader<File>>),
+    Zlib(ZlibDecoder<&'a mut BufReader<File>>),
+}
+
+impl Member<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Member::Gzip(decoder) => decoder.read(out),
+            Member::Zlib(decoder) => decoder.read(out),
+        }
+    }
+
+    fn input(&self) -> &BufReader<File> {
+        match self {
+            Member::Gzip(decoder) => decoder.get_ref(),
+            Member::Zlib(decoder) => decoder.get_ref(),
+        }
+    }
+}
+
+/// Inflates all members of a stream, which checks the CRC-32 and the length of each (RFC 1952, 2.3.1), or Adler-32 (RFC 1950). What follows the last one
 /// and does not begin as a member is trailing garbage, which gzip ignores.
 ///
 /// `on_step` is called every 256 KiB of raw bytes and may end it. Memory: two buffers and the decoder's window.
 ///
 /// # Errors
 /// A damaged or truncated member with the byte offset in the compressed file.
-pub fn inflate_all(path: &Path, on_step: &mut dyn FnMut(&Inflated) -> Result<()>) -> Result<Inflated> {
+pub fn inflate_all(
+    path: &Path,
+    start: Start,
+    on_step: &mut dyn FnMut(&Inflated) -> Result<()>,
+) -> Result<Inflated> {
     let mut file = nfs::open(path).map_err(Error::io("open", path))?;
     let file_bytes = file.metadata().map_err(Error::io("examine", path))?.len();
+    file.seek(SeekFrom::Start(start.at)).map_err(Error::io("read", path))?;
     let mut done = Inflated::default();
     let mut step = vec![0; STEP_BYTES];
     let mut input = BufReader::with_capacity(STEP_BYTES, file.try_clone().map_err(Error::io("open", path))?);
     // The clone shares the file's position: what is buffered and not yet decoded is taken off.
     let mut consumed = |buffered: usize| file.stream_position().map(|at| at.saturating_sub(buffered as u64));
     loop {
-        let mut member = GzDecoder::new(&mut input);
+        let mut member = match start.coding {
+            Coding::Gzip => Member::Gzip(GzDecoder::new(&mut input)),
+            Coding::Zlib => Member::Zlib(ZlibDecoder::new(&mut input)),
+        };
         loop {
             let n = match member.read(&mut step) {
                 Ok(0) => break,
                 Ok(n) => n as u64,
                 Err(error) => {
-                    let offset = consumed(member.get_ref().buffer().len()).unwrap_or(0);
-                    return Err(damaged(path, &error, offset));
+                    let offset = consumed(member.input().buffer().len()).unwrap_or(0);
+                    return Err(damaged(path, start.coding, &error, offset));
                 }
             };
             done.raw_bytes += n;
-            done.stored_bytes = consumed(member.get_ref().buffer().len()).map_err(Error::io("examine", path))?;
+            done.stored_bytes = consumed(member.input().buffer().len()).map_err(Error::io("examine", path))?;
             on_step(&done)?;
         }
         done.members += 1;
         done.stored_bytes = consumed(input.buffer().len()).map_err(Error::io("examine", path))?;
-        if !begins_member(&mut input).map_err(Error::io("read", path))? {
+        let ends = start.coding == Coding::Zlib || !begins_member(&mut input).map_err(Error::io("read", path))?;
+        if ends {
             done.trailing_bytes = file_bytes.saturating_sub(done.stored_bytes);
             return Ok(done);
         }
@@ -71,10 +105,11 @@ fn begins_member(input: &mut BufReader<File>) -> io::Result<bool> {
     Ok(matches!(input.fill_buf()?, [0x1f] | [0x1f, 0x8b, ..]))
 }
 
-fn damaged(path: &Path, error: &io::Error, offset: u64) -> Error {
+fn damaged(path: &Path, coding: Coding, error: &io::Error, offset: u64) -> Error {
+    let coding = coding.name();
     let what = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "gzip stream is cut off".to_string(),
-        _ => format!("gzip stream is damaged ({error})"),
+        io::ErrorKind::UnexpectedEof => format!("{coding} stream is cut off"),
+        _ => format!("{coding} stream is damaged ({error})"),
     };
     Error::Stream { path: path.to_path_buf(), what, offset }
 }
@@ -95,7 +130,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.gz");
         std::fs::write(&path, bytes).unwrap();
-        inflate_all(&path, &mut |_| Ok(()))
+        inflate_all(&path, Start::FILE, &mut |_| Ok(()))
     }
 
     #[test]

@@ -13,7 +13,7 @@ use super::{
     affine, axes,
     check::{self, Extent},
     extension::{self, MAX_EXTENSION_BYTES},
-    header::Header,
+    header::{Header, Version},
 };
 use crate::{
     error::{Error, Result},
@@ -44,6 +44,17 @@ pub struct NiftiFile {
     pub view: Option<View>,
     /// What a user should know of this file, one line each.
     pub warnings: Vec<String>,
+}
+
+impl NiftiFile {
+    /// The format, for summaries.
+    pub fn format_name(&self) -> String {
+        let version = match self.header.version {
+            Version::One => "NIfTI-1",
+            Version::Two => "NIfTI-2",
+        };
+        format!("{version}{}", if self.compressed { ", gzip" } else { "" })
+    }
 }
 
 /// Opens `.nii`, `.nii.gz`, `.hdr` or `.img` (compressed or not) and reads all but the voxels.
