@@ -272,20 +272,9 @@ pub fn target_layout(mut layout: Layout) -> Layout {
 }
 
 impl<T: Voxel> RawSink<T> {
-    /// Creates the file at its full length with what stands around the voxels; `packed.offset` is that of `around`.
-    /// `layout` is that of [`target_layout`].
-    pub fn create(path: &Path, layout: Layout, packed: Packed, around: &Around) -> Result<RawSink<T>> {
-        RawSink::create_for(path, layout, packed, around, 0o666)
-    }
-
-    /// The same, for whom `mode` allows and the umask leaves it to.
-    pub fn create_for(
-        path: &Path,
-        layout: Layout,
-        packed: Packed,
-        around: &Around,
-        mode: u32,
-    ) -> Result<RawSink<T>> {
+    /// Creates the file at its full length with what stands around the voxels, for whom `mode` allows and the umask leaves it to;
+    /// `packed.offset` is that of `around`. `layout` is that of [`target_layout`].
+    pub fn create_for(path: &Path, layout: Layout, packed: Packed, around: &Around, mode: u32) -> Result<RawSink<T>> {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
         RawSink::extended(path, file.map_err(Error::io("create", path))?, layout, packed, around, NoLedger::shared())
     }

@@ -25,7 +25,12 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
-    io::{format::{self, Format}, input::Input, own::OwnSource, zarr::OpenOptions},
+    io::{
+        format::{self, Format},
+        input::Input,
+        own::OwnSource,
+        zarr::OpenOptions,
+    },
     layout::Layout,
     pictures::Pictures,
     region::Region,

@@ -111,7 +111,9 @@ fn inflate(run: &mut Run<'_>, file: &Voxels, stream: Start, data_end: u64) -> Re
         run.report.notes.push(format!("{} bytes stand behind the voxels", raw_bytes - data_end));
     }
     if trailing_bytes > 0 {
-        run.report.notes.push(format!("{trailing_bytes} bytes behind the {} stream belong to nothing", stream.coding.name()));
+        run.report
+            .notes
+            .push(format!("{trailing_bytes} bytes behind the {} stream belong to nothing", stream.coding.name()));
     }
     Ok(())
 }

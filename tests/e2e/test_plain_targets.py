@@ -147,7 +147,10 @@ def test_every_format_holds_the_resampled_scan(data, resample, tmp_path):
     """A scan to 2 mm in each: the same voxels as in NIfTI, by our own `compare`, which reads them back; all are whole."""
     options = ["--spacing", "2", "--antialias", "--dtype", "f32"]
     resample(data / "t1_brain.nii.gz", tmp_path / "a.nii.gz", *options)
-    for name, gzip in {**TARGETS, **MGH}.items():
+    # Of two headers in one folder, each would have its voxels in a.raw.
+    names = {**TARGETS, "b.mhd": [], **MGH}
+    del names["a.mhd"]
+    for name, gzip in names.items():
         resample(data / "t1_brain.nii.gz", tmp_path / name, *options, *gzip)
         reslice("compare", tmp_path / "a.nii.gz", tmp_path / name)
         assert "complete" in reslice("verify", tmp_path / name).stdout

@@ -325,7 +325,8 @@ fn segments_of_slicer_are_kept_by_name() {
     let folder = Folder::new();
     let said = "Segment0_ID:=Segment_1\nSegment0_Extent:=0 1 0 2 0 3\nSegment0_Name:=left \\n lung\nSegment0_LabelValue:=100\n\
         Segmentation_ReferenceImageExtentOffset:=7 0 0\n";
-    fs::write(folder.path("a.seg.nrrd"), [format!("{NRRD}encoding: raw\n{said}\n").as_bytes(), &voxels()].concat()).unwrap();
+    fs::write(folder.path("a.seg.nrrd"), [format!("{NRRD}encoding: raw\n{said}\n").as_bytes(), &voxels()].concat())
+        .unwrap();
     folder.run(&["resample", "a.seg.nrrd", "b.seg.nrrd", "--scale", "2", "--gzip", "none"]).expect(0);
     let text = String::from_utf8_lossy(&fs::read(folder.path("b.seg.nrrd")).unwrap()).into_owned();
     let kept = "Segment0_ID:=Segment_1\nSegment0_Extent:=0 3 0 5 0 7\nSegment0_Name:=left \\n lung\nSegment0_LabelValue:=100\n";

@@ -59,11 +59,7 @@ impl Member<'_> {
 ///
 /// # Errors
 /// A damaged or truncated member with the byte offset in the compressed file.
-pub fn inflate_all(
-    path: &Path,
-    start: Start,
-    on_step: &mut dyn FnMut(&Inflated) -> Result<()>,
-) -> Result<Inflated> {
+pub fn inflate_all(path: &Path, start: Start, on_step: &mut dyn FnMut(&Inflated) -> Result<()>) -> Result<Inflated> {
     let mut file = nfs::open(path).map_err(Error::io("open", path))?;
     let file_bytes = file.metadata().map_err(Error::io("examine", path))?.len();
     file.seek(SeekFrom::Start(start.at)).map_err(Error::io("read", path))?;

@@ -57,7 +57,9 @@ impl UnitCompressor {
                 let (compressor, block) = whole_streams(DEFAULT_LEVEL, PART_RAW_BYTES);
                 Coder::Parts { compressor, block, other: None }
             }
-            Framing::Single { level } | Framing::Zlib { level } => Coder::Deflate(Compress::new(Compression::new(level), false)),
+            Framing::Single { level } | Framing::Zlib { level } => {
+                Coder::Deflate(Compress::new(Compression::new(level), false))
+            }
             Framing::Bgzf { level } => {
                 let (compressor, block) = whole_streams(level, BGZF_RAW_BYTES);
                 Coder::Bgzf { compressor, block }

@@ -35,7 +35,8 @@ impl TargetSpec<'_> {
     pub fn remarks(&self) -> Vec<String> {
         let unit = &self.layout.grid.unit;
         let is_length = unit.metres().is_some();
-        let told = format!("the target's unit ({}) is no length: readers take its numbers for millimetres", unit.symbol());
+        let told =
+            format!("the target's unit ({}) is no length: readers take its numbers for millimetres", unit.symbol());
         if is_length { Vec::new() } else { vec![told] }
     }
 

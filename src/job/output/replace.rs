@@ -33,7 +33,12 @@ impl Output {
             let kind = meta.file_type();
             match self.format.is_file() {
                 true if kind.is_file() => {}
-                true => return Err(kept(&path, &format!("is {}, not a {} file", nfs::kind_name(kind), self.format.name()))),
+                true => {
+                    return Err(kept(
+                        &path,
+                        &format!("is {}, not a {} file", nfs::kind_name(kind), self.format.name()),
+                    ));
+                }
                 false if kind.is_dir() => check_store(&path)?,
                 false => return Err(kept(&path, &format!("is {}, not a Zarr store", nfs::kind_name(kind)))),
             }

@@ -20,7 +20,8 @@ pub fn header(spec: &TargetSpec<'_>) -> Result<Around> {
     let layout = spec.layout;
     let outer = spec.only_outer("MetaImage")?;
     if let Some(Axis { name, len, .. }) = outer.filter(|axis| axis.name != "t") {
-        let what = format!("the fourth axis of a MetaImage is time, and {len} volumes along '{name}' are to be written");
+        let what =
+            format!("the fourth axis of a MetaImage is time, and {len} volumes along '{name}' are to be written");
         return Err(spec.unsupported(what, "end the name in .nrrd, .nii.gz or .zarr, or pick one with --channel"));
     }
     let (columns, origin) = spec.place();
