@@ -4,6 +4,7 @@
 //! Knows neither formats nor pipelines. Sinks note what they store in a [`ledger`]; a [`Journal`] keeps the notes;
 //! [`restore`] reads all journals of a target.
 
+pub mod check;
 mod identity;
 mod journal;
 pub mod lease;

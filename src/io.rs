@@ -5,12 +5,14 @@
 
 use crate::{
     block::{BlockMut, BlockRef},
+    checkpoint::check::Check,
     error::Result,
     layout::Layout,
     region::Region,
     voxel::Voxel,
 };
 
+pub mod around;
 pub mod convert;
 pub mod dicom;
 pub mod foreign;
@@ -99,8 +101,8 @@ impl Fetched {
 pub struct Encoded {
     /// What goes to storage; empty for a chunk that is left out because it is all fill value.
     pub bytes: Vec<u8>,
-    /// CRC-32 of the raw bytes, where the format asks for one.
-    pub crc32: u32,
+    /// Checksum of the raw bytes, where the format asks for one.
+    pub check: Check,
     /// Length before compression.
     pub raw_bytes: u64,
     /// Samples that the stored type could not hold.

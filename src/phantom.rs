@@ -12,6 +12,7 @@ use crate::{
     geometry::{Affine, Grid, Unit},
     io::{
         Sink,
+        around::Around,
         convert::Conversion,
         gzip::{self, DEFAULT_LEVEL, Framing, GzipSink},
         nifti::{self, TargetSpec},
@@ -105,7 +106,7 @@ impl Phantom {
         let built = staging.path("target");
         let packed = Packed::new(&layout, prefix.len() as u64, Conversion::plain(Dtype::U16));
         let framing = Framing::Single { level: DEFAULT_LEVEL };
-        let sink: GzipSink<u16> = GzipSink::create(&built, layout.clone(), packed, &prefix, framing)?;
+        let sink: GzipSink<u16> = GzipSink::create(&built, layout.clone(), packed, &Around::leading(prefix), framing)?;
         let mut voxels = Vec::new();
         for unit in Region::of_shape(layout.grid.shape).tiles(layout.chunk.map(|extent| extent as usize)) {
             self.fill(unit, &mut voxels);

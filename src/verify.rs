@@ -18,7 +18,7 @@ use crate::{
 };
 
 mod chunks;
-mod nifti;
+mod file;
 mod report;
 pub(crate) mod zarr;
 
@@ -48,7 +48,7 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// Verifies a NIfTI file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
+/// Verifies a NIfTI, NRRD, MetaImage or MGH file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
 ///
 /// What is wrong with the contents is in the report. `stop` is looked at between chunks; `on_progress` is called on the calling
 /// thread.
@@ -70,10 +70,10 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     let outcome = match location.local() {
         Some(local) => {
             let is_store = InArchive::of(&location)?.is_some() || foreign::kind_of(local)?.is_dir();
-            let outcome = if is_store { zarr::verify(&mut run) } else { nifti::verify(&mut run, local) };
+            let outcome = if is_store { zarr::verify(&mut run) } else { file::verify(&mut run, local) };
             foreign::explained(local, outcome)
         }
-        None if crate::io::nifti::is_file_name(path) => nifti::verify(&mut run, path),
+        None if crate::io::nifti::is_file_name(path) => file::verify(&mut run, path),
         None => zarr::verify(&mut run),
     };
     if let Err(error) = outcome {

@@ -76,7 +76,7 @@ _VALUES = {
     "interp": r"(?:nearest|linear|cubic|bspline\d?|lanczos\d?|sinc-\w+|gaussian|label-gaussian|label|mean|mode|min|max|median|auto)",
     "rounding": "nearest|truncate",
     "dtype": r"[uif]\d+",
-    "gzip": "bgzf|single",
+    "gzip": "bgzf|single|none",
     "chunk": r"\d+",
     "level": r"\d+",
     "isotropic": r"\d[\d.]*",

@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use super::stamp::{Extent, Stamp};
+use super::{
+    check::Check,
+    stamp::{Extent, Stamp},
+};
 use crate::{
     error::Result,
     region::{Boxes, Region},
@@ -53,7 +56,8 @@ pub struct StreamUnit {
     pub number: u64,
     pub segment: u64,
     pub extent: Extent,
-    pub crc32: u32,
+    /// Of the raw bytes.
+    pub check: Check,
     pub raw_bytes: u64,
     /// CRC-32C of the stored bytes; records of earlier versions have none.
     pub stored_crc32c: Option<u32>,
@@ -132,7 +136,8 @@ pub struct StreamRun {
     pub writer: String,
     pub segment: u64,
     pub extent: Extent,
-    pub crc32: u32,
+    /// Of the raw bytes.
+    pub check: Check,
     pub raw_bytes: u64,
     /// Of the stored bytes; nothing where a unit's is not known.
     pub stamp: Option<Stamp>,
@@ -186,12 +191,13 @@ impl Restored {
                 return;
             }
             let raw_bytes = run.raw_bytes.checked_add(unit.raw_bytes);
-            let follows = unit.number == next && unit.extent.offset == end && raw_bytes.is_some();
-            if follows && unit.segment == run.segment && run.writer == writer {
-                let mut crc = crc32fast::Hasher::new_with_initial_len(run.crc32, run.raw_bytes);
-                crc.combine(&crc32fast::Hasher::new_with_initial_len(unit.crc32, unit.raw_bytes));
-                run.crc32 = crc.finalize();
-                run.raw_bytes = run.raw_bytes.saturating_add(unit.raw_bytes);
+            let check = run.check.then(run.raw_bytes, (unit.check, unit.raw_bytes));
+            let follows = unit.number == next && unit.extent.offset == end;
+            if let (true, Some(raw_bytes), Some(check)) = (follows, raw_bytes, check)
+                && unit.segment == run.segment
+                && run.writer == writer
+            {
+                (run.check, run.raw_bytes) = (check, raw_bytes);
                 run.extent.len += unit.extent.len;
                 run.stamp = run.stamp.zip(unit.stamp()).map(|(before, unit)| before.then(unit));
                 run.units += 1;
@@ -199,8 +205,8 @@ impl Restored {
             }
         }
         let (writer, stamp) = (writer.into(), unit.stamp());
-        let StreamUnit { number, segment, extent, crc32, raw_bytes, .. } = unit;
-        self.runs.insert(number, StreamRun { units: 1, writer, segment, extent, crc32, raw_bytes, stamp });
+        let StreamUnit { number, segment, extent, check, raw_bytes, .. } = unit;
+        self.runs.insert(number, StreamRun { units: 1, writer, segment, extent, check, raw_bytes, stamp });
     }
 
     /// Forgets unfinished shards that somebody has finished.
@@ -248,8 +254,8 @@ mod tests {
     use super::*;
 
     fn unit(number: u64, segment: u64, offset: u64) -> Entry {
-        let (extent, crc32) = (Extent { offset, len: 10 }, crc32fast::hash(&[number as u8]));
-        Entry::Unit(StreamUnit { number, segment, extent, crc32, raw_bytes: 1, stored_crc32c: Some(number as u32) })
+        let (extent, check) = (Extent { offset, len: 10 }, Check::Crc32(crc32fast::hash(&[number as u8])));
+        Entry::Unit(StreamUnit { number, segment, extent, check, raw_bytes: 1, stored_crc32c: Some(number as u32) })
     }
 
     #[test]
@@ -267,7 +273,7 @@ mod tests {
         let runs: Vec<(u64, u64, &str)> =
             restored.runs.iter().map(|(&first, run)| (first, run.units, run.writer.as_str())).collect();
         assert_eq!(runs, [(0, 2, "a"), (4, 2, "b")]);
-        assert_eq!(restored.runs[&0].crc32, crc32fast::hash(&[0, 1]));
+        assert_eq!(restored.runs[&0].check, Check::Crc32(crc32fast::hash(&[0, 1])));
         assert_eq!(restored.runs[&4].extent, Extent { offset: 0, len: 20 });
     }
 

@@ -1,7 +1,7 @@
 //! One entry as one line of text: a checksum, a letter, numbers.
 //!
 //! `crc32c R level volume lo*3 hi*3 empty_chunks bytes stored`, `crc32c C level volume lo*3 hi*3 turn place offset len shard stored`,
-//! `crc32c U number segment offset len crc32 raw_bytes stored`. Numbers are decimal, the checksum (of what stands behind
+//! `crc32c U number segment offset len crc32 raw_bytes stored`, of zlib streams `Z` with Adler-32 for `crc32`. Numbers are decimal, the checksum (of what stands behind
 //! it and its blank) is eight hexadecimal digits. A line that was torn, by a kill or a full disk, has no right checksum. `stored` is the
 //! CRC-32C of the stored bytes; earlier versions wrote neither it nor `bytes`, and their lines are read too.
 
@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use crate::{
     checkpoint::{
+        check::Check,
         ledger::{ChunkLocation, Entry, StoredChunk, StreamUnit},
         stamp::{Extent, Stamp},
     },
@@ -39,8 +40,12 @@ fn body(entry: &Entry) -> String {
             write!(text, "C {level} {volume} {} {turn} {place} {offset} {len} {shard}{stored}", corners(region))
         }
         Entry::Unit(unit) => {
-            let StreamUnit { number, segment, extent: Extent { offset, len }, crc32, raw_bytes, stored_crc32c } = unit;
-            write!(text, "U {number} {segment} {offset} {len} {crc32} {raw_bytes}{}", stored(*stored_crc32c))
+            let StreamUnit { number, segment, extent: Extent { offset, len }, check, raw_bytes, stored_crc32c } = unit;
+            let (letter, check) = match check {
+                Check::Crc32(check) => ("U", check),
+                Check::Adler32(check) => ("Z", check),
+            };
+            write!(text, "{letter} {number} {segment} {offset} {len} {check} {raw_bytes}{}", stored(*stored_crc32c))
         }
     };
     text
@@ -85,11 +90,11 @@ pub fn parse(line: &str) -> Option<Entry> {
             let shard = words.0.next()?.to_string();
             Entry::Chunk { level, volume, shard, turn, chunk: StoredChunk { region, place, crc32c: words.crc32c()? } }
         }
-        "U" => Entry::Unit(StreamUnit {
+        letter @ ("U" | "Z") => Entry::Unit(StreamUnit {
             number: words.number()?,
             segment: words.number()?,
             extent: words.extent()?,
-            crc32: words.number()?,
+            check: if letter == "U" { Check::Crc32(words.number()?) } else { Check::Adler32(words.number()?) },
             raw_bytes: words.number()?,
             stored_crc32c: words.crc32c()?,
         }),
@@ -138,11 +143,11 @@ mod tests {
 
     use super::*;
 
-    fn entries() -> [Entry; 6] {
+    fn entries() -> [Entry; 7] {
         let region = Region::new([0, 64, 128], [64, 128, 131]);
         let extent = Extent { offset: 7, len: 123 };
-        let unit =
-            StreamUnit { number: 9, segment: 3, extent, crc32: u32::MAX, raw_bytes: 1 << 20, stored_crc32c: None };
+        let check = Check::Crc32(u32::MAX);
+        let unit = StreamUnit { number: 9, segment: 3, extent, check, raw_bytes: 1 << 20, stored_crc32c: None };
         let chunk = |crc32c| Entry::Chunk {
             level: 0,
             volume: 0,
@@ -158,6 +163,7 @@ mod tests {
             chunk(Some(7)),
             Entry::Unit(unit),
             Entry::Unit(StreamUnit { stored_crc32c: Some(0), ..unit }),
+            Entry::Unit(StreamUnit { check: Check::Adler32(7), ..unit }),
         ]
     }
 
@@ -184,7 +190,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_an_entry_or_none(text in "[RCU0-9a-z /-]{0,80}") {
+        fn any_text_is_an_entry_or_none(text in "[RCUZ0-9a-z /-]{0,80}") {
             let sum = crc32c::crc32c(text.as_bytes());
             if let Some(entry) = parse(&format!("{sum:08x} {text}")) {
                 prop_assert_eq!(parse(line(&entry).trim_end()), Some(entry));

@@ -33,7 +33,7 @@ pub struct ResampleArgs {
     ///
     /// .nii, .nii.gz, .hdr with .img; a Zarr array, an OME-Zarr image, or a level of it. What a file is goes by its content.
     pub input: PathBuf,
-    /// .nii, .nii.gz, .hdr or .zarr: the name says the format
+    /// .nii, .nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .zarr: the name says the format
     ///
     /// .zarr also as s3://bucket/a.zarr, gs:// or az://
     pub output: PathBuf,
@@ -216,8 +216,8 @@ pub struct TargetArgs {
     /// Version of OME-Zarr to write: 0.5 (Zarr v3), or 0.4 (Zarr v2, without shards)
     #[arg(hide_short_help = true, long, value_enum, default_value_t = OmeArg::V05)]
     pub ome: OmeArg,
-    /// One gzip member, or BGZF blocks (faster to write, and to read in parallel), with :LEVEL
-    #[arg(hide_short_help = true, long, value_name = "single|bgzf", default_value = "single")]
+    /// One gzip stream, or BGZF blocks (.nii.gz and .mgz; faster to write, and to read in parallel), with :LEVEL, or none (.nrrd and .mha)
+    #[arg(hide_short_help = true, long, value_name = "single|bgzf|none", default_value = "single")]
     pub gzip: GzipArg,
     /// Coarser levels of a Zarr target, each half the size of the one above
     ///

@@ -193,17 +193,18 @@ fn leveled(text: &str, most: u32) -> Result<(&str, Option<u32>), String> {
     }
 }
 
-/// The value of `--gzip`: `single` or `bgzf`, with a level.
+/// The value of `--gzip`: `single` or `bgzf`, with a level, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GzipArg(pub Framing);
+pub struct GzipArg(pub Option<Framing>);
 
 impl FromStr for GzipArg {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         match leveled(text, if text.starts_with("bgzf") { 12 } else { 9 })? {
-            ("single", level) => Ok(GzipArg(Framing::Single { level: level.unwrap_or(DEFAULT_LEVEL) })),
-            ("bgzf", level) => Ok(GzipArg(Framing::Bgzf { level: level.unwrap_or(DEFAULT_BGZF_LEVEL) })),
-            _ => Err("expected single or bgzf, with :LEVEL if wanted".into()),
+            ("single", level) => Ok(GzipArg(Some(Framing::Single { level: level.unwrap_or(DEFAULT_LEVEL) }))),
+            ("bgzf", level) => Ok(GzipArg(Some(Framing::Bgzf { level: level.unwrap_or(DEFAULT_BGZF_LEVEL) }))),
+            ("none", None) => Ok(GzipArg(None)),
+            _ => Err("expected single or bgzf, with :LEVEL if wanted, or none".into()),
         }
     }
 }
@@ -319,7 +320,7 @@ mod tests {
 
     #[test]
     fn levels_stay_in_their_codec() {
-        assert_eq!("single:6".parse(), Ok(GzipArg(Framing::Single { level: 6 })));
+        assert_eq!("single:6".parse(), Ok(GzipArg(Some(Framing::Single { level: 6 }))));
         assert!("single:12".parse::<GzipArg>().is_err());
         assert_eq!("zstd:19".parse(), Ok(CodecArg(Codec::Zstd(19))));
         for wrong in ["blosc-lz4:12", "zstd:0", "zstd:23", "gzip:10", "none:1", "gzip:", "zstd:x", "lzma"] {

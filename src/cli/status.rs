@@ -17,7 +17,7 @@ const SHOWN: usize = 120;
 
 #[derive(Debug, Args)]
 pub struct StatusArgs {
-    /// The target of a job, as it was given to resample: .nii, .nii.gz, .hdr or .zarr
+    /// The target of a job, as it was given to resample: .nii.gz, .nrrd, .zarr or another
     pub target: PathBuf,
     /// As JSON
     #[arg(long)]

@@ -21,9 +21,11 @@ use crate::{
 
 mod arrange;
 mod bytes;
+mod coded;
 mod fields;
 mod format;
 mod header;
+mod jpeg;
 mod rle;
 mod scan;
 mod source;
@@ -70,6 +72,8 @@ struct Table {
     slices: Vec<Stored>,
     syntax: Syntax,
     format: Format,
+    rows: u32,
+    columns: u32,
     frame_bytes: u64,
     /// Whether each slice has a slope of its own, and values of 32 bits are handed on.
     own_slopes: bool,
@@ -129,6 +133,8 @@ fn finish(folder: Folder, mut series: Series) -> Result<DicomSeries> {
         slices: Vec::new(),
         syntax: series.syntax,
         format: series.format,
+        rows: series.rows,
+        columns: series.columns,
         frame_bytes,
         own_slopes,
     };
@@ -225,13 +231,13 @@ impl Series {
         match self.syntax {
             Syntax::Encoded(name) => return refuse(format!("is DICOM with voxels in {name}, which is not read")),
             Syntax::Unknown => return refuse("is DICOM of a transfer syntax that is not known".into()),
-            Syntax::Native(_) | Syntax::Deflated | Syntax::Rle => {}
+            Syntax::Native(_) | Syntax::Deflated | Syntax::Coded(..) => {}
         }
         let mut header = header::Header::default();
         header::Header::read(&self.first, &mut header).map_err(|fault| fault.of(&self.first))?;
         let Some(pixels) = &header.pixels else { return Ok(()) };
         let is_native = matches!(pixels.place, walk::Place::Native(_));
-        if is_native == (self.syntax == Syntax::Rle) {
+        if is_native == self.syntax.codec().is_some() {
             return Err(Error::malformed(
                 &self.first,
                 "the voxels",
@@ -240,7 +246,10 @@ impl Series {
             ));
         }
         match header.format.checked(pixels, self.syntax.coding().big_endian) {
-            Ok(_) => Ok(()),
+            Ok(format) => match self.syntax.codec().and_then(|codec| codec.lacks(&format)) {
+                None => Ok(()),
+                Some(found) => refuse(format!("is DICOM with {found}")),
+            },
             Err((found, read)) => refuse(format!("is DICOM with {found}; {read}")),
         }
     }
@@ -312,7 +321,7 @@ impl DicomSeries {
 
     /// Whether voxels are compressed in the files.
     pub fn is_compressed(&self) -> bool {
-        matches!(self.table.syntax, Syntax::Deflated | Syntax::Rle)
+        matches!(self.table.syntax, Syntax::Deflated | Syntax::Coded(..))
     }
 
     /// Its files, each once.

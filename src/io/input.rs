@@ -21,7 +21,7 @@ use crate::{
         view::{View, ViewSource},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
-    layout::{Access, Axis, Layout},
+    layout::{Axis, Layout},
     storage::{InArchive, Location, split_image},
     voxel::Voxel,
 };
@@ -309,14 +309,7 @@ impl Input {
     /// How the format is called in summaries.
     pub fn format_name(&self) -> String {
         match self {
-            Input::Nifti(file) => {
-                let version = match file.header.version {
-                    nifti::Version::One => "NIfTI-1",
-                    nifti::Version::Two => "NIfTI-2",
-                };
-                let stream = if file.layout.access == Access::Ascending { ", gzip" } else { "" };
-                format!("{version}{stream}")
-            }
+            Input::Nifti(file) => file.format_name(),
             Input::Zarr(file) => format!("Zarr v{}, {}", file.zarr_format, file.codecs),
             Input::Plain(file) => file.format_name(),
             Input::Dicom(series) => series.format_name(),

@@ -109,7 +109,7 @@ impl<T: Voxel> Sink<T> for MemorySink<T> {
         let mut voxels = vec![T::default(); unit.voxels() as usize * self.layout.components];
         BlockMut::new(unit, self.layout.components, &mut voxels).copy_from(block, 0);
         let bytes = bytemuck::cast_slice(&voxels).to_vec();
-        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, crc32: 0, lost: Lost::default() })
+        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, check: Default::default(), lost: Lost::default() })
     }
 
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {

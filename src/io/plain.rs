@@ -29,6 +29,9 @@ pub mod header;
 mod metaimage;
 mod mgh;
 mod nrrd;
+mod target;
+
+pub use target::{TargetSpec, metaimage_header, mgh_header, nrrd_header};
 
 /// The most bytes of a header.
 const MOST_HEADER_BYTES: u64 = 1 << 20;
@@ -54,6 +57,8 @@ pub struct PlainFile {
     pub lacking: [bool; 3],
     /// Whether the file says that voxels are names and not quantities.
     pub is_label: bool,
+    /// What a segmentation of 3D Slicer says of its segments: lines `key:=value`.
+    pub segments: Vec<String>,
     /// The volumes that `layout` has of those in the file, where it does not have them all.
     pub view: Option<View>,
     /// What a user should know of this file, one line each.
@@ -80,6 +85,7 @@ struct Description {
     big_endian: bool,
     data: Data,
     is_label: bool,
+    segments: Vec<String>,
     warnings: Vec<String>,
 }
 
@@ -182,6 +188,7 @@ fn finish(path: &Path, described: Description) -> Result<PlainFile> {
         conversion,
         lacking,
         is_label: described.is_label,
+        segments: described.segments,
         view: None,
         warnings: described.warnings,
     })

@@ -19,7 +19,7 @@ use std::{
 
 use memmap2::{Mmap, UncheckedAdvice};
 
-use super::{Encoded, Sink, Source, packed::Packed};
+use super::{Encoded, Sink, Source, around::Around, packed::Packed};
 use crate::{
     block::{BlockMut, BlockRef},
     checkpoint::{
@@ -272,16 +272,11 @@ pub fn target_layout(mut layout: Layout) -> Layout {
 }
 
 impl<T: Voxel> RawSink<T> {
-    /// Creates the file at its full length with `prefix` (the header) at its start; `packed.offset` is the prefix's length.
-    /// `layout` is that of [`target_layout`].
-    pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8]) -> Result<RawSink<T>> {
-        RawSink::create_for(path, layout, packed, prefix, 0o666)
-    }
-
-    /// The same, for whom `mode` allows and the umask leaves it to.
-    pub fn create_for(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], mode: u32) -> Result<RawSink<T>> {
+    /// Creates the file at its full length with what stands around the voxels, for whom `mode` allows and the umask leaves it to;
+    /// `packed.offset` is that of `around`. `layout` is that of [`target_layout`].
+    pub fn create_for(path: &Path, layout: Layout, packed: Packed, around: &Around, mode: u32) -> Result<RawSink<T>> {
         let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
-        RawSink::extended(path, file.map_err(Error::io("create", path))?, layout, packed, prefix, NoLedger::shared())
+        RawSink::extended(path, file.map_err(Error::io("create", path))?, layout, packed, around, NoLedger::shared())
     }
 
     /// The same for a file that others may have created, and have written to: each writes the same header.
@@ -289,11 +284,11 @@ impl<T: Voxel> RawSink<T> {
         path: &Path,
         layout: Layout,
         packed: Packed,
-        prefix: &[u8],
+        around: &Around,
         ledger: Arc<dyn Ledger>,
     ) -> Result<RawSink<T>> {
         let opened = nfs::unlinked().write(true).create(true).truncate(false).open(path);
-        RawSink::extended(path, opened.map_err(Error::io("create", path))?, layout, packed, prefix, ledger)
+        RawSink::extended(path, opened.map_err(Error::io("create", path))?, layout, packed, around, ledger)
     }
 
     fn extended(
@@ -301,20 +296,24 @@ impl<T: Voxel> RawSink<T> {
         file: File,
         layout: Layout,
         packed: Packed,
-        prefix: &[u8],
+        around: &Around,
         ledger: Arc<dyn Ledger>,
     ) -> Result<RawSink<T>> {
         let end = packed.position(layout.outer.volumes(), [0; 3]);
-        file.write_all_at(prefix, 0).map_err(Error::io("write", path))?;
-        file.set_len(end).map_err(Error::io("extend", path))?;
+        let write = |bytes: &[u8], at| file.write_all_at(bytes, at).map_err(Error::io("write", path));
+        write(&around.head, 0)?;
+        write(&around.lead, around.head.len() as u64)?;
+        file.set_len(end.saturating_add(around.tail.len() as u64)).map_err(Error::io("extend", path))?;
+        write(&around.tail, end)?;
         let (path, behind) = (path.to_path_buf(), Behind::default());
         Ok(RawSink { path, layout, packed, file, behind, ledger, voxel: PhantomData })
     }
 }
 
 /// Whether the file at `path` is as long as it is to be, as it is from when it was created on.
-pub fn is_whole(path: &Path, layout: &Layout, packed: &Packed) -> bool {
-    stamp::file_bytes(path) == Some(packed.position(layout.outer.volumes(), [0; 3]))
+pub fn is_whole(path: &Path, layout: &Layout, packed: &Packed, around: &Around) -> bool {
+    let end = packed.position(layout.outer.volumes(), [0; 3]);
+    stamp::file_bytes(path) == Some(end.saturating_add(around.tail.len() as u64))
 }
 
 /// Whether the voxels of a region of a volume stand in the file at `path` with this stamp; they are read where it has changed since
@@ -342,7 +341,7 @@ impl<T: Voxel> Sink<T> for RawSink<T> {
     fn encode(&self, _outer: u64, unit: Region, block: BlockRef<'_, T>) -> Result<Encoded> {
         let mut bytes = Vec::new();
         let lost = self.packed.pack(unit, block, &mut bytes);
-        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, crc32: 0, lost })
+        Ok(Encoded { raw_bytes: bytes.len() as u64, bytes, check: Default::default(), lost })
     }
 
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {

@@ -9,7 +9,6 @@ use super::{
     Event, Job, PassKind, Summary, disk,
     execute::{Prepared, Runnable, planned_passes},
     output::Whose,
-    reads,
     route::{Route, RouteStep},
     run::Run,
     summary::TargetState,
@@ -250,7 +249,7 @@ impl<T: Voxel> Prepared<T> {
 
     fn finished_before(&self, identity: &Identity) -> Result<Summary> {
         let output = &self.job.output;
-        let finished = self.job.finished_identity(identity, &reads::written(&output.path, output.format))?;
+        let finished = self.job.finished_identity(identity, &output.format.files(&output.path))?;
         let (target_state, fingerprint) = (TargetState::FinishedBefore, finished.fingerprint());
         Ok(Summary { target_state, fingerprint, passes: Vec::new(), ..self.summary.clone() })
     }

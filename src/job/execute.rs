@@ -11,7 +11,6 @@ use super::{
     limits::{check_address_room, check_tables},
     output::Output,
     pyramid::{joined, levels::LevelPass},
-    reads,
     route::{self, Route, RouteStep, Task},
     turn::Turned,
     work::{done, is_finished, is_noted},
@@ -300,7 +299,7 @@ impl Job {
         if !self.request.resume || !self.output.exists()? {
             return Ok(false);
         }
-        let made = reads::written(&self.output.path, self.output.format);
+        let made = self.output.format.files(&self.output.path);
         let finished = self.finished_identity(identity, &made)?;
         let is_known = self.request.made_by.as_ref().is_some_and(|made_by| *made_by == finished.fingerprint());
         if is_known {

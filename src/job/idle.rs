@@ -25,13 +25,13 @@ pub fn cannot_matter(option: &str, request: &Request) -> Option<Error> {
         GridChoice::Like { .. } => None,
     };
     match option {
-        "chunk" | "shard" | "codec" | "ome" | "pyramid" | "method" if format.is_nifti() => refused(
+        "chunk" | "shard" | "codec" | "ome" | "pyramid" | "method" if format.is_file() => refused(
             format!("--{option} is for Zarr targets, and {output} is none"),
             "leave it out, or end the name of the target in .zarr",
         ),
-        "gzip" if format != Format::NiftiGz => refused(
-            format!("--gzip is for .nii.gz targets, and {output} is none"),
-            "leave it out, or end the name of the target in .nii.gz",
+        "gzip" if !format.has_stream() => refused(
+            format!("--gzip is for .nii.gz, .nrrd, .mha and .mgz targets, and {output} is none"),
+            "leave it out, or end the name of the target in one of these",
         ),
         "align" if sizing.is_none() => refused(
             "--align says what keeps its place where the step changes, and --like takes the grid as it is".into(),

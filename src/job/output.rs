@@ -5,10 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use super::{PyramidRequest, TargetOptions, Values, pyramid::levels::Pyramid};
+use super::{TargetOptions, Values, pyramid::levels::Pyramid};
 
 mod build;
 mod bytes;
+mod inherited;
 mod replace;
 mod stored;
 
@@ -17,10 +18,11 @@ use crate::{
     error::{Error, Result},
     geometry::Grid,
     io::{
+        around::Around,
+        convert::Conversion,
         format::Format,
-        gzip,
+        gzip::{self, Framing},
         input::Input,
-        nifti::{self, FormsOf, Header, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,
         raw,
@@ -30,6 +32,8 @@ use crate::{
     resample::Reduction,
     storage::{self, Location, Store},
 };
+pub use inherited::Inherited;
+use inherited::{form_codes, nifti_header, plain_header};
 pub use stored::Whose;
 
 /// A target that is described in full, but not created yet.
@@ -50,22 +54,13 @@ pub struct Output {
 
 #[derive(Debug)]
 enum Recipe {
-    Nifti { prefix: Vec<u8>, packed: Packed },
+    /// Voxels in C order, what stands around them, and how they are compressed.
+    File {
+        around: Around,
+        packed: Packed,
+        framing: Option<Framing>,
+    },
     Zarr(Box<ZarrTarget>),
-}
-
-/// What a target takes over from its source and reference.
-pub struct Inherited<'a> {
-    /// What the image is called: the source's name, so that the target's bytes do not depend on the target's name.
-    pub name: &'a str,
-    pub input: &'a Input,
-    /// Whose place the target takes, with `--like`.
-    pub reference: Option<&'a Input>,
-    /// The slowest axis of the source is resampled or reordered.
-    pub slices_resampled: bool,
-    pub pyramid: Option<PyramidRequest>,
-    /// Axes of the target that the source, or the reference, lacks.
-    pub lacking: [bool; 3],
 }
 
 impl Output {
@@ -115,17 +110,25 @@ impl Output {
                 (layout, Recipe::Zarr(Box::new(target)))
             }
             _ if inherited.pyramid.is_some() => {
-                return Err(Error::usage_hint("NIfTI files have no levels", "give --pyramid with a .zarr target"));
+                let what = format!("{} files have no levels", format.name());
+                return Err(Error::usage_hint(what, "give --pyramid with a .zarr target"));
             }
             _ => {
-                let prefix = nifti_prefix(path, format, &layout, values, inherited, &mut warnings)?;
-                let offset = if format == Format::Pair { 0 } else { prefix.len() as u64 };
-                let packed = Packed::new(&layout, offset, values.writing);
-                let layout = match format {
-                    Format::NiftiGz => gzip::target_layout(layout),
-                    _ => raw::target_layout(layout),
+                let (what, framing) = (format.refuses(options.framing), format.framing(options.framing));
+                if let Some((what, hint)) = what {
+                    return Err(Error::usage_hint(what, hint));
+                }
+                let around = match format.is_nifti() {
+                    true => nifti_header(path, format, &layout, values, inherited, &mut warnings)?,
+                    false => plain_header(path, format, &layout, framing, inherited.input, &mut warnings)?,
                 };
-                (layout, Recipe::Nifti { prefix, packed })
+                let conversion = Conversion { big_endian: format.is_big_endian(), ..values.writing };
+                let packed = Packed::new(&layout, around.offset(), conversion);
+                let layout = match framing {
+                    Some(_) => gzip::target_layout(layout),
+                    None => raw::target_layout(layout),
+                };
+                (layout, Recipe::File { around, packed, framing })
             }
         };
         let (path, options) = (path.to_path_buf(), options.clone());
@@ -155,10 +158,9 @@ impl Output {
     pub fn identify(&self, identity: &mut Identity) {
         identity.add("format", format!("{:?}", self.format));
         match &self.recipe {
-            Recipe::Nifti { prefix, packed } => {
-                let framing =
-                    if self.format == Format::NiftiGz { format!("{:?}", self.options.framing) } else { String::new() };
-                let header = crc32fast::hash(prefix);
+            Recipe::File { around, packed, framing } => {
+                let framing = framing.map_or(String::new(), |framing| format!("{framing:?}"));
+                let header = around.crc32();
                 identity.add("header and framing", format!("{header:08x} {packed:?} {framing}"));
             }
             Recipe::Zarr(target) => {
@@ -191,6 +193,11 @@ impl Output {
         self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
+    /// Whether it is one compressed stream.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.recipe, Recipe::File { framing: Some(_), .. })
+    }
+
     /// Whether another target may be replaced.
     pub fn overwrites(&self) -> bool {
         self.options.overwrite
@@ -221,77 +228,9 @@ fn refuse_old_archive(path: &Path, format: Format, version: OmeVersion) -> Resul
     Ok(())
 }
 
-fn nifti_prefix(
-    path: &Path,
-    format: Format,
-    layout: &Layout,
-    values: &Values,
-    inherited: &Inherited<'_>,
-    warnings: &mut Vec<String>,
-) -> Result<Vec<u8>> {
-    let source = inherited.input.nifti();
-    let is_label = inherited.input.is_label() && !layout.stored.is_float();
-    let blank = is_label.then(blank_label_header);
-    let spec = TargetSpec {
-        path,
-        like: source.map(|file| &file.header).or(blank.as_ref()),
-        place: place(inherited).or(blank.as_ref().map(|_| FormsOf::Codes { qform: 1, sform: 1 })),
-        extensions: source.map_or(&[][..], |file| &file.extensions),
-        grid: &layout.grid,
-        outer: &layout.outer,
-        stored: layout.stored,
-        components: layout.components,
-        slope: values.kept_slope,
-        slice_axis_resampled: inherited.slices_resampled,
-        single_file: format != Format::Pair,
-    };
-    let (header, prefix) = nifti::target_header(&spec)?;
-    warnings.extend(nifti::target_remarks(&spec, &header));
-    Ok(prefix)
-}
-
 /// Labels must not be averaged.
 fn default_method(input: &Input) -> Reduction {
     if input.is_label() { Reduction::Mode } else { Reduction::Mean }
-}
-
-/// Whose forms the target takes after: the reference's with `--like`, else the source's.
-fn place<'a>(inherited: &Inherited<'a>) -> Option<FormsOf<'a>> {
-    let of = |input: &'a Input| {
-        if let Some(file) = input.nifti() {
-            return Some(FormsOf::Like(&file.header));
-        }
-        if let Some(file) = input.zarr() {
-            let nifti = file.nifti.as_ref()?;
-            return Some(FormsOf::Codes { qform: nifti.qform_code.into(), sform: nifti.sform_code.into() });
-        }
-        // Voxels of a program's own have a place in the body only where it says so.
-        let is_anatomical = input.layout().grid.anatomical;
-        let code = i16::from(is_anatomical).into();
-        (is_anatomical || input.own_name().is_none()).then_some(FormsOf::Codes { qform: code, sform: code })
-    };
-    inherited.reference.and_then(of).or_else(|| of(inherited.input))
-}
-
-/// NIFTI_INTENT_LABEL.
-const INTENT_LABEL: i32 = 1002;
-
-/// A header for labels that never had one: three axes, millimetres.
-fn blank_label_header() -> Header {
-    Header {
-        dim: [3, 1, 1, 1, 1, 1, 1, 1],
-        xyzt_units: 2,
-        intent_code: INTENT_LABEL,
-        ..Header::new(nifti::Version::One)
-    }
-}
-
-/// The codes of the target's two forms, sform first.
-fn form_codes(inherited: &Inherited<'_>) -> Option<(i32, i32)> {
-    place(inherited).map(|place| match place {
-        FormsOf::Like(header) => (header.sform_code, header.qform_code),
-        FormsOf::Codes { qform, sform } => (sform, qform),
-    })
 }
 
 fn zarr_target(

@@ -67,19 +67,11 @@ pub fn files(request: &Request, input: Option<&Input>) -> Vec<(&'static str, Pat
         Some(Input::Zarr(file)) => Some((SOURCE, file.root())),
         _ => None,
     };
-    let written = Format::of_name(&request.output).map_or(Vec::new(), |format| written(&request.output, format));
+    let written = Format::of_name(&request.output).map_or(Vec::new(), |format| format.files(&request.output));
     let built_in = ("the folder in which the target is built", state_folder(&request.output));
     let read = reads(request, input).into_iter().map(|Read { what, path }| (what, path));
     let targets = written.into_iter().map(|path| ("the target", path));
     root.into_iter().chain(read).chain(targets).chain([built_in]).collect()
-}
-
-/// What stands under the names that a target takes.
-pub fn written(output: &Path, format: Format) -> Vec<PathBuf> {
-    match format {
-        Format::Pair => vec![output.with_extension("img"), output.with_extension("hdr")],
-        _ => vec![output.to_path_buf()],
-    }
 }
 
 /// Whether `path` is what stands at `holder`, or lies within it: by device and inode, so that links and spellings do not matter.
@@ -112,7 +104,7 @@ pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -
         let what = format!("{what}, {}, lies in the folder in which {shown} is built", path.display());
         return Err(Error::usage_hint(what, "move it out of there, or choose another name for the target"));
     }
-    let written = written(output, format);
+    let written = format.files(output);
     let is_taken = |read: &&Read| written.iter().any(|place| is_within(&read.path, place));
     let (sources, others): (Vec<&Read>, Vec<&Read>) = reads.iter().partition(|read| read.what == SOURCE);
     let is_source = |read: &Read| sources.iter().any(|source| is_within(&read.path, &source.path));

@@ -145,7 +145,8 @@ impl Request {
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetOptions {
     pub overwrite: bool,
-    pub framing: Framing,
+    /// How voxels are compressed where the format leaves that open; `None`: not at all.
+    pub framing: Option<Framing>,
     /// Chunk of a Zarr target, storage order; `None` chooses.
     pub chunk: Option<[u64; 3]>,
     /// Shard of a Zarr target: `None` chooses, `Some(None)` writes chunks as files.
@@ -159,7 +160,7 @@ impl Default for TargetOptions {
     fn default() -> Self {
         TargetOptions {
             overwrite: false,
-            framing: Framing::Single { level: gzip::DEFAULT_LEVEL },
+            framing: Some(Framing::Single { level: gzip::DEFAULT_LEVEL }),
             chunk: None,
             shard: None,
             codec: Codec::Zstd(DEFAULT_ZSTD_LEVEL),

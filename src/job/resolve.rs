@@ -25,7 +25,12 @@ use super::{
 use crate::{
     error::{Error, Result},
     geometry::{FaceCounts, Grid, GridRequest, Mapping, Resolved, Sizing, Snapped, Unit},
-    io::{format::Format, input::Input, own::OwnSource, zarr::OpenOptions},
+    io::{
+        format::{self, Format},
+        input::Input,
+        own::OwnSource,
+        zarr::OpenOptions,
+    },
     layout::Layout,
     pictures::Pictures,
     region::Region,
@@ -216,9 +221,7 @@ fn target_path(output: &Path) -> Result<PathBuf> {
 /// The name of a file or folder without what says its format.
 fn image_name(path: &Path) -> String {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let endings = [".nii.gz", ".nii", ".hdr", ".img", ".ome.zarr", ".ome.zarr.zip", ".zarr.zip", ".zarr", ".ozx"];
-    let ending = endings.into_iter().find(|ending| name.ends_with(ending)).unwrap_or("");
-    name[..name.len() - ending.len()].to_string()
+    format::stem(&name).to_string()
 }
 
 fn reference(choice: &GridChoice) -> Result<Option<Input>> {

@@ -8,6 +8,7 @@ use std::{
 use crate::{
     error::{Error, Result},
     io::{
+        around::Around,
         convert::Conversion,
         packed::Packed,
         raw::{RawAccess, RawSink, RawSource},
@@ -43,7 +44,7 @@ impl ScratchFile {
     /// Writes volumes of this layout.
     pub fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {
         let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
-        RawSink::create_for(&self.path, layout.clone(), packed, &[], MODE)
+        RawSink::create_for(&self.path, layout.clone(), packed, &Around::default(), MODE)
     }
 
     /// Reads what was written.

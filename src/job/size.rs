@@ -24,10 +24,10 @@ impl Job {
         let Output { layout, format, .. } = &self.output;
         let (finest, levels) = self.output.raw_bytes();
         let packing = match format {
-            Format::Nifti | Format::Pair => Packing::Plain,
-            Format::NiftiGz => Packing::Deflate,
             Format::Zarr | Format::Ozx if self.request.target.codec == Codec::None => Packing::PlainChunks,
             Format::Zarr | Format::Ozx => Packing::Chunks,
+            _ if self.output.is_stream() => Packing::Deflate,
+            _ => Packing::Plain,
         };
         let source = self.input.layout();
         let bounds = self.op.bounds.shape().iter().map(|&extent| extent as f64).product::<f64>();
@@ -76,7 +76,7 @@ impl Job {
                 most_bytes: size.whole_bytes,
             };
             // The segments of a stream are joined at the end: one that holds all of it becomes the file.
-            if self.output.format == Format::NiftiGz && (held > 0 || ranks > 1) {
+            if self.output.is_stream() && (held > 0 || ranks > 1) {
                 parts.push(Part { least_bytes: 0, ..whole.clone() });
             }
             // The folder is packed when it is complete, and goes when the archive is.

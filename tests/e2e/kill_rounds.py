@@ -39,6 +39,8 @@ KINDS = (
     ("in.nii.gz", "out.zarr", SHARDS),
     ("in.zarr", "out.nii", ("--scale", "1.2", "--interp", "sinc-lanczos")),
     ("in.nii.gz", "out.nii.gz", (*SLOW, "--gzip", "bgzf")),
+    ("in.nii", "out.mha", SLOW),
+    ("in.zarr", "out.nrrd", (*SLOW, "--gzip", "none")),
 )
 MEMORY = ("64MiB", "128MiB", "1GiB")
 RANKS = (2, 3, 5)

@@ -13,6 +13,10 @@ CASES = {
     "bgzf cubic": (".nii.gz", ["--spacing", "0.9,0.7,1.1", "--interp", "cubic", "--gzip", "bgzf"]),
     "zarr nearest": (".zarr", ["--spacing", "0.7,0.5,0.9", "--interp", "nearest", "--chunk", "64"]),
     "chunked zarr lanczos": (".zarr", ["--spacing", "0.9,0.7,1.1", "--interp", "lanczos3", "--shard", "none"]),
+    "nrrd linear": (".nrrd", ["--spacing", "0.9,0.7,1.1"]),
+    "mha mean": (".mha", ["--spacing", "0.9,0.7,1.1", "--interp", "mean"]),
+    "raw mha linear": (".mha", ["--spacing", "0.9,0.7,1.1", "--gzip", "none"]),
+    "mgz linear": (".mgz", ["--spacing", "0.9,0.7,1.1", "--dtype", "f32"]),
     "nii bspline5": (".nii", ["--spacing", "0.9,0.7,1.1", "--interp", "bspline5"]),
     "nii.gz mode": (".nii.gz", ["--spacing", "0.9,0.7,2.1", "--interp", "mode"]),
 }

@@ -18,6 +18,7 @@ FEW = ("EINTR", "short", "done", "EIO", "full", "term", "kill", "cut but journal
 SEED = os.environ.get("RESLICE_SEED", "5")
 SOME = (
     "nii to hdr", "nii.gz to nii.gz", "zarr to sharded zarr, hastened", "zarr to nii", "nii over nii", "nii beside nii",
+    "nii to mha", "nii to mhd",
 )
 
 

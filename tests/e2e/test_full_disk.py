@@ -15,6 +15,9 @@ TARGETS = {
     "out.nii": (),
     "out.hdr": (),
     "out.nii.gz": (),
+    "out.mha": (),
+    "out.mhd": (),
+    "out.nrrd": ("--gzip", "none"),
     "bgzf.nii.gz": ("--gzip", "bgzf"),
     "out.zarr": ("--chunk", "32", "--shard", "64"),
     "chunked.zarr": ("--chunk", "32", "--shard", "none"),
@@ -65,7 +68,8 @@ def disk(tmp_path, request):
 
 
 def content(target):
-    files = [target, target.with_suffix(".img")] if target.suffix == ".hdr" else [target]
+    beside = {".hdr": ".img", ".mhd": ".raw"}.get(target.suffix)
+    files = [target, target.with_suffix(beside)] if beside else [target]
     return [digest(file) for file in files]
 
 
@@ -75,7 +79,7 @@ def test_full_disk_and_on_with_more_room(noise, right, disk, name):
     target = disk / name
     goes_on = (*TARGETS[name], "--no-disk-check")
     refused("resample", noise, target, *goes_on, expect=1, says=("space", "hint: ", str(disk)))
-    assert not target.exists() and not target.with_suffix(".img").exists()
+    assert not any(target.with_suffix(suffix).exists() for suffix in (target.suffix, ".img", ".raw"))
     assert leftovers(target) in ([], [f"{name}.reslice"]), os.listdir(disk)
     refused("resample", noise, target, *goes_on, "--resume", expect=1, says="space")
     assert not target.exists()

@@ -23,6 +23,10 @@ JOBS = {
     "zarr to nii.gz": ("zarr", ".nii.gz", []),
     "zarr to zarr": ("zarr", ".zarr", []),
     "zarr to hdr": ("zarr", ".hdr", []),
+    "nii.gz to nrrd": ("nii.gz", ".nrrd", []),
+    "zarr to mha": ("zarr", ".mha", []),
+    "nii to raw nrrd": ("nii", ".nrrd", ["--gzip", "none"]),
+    "nii to mgz": ("nii", ".mgz", ["--dtype", "f32"]),
     "zarr to blosc": ("zarr", ".zarr", ["--codec", "blosc-zstd:5", "--shard", "none"]),
     "nii to f64 blosc": ("nii", ".zarr", ["--codec", "blosc-zstd:9", "--dtype", "f64"]),
 }

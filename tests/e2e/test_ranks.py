@@ -23,6 +23,10 @@ TARGETS = {
     "out.nii": (),
     "out.nii.gz": (),
     "bgzf.nii.gz": ("--gzip", "bgzf"),
+    "out.mha": (),
+    "out.nrrd": (),
+    "raw.mha": ("--gzip", "none"),
+    "out.mgz": ("--dtype", "f32"),
 }
 GRID = ("--scale", "0.9,1.1,1.3", "--interp", "lanczos3")
 AT_ONCE = 4

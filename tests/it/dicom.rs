@@ -15,8 +15,10 @@ use serde_json::Value;
 use crate::kit::folder::Folder;
 
 mod files;
+mod jpeg;
 
-use files::{BIG, DEFLATED, EXPLICIT, IMPLICIT, RLE, Slice, put, slice, text, voxels};
+use files::{BIG, DEFLATED, EXPLICIT, IMPLICIT, JPEG_LOSSLESS, JPEG_LS, RLE, Slice, put, slice, text, voxels};
+use jpeg::{Coding, encode};
 
 /// What `info` says, and the voxels of a copy.
 fn read(folder: &Folder, name: &str) -> (Value, Vec<u8>) {
@@ -42,6 +44,8 @@ fn every_syntax_gives_the_same_voxels() {
         ("big", BIG, "explicit big endian"),
         ("deflated", DEFLATED, "deflated"),
         ("rle", RLE, "RLE"),
+        ("lossless", JPEG_LOSSLESS, "JPEG lossless"),
+        ("ls", JPEG_LS, "JPEG-LS"),
     ] {
         let slices: Vec<Slice> = (0..4).map(|k| Slice { syntax, ..slice(k) }).collect();
         put(&folder, name, &slices);
@@ -277,7 +281,7 @@ fn read_all(path: &std::path::Path, bytes: usize) -> Result<(), reslice::error::
 fn damaged_files_are_errors_or_images_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.dcm");
-    for syntax in [IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE] {
+    for syntax in [IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE, JPEG_LOSSLESS, JPEG_LS] {
         let whole = Slice { syntax, slope: Some((2.0, 1.0)), ..slice(0) }.bytes();
         fs::write(&path, &whole).unwrap();
         read_all(&path, whole.len()).unwrap();
@@ -294,4 +298,78 @@ fn damaged_files_are_errors_or_images_and_nothing_else() {
         }
         assert!(images > 0, "{syntax}");
     }
+}
+
+/// Of any predictor, precision and sign; begun anew, with low bits left out, in scans and fragments of their own.
+#[test]
+fn jpeg_lossless_in_all_its_ways() {
+    let folder = Folder::new();
+    let size = [13, 11];
+    let values = |bits: u32| -> Vec<u16> {
+        (0..143u32).map(|n| ((n * n * 40_503 + n * 7) & ((1 << bits) - 1)) as u16).collect()
+    };
+    let mut number = 0;
+    let mut holds = |bits: [u16; 4], stream: Vec<Vec<u8>>, expected: Vec<u8>, samples| {
+        number += 1;
+        let name = format!("a{number}");
+        let slice =
+            Slice { syntax: JPEG_LOSSLESS, size, bits, samples, streams: stream, voxels: Vec::new(), ..slice(0) };
+        put(&folder, &name, &[slice]);
+        assert_eq!(read(&folder, &name).1, expected, "{bits:?} {name}");
+    };
+    let whole = Coding::default();
+    for predictor in 1..=7 {
+        for (precision, restart_rows) in [(16, 0), (12, 3), (16, 1)] {
+            let voxels = values(precision);
+            let coding = Coding { predictor, precision, restart_rows, ..whole };
+            let stored = precision as u16;
+            let bytes = voxels.iter().flat_map(|n| n.to_le_bytes()).collect();
+            holds([16, stored, stored - 1, 0], vec![encode(&voxels, size, 1, coding)], bytes, 1);
+        }
+    }
+    // Twelve bits with a sign, stored as they are.
+    let voxels = values(12);
+    let signed = voxels.iter().flat_map(|&n| (((n << 4) as i16) >> 4).to_le_bytes()).collect();
+    holds([16, 12, 11, 1], vec![encode(&voxels, size, 1, Coding { precision: 12, ..whole })], signed, 1);
+    // The two lowest bits are left out.
+    let shifted = voxels.iter().flat_map(|&n| (n & !3).to_le_bytes()).collect();
+    let coding = Coding { precision: 12, shift: 2, predictor: 4, ..whole };
+    holds([16, 12, 11, 0], vec![encode(&voxels, size, 1, coding)], shifted, 1);
+    // Colours of eight bits, in one scan or three, and in fragments.
+    let colours: Vec<u16> = (0..3 * 143u32).map(|n| (n * n * 77 % 256) as u16).collect();
+    let bytes: Vec<u8> = colours.iter().map(|&n| n as u8).collect();
+    for is_interleaved in [true, false] {
+        let stream = encode(&colours, size, 3, Coding { precision: 8, predictor: 6, is_interleaved, ..whole });
+        let parts = stream.chunks(100).map(<[u8]>::to_vec).collect();
+        holds([8, 8, 7, 0], vec![stream], bytes.clone(), 3);
+        holds([8, 8, 7, 0], parts, bytes.clone(), 3);
+    }
+}
+
+/// Streams are held against the data set before anything is made of them.
+#[test]
+fn streams_that_are_not_as_the_data_set_says_are_errors() {
+    let folder = Folder::new();
+    let of = |name: &str, slice: Slice| {
+        put(&folder, name, &[slice]);
+        folder.run(&["resample", name, "out.nii", "--scale", "1"]).expect(1).stderr
+    };
+    let voxels = slice(0).voxels;
+    let stream = encode(&voxels, [3, 2], 1, Coding::default());
+    for (name, syntax, size, bits, streams, says) in [
+        ("wide", JPEG_LOSSLESS, [2, 2], [16, 16, 15, 0], vec![stream.clone()], "3x2 voxels of 1 samples of 16 bits"),
+        ("deep", JPEG_LOSSLESS, [3, 2], [8, 8, 7, 0], vec![stream.clone()], "of 2 to 8 bits"),
+        ("other", JPEG_LS, [3, 2], [16, 16, 15, 0], vec![stream.clone()], "process 0xc3"),
+        ("cut", JPEG_LOSSLESS, [3, 2], [16, 16, 15, 0], vec![stream[..stream.len() - 8].to_vec()], "missing"),
+        ("none", JPEG_LOSSLESS, [3, 2], [16, 16, 15, 0], vec![vec![7; 40]], "no beginning of a JPEG stream"),
+        ("huge", JPEG_LOSSLESS, [30_000, 30_000], [16, 16, 15, 0], vec![stream], "a fragment of the voxels"),
+    ] {
+        let said = of(name, Slice { syntax, size, bits, streams, voxels: voxels.clone(), ..slice(0) });
+        assert!(said.contains(says), "{name}: {said}");
+        assert!(!folder.path("out.nii").exists());
+    }
+    let colours = Slice { syntax: JPEG_LS, samples: 3, bits: [8, 8, 7, 0], ..slice(0) };
+    let colours = Slice { streams: vec![vec![0xff; 200]], ..colours };
+    let said = of("colours", colours);
+    assert!(said.contains("3 samples of a voxel in JPEG-LS, of which one is read"), "{said}");
 }

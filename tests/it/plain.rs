@@ -203,3 +203,137 @@ fn what_is_wrong_is_named() {
     assert!(refused.stderr.contains("gzip stream is cut off"), "{}", refused.stderr);
     assert!(!folder.path("out.nii").exists());
 }
+
+/// A scan of 3 x 5 x 7 voxels, oblique, as NIfTI; its name.
+fn scan(folder: &Folder, dtype: &str) -> &'static str {
+    let header = NRRD.replace("sizes: 2 3 4", "sizes: 7 5 3").replace("(0.5,0,0)", "(0.3,0.4,0)");
+    let header = header.replace("(0,1.5,0)", "(-1.2,0.9,0)");
+    let samples: Vec<u8> = (0..105u16).flat_map(|n| (n * 100).to_le_bytes()).collect();
+    fs::write(folder.path("scan.nrrd"), [format!("{header}encoding: raw\n\n").as_bytes(), &samples].concat()).unwrap();
+    folder.run(&["resample", "scan.nrrd", "scan.nii", "--scale", "1", "--dtype", dtype, "--overwrite"]).expect(0);
+    "scan.nii"
+}
+
+/// Places are in doubles, so that a copy is on the very grid of its source.
+#[test]
+fn targets_state_the_grid_exactly() {
+    let folder = Folder::new();
+    scan(&folder, "i16");
+    let grid = |name: &str| folder.run(&["info", name, "--json"]).expect(0).json()["grid"].clone();
+    let expected = grid("scan.nrrd");
+    for name in ["a.nrrd", "a.nhdr", "a.mha", "a.mhd", "a.mgh", "a.mgz"] {
+        folder.run(&["resample", "scan.nrrd", name, "--scale", "1"]).expect(0);
+        let found = grid(name);
+        for field in ["shape", "orientation"] {
+            assert_eq!(found[field], expected[field], "{name}");
+        }
+        for field in ["spacing", "origin"] {
+            // MGH has floats of 32 bits.
+            let most = if name.contains(".mg") { 1e-5 } else { 1e-14 };
+            let pairs = numbers(&found[field]).into_iter().zip(numbers(&expected[field]));
+            assert!(pairs.clone().all(|(a, b)| (a - b).abs() <= most * b.abs().max(1.0)), "{name}: {found} {expected}");
+        }
+        folder.run(&["compare", "scan.nrrd", name]).expect(0);
+        let report = folder.run(&["verify", name]).expect(0);
+        assert!(report.stdout.contains("complete"), "{name}: {}", report.stdout);
+    }
+}
+
+/// What a file is by its name, and what of `--gzip` it has.
+#[test]
+fn compression_of_targets_is_as_their_names_and_gzip_say() {
+    let folder = Folder::new();
+    let source = scan(&folder, "i16");
+    let written = |name: &str, gzip: &[&str]| {
+        folder.run(&[&["resample", source, name, "--scale", "1", "--overwrite"], gzip].concat()).expect(0);
+        String::from_utf8_lossy(&fs::read(folder.path(name)).unwrap()).into_owned()
+    };
+    assert!(written("a.nrrd", &[]).contains("\nencoding: gzip\n"));
+    assert!(written("a.nrrd", &["--gzip", "none"]).contains("\nencoding: raw\n"));
+    assert!(written("a.mha", &[]).contains("\nCompressedData = True\n"));
+    assert!(written("a.mha", &["--gzip", "single:9"]).contains("\nCompressedData = True\n"));
+    assert!(written("a.mha", &["--gzip", "none"]).contains("\nCompressedData = False\n"));
+    assert!(written("a.mhd", &[]).contains("\nElementDataFile = a.raw\n") && folder.path("a.raw").exists());
+    assert!(written("a.nhdr", &[]).contains("\ndata file: a.raw\n"));
+    for (name, gzip, says) in [
+        ("b.nrrd", "bgzf", "not every reader of .nrrd"),
+        ("b.mha", "bgzf", "one zlib stream"),
+        ("b.mgz", "none", "end the name in .mgh"),
+        ("b.nii.gz", "none", "end the name in .nii"),
+        ("b.mhd", "single", "--gzip is for"),
+        ("b.mgh", "none", "--gzip is for"),
+    ] {
+        let refused = folder.run(&["resample", source, name, "--scale", "1", "--gzip", gzip]).expect(2);
+        assert!(refused.stderr.contains(says), "{name}: {}", refused.stderr);
+        assert!(!folder.path(name).exists());
+    }
+    let refused = folder.run(&["resample", source, "b.nrrd", "--scale", "1", "--chunk", "4"]).expect(2);
+    assert!(refused.stderr.contains("for Zarr targets"), "{}", refused.stderr);
+}
+
+/// The length of the stream is in the header of a MetaImage, and nothing stands behind the stream.
+#[test]
+fn the_length_of_a_metaimage_stream_is_stated() {
+    let folder = Folder::new();
+    let source = scan(&folder, "i16");
+    folder.run(&["resample", source, "a.mha", "--scale", "1"]).expect(0);
+    let bytes = fs::read(folder.path("a.mha")).unwrap();
+    let text = String::from_utf8_lossy(&bytes);
+    let stated = text.split_once("CompressedDataSize = ").unwrap().1.split_once('\n').unwrap().0;
+    let end = b"ElementDataFile = LOCAL\n";
+    let at = bytes.windows(end.len()).position(|window| window == end).unwrap() + end.len();
+    assert_eq!(stated.parse::<usize>().unwrap(), bytes.len() - at);
+    let mut raw = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::ZlibDecoder::new(&bytes[at..]), &mut raw).unwrap();
+    assert_eq!(raw, fs::read(folder.path("scan.nii")).unwrap()[352..]);
+    // A changed byte of the stream is found.
+    let mut damaged = bytes.clone();
+    damaged[at + 40] ^= 4;
+    fs::write(folder.path("b.mha"), damaged).unwrap();
+    let report = folder.run(&["verify", "b.mha"]).expect(1);
+    assert!(report.stdout.contains("zlib stream is damaged"), "{}{}", report.stdout, report.stderr);
+}
+
+#[test]
+fn what_a_format_does_not_hold_is_refused_with_a_way_out() {
+    let folder = Folder::new();
+    for (dtype, instead) in [("u16", "i32"), ("f64", "f32"), ("i8", "i16"), ("u64", "i32 or f32")] {
+        let source = scan(&folder, dtype);
+        for name in ["a.mgh", "a.mgz"] {
+            let refused = folder.run(&["resample", source, name, "--scale", "1"]).expect(1);
+            assert!(refused.stderr.contains(&format!("not of {dtype}")), "{}", refused.stderr);
+            assert!(refused.stderr.contains(&format!("--dtype {instead}")), "{}", refused.stderr);
+        }
+    }
+    let header = "NRRD0005\ntype: uchar\ndimension: 5\nspace: RAS\nsizes: 2 3 4 2 3\n\
+        space directions: (1,0,0) (0,1,0) (0,0,1) none none\nkinds: domain domain domain time list\nencoding: raw\n\n";
+    let samples: Vec<u8> = (0..144).collect();
+    fs::write(folder.path("five.nrrd"), [header.as_bytes(), &samples].concat()).unwrap();
+    for name in ["b.mha", "b.mgh"] {
+        let refused = folder.run(&["resample", "five.nrrd", name, "--scale", "1"]).expect(1);
+        assert!(refused.stderr.contains("four axes, and 5 are to be written"), "{}", refused.stderr);
+    }
+    folder.run(&["resample", "five.nrrd", "b.nrrd", "--scale", "1"]).expect(0);
+    assert_eq!(read(&folder, "b.nrrd").1, samples);
+    let refused = folder.run(&["resample", "five.nrrd", "s3://b/a.nrrd", "--scale", "1"]).expect(2);
+    assert!(refused.stderr.contains("would be a NRRD file"), "{}", refused.stderr);
+}
+
+/// Names and colours of segments go along; where they are is said of the new grid.
+#[test]
+fn segments_of_slicer_are_kept_by_name() {
+    let folder = Folder::new();
+    let said = "Segment0_ID:=Segment_1\nSegment0_Extent:=0 1 0 2 0 3\nSegment0_Name:=left \\n lung\nSegment0_LabelValue:=100\n\
+        Segmentation_ReferenceImageExtentOffset:=7 0 0\n";
+    fs::write(folder.path("a.seg.nrrd"), [format!("{NRRD}encoding: raw\n{said}\n").as_bytes(), &voxels()].concat())
+        .unwrap();
+    folder.run(&["resample", "a.seg.nrrd", "b.seg.nrrd", "--scale", "2", "--gzip", "none"]).expect(0);
+    let text = String::from_utf8_lossy(&fs::read(folder.path("b.seg.nrrd")).unwrap()).into_owned();
+    let kept = "Segment0_ID:=Segment_1\nSegment0_Extent:=0 3 0 5 0 7\nSegment0_Name:=left \\n lung\nSegment0_LabelValue:=100\n";
+    assert!(text.contains(kept) && !text.contains("ExtentOffset"), "{text:.900}");
+    let refused = folder.run(&["resample", "a.seg.nrrd", "c.seg.nrrd", "--scale", "2", "--dtype", "f32"]).expect(1);
+    assert!(refused.stderr.contains("whole numbers"), "{}", refused.stderr);
+    fs::write(folder.path("plain.nrrd"), [format!("{NRRD}encoding: raw\n\n").as_bytes(), &voxels()].concat()).unwrap();
+    let refused = folder.run(&["resample", "plain.nrrd", "c.seg.nrrd", "--scale", "2"]).expect(1);
+    assert!(refused.stderr.contains("no segmentation of Slicer"), "{}", refused.stderr);
+}

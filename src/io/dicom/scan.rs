@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     arrange::{Plane, Slice, plural},
+    coded::{Codec, Expected},
     fields::Fields,
     format::Format,
     header::Header,
@@ -351,21 +352,10 @@ fn frames(header: &Header, pixels: &Pixels, format: &Format) -> Result<Vec<Span>
             }
             Ok((0..frames).map(|n| Span { offset: span.offset + n * bytes, len: bytes }).collect())
         }
+        // What is in fragments without being coded is refused by name.
         Place::Fragments(spans) => {
-            if spans.len() as u64 != frames {
-                return Err(Fault::wrong(
-                    "the number of fragments",
-                    spans.len(),
-                    format!("{frames}, one for each frame"),
-                ));
-            }
-            if let Some(short) = spans.iter().find(|span| span.len.saturating_mul(super::rle::MOST_RATIO) < bytes) {
-                let found = format!("{} bytes", short.len);
-                return Err(Fault::wrong("a fragment of the voxels", found, format!("runs that make {bytes} bytes")));
-            }
-            // What is longer than the worst of runs is read no further.
-            let most = bytes.saturating_mul(2).saturating_add(4096);
-            Ok(spans.iter().map(|span| Span { len: span.len.min(most), ..*span }).collect())
+            let expected = Expected { format, rows: header.rows, columns: header.columns, frame_bytes: bytes };
+            header.syntax().codec().unwrap_or(Codec::Rle).spans(spans, frames, &expected)
         }
     }
 }

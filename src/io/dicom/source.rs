@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{DicomSeries, Stored, Table, format::Format, header, rle, syntax::Syntax, walk::Fault};
+use super::{DicomSeries, Stored, Table, coded::Expected, format::Format, header, syntax::Syntax, walk::Fault};
 use crate::{
     block::BlockMut,
     error::{Error, Result},
@@ -25,7 +25,7 @@ pub fn transfer_bytes(format: &Format, syntax: Syntax, largest: u64, frame_bytes
     let pieces = (PIECE_SAMPLES * (format.sample_bytes() + 4 + 8)) as u64;
     pieces
         + match syntax {
-            Syntax::Rle => largest.saturating_add(frame_bytes),
+            Syntax::Coded(codec, _) => codec.memory_bytes(largest, frame_bytes),
             Syntax::Deflated => 128 << 10,
             _ => 0,
         }
@@ -48,9 +48,8 @@ impl DicomSource {
         let table = &*self.table;
         let mut stream = table.stream(slice)?;
         let mut format = table.format;
-        if table.syntax == Syntax::Rle {
-            // Planes of little endian samples.
-            (format.planes, format.big_endian) = (true, false);
+        if let Some(codec) = table.syntax.codec() {
+            (format.planes, format.big_endian) = (codec.has_planes(), false);
         }
         let voxels = into.voxels.len() / into.volumes;
         let parallel = if format.planes { 1 } else { into.volumes };
@@ -97,17 +96,12 @@ impl Table {
                 }
                 Ok(Box::new(stream))
             }
-            Syntax::Rle => {
+            Syntax::Coded(codec, _) => {
                 let mut stored = vec![0; slice.len as usize];
                 open(&path)?.read_exact_at(&mut stored, slice.offset)?;
-                let decoded = rle::decode(
-                    &stored,
-                    self.format.samples as usize,
-                    self.format.sample_bytes(),
-                    self.frame_bytes as usize,
-                );
-                let decoded = decoded.map_err(|found| Fault::wrong("a frame", found, "whole runs"))?;
-                Ok(Box::new(Cursor::new(decoded)))
+                let Table { format, rows, columns, frame_bytes, .. } = self;
+                let expected = Expected { format, rows: *rows, columns: *columns, frame_bytes: *frame_bytes };
+                Ok(Box::new(Cursor::new(codec.decode(&stored, &expected)?)))
             }
             _ => Ok(Box::new(At { file: open(&path)?, at: slice.offset, swaps: self.format.bytes_in_words })),
         }

@@ -2,7 +2,7 @@
 //!
 //! Source: DICOM PS3.6, table A-1.
 
-use super::walk::Coding;
+use super::{coded::Codec, walk::Coding};
 
 /// A transfer syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub enum Syntax {
     Native(Coding),
     /// The data set as one deflated stream.
     Deflated,
-    /// Voxels of each frame as runs.
-    Rle,
+    /// Each frame by itself in a form that is read, and its name.
+    Coded(Codec, &'static str),
     /// Voxels of each frame in a form that is not read, and its name.
     Encoded(&'static str),
     /// None that is known here.
@@ -24,13 +24,17 @@ pub const EXPLICIT: Coding = Coding { explicit: true, big_endian: false };
 /// Implicit little endian.
 pub const IMPLICIT: Coding = Coding { explicit: false, big_endian: false };
 
-const ENCODED: [(&str, &str); 25] = [
+const CODED: [(&str, Codec, &str); 5] = [
+    ("5", Codec::Rle, "RLE"),
+    ("4.57", Codec::JpegLossless, "JPEG lossless"),
+    ("4.70", Codec::JpegLossless, "JPEG lossless"),
+    ("4.80", Codec::JpegLs, "JPEG-LS"),
+    ("4.81", Codec::JpegLs, "JPEG-LS near-lossless"),
+];
+
+const ENCODED: [(&str, &str); 21] = [
     ("4.50", "JPEG baseline"),
     ("4.51", "JPEG extended"),
-    ("4.57", "JPEG lossless"),
-    ("4.70", "JPEG lossless"),
-    ("4.80", "JPEG-LS"),
-    ("4.81", "JPEG-LS near-lossless"),
     ("4.90", "JPEG 2000 lossless"),
     ("4.91", "JPEG 2000"),
     ("4.92", "JPEG 2000 multi-component lossless"),
@@ -60,12 +64,22 @@ impl Syntax {
             Some(".1") => Syntax::Native(EXPLICIT),
             Some(".2") => Syntax::Native(Coding { explicit: true, big_endian: true }),
             Some(".1.99") => Syntax::Deflated,
-            Some(".5") => Syntax::Rle,
             Some(rest) => {
-                let found = ENCODED.iter().find(|(ending, _)| rest.strip_prefix('.') == Some(*ending));
-                found.map_or(Syntax::Unknown, |(_, name)| Syntax::Encoded(name))
+                let is_it = |ending: &str| rest.strip_prefix('.') == Some(ending);
+                let coded = CODED.iter().find(|(ending, ..)| is_it(ending));
+                let encoded = ENCODED.iter().find(|(ending, _)| is_it(ending));
+                let coded = coded.map(|&(_, codec, name)| Syntax::Coded(codec, name));
+                coded.or(encoded.map(|(_, name)| Syntax::Encoded(name))).unwrap_or(Syntax::Unknown)
             }
             None => Syntax::Unknown,
+        }
+    }
+
+    /// How frames are coded, where they are and that is read.
+    pub fn codec(self) -> Option<Codec> {
+        match self {
+            Syntax::Coded(codec, _) => Some(codec),
+            _ => None,
         }
     }
 
@@ -84,8 +98,7 @@ impl Syntax {
             Syntax::Native(Coding { big_endian: false, .. }) => "explicit little endian",
             Syntax::Native(_) => "explicit big endian",
             Syntax::Deflated => "deflated",
-            Syntax::Rle => "RLE",
-            Syntax::Encoded(name) => name,
+            Syntax::Coded(_, name) | Syntax::Encoded(name) => name,
             Syntax::Unknown => "of an unknown transfer syntax",
         }
     }

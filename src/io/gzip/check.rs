@@ -1,13 +1,13 @@
-//! Reads a gzip file to its end, to check lengths and checksums.
+//! Reads a gzip or zlib stream to its end, to check lengths and checksums.
 
 use std::{
     io::{self, BufRead, Read},
     path::Path,
 };
 
-use flate2::bufread::GzDecoder;
+use flate2::bufread::{GzDecoder, ZlibDecoder};
 
-use super::inflate::Counted;
+use super::inflate::{Coding, Counted, Start};
 use crate::{
     error::{Error, Result},
     storage::{Forward, is_of_storage},
@@ -16,9 +16,10 @@ use crate::{
 /// Raw bytes between two reports.
 const STEP_BYTES: usize = 256 << 10;
 
-/// How much of a gzip file was read.
+/// How much of a stream was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inflated {
+    /// Of gzip; a zlib stream counts as one.
     pub members: u64,
     pub raw_bytes: u64,
     /// Compressed bytes read so far, about; all of the members at the end.
@@ -27,10 +28,32 @@ pub struct Inflated {
     pub trailing_bytes: u64,
 }
 
-/// Inflates all members of a file, which checks the CRC-32 and the length of each (RFC 1952, 2.3.1). What follows the last one
+/// One gzip member, or a zlib stream.
+enum Member<'a> {
+    Gzip(GzDecoder<&'a mut Counted>),
+    Zlib(ZlibDecoder<&'a mut Counted>),
+}
+
+impl Member<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Member::Gzip(decoder) => decoder.read(out),
+            Member::Zlib(decoder) => decoder.read(out),
+        }
+    }
+
+    fn input(&self) -> &Counted {
+        match self {
+            Member::Gzip(decoder) => decoder.get_ref(),
+            Member::Zlib(decoder) => decoder.get_ref(),
+        }
+    }
+}
+
+/// Inflates all members of a stream, which checks the CRC-32 and the length of each (RFC 1952, 2.3.1), or Adler-32 (RFC 1950). What follows the last one
 /// and does not begin as a member is trailing garbage, which gzip ignores.
 ///
-/// `file` is read from its beginning to its end, `path` is for messages. `on_step` is called every 256 KiB of raw bytes and may end it.
+/// `file`, of `file_bytes`, is read from `start` to its end, `path` is for messages. `on_step` is called every 256 KiB of raw bytes and may end it.
 /// Memory: two buffers, the decoder's window, and that of `file`.
 ///
 /// # Errors
@@ -38,28 +61,32 @@ pub struct Inflated {
 pub fn inflate_all(
     path: &Path,
     file: Forward,
-    file_bytes: u64,
+    (start, file_bytes): (Start, u64),
     on_step: &mut dyn FnMut(&Inflated) -> Result<()>,
 ) -> Result<Inflated> {
     let mut done = Inflated::default();
     let mut step = vec![0; STEP_BYTES];
-    let mut input = Counted::new(file, 0);
+    let mut input = Counted::new(file, start.at);
     loop {
-        let mut member = GzDecoder::new(&mut input);
+        let mut member = match start.coding {
+            Coding::Gzip => Member::Gzip(GzDecoder::new(&mut input)),
+            Coding::Zlib => Member::Zlib(ZlibDecoder::new(&mut input)),
+        };
         loop {
             let n = match member.read(&mut step) {
                 Ok(0) => break,
                 Ok(n) => n as u64,
                 Err(source) if is_of_storage(&source) => return Err(Error::io("read", path)(source)),
-                Err(error) => return Err(damaged(path, &error, member.get_ref().consumed)),
+                Err(error) => return Err(damaged(path, start.coding, &error, member.input().consumed)),
             };
             done.raw_bytes += n;
-            done.stored_bytes = member.get_ref().consumed;
+            done.stored_bytes = member.input().consumed;
             on_step(&done)?;
         }
         done.members += 1;
         done.stored_bytes = input.consumed;
-        if !begins_member(&mut input).map_err(Error::io("read", path))? {
+        let ends = start.coding == Coding::Zlib || !begins_member(&mut input).map_err(Error::io("read", path))?;
+        if ends {
             done.trailing_bytes = file_bytes.saturating_sub(done.stored_bytes);
             return Ok(done);
         }
@@ -70,10 +97,11 @@ fn begins_member(input: &mut Counted) -> io::Result<bool> {
     Ok(matches!(input.fill_buf()?, [0x1f] | [0x1f, 0x8b, ..]))
 }
 
-fn damaged(path: &Path, error: &io::Error, offset: u64) -> Error {
+fn damaged(path: &Path, coding: Coding, error: &io::Error, offset: u64) -> Error {
+    let coding = coding.name();
     let what = match error.kind() {
-        io::ErrorKind::UnexpectedEof => "gzip stream is cut off".to_string(),
-        _ => format!("gzip stream is damaged ({error})"),
+        io::ErrorKind::UnexpectedEof => format!("{coding} stream is cut off"),
+        _ => format!("{coding} stream is damaged ({error})"),
     };
     Error::Stream { path: path.to_path_buf(), what, offset }
 }
@@ -94,7 +122,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.gz");
         std::fs::write(&path, bytes).unwrap();
-        inflate_all(&path, Forward::local(&path, 0)?, bytes.len() as u64, &mut |_| Ok(()))
+        inflate_all(&path, Forward::local(&path, 0)?, (Start::FILE, bytes.len() as u64), &mut |_| Ok(()))
     }
 
     #[test]

@@ -4,7 +4,10 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 use libdeflater::{CompressionLvl, Compressor};
 
 use super::{DEFAULT_LEVEL, Framing, reopen::reopen};
-use crate::io::{Encoded, convert::Lost};
+use crate::{
+    checkpoint::check::Check,
+    io::{Encoded, convert::Lost},
+};
 
 /// Raw bytes of one BGZF block: what SAMtools uses, so that even data that does not compress fits 64 KiB.
 const BGZF_RAW_BYTES: usize = 65_280;
@@ -18,6 +21,7 @@ const FALLBACK_LEVEL: u32 = 2;
 #[derive(Debug)]
 pub struct UnitCompressor {
     pub raw: Vec<u8>,
+    framing: Framing,
     coder: Coder,
 }
 
@@ -49,39 +53,38 @@ impl UnitCompressor {
     /// A compressor for units of this framing.
     pub fn new(framing: Framing) -> UnitCompressor {
         let coder = match framing {
-            Framing::Single { level: DEFAULT_LEVEL } => {
+            Framing::Single { level: DEFAULT_LEVEL } | Framing::Zlib { level: DEFAULT_LEVEL } => {
                 let (compressor, block) = whole_streams(DEFAULT_LEVEL, PART_RAW_BYTES);
                 Coder::Parts { compressor, block, other: None }
             }
-            Framing::Single { level } => Coder::Deflate(Compress::new(Compression::new(level), false)),
+            Framing::Single { level } | Framing::Zlib { level } => {
+                Coder::Deflate(Compress::new(Compression::new(level), false))
+            }
             Framing::Bgzf { level } => {
                 let (compressor, block) = whole_streams(level, BGZF_RAW_BYTES);
                 Coder::Bgzf { compressor, block }
             }
         };
-        UnitCompressor { raw: Vec::new(), coder }
+        UnitCompressor { raw: Vec::new(), framing, coder }
     }
 
     /// One unit, compressed by itself, ready to stand behind any other; no larger than it needs to be.
     pub fn compress(&mut self, raw: &[u8]) -> Encoded {
         let mut out = Vec::new();
-        let crc32 = match &mut self.coder {
-            Coder::Deflate(compressor) => {
-                deflate(compressor, raw, &mut out);
-                crc32fast::hash(raw)
-            }
-            Coder::Parts { compressor, block, other } => {
-                parts(compressor, block, other, raw, &mut out);
-                crc32fast::hash(raw)
-            }
-            Coder::Bgzf { compressor, block } => {
-                bgzf_blocks(compressor, block, raw, &mut out);
-                0
-            }
+        match &mut self.coder {
+            Coder::Deflate(compressor) => deflate(compressor, raw, &mut out),
+            Coder::Parts { compressor, block, other } => parts(compressor, block, other, raw, &mut out),
+            Coder::Bgzf { compressor, block } => bgzf_blocks(compressor, block, raw, &mut out),
+        }
+        let check = match self.framing {
+            Framing::Single { .. } => Check::Crc32(crc32fast::hash(raw)),
+            Framing::Zlib { .. } => Check::Adler32(libdeflater::adler32(raw)),
+            // Each block has its own.
+            Framing::Bgzf { .. } => Check::default(),
         };
         // In place: what comes out is held once, by the block that waits for its turn.
         out.shrink_to_fit();
-        Encoded { bytes: out, crc32, raw_bytes: raw.len() as u64, lost: Lost::default() }
+        Encoded { bytes: out, check, raw_bytes: raw.len() as u64, lost: Lost::default() }
     }
 }
 

@@ -61,7 +61,8 @@ pub enum Coding {
 }
 
 impl Coding {
-    fn name(self) -> &'static str {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
         match self {
             Coding::Gzip => "gzip",
             Coding::Zlib => "zlib",

@@ -1,4 +1,4 @@
-//! A volume written as gzip, compressed unit by unit.
+//! A volume written as a gzip or zlib stream, compressed unit by unit.
 //!
 //! The bytes depend on the write units alone, which are fixed by shape and sample type. Each unit is compressed by
 //! itself. In a single member each unit ends on a byte border, with an empty stored block where need be (RFC 1951 section 3.2.4), so that compressed units can be put one behind the other; their CRCs are combined.
@@ -22,11 +22,12 @@ use super::{Framing, compressor::UnitCompressor};
 use crate::{
     block::BlockRef,
     checkpoint::{
+        check::Check,
         ledger::{Entry, Ledger, NoLedger, Restored, StreamRun, StreamUnit},
         stamp::{self, Extent, Stamp},
     },
     error::{Error, Result},
-    io::{Encoded, Sink, packed::Packed},
+    io::{Encoded, Sink, around::Around, packed::Packed},
     layout::{Access, Layout, write_unit},
     region::{Boxes, Region},
     storage::nfs,
@@ -38,20 +39,25 @@ use crate::{
 const BGZF_END: [u8; 28] = [31, 139, 8, 4, 0, 0, 0, 0, 0, 255, 6, 0, 66, 67, 2, 0, 27, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 /// A gzip header without name and time, of unknown system.
 const MEMBER_HEADER: [u8; 10] = [31, 139, 8, 0, 0, 0, 0, 0, 0, 255];
+/// A zlib header: deflate with a window of 32 KiB, the fastest level (RFC 1950).
+const ZLIB_HEADER: [u8; 2] = [0x78, 1];
 /// A final deflate block without content.
 const FINAL_BLOCK: [u8; 2] = [3, 0];
 /// Working memory of one compressor.
 const COMPRESSOR_BYTES: u64 = 1 << 20;
 
-/// A gzip file under construction.
+/// A compressed file under construction.
 #[derive(Debug)]
 pub struct GzipSink<T> {
     path: PathBuf,
     layout: Layout,
     packed: Packed,
     framing: Framing,
-    /// What stands before the first unit.
+    around: Around,
+    /// What stands before the first unit, the length of the stream not filled in.
     head: Encoded,
+    /// What stands behind the last one, before the end of the stream.
+    tail: Encoded,
     ledger: Arc<dyn Ledger>,
     state: Mutex<State>,
     /// As many as were ever in use at once.
@@ -139,10 +145,9 @@ pub fn stored_regions(path: &Path, layout: &Layout, stored: &mut Restored) -> Ve
 }
 
 impl<T: Voxel> GzipSink<T> {
-    /// A file of its own, with `prefix` (the NIfTI header and its extensions) as the first unit. `layout` is that of
-    /// [`target_layout`].
-    pub fn create(path: &Path, layout: Layout, packed: Packed, prefix: &[u8], framing: Framing) -> Result<Self> {
-        GzipSink::join(path, layout, packed, prefix, framing, NoLedger::shared(), Restored::default())
+    /// A file of its own. `layout` is that of [`target_layout`].
+    pub fn create(path: &Path, layout: Layout, packed: Packed, around: &Around, framing: Framing) -> Result<Self> {
+        GzipSink::join(path, layout, packed, around, framing, NoLedger::shared(), Restored::default())
     }
 
     /// The same, going on with the units in `stored`, of which [`stored_regions`] has seen that they are there.
@@ -150,21 +155,28 @@ impl<T: Voxel> GzipSink<T> {
         path: &Path,
         layout: Layout,
         packed: Packed,
-        prefix: &[u8],
+        around: &Around,
         framing: Framing,
         ledger: Arc<dyn Ledger>,
-        stored: Restored,
+        mut stored: Restored,
     ) -> Result<Self> {
-        let mut head = match prefix.is_empty() {
-            true => Encoded::default(),
-            false => UnitCompressor::new(framing).compress(prefix),
+        // No run of ours wrote what has another kind of checksum.
+        stored.runs.retain(|_, run| nothing(framing).then(0, (run.check, 0)).is_some());
+        let part = |raw: &[u8]| match raw.is_empty() {
+            true => Encoded { check: nothing(framing), ..Encoded::default() },
+            false => UnitCompressor::new(framing).compress(raw),
         };
-        if let Framing::Single { .. } = framing {
-            head.bytes = [&MEMBER_HEADER[..], &head.bytes].concat();
-        }
+        let (mut head, tail) = (part(&around.lead), part(&around.tail));
+        let begin: &[u8] = match framing {
+            Framing::Single { .. } => &MEMBER_HEADER,
+            Framing::Zlib { .. } => &ZLIB_HEADER,
+            Framing::Bgzf { .. } => &[],
+        };
+        head.bytes = [&around.head, begin, &head.bytes].concat();
+        let (around, path) = (around.clone(), path.to_path_buf());
         let state = Mutex::new(State { stored, segment: None });
-        let (path, idle) = (path.to_path_buf(), Mutex::default());
-        Ok(GzipSink { path, layout, packed, framing, head, ledger, state, idle, voxel: PhantomData })
+        let idle = Mutex::default();
+        Ok(GzipSink { path, layout, packed, framing, around, head, tail, ledger, state, idle, voxel: PhantomData })
     }
 
     /// Number of a unit among those of all volumes.
@@ -192,14 +204,28 @@ impl<T: Voxel> GzipSink<T> {
 
     /// What stands behind the last unit.
     fn end(&self, stored: &Restored) -> Vec<u8> {
-        let Framing::Single { .. } = self.framing else { return BGZF_END.to_vec() };
-        let mut crc = crc32fast::Hasher::new_with_initial_len(self.head.crc32, self.head.raw_bytes);
-        let mut raw_bytes = self.head.raw_bytes;
-        for run in stored.runs.values() {
-            crc.combine(&crc32fast::Hasher::new_with_initial_len(run.crc32, run.raw_bytes));
-            raw_bytes += run.raw_bytes;
+        let (mut check, mut raw_bytes) = (self.head.check, self.head.raw_bytes);
+        let runs = stored.runs.values().map(|run| (run.check, run.raw_bytes));
+        for part in runs.chain([(self.tail.check, self.tail.raw_bytes)]) {
+            check = check.then(raw_bytes, part).unwrap_or(check);
+            raw_bytes += part.1;
         }
-        [&FINAL_BLOCK[..], &crc.finalize().to_le_bytes(), &(raw_bytes as u32).to_le_bytes()].concat()
+        let end = match self.framing {
+            Framing::Bgzf { .. } => BGZF_END.to_vec(),
+            Framing::Single { .. } => {
+                [&FINAL_BLOCK[..], &check.number().to_le_bytes(), &(raw_bytes as u32).to_le_bytes()].concat()
+            }
+            Framing::Zlib { .. } => [&FINAL_BLOCK[..], &check.number().to_be_bytes()].concat(),
+        };
+        [&self.tail.bytes[..], &end].concat()
+    }
+
+    /// What stands before the first unit of all of them.
+    fn begin_of(&self, stored: &Restored, end: &[u8]) -> Vec<u8> {
+        let (plain, units) = (self.around.head.len(), stored.runs.values().map(|run| run.extent.len));
+        let own = (self.head.bytes.len() - plain + end.len()) as u64;
+        let stream_bytes = units.fold(own, u64::saturating_add);
+        [&self.around.head_of_stream(stream_bytes)[..], &self.head.bytes[plain..]].concat()
     }
 
     /// Whether the file under the final name is what the units that are stored make.
@@ -208,7 +234,8 @@ impl<T: Voxel> GzipSink<T> {
         if self.check_complete(&state.stored).is_err() {
             return false;
         }
-        let (head, end) = (Stamp::of(&self.head.bytes), Stamp::of(&self.end(&state.stored)));
+        let end = self.end(&state.stored);
+        let (head, end) = (Stamp::of(&self.begin_of(&state.stored, &end)), Stamp::of(&end));
         let mut runs = state.stored.runs.values();
         match runs.clone().try_fold(head, |before, run| Some(before.then(run.stamp?))) {
             Some(stamp) => stamp.then(end).is_of_file(&self.path, None),
@@ -230,27 +257,31 @@ impl<T: Voxel> GzipSink<T> {
         Err(Error::malformed(&self.path, "unfinished stream", format!("{stored} units"), format!("{units} units")))
     }
 
-    /// Puts the end behind the only run. Whoever does it again writes the same bytes to the same place.
-    fn finish_in_place(&self, run: &StreamRun, end: &[u8]) -> Result<()> {
+    /// Puts the end behind the only run, and what is known by then before it. Whoever does it again writes the same bytes to the same
+    /// places.
+    fn finish_in_place(&self, run: &StreamRun, begin: &[u8], end: &[u8]) -> Result<()> {
         let path = segment_path(&self.path, &run.writer, run.segment);
         let file = match nfs::unlinked().write(true).open(&path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.path.exists() => return Ok(()),
             other => other.map_err(Error::io("open", &path))?,
         };
         let at = run.extent.offset + run.extent.len;
-        let written = file.write_all_at(end, at).and_then(|()| file.set_len(at + end.len() as u64));
+        let written = file
+            .write_all_at(end, at)
+            .and_then(|()| file.set_len(at + end.len() as u64))
+            .and_then(|()| if begin == self.head.bytes { Ok(()) } else { file.write_all_at(begin, 0) });
         written.map_err(Error::io("write", &path))?;
         file.sync_data().map_err(Error::io("write back", &path))?;
         nfs::rename(&path, &self.path).map_err(Error::io("rename to", &self.path))
     }
 
     /// Copies all runs behind each other into a file of this writer's.
-    fn join_runs(&self, stored: &Restored, end: &[u8]) -> Result<()> {
+    fn join_runs(&self, stored: &Restored, begin: &[u8], end: &[u8]) -> Result<()> {
         let mut name = self.path.as_os_str().to_os_string();
         name.push(format!(".{}.joined", self.ledger.writer()));
         let joined = PathBuf::from(name);
         let mut file = nfs::create_anew(&joined).map_err(Error::io("create", &joined))?;
-        file.write_all(&self.head.bytes).map_err(Error::io("write", &joined))?;
+        file.write_all(begin).map_err(Error::io("write", &joined))?;
         for run in stored.runs.values() {
             let path = segment_path(&self.path, &run.writer, run.segment);
             let mut segment = nfs::unlinked().read(true).open(&path).map_err(Error::io("open", &path))?;
@@ -277,6 +308,14 @@ impl Segment {
 
     fn sync(&self) -> Result<()> {
         self.file.sync_data().map_err(Error::io("write back", &self.path))
+    }
+}
+
+/// The checksum of no bytes.
+fn nothing(framing: Framing) -> Check {
+    match framing {
+        Framing::Single { .. } | Framing::Bgzf { .. } => Check::Crc32(0),
+        Framing::Zlib { .. } => Check::Adler32(1),
     }
 }
 
@@ -319,9 +358,9 @@ impl<T: Voxel> Sink<T> for GzipSink<T> {
         let extent = Extent { offset: segment.end, len: encoded.bytes.len() as u64 };
         segment.append(&encoded.bytes)?;
         segment.next += 1;
-        let Encoded { crc32, raw_bytes, .. } = encoded;
+        let Encoded { check, raw_bytes, .. } = encoded;
         let stored_crc32c = Some(crc32c::crc32c(&encoded.bytes));
-        let unit = StreamUnit { number, segment: segment.first, extent, crc32, raw_bytes, stored_crc32c };
+        let unit = StreamUnit { number, segment: segment.first, extent, check, raw_bytes, stored_crc32c };
         stored.add_unit(self.ledger.writer(), unit);
         self.ledger.note(Entry::Unit(unit));
         Ok(extent.len)
@@ -339,9 +378,10 @@ impl<T: Voxel> Sink<T> for GzipSink<T> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.check_complete(&state.stored)?;
         let end = self.end(&state.stored);
+        let begin = self.begin_of(&state.stored, &end);
         match self.only_run(&state.stored) {
-            Some(run) => self.finish_in_place(run, &end),
-            None => self.join_runs(&state.stored, &end),
+            Some(run) => self.finish_in_place(run, &begin, &end),
+            None => self.join_runs(&state.stored, &begin, &end),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::{
     affine, axes,
     check::{self, Extent},
     extension::{self, MAX_EXTENSION_BYTES},
-    header::Header,
+    header::{Header, Version},
 };
 use crate::{
     error::{Error, Result},
@@ -46,6 +46,17 @@ pub struct NiftiFile {
     pub view: Option<View>,
     /// What a user should know of this file, one line each.
     pub warnings: Vec<String>,
+}
+
+impl NiftiFile {
+    /// The format, for summaries.
+    pub fn format_name(&self) -> String {
+        let version = match self.header.version {
+            Version::One => "NIfTI-1",
+            Version::Two => "NIfTI-2",
+        };
+        format!("{version}{}", if self.compressed { ", gzip" } else { "" })
+    }
 }
 
 /// Opens `.nii`, `.nii.gz`, `.hdr` or `.img` (compressed or not) and reads all but the voxels.
@@ -130,14 +141,7 @@ impl NiftiFile {
     /// # Errors
     /// Those of opening it.
     pub fn data(&self, at: u64) -> Result<Forward> {
-        forward(&self.data_path, self.remote.as_ref(), at)
-    }
-}
-
-fn forward(path: &Path, remote: Option<&Arc<RangedFile>>, at: u64) -> Result<Forward> {
-    match remote {
-        Some(file) => Ok(Forward::ranges(file.clone(), at)),
-        None => Forward::local(path, at),
+        Forward::of(&self.data_path, self.remote.as_ref(), at)
     }
 }
 
@@ -210,7 +214,7 @@ enum Bytes {
 impl Stream {
     fn open(path: &Path, remote: Option<&Arc<RangedFile>>) -> Result<Stream> {
         let (_, gzip) = look_at(path, remote)?;
-        let file = forward(path, remote, 0)?;
+        let file = Forward::of(path, remote, 0)?;
         let bytes = match gzip {
             true => Bytes::Gzip(Box::new(MultiGzDecoder::new(BufReader::new(Counted { file, bytes: 0 })))),
             false => Bytes::Plain(file),

@@ -102,6 +102,7 @@ pub fn parse(path: &Path, head: &[u8], gzip: bool) -> Result<Description> {
             coding: gzip.then_some(Coding::Gzip),
         },
         is_label: false,
+        segments: Vec::new(),
         warnings,
     })
 }

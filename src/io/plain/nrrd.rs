@@ -22,13 +22,13 @@ struct Header<'a> {
     path: &'a Path,
     fields: HashMap<String, &'a str>,
     end: usize,
-    /// A segmentation of 3D Slicer: it names its segments.
-    is_segmentation: bool,
+    /// What a segmentation of 3D Slicer says of its segments, line by line.
+    segments: Vec<String>,
 }
 
 impl<'a> Header<'a> {
     fn read(path: &'a Path, bytes: &'a [u8]) -> Result<Header<'a>> {
-        let mut header = Header { path, fields: HashMap::new(), end: bytes.len(), is_segmentation: false };
+        let mut header = Header { path, fields: HashMap::new(), end: bytes.len(), segments: Vec::new() };
         for (line, end) in lines(bytes).skip(1) {
             let text = std::str::from_utf8(line).unwrap_or_default();
             if line.is_empty() {
@@ -36,13 +36,18 @@ impl<'a> Header<'a> {
                 break;
             }
             if let Some((key, _)) = text.split_once(":=") {
-                header.is_segmentation |= key.starts_with("Segment") && key.ends_with("_ID");
+                header.segments.extend(key.starts_with("Segment").then(|| text.to_string()));
             } else if let Some((field, value)) = text.split_once(": ").filter(|_| !text.starts_with('#')) {
                 // `space origin`, `spaceorigin`; `data file`, `datafile`
                 header.fields.insert(field.replace(' ', "").to_lowercase(), value.trim());
             }
         }
         Ok(header)
+    }
+
+    /// A segmentation of 3D Slicer: it names its segments.
+    fn is_segmentation(&self) -> bool {
+        self.segments.iter().any(|line| line.split_once(":=").is_some_and(|(key, _)| key.ends_with("_ID")))
     }
 
     fn get(&self, name: &'a str) -> Option<Field<'a>> {
@@ -96,7 +101,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
     };
     let (to_ras, anatomical, mut warnings) = frame(&header);
     let (vectors, origin) = placed(&header, &space, directions, to_ras)?;
-    if header.is_segmentation && components > 1 {
+    let is_label = header.is_segmentation();
+    if is_label && components > 1 {
         warnings.push("segments overlap in layers, which are read as the samples of a voxel".into());
     }
     let outer = (last + 1..dims).rev().map(|a| outer_axis(&header, a, sizes[a], a == last + 1)).collect();
@@ -117,7 +123,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         stored,
         big_endian,
         data: data(&header, path)?,
-        is_label: header.is_segmentation,
+        is_label,
+        segments: if is_label { header.segments } else { Vec::new() },
         warnings,
     })
 }

@@ -162,7 +162,7 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         } else {
             self.target.encode(raw).map_err(|what| self.chunk_error(&key, raw_bytes, what))?
         };
-        Ok(Encoded { bytes, crc32: 0, raw_bytes, lost })
+        Ok(Encoded { bytes, check: Default::default(), raw_bytes, lost })
     }
 
     fn put(&self, outer: u64, unit: Region, encoded: Encoded) -> Result<u64> {

@@ -10,11 +10,11 @@ use super::{Output, Recipe};
 use crate::{
     checkpoint::staging::{Claim, REMOTE_STATE, Staging, state_folder},
     error::{Error, Result},
-    io::ome::OmeVersion,
     io::{
         Sink,
         format::Format,
         gzip::{self, GzipSink},
+        ome::OmeVersion,
         raw::RawSink,
         zarr::{self, ZarrSink},
     },
@@ -72,11 +72,11 @@ impl Output {
                     zarr::adopt(&site, &stored_form.at_level(level as usize), &ledger, stored, is_ours)?;
                 }
             }
-            Recipe::Nifti { .. } if self.format == Format::NiftiGz => {
+            Recipe::File { framing: Some(_), .. } => {
                 let volumes = gzip::stored_regions(&work.staging.path(BUILT), &self.layout, &mut work.stored);
                 work.stored.levels.entry(0).or_default().volumes.extend(volumes);
             }
-            Recipe::Nifti { .. } => {
+            Recipe::File { framing: None, .. } => {
                 let (whole, volumes) = (Region::of_shape(self.layout.grid.shape), self.layout.outer.volumes());
                 let levels = work.stored.levels.values_mut();
                 levels.for_each(|level| level.keep_within(whole, volumes, |_, _| String::new()));
@@ -87,7 +87,7 @@ impl Output {
 
     /// Whether a stream was joined to the end: it has its name in the staging folder then, and only then.
     pub fn is_built(&self, staging: &Staging) -> bool {
-        self.format == Format::NiftiGz && staging.path(BUILT).is_file()
+        self.is_stream() && staging.path(BUILT).is_file()
     }
 
     /// Creates the target in its staging folder, or comes to what is stored of it.
@@ -98,31 +98,29 @@ impl Output {
                 let stored = work.stored.levels.get(&0).cloned().unwrap_or_default();
                 Ok(Box::new(ZarrSink::<T>::create_in(self.site(&work.staging), target, ledger, &stored)?))
             }
-            Recipe::Nifti { prefix, packed } => match self.format {
-                Format::NiftiGz => {
-                    let stored = work.stored.clone();
-                    Ok(Box::new(GzipSink::join(&built, layout, *packed, prefix, self.options.framing, ledger, stored)?))
-                }
-                Format::Pair => {
+            Recipe::File { around, packed, framing } => {
+                if let Some(header) = &around.beside {
                     let state = work.staging.state();
                     state
-                        .put_durable(BUILT_HEADER, prefix.clone())
+                        .put_durable(BUILT_HEADER, header.clone())
                         .map_err(|e| e.at("write", state.describe(BUILT_HEADER)))?;
-                    Ok(Box::new(RawSink::join(&built, layout, *packed, &[], ledger)?))
                 }
-                _ => Ok(Box::new(RawSink::join(&built, layout, *packed, prefix, ledger)?)),
-            },
+                Ok(match framing {
+                    Some(framing) => {
+                        let stored = work.stored.clone();
+                        Box::new(GzipSink::join(&built, layout, *packed, around, *framing, ledger, stored)?)
+                    }
+                    None => Box::new(RawSink::join(&built, layout, *packed, around, ledger)?),
+                })
+            }
         }
     }
 
     /// The stream as it is stored so far; `None` for other targets.
     pub(super) fn stream(&self, work: &Work) -> Result<Option<GzipSink<u8>>> {
-        let Recipe::Nifti { prefix, packed } = &self.recipe else { return Ok(None) };
-        if self.format != Format::NiftiGz {
-            return Ok(None);
-        }
+        let Recipe::File { around, packed, framing: Some(framing) } = &self.recipe else { return Ok(None) };
         let (built, layout, stored) = (work.staging.path(BUILT), self.layout.clone(), work.stored.clone());
-        GzipSink::join(&built, layout, *packed, prefix, self.options.framing, work.ledger(), stored).map(Some)
+        GzipSink::join(&built, layout, *packed, around, *framing, work.ledger(), stored).map(Some)
     }
 
     /// Removes what killed runs have left half written within a Zarr target.
@@ -148,7 +146,7 @@ impl Output {
 
     /// Gives the finished target its name. The note tells runs that come again what it is of; it stays where `keeps_note`.
     pub fn commit(&self, staging: Staging, note: &[u8], keeps_note: bool) -> Result<()> {
-        if self.format == Format::Pair {
+        if self.format.has_two_files() {
             let header = staging.path(BUILT_HEADER);
             let synced = File::open(&header).and_then(|file| file.sync_all());
             synced.map_err(Error::io("write back", &header))?;
@@ -172,10 +170,7 @@ impl Output {
 
     /// Where the target will be, file by file.
     pub(super) fn final_names(&self) -> Vec<PathBuf> {
-        match self.format {
-            Format::Pair => ["img", "hdr"].map(|ending| self.path.with_extension(ending)).into(),
-            _ => vec![self.path.clone()],
-        }
+        self.format.files(&self.path)
     }
 
     /// What is built, and where it goes, in this order.

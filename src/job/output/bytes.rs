@@ -12,7 +12,7 @@ impl Output {
     /// Bytes before compression, with the header: of the finest level, and of each coarser one.
     pub fn raw_bytes(&self) -> (RawBytes, Vec<RawBytes>) {
         let header = match &self.recipe {
-            Recipe::Nifti { prefix, .. } => prefix.len() as u64,
+            Recipe::File { around, .. } => around.bytes(),
             Recipe::Zarr(_) => 0,
         };
         let coarser = |grid: &Grid| stored_raw_bytes(&Layout { grid: grid.clone(), ..self.layout.clone() });
@@ -28,8 +28,8 @@ impl Output {
         let coarser = self.pyramid.iter().flat_map(|pyramid| &pyramid.target.levels.coarser);
         match self.format {
             Format::Zarr => coarser.map(|grid| grid.shape).chain([self.layout.grid.shape]).map(of_level).sum(),
-            Format::Pair => 2,
-            Format::Nifti | Format::NiftiGz | Format::Ozx => 1,
+            format if format.has_two_files() => 2,
+            _ => 1,
         }
     }
 }

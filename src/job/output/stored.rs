@@ -9,7 +9,7 @@ use crate::{
         staging::Staging,
     },
     error::{Error, Result},
-    io::{format::Format, gzip, raw, zarr::StoredLevel},
+    io::{gzip, raw, zarr::StoredLevel},
     job::work::Work,
     region::Region,
 };
@@ -42,7 +42,7 @@ impl Output {
                 level.is_some_and(|level| !whose.includes(volume, region) || level.holds(said.entry, written(&said)))
             }
             (Recipe::Zarr(_), _) => true,
-            (Recipe::Nifti { .. }, Entry::Unit(unit)) if self.format == Format::NiftiGz => {
+            (Recipe::File { framing: Some(_), .. }, Entry::Unit(unit)) => {
                 // Joined units are looked at all together. Others' are believed, where their segment reaches so far: a record that speaks
                 // of nothing would stand before those of whoever makes the unit again.
                 let (volume, region) = self.place_of_unit(unit.number);
@@ -52,8 +52,8 @@ impl Output {
                 };
                 is_joined || volume < volumes && is_right()
             }
-            (Recipe::Nifti { packed, .. }, Entry::Region { volume, region, stamp, .. }) => {
-                let is_whole = raw::is_whole(&built, &self.layout, packed);
+            (Recipe::File { packed, around, framing: None }, Entry::Region { volume, region, stamp, .. }) => {
+                let is_whole = raw::is_whole(&built, &self.layout, packed, around);
                 is_cut |= !is_whole;
                 let is_own = matches!(whose, Whose::Own(_)) && *volume < volumes && whose.includes(*volume, *region);
                 let holds = |stamp| raw::holds(&built, &self.layout, packed, (*volume, *region, stamp), written(&said));

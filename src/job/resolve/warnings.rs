@@ -55,13 +55,13 @@ fn warn_of_map(request: &Request, warnings: &mut Vec<String>) {
 
 fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
     if let Input::Zarr(file) = input
-        && format.is_nifti()
+        && format.is_file()
     {
         warnings.extend(file.assumed_frame().map(|what| format!("the source {what}")));
     }
 }
 
-/// A Zarr states nothing of vectors, and is read as displacements in LPS.
+/// Other formats state nothing of vectors, and are read as displacements in LPS.
 fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
     let Some(file) = input.nifti() else { return };
     let what = match transform::kind_of(&file.header).filter(|_| !format.is_nifti()) {
@@ -70,7 +70,8 @@ fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
         Some(FieldKind::DisplacementsLps) | None => return,
     };
     warnings.push(format!(
-        "the source is a field of {what}, which a Zarr cannot state: --transform would take it for displacements in LPS; write .nii.gz to keep it a transform"
+        "the source is a field of {what}, which {} cannot state: --transform would take it for displacements in LPS; write .nii.gz to keep it a transform",
+        format.name()
     ));
 }
 

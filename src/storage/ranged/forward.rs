@@ -51,6 +51,14 @@ impl std::fmt::Debug for Ranges {
 }
 
 impl Forward {
+    /// A file that is read by ranges where it is `remote`, one of this machine otherwise.
+    pub fn of(path: &Path, remote: Option<&Arc<RangedFile>>, at: u64) -> Result<Forward> {
+        match remote {
+            Some(file) => Ok(Forward::ranges(file.clone(), at)),
+            None => Forward::local(path, at),
+        }
+    }
+
     /// A file of this machine.
     pub fn local(path: &Path, at: u64) -> Result<Forward> {
         let mut file = nfs::open(path).map_err(Error::io("open", path))?;

@@ -34,8 +34,9 @@ class Job:
     def content(self, target):
         """What a reader finds under a name: both files of a pair, the levels that a group tells of; empty if nothing."""
         files = [target]
-        if target.suffix == ".hdr":
-            files += [target.with_suffix(".img")]
+        beside = {".hdr": ".img", ".mhd": ".raw"}.get(target.suffix)
+        if beside:
+            files += [target.with_suffix(beside)]
         if self.adds_levels:
             files = [target / "zarr.json"]
             (image,) = json.loads(files[0].read_text())["attributes"]["ome"]["multiscales"]
@@ -53,6 +54,8 @@ JOBS = {
         Job("nii to hdr", "in.nii", "out.hdr"),
         Job("nii to bgzf", "in.nii", "out.nii.gz", ("--gzip", "bgzf")),
         Job("nii.gz to nii.gz", "in.nii.gz", "out.nii.gz"),
+        Job("nii to mha", "in.nii", "out.mha"),
+        Job("nii to mhd", "in.nii", "out.mhd"),
         Job("nii.gz to nii", "in.nii.gz", "out.nii"),
         Job("nii.gz to sharded zarr", "in.nii.gz", "out.zarr", SHARDED),
         Job("zarr to sharded zarr", "in.zarr", "out.zarr", SHARDED),

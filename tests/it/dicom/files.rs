@@ -4,6 +4,7 @@ use std::{fs, io::Write};
 
 use flate2::{Compression, write::DeflateEncoder};
 
+use super::jpeg;
 use crate::kit::folder::Folder;
 
 /// One file of a series.
@@ -20,6 +21,8 @@ pub struct Slice {
     pub slope: Option<(f64, f64)>,
     pub extra: Vec<(u32, &'static [u8; 2], Vec<u8>)>,
     pub voxels: Vec<u16>,
+    /// Fragments, where they are not made of the voxels.
+    pub streams: Vec<Vec<u8>>,
 }
 
 pub const IMPLICIT: &str = "1.2.840.10008.1.2";
@@ -27,6 +30,8 @@ pub const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 pub const BIG: &str = "1.2.840.10008.1.2.2";
 pub const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 pub const RLE: &str = "1.2.840.10008.1.2.5";
+pub const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
+pub const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
 
 /// Slice `k` of a series of 3 columns and 2 rows, 0.5 mm by 1.5 mm, with steps of 2 mm.
 pub fn slice(k: u16) -> Slice {
@@ -41,6 +46,7 @@ pub fn slice(k: u16) -> Slice {
         slope: None,
         extra: Vec::new(),
         voxels: (0..6).map(|n| 100 * k + n).collect(),
+        streams: Vec::new(),
     }
 }
 
@@ -92,9 +98,37 @@ impl Slice {
     }
 
     fn pixels(&self) -> Vec<u8> {
-        if self.syntax != RLE {
-            return self.element(0x7fe0_0010, b"OW", &self.stored_voxels(), None);
-        }
+        let fragments = match self.syntax {
+            RLE => vec![self.runs()],
+            JPEG_LOSSLESS | JPEG_LS if !self.streams.is_empty() => self.streams.clone(),
+            JPEG_LOSSLESS => {
+                let coding = jpeg::Coding { precision: self.bits[1].into(), ..jpeg::Coding::default() };
+                vec![jpeg::encode(&self.voxels, self.size, self.samples.into(), coding)]
+            }
+            JPEG_LS => vec![self.jpeg_ls()],
+            _ => return self.element(0x7fe0_0010, b"OW", &self.stored_voxels(), None),
+        };
+        let item = |value: &[u8]| self.element(0xfffe_e000, b"  ", value, None);
+        let items = fragments.iter().map(|fragment| {
+            let mut fragment = fragment.clone();
+            fragment.resize(fragment.len().next_multiple_of(2), 0);
+            item(&fragment)
+        });
+        let end = self.element(0xfffe_e0dd, b"  ", &[], None);
+        [self.element(0x7fe0_0010, b"OB", &[], Some(u32::MAX)), item(&[]), items.collect::<Vec<_>>().concat(), end]
+            .concat()
+    }
+
+    fn jpeg_ls(&self) -> Vec<u8> {
+        let [columns, rows] = self.size.map(u32::from);
+        let mut stream = Vec::new();
+        let mut options = jpegls::EncodeOptions::default();
+        options.precision = Some(self.bits[1].clamp(2, 16) as u8);
+        jpegls::encode_with_options(&self.voxels, columns, rows, &options, &mut stream).unwrap();
+        stream
+    }
+
+    fn runs(&self) -> Vec<u8> {
         // Runs where two bytes are alike, and pieces as they stand.
         let plane = |shift: u16| {
             let mut runs = Vec::new();
@@ -112,10 +146,7 @@ impl Slice {
         let mut header = [2, 64, 64 + high.len() as u32].to_vec();
         header.resize(16, 0);
         let header: Vec<u8> = header.iter().flat_map(|n| n.to_le_bytes()).collect();
-        let frame = [header, high, low].concat();
-        let item = |value: &[u8]| self.element(0xfffe_e000, b"  ", value, None);
-        let end = self.element(0xfffe_e0dd, b"  ", &[], None);
-        [self.element(0x7fe0_0010, b"OB", &[], Some(u32::MAX)), item(&[]), item(&frame), end].concat()
+        [header, high, low].concat()
     }
 
     pub fn bytes(&self) -> Vec<u8> {

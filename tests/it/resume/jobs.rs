@@ -34,7 +34,16 @@ pub fn plain(request: &mut Request) {
 
 pub fn bgzf(request: &mut Request) {
     plain(request);
-    request.target.framing = Framing::Bgzf { level: 1 };
+    request.target.framing = Some(Framing::Bgzf { level: 1 });
+}
+
+pub fn floats(request: &mut Request) {
+    request.dtype = Some(Dtype::F32);
+}
+
+pub fn uncompressed(request: &mut Request) {
+    plain(request);
+    request.target.framing = None;
 }
 
 pub fn cubic(request: &mut Request) {
@@ -52,7 +61,7 @@ pub fn chunk_pyramid(request: &mut Request) {
     request.pyramid = Some(PyramidRequest { levels: Some(2), method: None });
 }
 
-pub const CASES: [Case; 10] = [
+pub const CASES: [Case; 16] = [
     Case { input: "a.nii", output: "out.nii", adapt: plain },
     Case { input: "a.nii.gz", output: "out.nii", adapt: cubic },
     Case { input: "a.nii", output: "out.nii.gz", adapt: plain },
@@ -63,6 +72,12 @@ pub const CASES: [Case; 10] = [
     Case { input: "a.zarr", output: "out.zarr", adapt: small_shards },
     Case { input: "series.nii", output: "out.zarr", adapt: chunks },
     Case { input: "series.nii.gz", output: "out.nii.gz", adapt: plain },
+    Case { input: "a.nii", output: "out.nrrd", adapt: plain },
+    Case { input: "a.nii.gz", output: "out.mha", adapt: plain },
+    Case { input: "a.zarr", output: "out.mha", adapt: uncompressed },
+    Case { input: "a.nii", output: "out.mhd", adapt: plain },
+    Case { input: "series.nii", output: "out.mgh", adapt: floats },
+    Case { input: "series.nii.gz", output: "out.mgz", adapt: floats },
 ];
 pub const PYRAMIDS: [Case; 2] = [
     Case { input: "a.nii", output: "out.zarr", adapt: pyramid },

@@ -1,0 +1,152 @@
+//! JPEG streams: what stands before the samples of a frame, for JPEG lossless and JPEG-LS alike.
+//!
+//! Source: ITU-T T.81, annex B; ITU-T T.87, annex C.
+
+pub mod huffman;
+pub mod lossless;
+
+/// Segments of one frame.
+const MOST_SEGMENTS: u32 = 1 << 10;
+
+const SOI: u8 = 0xD8;
+const EOI: u8 = 0xD9;
+const SOS: u8 = 0xDA;
+/// Of lossless JPEG by Huffman codes.
+pub const SOF_LOSSLESS: u8 = 0xC3;
+/// Of JPEG-LS.
+pub const SOF_LS: u8 = 0xF7;
+
+/// The header of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The marker that says by which process it is coded.
+    pub process: u8,
+    pub precision: u32,
+    pub rows: u32,
+    pub columns: u32,
+    /// Of the samples of a voxel: what scans call them by.
+    pub components: Vec<u8>,
+    /// Whether there is one of each for each voxel.
+    pub is_whole: bool,
+}
+
+impl Frame {
+    /// Reads the body of the segment.
+    fn parse(process: u8, body: &[u8]) -> Option<Frame> {
+        let [precision, a, b, c, d, count, rest @ ..] = body else { return None };
+        let specs: Vec<&[u8]> = rest.chunks_exact(3).take(usize::from(*count)).collect();
+        Some(Frame {
+            process,
+            precision: u32::from(*precision),
+            rows: u32::from(u16::from_be_bytes([*a, *b])),
+            columns: u32::from(u16::from_be_bytes([*c, *d])),
+            is_whole: specs.iter().all(|spec| spec[1] == 0x11),
+            components: specs.iter().map(|spec| spec[0]).collect(),
+        })
+        .filter(|frame| frame.components.len() == usize::from(*count) && (1..=4).contains(count))
+    }
+
+    /// Whether the frame is what the data set says of it; `bits` are the least and the most of a sample.
+    ///
+    /// # Errors
+    /// Both, where they differ.
+    pub fn check(&self, process: u8, rows: u32, columns: u32, samples: u32, bits: (u32, u32)) -> Result<(), String> {
+        let Frame { precision, .. } = *self;
+        let found = (self.process, self.rows, self.columns, self.components.len() as u32);
+        let (least, most) = (bits.0, bits.1.min(16));
+        if found == (process, rows, columns, samples) && (least..=most).contains(&precision) {
+            return Ok(());
+        }
+        let Frame { process: own, rows: height, columns: width, components, .. } = self;
+        let count = components.len();
+        Err(format!(
+            "a stream of process {own:#04x}, {width}x{height} voxels of {count} samples of {precision} bits, where the data set has \
+             process {process:#04x}, {columns}x{rows} voxels of {samples} samples of {least} to {most} bits"
+        ))
+    }
+}
+
+/// A part of a stream: a marker and what stands behind it, without its length.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment<'a> {
+    pub marker: u8,
+    pub body: &'a [u8],
+    /// Where what follows it begins.
+    pub end: usize,
+}
+
+/// Segments of a stream, from some place on.
+pub struct Segments<'a> {
+    pub bytes: &'a [u8],
+    pub at: usize,
+    count: u32,
+}
+
+impl<'a> Segments<'a> {
+    /// Behind the marker with which any stream begins.
+    ///
+    /// # Errors
+    /// Another beginning.
+    pub fn of(bytes: &'a [u8]) -> Result<Segments<'a>, String> {
+        match bytes {
+            [0xFF, SOI, ..] => Ok(Segments { bytes, at: 2, count: 0 }),
+            _ => Err("no beginning of a JPEG stream".into()),
+        }
+    }
+
+    /// The next one; `None` at the end of the stream.
+    ///
+    /// # Errors
+    /// Bytes that are no segment, or one that is cut off.
+    pub fn next(&mut self) -> Result<Option<Segment<'a>>, String> {
+        self.count += 1;
+        let fill = self.bytes.get(self.at..).unwrap_or_default().iter().take_while(|&&byte| byte == 0xFF).count();
+        let marker = self.bytes.get(self.at + fill).copied();
+        let (Some(marker), 1.., 0..=MOST_SEGMENTS) = (marker, fill, self.count) else {
+            return Err(format!("no marker of JPEG at byte {}", self.at));
+        };
+        if marker == EOI {
+            return Ok(None);
+        }
+        let begin = self.at + fill + 1;
+        let len = self.bytes.get(begin..begin + 2).map(|len| usize::from(u16::from_be_bytes([len[0], len[1]])));
+        let body = len.and_then(|len| self.bytes.get(begin + 2..begin + len.max(2)));
+        let Some(body) = body else { return Err(format!("a segment of JPEG that is cut off at byte {begin}")) };
+        self.at = begin + 2 + body.len();
+        Ok(Some(Segment { marker, body, end: self.at }))
+    }
+}
+
+impl Segment<'_> {
+    /// Whether samples follow.
+    pub fn is_scan(&self) -> bool {
+        self.marker == SOS
+    }
+
+    /// The header of a frame, where it is one.
+    ///
+    /// # Errors
+    /// One that is too short.
+    pub fn frame(&self) -> Result<Option<Frame>, String> {
+        // Of these, three are tables.
+        let is_frame = matches!(self.marker, 0xC0..=0xCF | SOF_LS) && !matches!(self.marker, 0xC4 | 0xC8 | 0xCC);
+        if !is_frame {
+            return Ok(None);
+        }
+        Frame::parse(self.marker, self.body).map(Some).ok_or_else(|| "a header of a frame that is cut off".into())
+    }
+}
+
+/// The header of the frame of a stream.
+///
+/// # Errors
+/// None before the samples.
+pub fn frame_of(bytes: &[u8]) -> Result<Frame, String> {
+    let mut segments = Segments::of(bytes)?;
+    while let Some(segment) = segments.next()?.filter(|segment| !segment.is_scan()) {
+        if let Some(frame) = segment.frame()? {
+            return Ok(frame);
+        }
+    }
+    Err("no header of a frame before the samples".into())
+}

@@ -1,0 +1,157 @@
+//! JPEG lossless by Huffman codes: ITU-T T.81, annex H; DICOM's processes 14, of any predictor.
+
+use super::{
+    Frame, Segments,
+    huffman::{Bits, Table},
+};
+
+const DHT: u8 = 0xC4;
+const DRI: u8 = 0xDD;
+/// Tables of codes in one stream; each takes a moment to make.
+const MOST_TABLES: u32 = 64;
+
+/// What a scan says of itself.
+struct Scan<'a> {
+    /// The places of its components among those of the frame.
+    components: Vec<usize>,
+    tables: Vec<&'a Table>,
+    predictor: u8,
+    /// Low bits that are left out.
+    shift: u32,
+    /// Rows after which codes begin anew; 0: never.
+    restart_rows: usize,
+}
+
+/// The samples of a frame: components of a voxel side by side, little endian, of `sample_bytes` (1 or 2) each. The frame was held against what is
+/// expected ([`Frame::check`]).
+///
+/// # Errors
+/// Streams that are cut off, codes that there are none of, components that are missing.
+pub fn decode(bytes: &[u8], frame: &Frame, sample_bytes: usize) -> Result<Vec<u8>, String> {
+    if !frame.is_whole {
+        return Err("components of other sizes than the frame".into());
+    }
+    let count = frame.components.len();
+    let mut samples = vec![0; frame.rows as usize * frame.columns as usize * count * sample_bytes];
+    let mut tables: [Option<Table>; 4] = Default::default();
+    let (mut made, mut restart, mut found) = (0, 0, vec![false; count]);
+    let mut segments = Segments::of(bytes)?;
+    while let Some(segment) = segments.next()? {
+        match segment.marker {
+            DHT => define(segment.body, &mut tables, &mut made)?,
+            DRI => {
+                let [a, b, ..] = segment.body else { return Err("an interval that is cut off".into()) };
+                restart = usize::from(u16::from_be_bytes([*a, *b]));
+            }
+            _ if segment.is_scan() => {
+                let scan = scan(segment.body, frame, &tables, restart)?;
+                let mut bits = Bits::new(bytes, segment.end);
+                decode_scan(&mut bits, &scan, frame, sample_bytes, &mut samples)?;
+                scan.components.iter().for_each(|&component| found[component] = true);
+                segments.at = bits.end();
+                if found.iter().all(|&found| found) {
+                    return Ok(samples);
+                }
+            }
+            _ => {}
+        }
+    }
+    Err("samples that are missing".into())
+}
+
+fn define(mut body: &[u8], tables: &mut [Option<Table>; 4], made: &mut u32) -> Result<(), String> {
+    while let Some((&place, rest)) = body.split_first() {
+        let counts = rest.first_chunk::<16>().ok_or("a table of codes that is cut off")?;
+        let total = counts.iter().map(|&count| usize::from(count)).sum::<usize>();
+        let numbers = rest.get(16..16 + total).ok_or("a table of codes that is cut off")?;
+        *made += 1;
+        let slot = tables.get_mut(usize::from(place)).filter(|_| *made <= MOST_TABLES);
+        *slot.ok_or("a table of codes that no lossless stream has")? = Some(Table::new(counts, numbers)?);
+        body = &rest[16 + total..];
+    }
+    Ok(())
+}
+
+fn scan<'a>(body: &[u8], frame: &Frame, tables: &'a [Option<Table>; 4], restart: usize) -> Result<Scan<'a>, String> {
+    let cut = || "a header of a scan that is cut off".to_string();
+    let (&count, rest) = body.split_first().ok_or_else(cut)?;
+    let count = usize::from(count);
+    let (Some(specs), Some(&[predictor, _, approximation])) =
+        (rest.get(..2 * count), rest.get(2 * count..).and_then(|rest| rest.first_chunk::<3>()))
+    else {
+        return Err(cut());
+    };
+    let mut scan = Scan {
+        components: Vec::new(),
+        tables: Vec::new(),
+        predictor,
+        shift: u32::from(approximation & 15),
+        restart_rows: restart / frame.columns.max(1) as usize,
+    };
+    for spec in specs.chunks_exact(2) {
+        let component = frame.components.iter().position(|&id| id == spec[0]);
+        let table = tables.get(usize::from(spec[1] >> 4)).and_then(Option::as_ref);
+        scan.components.push(component.ok_or("a scan of a component that the frame does not have")?);
+        scan.tables.push(table.ok_or("a scan without its table of codes")?);
+    }
+    let is_sound = (1..=4).contains(&count) && (1..=7).contains(&predictor) && scan.shift < frame.precision;
+    if !is_sound || restart % frame.columns.max(1) as usize != 0 {
+        return Err(format!("a scan of {count} components with predictor {predictor}, intervals of {restart}"));
+    }
+    Ok(scan)
+}
+
+fn decode_scan(
+    bits: &mut Bits<'_>,
+    scan: &Scan<'_>,
+    frame: &Frame,
+    sample_bytes: usize,
+    samples: &mut [u8],
+) -> Result<(), String> {
+    let (rows, columns, count) = (frame.rows as usize, frame.columns as usize, frame.components.len());
+    let parts = scan.components.len();
+    // Of each component the row before and the one at hand, without the bits that are left out.
+    let mut above = vec![0i32; columns * parts];
+    let mut row = above.clone();
+    let begin = 1 << (frame.precision - scan.shift - 1);
+    for y in 0..rows {
+        let is_new = scan.restart_rows > 0 && y > 0 && y % scan.restart_rows == 0;
+        if is_new && !bits.restart((y / scan.restart_rows - 1) as u32) {
+            return Err(format!("no marker to begin anew before row {y}"));
+        }
+        let is_first = y == 0 || is_new;
+        for x in 0..columns {
+            for part in 0..parts {
+                let at = x * parts + part;
+                let predicted = match (x, is_first) {
+                    (0, true) => begin,
+                    (0, false) => above[at],
+                    (_, true) => row[at - parts],
+                    _ => predict(scan.predictor, row[at - parts], above[at], above[at - parts]),
+                };
+                let difference = bits.difference(scan.tables[part]);
+                let difference = difference.ok_or_else(|| format!("bits that are missing or no code in row {y}"))?;
+                let value = (predicted + difference) & 0xffff;
+                row[at] = value;
+                let place = ((y * columns + x) * count + scan.components[part]) * sample_bytes;
+                let stored = ((value as u32) << scan.shift).to_le_bytes();
+                samples[place..place + sample_bytes].copy_from_slice(&stored[..sample_bytes]);
+            }
+        }
+        std::mem::swap(&mut above, &mut row);
+    }
+    Ok(())
+}
+
+/// Of the samples to the left, above, and to the left of that (table H.1).
+fn predict(predictor: u8, a: i32, b: i32, c: i32) -> i32 {
+    match predictor {
+        1 => a,
+        2 => b,
+        3 => c,
+        4 => a + b - c,
+        5 => a + ((b - c) >> 1),
+        6 => b + ((a - c) >> 1),
+        _ => (a + b) >> 1,
+    }
+}
