@@ -26,6 +26,7 @@ pub mod packed;
 pub mod plain;
 pub mod raw;
 pub mod reader;
+pub mod tiff;
 pub mod view;
 pub mod zarr;
 

@@ -20,6 +20,7 @@ use crate::{
 mod chunks;
 mod nifti;
 mod report;
+mod tiff;
 pub(crate) mod zarr;
 
 pub use report::{ArrayReport, Problem, Report};
@@ -48,7 +49,7 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// Verifies a NIfTI file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
+/// Verifies a NIfTI or TIFF file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
 ///
 /// What is wrong with the contents is in the report. `stop` is looked at between chunks; `on_progress` is called on the calling
 /// thread.
@@ -69,7 +70,7 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     let outcome = match Location::of(path)?.local() {
         Some(path) => {
             let is_folder = foreign::kind_of(path)?.is_dir();
-            let outcome = if is_folder { zarr::verify(&mut run) } else { nifti::verify(&mut run, path) };
+            let outcome = if is_folder { zarr::verify(&mut run) } else { file(&mut run, path) };
             foreign::explained(path, outcome)
         }
         None => zarr::verify(&mut run),
@@ -81,6 +82,13 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     report.seconds = run.begun.elapsed().as_secs_f64();
     report.peak_bytes = sys::resident().peak_bytes;
     Ok(report.concluded())
+}
+
+fn file(run: &mut Run<'_>, path: &Path) -> Result<()> {
+    match crate::io::tiff::open(path, None, None)? {
+        Some(file) => tiff::verify(run, &file),
+        None => nifti::verify(run, path),
+    }
 }
 
 /// One verification under way.

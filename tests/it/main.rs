@@ -39,6 +39,7 @@ mod servers;
 mod signals;
 mod split;
 mod status;
+mod tiff;
 mod transforms;
 mod vectors;
 mod verify;
