@@ -30,6 +30,7 @@ mod pages;
 mod predictor;
 mod series;
 mod source;
+mod target;
 mod text;
 mod xml;
 
@@ -39,8 +40,9 @@ use fault::Fault;
 use format::Format;
 use pages::{Page, Pages, Wanted};
 use series::Described;
-pub use source::TiffSource;
 use source::Table;
+pub use source::TiffSource;
+pub use target::{TargetSpec, target_header, target_remarks};
 
 /// Letters of a description that are looked at, where it is none of OME's.
 const MOST_TEXT_BYTES: u64 = 64 << 10;
@@ -87,7 +89,8 @@ fn read(path: &Path, bytes: Bytes, first: u64, image: Option<&str>, level: usize
     let text = main.text(&mut walk, tags::DESCRIPTION, MOST_TEXT_BYTES)?;
     let ome = if is_ome(&text) { Some(Ome::read(path, &walk, &main, image)?) } else { None };
     if let (None, Some(image)) = (&ome, image) {
-        let what = format!("?image={image} is for files of several images, and OME-XML says of none here that there are");
+        let what =
+            format!("?image={image} is for files of several images, and OME-XML says of none here that there are");
         return Err(Fault::Asked(what, "leave it out".into()));
     }
     let wanted = ome.as_ref().map_or(Wanted::All, |ome| Wanted::Some(&ome.wanted));
@@ -163,7 +166,8 @@ impl Ome {
         let n = chosen(path, &images, asked)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let most = bytes.len() / LEAST_DIRECTORY_BYTES;
-        let places = ome::places(bytes.from(text.at, text.count), &images, n, most.min(pages::MOST_PAGES as u64), &name)?;
+        let places =
+            ome::places(bytes.from(text.at, text.count), &images, n, most.min(pages::MOST_PAGES as u64), &name)?;
         let mut wanted = vec![false; places.iter().max().map_or(0, |&last| last as usize + 1)];
         places.iter().for_each(|&place| wanted[place as usize] = true);
         Ok(Ome { described: images[n].described(), places, wanted })
@@ -184,7 +188,8 @@ fn chosen(path: &Path, images: &[ome::Image], asked: Option<&str>) -> Result<usi
             let shown = images.iter().enumerate().take(30).map(|(n, image)| format!("{n} {}", image.name));
             let shown = shown.collect::<Vec<_>>().join("\n  ");
             let file = path.display();
-            let begin = asked.map_or_else(|| format!("{file} has {count} images"), |asked| format!("{file} has no image {asked}"));
+            let begin = asked
+                .map_or_else(|| format!("{file} has {count} images"), |asked| format!("{file} has no image {asked}"));
             Err(Fault::Asked(format!("{begin}:\n  {shown}"), format!("name one of them: '{file}?image=0'")))
         }
     }
@@ -221,7 +226,9 @@ fn listed(described: &mut Described, pages: &Pages, bytes: &Bytes) -> Result<Vec
         };
     }
     let leads = described.leads.iter().map(|lead| lead.len.to_string()).collect::<Vec<_>>().join(" x ");
-    described.warnings.push(format!("the description speaks of {leads} planes, and the file has {found}: they are taken for slices"));
+    described
+        .warnings
+        .push(format!("the description speaks of {leads} planes, and the file has {found}: they are taken for slices"));
     described.leads = vec![series::Lead::new("z", found)];
     Ok(pages.numbers.iter().map(|&n| pages.table[n as usize]).collect())
 }
@@ -294,18 +301,29 @@ fn raw_offset(table: &Table, is_colour: bool) -> Option<u64> {
 
 fn grid(described: &Described, shape: [u64; 3], lacking: [bool; 3], warnings: &mut Vec<String>) -> Grid {
     let steps = described.steps;
-    let unstated: Vec<&str> =
-        ["z", "y", "x"].into_iter().enumerate().filter(|&(a, _)| steps[a].is_none() && !lacking[a]).map(|(_, name)| name).collect();
+    let unstated: Vec<&str> = ["z", "y", "x"]
+        .into_iter()
+        .enumerate()
+        .filter(|&(a, _)| steps[a].is_none() && !lacking[a])
+        .map(|(_, name)| name)
+        .collect();
     let symbol = described.unit.symbol();
     if !unstated.is_empty() {
         let axes = unstated.join(", ");
-        warnings.push(format!("no step is stated along {axes}: 1 {} is taken; --spacing-in states it", symbol.trim_end_matches('s')));
+        warnings.push(format!(
+            "no step is stated along {axes}: 1 {} is taken; --spacing-in states it",
+            symbol.trim_end_matches('s')
+        ));
     }
     let step = steps.map(|step| step.unwrap_or(1.0));
     let columns = [[0.0, 0.0, step[0]], [0.0, step[1], 0.0], [step[2], 0.0, 0.0]];
     let [z, y, x] = described.origin;
     let unit = if unstated.len() == 3 { Unit::Unknown } else { described.unit.clone() };
-    Grid { stated_spacing: Some(step), anatomical: false, ..Grid::new(shape, Affine::from_columns(columns, [x, y, z]), unit) }
+    Grid {
+        stated_spacing: Some(step),
+        anatomical: false,
+        ..Grid::new(shape, Affine::from_columns(columns, [x, y, z]), unit)
+    }
 }
 
 impl TiffFile {
@@ -319,7 +337,8 @@ impl TiffFile {
             (_, true) => ", tiles",
             (_, false) => ", strips",
         };
-        let levels = if self.level.1 > 1 { format!(", level {} of {}", self.level.0, self.level.1) } else { String::new() };
+        let levels =
+            if self.level.1 > 1 { format!(", level {} of {}", self.level.0, self.level.1) } else { String::new() };
         format!("{kind}, {}{pieces}{levels}", format.compression.name())
     }
 

@@ -25,7 +25,7 @@ pub fn cannot_matter(option: &str, request: &Request) -> Option<Error> {
         GridChoice::Like { .. } => None,
     };
     match option {
-        "chunk" | "shard" | "codec" | "ome" | "pyramid" | "method" if format.is_nifti() => refused(
+        "chunk" | "shard" | "codec" | "ome" | "pyramid" | "method" if format.is_file() => refused(
             format!("--{option} is for Zarr targets, and {output} is none"),
             "leave it out, or end the name of the target in .zarr",
         ),

@@ -23,7 +23,7 @@ use crate::{
         nifti::{self, FormsOf, Header, TargetSpec},
         ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,
-        raw,
+        raw, tiff,
         zarr::{Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking, default_file_chunk, file_count},
     },
     layout::{Access, Axis, Layout, Outer},
@@ -112,14 +112,20 @@ impl Output {
                 (layout, Recipe::Zarr(Box::new(target)))
             }
             _ if inherited.pyramid.is_some() => {
-                return Err(Error::usage_hint("NIfTI files have no levels", "give --pyramid with a .zarr target"));
+                let what = format!("{} files have no levels", format.name());
+                return Err(Error::usage_hint(what, "give --pyramid with a .zarr target"));
             }
             _ => {
-                let prefix = nifti_prefix(path, format, &layout, values, inherited, &mut warnings)?;
+                let prefix = match format {
+                    Format::Tiff => tiff_prefix(path, &layout, values, inherited, &mut warnings)?,
+                    _ => nifti_prefix(path, format, &layout, values, inherited, &mut warnings)?,
+                };
                 let offset = if format == Format::Pair { 0 } else { prefix.len() as u64 };
                 let packed = Packed::new(&layout, offset, values.writing);
                 let layout = match format {
                     Format::NiftiGz => gzip::target_layout(layout),
+                    // The directories of many pages count.
+                    Format::Tiff => Layout { resident_bytes: prefix.len() as u64, ..raw::target_layout(layout) },
                     _ => raw::target_layout(layout),
                 };
                 (layout, Recipe::Nifti { prefix, packed })
@@ -198,9 +204,9 @@ impl Output {
 fn store_of(path: &Path, format: Format) -> Result<Option<Arc<dyn Store>>> {
     let location = Location::of(path)?;
     let Location::Url(url) = &location else { return Ok(None) };
-    if format.is_nifti() {
-        let hint = "write it to a local path and copy it, or write .zarr";
-        return Err(Error::usage_hint(format!("{url} would be a NIfTI file: only .zarr is written to a URL"), hint));
+    if format.is_file() {
+        let (hint, name) = ("write it to a local path and copy it, or write .zarr", format.name());
+        return Err(Error::usage_hint(format!("{url} would be a {name} file: only .zarr is written to a URL"), hint));
     }
     if url.scheme.starts_with("http") {
         let hint = "write to s3://, gs://, az:// or a local path";
@@ -236,6 +242,18 @@ fn nifti_prefix(
     let (header, prefix) = nifti::target_header(&spec)?;
     warnings.extend(nifti::target_remarks(&spec, &header));
     Ok(prefix)
+}
+
+/// What stands before the voxels of a TIFF file.
+fn tiff_prefix(
+    path: &Path,
+    layout: &Layout,
+    values: &Values,
+    inherited: &Inherited<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<u8>> {
+    warnings.extend(tiff::target_remarks(&layout.grid));
+    tiff::target_header(&tiff::TargetSpec { path, name: inherited.name, layout, big_endian: values.writing.big_endian })
 }
 
 /// Labels must not be averaged.

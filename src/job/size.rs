@@ -24,7 +24,7 @@ impl Job {
         let Output { layout, format, .. } = &self.output;
         let (finest, levels) = self.output.raw_bytes();
         let packing = match format {
-            Format::Nifti | Format::Pair => Packing::Plain,
+            Format::Nifti | Format::Pair | Format::Tiff => Packing::Plain,
             Format::NiftiGz => Packing::Deflate,
             Format::Zarr if self.request.target.codec == Codec::None => Packing::PlainChunks,
             Format::Zarr => Packing::Chunks,

@@ -59,7 +59,9 @@ fn threads(run: &Run<'_>, file: &TiffFile, chunk_bytes: u64) -> Result<usize> {
     let each = chunk_bytes.saturating_add(file.layout.transfer_bytes).max(1);
     if used.saturating_add(each) > memory_bytes {
         let array = file.path.display().to_string();
-        return Err(PlanError::VerificationTooSmall { memory_bytes, smallest_bytes: used.saturating_add(each), array }.into());
+        return Err(
+            PlanError::VerificationTooSmall { memory_bytes, smallest_bytes: used.saturating_add(each), array }.into()
+        );
     }
     Ok(run.request.threads.clamp(1, ((memory_bytes - used) / each).max(1) as usize))
 }
@@ -67,7 +69,8 @@ fn threads(run: &Run<'_>, file: &TiffFile, chunk_bytes: u64) -> Result<usize> {
 fn decode<T: Voxel>(run: &mut Run<'_>, file: &TiffFile, array: &mut ArrayReport) -> Result<()> {
     let layout = &file.layout;
     let volumes = layout.outer.largest_group().saturating_mul(layout.components as u64);
-    let chunk_bytes = layout.chunk.iter().fold(volumes * layout.stored.bytes() as u64, |n, &extent| n.saturating_mul(extent));
+    let chunk_bytes =
+        layout.chunk.iter().fold(volumes * layout.stored.bytes() as u64, |n, &extent| n.saturating_mul(extent));
     let pool = sys::pool(threads(run, file, chunk_bytes)?)?;
     let source = TiffSource::new(file, layout.clone(), file.conversion);
     let source: &dyn Source<T> = &source;

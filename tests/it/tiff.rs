@@ -84,7 +84,8 @@ fn imagej_stacks_stand_behind_one_directory() {
         .collect();
     assert_eq!(outer, [("t", 2), ("c", 2)]);
     // A file that is cut off, or that claims more planes than it has, is told so.
-    let more = Tiff { description: text.replace("images=12", "images=240").replace("frames=2", "frames=40"), ..stack.clone() };
+    let more =
+        Tiff { description: text.replace("images=12", "images=240").replace("frames=2", "frames=40"), ..stack.clone() };
     assert!(told(&folder, &more).contains("planes of 24 bytes"));
     // Each plane has a directory of its own in files below 4 GB that are compressed.
     let apart = Tiff { is_one: false, compression: 8, ..stack };
@@ -97,7 +98,8 @@ fn imagej_stacks_stand_behind_one_directory() {
 fn colours_are_components_and_other_samples_an_axis() {
     let folder = Folder::new();
     let page = |p: u8| (0..4 * 5 * 3).map(|n| n + 60 * p).collect::<Vec<u8>>();
-    let colours = Tiff { sample: [1, 3, 1], photometric: 2, pages: vec![page(0), page(1)], size: [4, 5], ..Tiff::new([2, 4, 5]) };
+    let colours =
+        Tiff { sample: [1, 3, 1], photometric: 2, pages: vec![page(0), page(1)], size: [4, 5], ..Tiff::new([2, 4, 5]) };
     put(&folder, "rgb.tif", &colours);
     let (info, copy) = read(&folder, "rgb.tif");
     assert_eq!((&info["components"], copy), (&Value::from(3), colours.pages.concat()));
@@ -145,7 +147,9 @@ fn what_is_not_read_is_named() {
         ("predictor 7", Tiff { compression: 8, more: vec![(317, 3, vec![7])], ..plain.clone() }),
         ("several files of an image (bad.tif, b.tif)", {
             let data = "<TiffData IFD='0'><UUID FileName='bad.tif'>1</UUID></TiffData><TiffData IFD='0' FirstZ='1'><UUID FileName='b.tif'>2</UUID></TiffData>";
-            let text = format!("<?xml version='1.0'?><OME UUID='1'><Image><Pixels SizeZ='2' SizeC='1' SizeT='1'>{data}</Pixels></Image></OME>");
+            let text = format!(
+                "<?xml version='1.0'?><OME UUID='1'><Image><Pixels SizeZ='2' SizeC='1' SizeT='1'>{data}</Pixels></Image></OME>"
+            );
             Tiff { description: text, ..plain.clone() }
         }),
     ] {
@@ -278,7 +282,13 @@ fn seeds() -> Vec<Vec<u8>> {
         Tiff { strip: 2, compression: 8, ..plain.clone() },
         Tiff { tile: Some([4, 4]), compression: 50000, wide: true, ..plain.clone() },
         Tiff { strip: 4, compression: 32773, ..Tiff::of([3, 6, 7], true) },
-        Tiff { description: ome.into(), tile: Some([4, 4]), compression: 8, more: vec![(317, 3, vec![2])], ..plain.clone() },
+        Tiff {
+            description: ome.into(),
+            tile: Some([4, 4]),
+            compression: 8,
+            more: vec![(317, 3, vec![2])],
+            ..plain.clone()
+        },
         Tiff { description: imagej.into(), is_one: true, resolution: Some(([4, 1, 4, 1], 1)), ..plain.clone() },
         Tiff { description: r#"{"shape": [3, 6, 7]}"#.into(), is_one: true, ..plain.clone() },
         Tiff { levels: vec![([3, 4], coarse)], ..plain },
@@ -320,4 +330,36 @@ fn damage_is_found_by_verify() {
     fs::write(folder.path("bad.tif"), bytes).unwrap();
     let damaged = folder.run(&["verify", "bad.tif", "--json"]).expect(1).json();
     assert_eq!((&damaged["ok"], &damaged["arrays"][0]["bad"]), (&Value::from(false), &Value::from(1)));
+}
+
+#[test]
+fn what_is_written_is_read_again() {
+    let folder = Folder::new();
+    let text = "ImageJ=1.54f\nimages=12\nchannels=2\nslices=3\nframes=2\nunit=um\nspacing=1.5\nfinterval=0.25\n";
+    let stack = Tiff { description: text.into(), resolution: Some(([4, 1, 2, 1], 1)), ..Tiff::new([12, 5, 4]) };
+    put(&folder, "a.tif", &stack);
+    let page = |p: u8| (0..4 * 5 * 4).map(|n: u8| n.wrapping_mul(3).wrapping_add(p)).collect::<Vec<u8>>();
+    let pages = vec![page(0), page(9)];
+    let colours = Tiff { sample: [1, 4, 1], photometric: 2, pages, size: [4, 5], ..Tiff::new([2, 4, 5]) };
+    put(&folder, "rgba.tif", &colours);
+    put(&folder, "plane.tif", &Tiff::new([1, 6, 7]));
+    for source in ["a.tif", "rgba.tif", "plane.tif"] {
+        folder.run(&["resample", source, "b.ome.tif", "--scale", "1", "--overwrite", "-q"]).expect(0);
+        folder.run(&["compare", source, "b.ome.tif"]).expect(0);
+        folder.run(&["verify", "b.ome.tif"]).expect(0);
+        let info = |name: &str| folder.run(&["info", name, "--json"]).expect(0).json();
+        let (before, after) = (info(source), info("b.ome.tif"));
+        assert_eq!(after["format"], "OME-TIFF, raw");
+        for member in ["grid", "outer", "dtype", "components"] {
+            assert_eq!(before[member], after[member], "{source} {member}");
+        }
+        assert_eq!(after["cost"]["access"], "random");
+    }
+    for dtype in ["u8", "i8", "u16", "i16", "u32", "i32", "f32", "f64"] {
+        let as_type = ["resample", "a.tif", "c.tif", "--scale", "2", "--dtype", dtype, "--overwrite", "-q"];
+        folder.run(&as_type).expect(0);
+        assert_eq!(folder.run(&["info", "c.tif", "--json"]).expect(0).json()["dtype"], dtype);
+    }
+    let wide = folder.run(&["resample", "a.tif", "d.tif", "--scale", "1", "--dtype", "u64"]).expect(2);
+    assert!(wide.stderr.contains("no samples of u64") && wide.stderr.contains("--dtype f64"), "{}", wide.stderr);
 }

@@ -109,7 +109,14 @@ impl Tiff {
     }
 
     /// Writes the voxels of a page, and says what its directory has: tag, type, values.
-    fn fields(&self, file: &mut Vec<u8>, size: [usize; 2], page: &[u8], p: usize, levels: &[u64]) -> Vec<(u16, u16, Vec<u64>)> {
+    fn fields(
+        &self,
+        file: &mut Vec<u8>,
+        size: [usize; 2],
+        page: &[u8],
+        p: usize,
+        levels: &[u64],
+    ) -> Vec<(u16, u16, Vec<u64>)> {
         let [rows, columns] = size;
         let [bytes, samples, kind] = self.sample;
         let voxel = bytes * samples;

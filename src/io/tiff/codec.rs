@@ -59,7 +59,10 @@ impl Compression {
             34926 | 50000 => Compression::Zstd,
             other => {
                 let name = UNREAD.iter().find(|(number, _)| *number == other);
-                let name = name.map_or_else(|| format!("compression {other}"), |(_, name)| format!("{name} (compression {other})"));
+                let name = name.map_or_else(
+                    || format!("compression {other}"),
+                    |(_, name)| format!("{name} (compression {other})"),
+                );
                 return Err(Fault::Unread(format!("has voxels in {name}, which is not read")));
             }
         })

@@ -100,7 +100,8 @@ impl Directory {
         let bytes = walk.bytes;
         let (count_bytes, field_bytes, offset_bytes) = if bytes.wide { (8, 20, 8) } else { (2, 12, 4) };
         let there = bytes.len().saturating_sub(at);
-        let outside = || Fault::wrong("the place of a directory", at, format!("within the {} bytes of the file", bytes.len()));
+        let outside =
+            || Fault::wrong("the place of a directory", at, format!("within the {} bytes of the file", bytes.len()));
         if at < 8 || there < count_bytes {
             return Err(outside());
         }
@@ -132,13 +133,21 @@ impl Directory {
             let count = bytes.number(&field[4..4 + offset_bytes as usize]);
             let value = &field[4 + offset_bytes as usize..];
             let Some(len) = width(kind).and_then(|width| width.checked_mul(count)) else {
-                return Err(Fault::wrong(format!("field {tag}"), format!("{count} values of type {kind}"), "a type that is known"));
+                return Err(Fault::wrong(
+                    format!("field {tag}"),
+                    format!("{count} values of type {kind}"),
+                    "a type that is known",
+                ));
             };
             let own = len <= offset_bytes;
             let place = if own { at + start + 4 + offset_bytes } else { bytes.number(value) };
             if place.checked_add(len).is_none_or(|end| end > bytes.len()) {
                 let found = format!("{len} bytes at {place}");
-                return Err(Fault::wrong(format!("field {tag}"), found, format!("within the {} bytes of the file", bytes.len())));
+                return Err(Fault::wrong(
+                    format!("field {tag}"),
+                    found,
+                    format!("within the {} bytes of the file", bytes.len()),
+                ));
             }
             let mut values = [0; 8];
             values[..value.len()].copy_from_slice(value);
@@ -177,7 +186,10 @@ impl Directory {
         if field.own.is_none() || field.list.count > 1 {
             walk.each(field.list, |_, value| match Some(value) == first {
                 true => Ok(()),
-                false => Err(Fault::Unread(format!("has samples of different kinds in a voxel ({name} {} and {value})", first.unwrap_or(0)))),
+                false => Err(Fault::Unread(format!(
+                    "has samples of different kinds in a voxel ({name} {} and {value})",
+                    first.unwrap_or(0)
+                ))),
             })?;
         }
         Ok(first)

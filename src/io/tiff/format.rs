@@ -81,7 +81,10 @@ impl Format {
                 extent("TileLength", directory.number(walk, tags::TILE_HEIGHT)?)?,
                 extent("TileWidth", directory.number(walk, tags::TILE_WIDTH)?)?,
             ],
-            false => [extent("RowsPerStrip", Some(directory.number(walk, tags::ROWS_PER_STRIP)?.unwrap_or(rows).min(rows)))?, columns],
+            false => [
+                extent("RowsPerStrip", Some(directory.number(walk, tags::ROWS_PER_STRIP)?.unwrap_or(rows).min(rows)))?,
+                columns,
+            ],
         };
         let predictor = match (compression, directory.number(walk, tags::PREDICTOR)?.unwrap_or(1)) {
             (Compression::None | Compression::PackBits, _) | (_, 1) => Predictor::None,
@@ -90,10 +93,15 @@ impl Format {
             (_, other) => return Err(Fault::Unread(format!("has predictor {other} on {dtype}, which is not read"))),
         };
         let planes = directory.number(walk, tags::PLANAR)? == Some(2) && samples > 1;
-        let format = Format { rows, columns, samples, planes, dtype, compression, predictor, chunk, tiled, photometric };
+        let format =
+            Format { rows, columns, samples, planes, dtype, compression, predictor, chunk, tiled, photometric };
         match format.chunk_bytes() {
             Some(bytes) if bytes < 1 << 62 => Ok(format),
-            _ => Err(Fault::wrong("the size of a strip or tile", format!("{} x {} voxels", chunk[1], chunk[0]), "less than 2^62 bytes")),
+            _ => Err(Fault::wrong(
+                "the size of a strip or tile",
+                format!("{} x {} voxels", chunk[1], chunk[0]),
+                "less than 2^62 bytes",
+            )),
         }
     }
 
@@ -120,7 +128,11 @@ impl Format {
 
     /// Rows that strip or tile `n` of a plane has: the last strip may have fewer.
     pub fn rows_of(&self, n: u64) -> u64 {
-        if self.tiled { self.chunk[0] } else { self.chunk[0].min(self.rows.saturating_sub(n.saturating_mul(self.chunk[0]))) }
+        if self.tiled {
+            self.chunk[0]
+        } else {
+            self.chunk[0].min(self.rows.saturating_sub(n.saturating_mul(self.chunk[0])))
+        }
     }
 
     /// Bytes of strip or tile `n` of a plane, decoded.

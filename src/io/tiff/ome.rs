@@ -117,7 +117,8 @@ fn image(name: String, attributes: &Attributes) -> Result<Image, Fault> {
         other => Ok(other.unwrap_or(1)),
     };
     let order = of(attributes, "DimensionOrder").unwrap_or("XYZCT");
-    let is_order = order.len() == 5 && order.starts_with("XY") && ['Z', 'C', 'T'].iter().all(|axis| order.contains(*axis));
+    let is_order =
+        order.len() == 5 && order.starts_with("XY") && ['Z', 'C', 'T'].iter().all(|axis| order.contains(*axis));
     if !is_order {
         let expected = "X, Y and then Z, C, T in some order";
         return Err(Fault::wrong("DimensionOrder of the OME-XML", format!("'{}'", short(order)), expected));
@@ -205,7 +206,11 @@ pub fn places(document: impl Read, images: &[Image], n: usize, most: u64, file: 
     let pages = image.pages().filter(|pages| *pages <= most);
     let Some(pages) = pages else {
         let [z, c, t] = image.sizes;
-        return Err(Fault::wrong("the size in the OME-XML", format!("{z} x {c} x {t} planes"), format!("at most {most} in this file")));
+        return Err(Fault::wrong(
+            "the size in the OME-XML",
+            format!("{z} x {c} x {t} planes"),
+            format!("at most {most} in this file"),
+        ));
     };
     // Where nothing is said the images follow each other.
     let start = images[..n].iter().try_fold(0u64, |sum, image| sum.checked_add(image.pages()?)).unwrap_or(u64::MAX);
@@ -260,7 +265,11 @@ impl Places<'_> {
         let position = self.image.position(at);
         let Some(position) = position else {
             let [z, c, t] = at;
-            return Err(Fault::wrong("a TiffData of the OME-XML", format!("for z {z}, c {c}, t {t}"), "a plane that the image has"));
+            return Err(Fault::wrong(
+                "a TiffData of the OME-XML",
+                format!("for z {z}, c {c}, t {t}"),
+                "a plane that the image has",
+            ));
         };
         let left = self.list.len() as u64 - position;
         // Without anything: all that follows.
@@ -268,7 +277,11 @@ impl Places<'_> {
         let directory = directory.unwrap_or(self.start);
         if directory.checked_add(count).is_none_or(|end| end > self.most) {
             let found = format!("{count} directories from {directory} on");
-            return Err(Fault::wrong("a TiffData of the OME-XML", found, format!("at most {} in this file", self.most)));
+            return Err(Fault::wrong(
+                "a TiffData of the OME-XML",
+                found,
+                format!("at most {} in this file", self.most),
+            ));
         }
         for n in 0..count {
             self.list[(position + n) as usize] = (directory + n) as u32;
@@ -296,7 +309,8 @@ struct Files<'a> {
 impl Files<'_> {
     /// A plane is in the file with this name and UUID: this one, or a renamed one if all planes are in it.
     fn see(&mut self, named: String, uuid: &str) -> Result<(), Fault> {
-        let is_own = named == self.own || (!uuid.is_empty() && uuid == self.root) || (named.is_empty() && uuid.is_empty());
+        let is_own =
+            named == self.own || (!uuid.is_empty() && uuid == self.root) || (named.is_empty() && uuid.is_empty());
         let other = match &self.named {
             _ if is_own => None,
             Some(before) if *before != named => Some(before.clone()),
@@ -304,7 +318,9 @@ impl Files<'_> {
             _ => None,
         };
         if let Some(other) = other {
-            return Err(Fault::Unread(format!("is one of several files of an image ({other}, {named}), which are not read")));
+            return Err(Fault::Unread(format!(
+                "is one of several files of an image ({other}, {named}), which are not read"
+            )));
         }
         self.named = Some(if is_own { self.own.to_string() } else { named });
         Ok(())
@@ -316,7 +332,9 @@ mod tests {
     use super::*;
 
     fn document(pixels: &str, data: &str) -> String {
-        format!("<OME xmlns='x'><Image ID='Image:0' Name='a'><Pixels SizeX='4' SizeY='3' {pixels}>{data}</Pixels></Image></OME>")
+        format!(
+            "<OME xmlns='x'><Image ID='Image:0' Name='a'><Pixels SizeX='4' SizeY='3' {pixels}>{data}</Pixels></Image></OME>"
+        )
     }
 
     fn found(pixels: &str, data: &str) -> Result<Vec<u32>, Fault> {
@@ -333,7 +351,8 @@ mod tests {
         assert_eq!(found(SIZES, "<TiffData/>").unwrap(), [0, 1, 2, 3, 4, 5]);
         let two = "<TiffData IFD='5' PlaneCount='3' FirstZ='1'/><TiffData IFD='2' PlaneCount='3'></TiffData>";
         assert_eq!(found(SIZES, two).unwrap(), [2, 3, 4, 5, 6, 7]);
-        let each: String = (0..6).map(|n| format!("<TiffData IFD='{}' FirstC='{}' FirstZ='{}'/>", 9 - n, n % 3, n / 3)).collect();
+        let each: String =
+            (0..6).map(|n| format!("<TiffData IFD='{}' FirstC='{}' FirstZ='{}'/>", 9 - n, n % 3, n / 3)).collect();
         assert_eq!(found(SIZES, &each).unwrap(), [9, 8, 7, 6, 5, 4]);
         assert!(found(SIZES, "<TiffData IFD='0'/>").is_err(), "five planes have no place");
         assert!(found(SIZES, "<TiffData FirstZ='2'/>").is_err());
@@ -344,12 +363,22 @@ mod tests {
     #[test]
     fn other_files_are_noticed() {
         let named = |names: &[&str]| {
-            let data: String = (0..6).map(|n| format!("<TiffData IFD='{n}' FirstC='{}' FirstZ='{}'><UUID FileName='{}'>{n}</UUID></TiffData>", n % 3, n / 3, names[n % names.len()])).collect();
+            let data: String = (0..6)
+                .map(|n| {
+                    format!(
+                        "<TiffData IFD='{n}' FirstC='{}' FirstZ='{}'><UUID FileName='{}'>{n}</UUID></TiffData>",
+                        n % 3,
+                        n / 3,
+                        names[n % names.len()]
+                    )
+                })
+                .collect();
             found(SIZES, &data)
         };
         assert!(named(&["a.ome.tif"]).is_ok() && named(&["renamed.ome.tif"]).is_ok());
         assert!(named(&["a.ome.tif", "b.ome.tif"]).is_err() && named(&["b.ome.tif", "c.ome.tif"]).is_err());
-        let elsewhere = "<OME UUID='1'><Image><Pixels><TiffData><UUID FileName='b'>2</UUID></TiffData></Pixels></Image></OME>";
+        let elsewhere =
+            "<OME UUID='1'><Image><Pixels><TiffData><UUID FileName='b'>2</UUID></TiffData></Pixels></Image></OME>";
         let images = images(elsewhere.as_bytes(), 1).unwrap();
         assert!(places(elsewhere.as_bytes(), &images, 0, 9, "a").is_err());
         let companion = "<OME><BinaryOnly MetadataFile='x.companion.ome' UUID='1'/></OME>";
@@ -358,7 +387,9 @@ mod tests {
 
     #[test]
     fn steps_have_units() {
-        let pixels = format!("{SIZES} PhysicalSizeX='0.5' PhysicalSizeY='500' PhysicalSizeYUnit='nm' PhysicalSizeZ='0.002' PhysicalSizeZUnit='mm' TimeIncrement='3' TimeIncrementUnit='ms'");
+        let pixels = format!(
+            "{SIZES} PhysicalSizeX='0.5' PhysicalSizeY='500' PhysicalSizeYUnit='nm' PhysicalSizeZ='0.002' PhysicalSizeZUnit='mm' TimeIncrement='3' TimeIncrementUnit='ms'"
+        );
         let image = images(document(&pixels, "").as_bytes(), 1).unwrap().remove(0);
         let described = image.described();
         assert_eq!((described.steps, described.unit.clone()), ([Some(2.0), Some(0.5), Some(0.5)], Unit::Micrometre));

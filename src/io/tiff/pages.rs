@@ -193,7 +193,11 @@ impl Pages {
         let (mut first, mut end, mut is_whole) = (0, 0, is_raw && !format.tiled && largest > 0);
         walk.each(offsets, |n, at| {
             if at.checked_add(if is_raw && at > 0 { needed(n) } else { 0 }).is_none_or(|end| end > file_bytes) {
-                return Err(Fault::wrong(format!("the place of one of the {what}"), at, format!("within the {file_bytes} bytes of the file")));
+                return Err(Fault::wrong(
+                    format!("the place of one of the {what}"),
+                    at,
+                    format!("within the {file_bytes} bytes of the file"),
+                ));
             }
             first = if n == 0 { at } else { first };
             is_whole &= n == 0 || at == end;

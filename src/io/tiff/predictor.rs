@@ -92,8 +92,10 @@ mod tests {
                 apart[at] = apart[at].wrapping_sub(apart[at - 1]);
             }
             Row { dtype: Dtype::F32, big_endian, together: 1 }.undo(Predictor::Float, &mut apart, 16);
-            let expected: Vec<u8> =
-                values.iter().flat_map(|value| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() }).collect();
+            let expected: Vec<u8> = values
+                .iter()
+                .flat_map(|value| if big_endian { value.to_be_bytes() } else { value.to_le_bytes() })
+                .collect();
             assert_eq!(apart, expected);
         }
     }

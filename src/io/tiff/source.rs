@@ -83,7 +83,8 @@ impl TiffSource {
         let components = self.layout.components as u64;
         let (volume, first) = if apart > components { (group / apart, group % apart) } else { (group, 0) };
         let depth = self.layout.grid.shape[0];
-        let page = volume.checked_mul(depth).and_then(|n| self.table.pages.get((n + into.region.lo[0] as u64) as usize));
+        let page =
+            volume.checked_mul(depth).and_then(|n| self.table.pages.get((n + into.region.lo[0] as u64) as usize));
         let page = page.ok_or_else(|| Fault::wrong("a page", volume, "one that there is"))?;
         if !format.planes {
             return self.plane(page, 0, 0, into);
@@ -95,7 +96,8 @@ impl TiffSource {
     fn plane<T: Voxel>(&self, page: &Page, plane: u64, volume: usize, into: &mut BlockMut<'_, T>) -> Result<(), Fault> {
         let (table, format) = (&*self.table, &self.table.format);
         let region = into.region;
-        let mut rows = Rows { together: format.together() as usize, volume, conversion: self.conversion, samples: Vec::new() };
+        let mut rows =
+            Rows { together: format.together() as usize, volume, conversion: self.conversion, samples: Vec::new() };
         if table.is_raw {
             let [_, high, wide] = region.shape().map(|extent| extent as u64);
             let line = format.row_bytes(format.columns);
@@ -127,7 +129,13 @@ impl TiffSource {
     }
 
     /// Decodes strip or tile `n` of a page, which is number `within` of its plane.
-    fn decode(&self, page: &Page, n: u64, within: u64, (stored, decoded): (&mut Vec<u8>, &mut Vec<u8>)) -> Result<(), Fault> {
+    fn decode(
+        &self,
+        page: &Page,
+        n: u64,
+        within: u64,
+        (stored, decoded): (&mut Vec<u8>, &mut Vec<u8>),
+    ) -> Result<(), Fault> {
         let (table, format) = (&*self.table, &self.table.format);
         let needed = format.bytes_of(within / format.counts()[1]);
         reserve(decoded, needed)?;
@@ -146,14 +154,26 @@ impl TiffSource {
         };
         let what = if format.tiled { "tile" } else { "strip" };
         if len > table.largest {
-            return Err(Fault::wrong(format!("the length of a {what}"), len, format!("at most {}, as before", table.largest)));
+            return Err(Fault::wrong(
+                format!("the length of a {what}"),
+                len,
+                format!("at most {}, as before", table.largest),
+            ));
         }
         reserve(stored, len)?;
         table.bytes.fill(stored, at)?;
         format.compression.decode(stored, decoded).map_err(|found| {
-            Fault::wrong(format!("{what} {n} of a page, {len} bytes at {at}"), found, format!("{} that makes {needed} bytes", format.compression.name()))
+            Fault::wrong(
+                format!("{what} {n} of a page, {len} bytes at {at}"),
+                found,
+                format!("{} that makes {needed} bytes", format.compression.name()),
+            )
         })?;
-        let row = predictor::Row { dtype: format.dtype, big_endian: table.bytes.big_endian, together: format.together() as usize };
+        let row = predictor::Row {
+            dtype: format.dtype,
+            big_endian: table.bytes.big_endian,
+            together: format.together() as usize,
+        };
         row.undo(format.predictor, decoded, format.row_bytes(format.chunk[1]) as usize);
         Ok(())
     }
@@ -222,10 +242,15 @@ impl<T: Voxel> Source<T> for TiffSource {
         let shape = Region::of_shape(self.layout.grid.shape);
         let region = into.region;
         let is_chunk = shape.contains(&region)
-            && (0..3).all(|a| region.lo[a] % chunk[a] == 0 && region.hi[a] == (region.lo[a] + chunk[a]).min(shape.hi[a]));
+            && (0..3)
+                .all(|a| region.lo[a] % chunk[a] == 0 && region.hi[a] == (region.lo[a] + chunk[a]).min(shape.hi[a]));
         let volumes = self.layout.outer.members_of(group) as usize * self.layout.components;
         if !is_chunk || into.volumes != volumes {
-            return Err(Error::usage(format!("region {region} x {} is not one chunk of {}", into.volumes, self.path.display())));
+            return Err(Error::usage(format!(
+                "region {region} x {} is not one chunk of {}",
+                into.volumes,
+                self.path.display()
+            )));
         }
         self.fill(group, &mut into).map_err(|fault| fault.of(&self.path))
     }

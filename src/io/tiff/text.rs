@@ -16,7 +16,10 @@ pub fn is_imagej(text: &[u8]) -> bool {
 pub fn imagej(text: &[u8]) -> Described {
     let text = words(text);
     let value = |name: &str| {
-        text.lines().filter_map(|line| line.split_once('=')).find(|(own, _)| *own == name).map(|(_, value)| value.trim())
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .find(|(own, _)| *own == name)
+            .map(|(_, value)| value.trim())
     };
     let count = |name: &str| value(name).and_then(|n| n.parse::<u64>().ok()).filter(|&n| n > 0).unwrap_or(1);
     let real = |name: &str| value(name).and_then(|x| x.parse::<f64>().ok()).filter(|x| x.is_finite() && *x > 0.0);
@@ -80,19 +83,35 @@ pub fn shaped(text: &[u8], rows: u64, columns: u64, samples: u64) -> Option<Desc
     if (0..leads.len()).any(is_twice) {
         return None;
     }
-    Some(Described { kind: "TIFF", leads, steps: [None; 3], unit: Unit::Unknown, origin: [0.0; 3], warnings: Vec::new() })
+    Some(Described {
+        kind: "TIFF",
+        leads,
+        steps: [None; 3],
+        unit: Unit::Unknown,
+        origin: [0.0; 3],
+        warnings: Vec::new(),
+    })
 }
 
 /// Pages without any description: slices.
 pub fn plain(pages: u64) -> Described {
-    Described { kind: "TIFF", leads: vec![Lead::new("z", pages)], steps: [None; 3], unit: Unit::Unknown, origin: [0.0; 3], warnings: Vec::new() }
+    Described {
+        kind: "TIFF",
+        leads: vec![Lead::new("z", pages)],
+        steps: [None; 3],
+        unit: Unit::Unknown,
+        origin: [0.0; 3],
+        warnings: Vec::new(),
+    }
 }
 
 /// Steps of rows and columns out of the fields of resolution, in the unit of `described`, or in millimetres of its own.
 ///
 /// `unit` is the field ResolutionUnit: 1 none, 2 inch, 3 centimetre.
 pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: u64) {
-    let real = |per: Option<f64>| per.filter(|per| per.is_finite() && *per > 0.0).map(f64::recip).filter(|step| step.is_finite());
+    let real = |per: Option<f64>| {
+        per.filter(|per| per.is_finite() && *per > 0.0).map(f64::recip).filter(|step| step.is_finite())
+    };
     let (x, y) = (real(x), real(y));
     match (&described.unit, unit) {
         // ImageJ's unit goes before: it writes a unit of resolution only where that is the same.

@@ -29,7 +29,7 @@ impl Output {
         match self.format {
             Format::Zarr => coarser.map(|grid| grid.shape).chain([self.layout.grid.shape]).map(of_level).sum(),
             Format::Pair => 2,
-            Format::Nifti | Format::NiftiGz => 1,
+            Format::Nifti | Format::NiftiGz | Format::Tiff => 1,
         }
     }
 }
