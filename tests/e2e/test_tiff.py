@@ -264,3 +264,41 @@ def test_more_than_four_gigabytes(reslice, resample, tmp_path):
     resample(path, out, "--scale", "1", "--region", "0:1024,0:1024,2098:2102", "--memory", "64MiB")
     read = zarr.open(out, mode="r")["0"][:]
     assert (read[2] == plane + 2100).all() and not read[[0, 1, 3]].any()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8"])
+@pytest.mark.parametrize("axes", ["YX", "ZYX", "CZYX", "TZYX", "TCZYX"])
+def test_written(resample, tmp_path, axes, dtype):
+    """OME-TIFF of ours: tifffile reads axes, steps and voxels, SimpleITK the planes of a stack."""
+    array = ome_array(axes, dtype)
+    source, target = tmp_path / "a.ome.tif", tmp_path / "out.ome.tif"
+    metadata = dict(axes=axes, PhysicalSizeX=0.25, PhysicalSizeY=0.5, PhysicalSizeZ=1.5, TimeIncrement=2.5, TimeIncrementUnit="s")
+    tifffile.imwrite(source, array, ome=True, metadata=metadata)
+    resample(source, target, "--scale", "1")
+    with tifffile.TiffFile(target) as file:
+        assert file.is_ome and not file.is_bigtiff and len(file.series) == 1
+        assert file.series[0].axes == axes
+        read = file.series[0].asarray()
+        pixels = tifffile.xml2dict(file.ome_metadata)["OME"]["Image"]["Pixels"]
+        page = file.pages[0]
+        assert page.tags["XResolution"].value[0] / page.tags["XResolution"].value[1] == pytest.approx(40000)
+        assert page.tags["ResolutionUnit"].value == 3
+    assert read.dtype == np.dtype(dtype) and (read == array).all()
+    assert (pixels["PhysicalSizeX"], pixels["PhysicalSizeY"], pixels["PhysicalSizeXUnit"]) == (0.25, 0.5, "µm")
+    if "T" in axes:
+        assert (pixels["TimeIncrement"], pixels["TimeIncrementUnit"]) == (2.5, "s")
+    if axes == "ZYX":
+        assert pixels["PhysicalSizeZ"] == 1.5
+        if dtype not in ("i4", "f8"):
+            image = sitk.ReadImage(str(target))
+            assert (sitk.GetArrayFromImage(image) == array).all()
+            assert np.allclose(image.GetSpacing()[:2], (0.00025, 0.0005))
+
+
+def test_written_colours(resample, tmp_path):
+    colours = np.random.default_rng(3).integers(0, 255, (4, 19, 23, 3)).astype("u1")
+    tifffile.imwrite(tmp_path / "rgb.tif", colours, imagej=True, metadata=dict(axes="ZYXS"))
+    resample(tmp_path / "rgb.tif", tmp_path / "out.tif", "--scale", "1")
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.is_ome and file.series[0].axes == "ZYXS"
+        assert (file.asarray() == colours).all()

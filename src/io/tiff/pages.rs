@@ -11,8 +11,8 @@ use crate::sys;
 
 /// Pages of a file, at most.
 pub const MOST_PAGES: usize = 1 << 22;
-/// The part of a budget that the table may take.
-const TABLE_SHARE: u64 = 4;
+/// The part of a budget that the table may take: it is there three times for a moment, while planes are put in order.
+const TABLE_SHARE: u64 = 8;
 /// Without a budget.
 const MOST_TABLE_BYTES: u64 = 256 << 20;
 
@@ -142,7 +142,7 @@ fn level_of(walk: &mut Walk<'_>, main: &Directory, level: usize) -> Result<Direc
 fn too_many(pages: usize, most: usize) -> Fault {
     let bytes = pages * size_of::<Page>();
     let expected = match most < MOST_PAGES {
-        true => format!("at most {most}, for which the table of pages takes a quarter of --memory"),
+        true => format!("at most {most}, for which the table of pages takes an eighth of --memory"),
         false => format!("at most {MOST_PAGES}"),
     };
     Fault::wrong("the number of pages", format!("more than {pages}, {} MiB of table", bytes >> 20), expected)

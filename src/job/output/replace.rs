@@ -18,7 +18,7 @@ use crate::{
 impl Output {
     /// An error where what stands under the final name is not to be replaced, or what stands beside it is not ours.
     ///
-    /// A NIfTI target replaces files, a Zarr target a Zarr store without foreign files, or an empty folder; both replace links, which are not
+    /// A target that is a file replaces files, a Zarr target a Zarr store without foreign files, or an empty folder; both replace links, which are not
     /// followed.
     pub fn check_place(&self) -> Result<()> {
         if self.store.is_some() {
@@ -31,9 +31,12 @@ impl Output {
         for path in self.final_names() {
             let Some(meta) = nfs::look_at(&path)?.filter(|meta| !meta.is_symlink()) else { continue };
             let kind = meta.file_type();
-            match self.format.is_nifti() {
+            match self.format.is_file() {
                 true if kind.is_file() => {}
-                true => return Err(kept(&path, &format!("is {}, not a NIfTI file", nfs::kind_name(kind)))),
+                true => {
+                    let what = format!("is {}, not a {} file", nfs::kind_name(kind), self.format.name());
+                    return Err(kept(&path, &what));
+                }
                 false if kind.is_dir() => check_store(&path)?,
                 false => return Err(kept(&path, &format!("is {}, not a Zarr store", nfs::kind_name(kind)))),
             }
