@@ -235,6 +235,12 @@ fn listed(described: &mut Described, pages: &Pages, bytes: &Bytes) -> Result<Vec
 
 /// Steps of a coarser level: the finest one over fewer voxels, from edge to edge.
 fn coarser(described: &mut Described, main: &Directory, walk: &Walk<'_>, format: &Format) -> Result<(), Fault> {
+    if described.steps[1..].iter().any(Option::is_none) {
+        described.warnings.push(
+            "no step is stated in a plane: 1 is taken for the finest level; --spacing-in states that of this one"
+                .into(),
+        );
+    }
     for (axis, tag, len) in [(1, tags::HEIGHT, format.rows), (2, tags::WIDTH, format.columns)] {
         let finest = main.number(walk, tag)?.unwrap_or(len) as f64;
         let (fine, times) = (described.steps[axis].unwrap_or(1.0), finest / len as f64);
@@ -318,7 +324,7 @@ fn grid(described: &Described, shape: [u64; 3], lacking: [bool; 3], warnings: &m
     let step = steps.map(|step| step.unwrap_or(1.0));
     let columns = [[0.0, 0.0, step[0]], [0.0, step[1], 0.0], [step[2], 0.0, 0.0]];
     let [z, y, x] = described.origin;
-    let unit = if unstated.len() == 3 { Unit::Unknown } else { described.unit.clone() };
+    let unit = described.unit.clone();
     Grid {
         stated_spacing: Some(step),
         anatomical: false,

@@ -115,7 +115,7 @@ pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: u64
     let (x, y) = (real(x), real(y));
     match (&described.unit, unit) {
         // ImageJ's unit goes before: it writes a unit of resolution only where that is the same.
-        (Unit::Unknown, 2 | 3) => {
+        (Unit::Unknown, 2 | 3) if x.is_some() || y.is_some() => {
             let factor = if unit == 2 { 25.4 } else { 10.0 };
             described.unit = Unit::Millimetre;
             described.steps[1..].copy_from_slice(&[y.map(|step| step * factor), x.map(|step| step * factor)]);
