@@ -15,7 +15,7 @@ use std::{
 use super::{convert::Conversion, view::View};
 use crate::{
     error::{Error, Result},
-    geometry::{Affine, Grid, Unit},
+    geometry::{Affine, Grid},
     layout::{Axis, Layout, Outer},
     voxel::Dtype,
 };

@@ -380,7 +380,7 @@ fn large_targets_are_bigtiff() {
         let path = folder.path("a.ome.tif");
         let spec = TargetSpec { path: &path, name: "a < b", layout: &layout, big_endian: depth == 3 };
         let header = target_header(&spec).unwrap();
-        assert!(header.len() as u64 <= 1024 + 360 * 2 * depth && header.len() % 64 == 0, "{}", header.len());
+        assert!(header.len() as u64 <= 1024 + 360 * 2 * depth && header.len().is_multiple_of(64), "{}", header.len());
         fs::write(&path, &header).unwrap();
         let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len(header.len() as u64 + layout.raw_bytes()).unwrap();

@@ -152,7 +152,7 @@ mod tests {
         assert_eq!((found.unit, found.steps[0], found.leads[0].step), (Unit::Micrometre, Some(1.5), 0.5));
         assert_eq!(leads(&imagej(b"ImageJ=1.0\nimages=7\n")), [("z", 7)]);
         let odd = imagej(b"ImageJ=1.0\nimages=7\nslices=3\ncf=0\nc0=-32768\nc1=1\nunit=pixel\n");
-        assert_eq!((leads(&odd), odd.warnings.len(), odd.unit), (vec![("z", 7)], 2, Unit::Unknown));
+        assert_eq!((leads(&odd), odd.warnings.len(), odd.unit.clone()), (vec![("z", 7)], 2, Unit::Unknown));
     }
 
     #[test]
