@@ -109,20 +109,23 @@ pub fn plain(pages: u64) -> Described {
 ///
 /// `unit` is the field ResolutionUnit: 1 none, 2 inch, 3 centimetre.
 pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: u64) {
-    let real = |per: Option<f64>| {
-        per.filter(|per| per.is_finite() && *per > 0.0).map(f64::recip).filter(|step| step.is_finite())
+    // `length` over how many voxels it has: its unit is that of the steps.
+    let steps = |length: f64| {
+        let step = |per: Option<f64>| per.map(|per| length / per).filter(|step| step.is_finite() && *step > 0.0);
+        [step(y), step(x)]
     };
-    let (x, y) = (real(x), real(y));
-    match (&described.unit, unit) {
+    let (length, is_stated) = match (&described.unit, unit) {
+        (Unit::Unknown, 2) => (25.4, false),
+        (Unit::Unknown, 3) => (10.0, false),
+        (Unit::Unknown, _) => return,
         // ImageJ's unit goes before: it writes a unit of resolution only where that is the same.
-        (Unit::Unknown, 2 | 3) if x.is_some() || y.is_some() => {
-            let factor = if unit == 2 { 25.4 } else { 10.0 };
-            described.unit = Unit::Millimetre;
-            described.steps[1..].copy_from_slice(&[y.map(|step| step * factor), x.map(|step| step * factor)]);
-        }
-        (Unit::Unknown, _) => {}
-        _ => described.steps[1..].copy_from_slice(&[y, x]),
+        _ => (1.0, true),
+    };
+    let found = steps(length);
+    if !is_stated && found != [None; 2] {
+        described.unit = Unit::Millimetre;
     }
+    described.steps[1..].copy_from_slice(&found);
 }
 
 /// What is told of samples that mean something else than quantities.
