@@ -221,8 +221,8 @@ def sparse(path, shape, **way):
 
 @pytest.mark.parametrize("kind", ["raw", "imagej", "deflate tiles", "lzw strips"])
 def test_peak(reslice, resample, tmp_path, kind):
-    """A gigabyte of voxels under 64 MiB, the same bytes as with more."""
-    path, shape = tmp_path / "big.tif", (512, 1024, 1024)
+    """A gigabyte of voxels under 64 MiB, a quarter of it where they are compressed: the same bytes as with more."""
+    path, shape = tmp_path / "big.tif", (512 if kind in ("raw", "imagej") else 128, 1024, 1024)
     if kind == "raw":
         sparse(path, shape, bigtiff=True)
     elif kind == "imagej":
@@ -241,7 +241,7 @@ def test_peak(reslice, resample, tmp_path, kind):
     resample(path, out, *options, "--memory", "512MiB", "--overwrite")
     assert small == out.read_bytes()
     read = np.asarray(nib.load(out).dataobj).T
-    assert read.any() and read.shape == (128, 256, 256)
+    assert read.any() and read.shape == (shape[0] // 4, 256, 256)
 
 
 def test_more_than_four_gigabytes(reslice, resample, tmp_path):

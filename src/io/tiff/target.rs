@@ -266,7 +266,7 @@ fn type_name(spec: &TargetSpec<'_>) -> Result<&'static str> {
     })
 }
 
-/// The axes of OME that our outer axes are, slowest first: `T` or `C`, and whether their names say so.
+/// The axes of OME that our outer axes are, slowest first, without others of length 1.
 fn letters<'a>(spec: &TargetSpec<'a>) -> Result<Vec<(char, &'a Axis)>> {
     let axes = &spec.layout.outer.axes;
     let own = |axis: &Axis| match axis.name.as_str() {
@@ -277,7 +277,7 @@ fn letters<'a>(spec: &TargetSpec<'a>) -> Result<Vec<(char, &'a Axis)>> {
     let mut free: Vec<char> =
         ['T', 'C'].into_iter().filter(|letter| !axes.iter().any(|axis| own(axis) == Some(*letter))).collect();
     let mut found = Vec::new();
-    for axis in axes {
+    for axis in axes.iter().filter(|axis| axis.len > 1 || own(axis).is_some()) {
         let Some(letter) = own(axis).or_else(|| free.pop()) else {
             let names = axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join(", ");
             let what = format!(
