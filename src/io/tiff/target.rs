@@ -266,9 +266,9 @@ fn type_name(spec: &TargetSpec<'_>) -> Result<&'static str> {
     })
 }
 
-/// The axes of OME that our outer axes are, slowest first, without others of length 1.
+/// The axes of OME that our outer axes are, slowest first, without those of length 1.
 fn letters<'a>(spec: &TargetSpec<'a>) -> Result<Vec<(char, &'a Axis)>> {
-    let axes = &spec.layout.outer.axes;
+    let axes: Vec<&Axis> = spec.layout.outer.axes.iter().filter(|axis| axis.len > 1).collect();
     let own = |axis: &Axis| match axis.name.as_str() {
         "t" => Some('T'),
         "c" => Some('C'),
@@ -277,7 +277,7 @@ fn letters<'a>(spec: &TargetSpec<'a>) -> Result<Vec<(char, &'a Axis)>> {
     let mut free: Vec<char> =
         ['T', 'C'].into_iter().filter(|letter| !axes.iter().any(|axis| own(axis) == Some(*letter))).collect();
     let mut found = Vec::new();
-    for axis in axes.iter().filter(|axis| axis.len > 1 || own(axis).is_some()) {
+    for &axis in &axes {
         let Some(letter) = own(axis).or_else(|| free.pop()) else {
             let names = axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>().join(", ");
             let what = format!(
