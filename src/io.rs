@@ -29,6 +29,7 @@ pub mod plain;
 pub mod ranged;
 pub mod raw;
 pub mod reader;
+pub mod tiff;
 pub mod view;
 pub mod zarr;
 

@@ -20,6 +20,7 @@ use crate::{
 mod chunks;
 mod file;
 mod report;
+mod tiff;
 pub(crate) mod zarr;
 
 pub use report::{ArrayReport, Problem, Report};
@@ -48,7 +49,7 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// Verifies a NIfTI, NRRD, MetaImage or MGH file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
+/// Verifies a NIfTI, NRRD, MetaImage, MGH or TIFF file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
 ///
 /// What is wrong with the contents is in the report. `stop` is looked at between chunks; `on_progress` is called on the calling
 /// thread.
@@ -70,7 +71,7 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     let outcome = match location.local() {
         Some(local) => {
             let is_store = InArchive::of(&location)?.is_some() || foreign::kind_of(local)?.is_dir();
-            let outcome = if is_store { zarr::verify(&mut run) } else { file::verify(&mut run, local) };
+            let outcome = if is_store { zarr::verify(&mut run) } else { file(&mut run, local) };
             foreign::explained(local, outcome)
         }
         None if crate::io::nifti::is_file_name(path) => file::verify(&mut run, path),
@@ -83,6 +84,13 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     report.seconds = run.begun.elapsed().as_secs_f64();
     report.peak_bytes = sys::resident().peak_bytes;
     Ok(report.concluded())
+}
+
+fn file(run: &mut Run<'_>, path: &Path) -> Result<()> {
+    match crate::io::tiff::open(path, None, None)? {
+        Some(file) => tiff::verify(run, &file),
+        None => file::verify(run, path),
+    }
 }
 
 /// One verification under way.

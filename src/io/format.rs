@@ -29,6 +29,8 @@ pub enum Format {
     Mgh,
     /// `.mgz`
     Mgz,
+    /// `.tif`, `.tiff`, `.ome.tif`
+    Tiff,
     /// `.zarr`
     Zarr,
     /// `.ozx`, `.zarr.zip`: the same in a zip archive
@@ -36,11 +38,15 @@ pub enum Format {
 }
 
 /// Endings of names, longer ones first.
-const ENDINGS: [(&str, Format); 15] = [
+const ENDINGS: [(&str, Format); 19] = [
     (".nii.gz", Format::NiftiGz),
     (".ome.zarr.zip", Format::Ozx),
     (".zarr.zip", Format::Ozx),
     (".mgh.gz", Format::Mgz),
+    (".ome.tif", Format::Tiff),
+    (".ome.tiff", Format::Tiff),
+    (".tif", Format::Tiff),
+    (".tiff", Format::Tiff),
     (".nii", Format::Nifti),
     (".hdr", Format::Pair),
     (".img", Format::Pair),
@@ -62,7 +68,7 @@ impl Format {
         found.map(|(_, format)| format).ok_or_else(|| {
             Error::usage_hint(
                 format!("the name '{}' does not say which format to write", path.display()),
-                "end it in .nii, .nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz, .zarr or .ozx",
+                "end it in .nii, .nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz, .ome.tif, .zarr or .ozx",
             )
         })
     }
@@ -94,6 +100,7 @@ impl Format {
             Format::Nrrd | Format::Nhdr => "NRRD",
             Format::Mha | Format::Mhd => "MetaImage",
             Format::Mgh | Format::Mgz => "MGH",
+            Format::Tiff => "TIFF",
             Format::Zarr | Format::Ozx => "Zarr",
         }
     }

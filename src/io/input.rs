@@ -18,6 +18,7 @@ use crate::{
         plain::{self, PlainFile},
         ranged::RangedSource,
         raw::{RawAccess, RawSource},
+        tiff::{self, TiffFile, TiffSource},
         view::{View, ViewSource},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
@@ -47,6 +48,8 @@ pub enum Input {
     Plain(Box<PlainFile>),
     /// A series of DICOM files, or one file with several frames.
     Dicom(Box<DicomSeries>),
+    /// TIFF, OME-TIFF or a stack of ImageJ.
+    Tiff(Box<TiffFile>),
     /// A displacement field in a file of ITK's transforms.
     Field(Box<ItkField>),
     /// No file at all.
@@ -61,7 +64,7 @@ impl Input {
         let options = &OpenOptions { image: image.or_else(|| options.image.clone()), ..options.clone() };
         let location = Location::of(path)?;
         let Some(path) = location.local() else {
-            refuse_pair(path)?;
+            refuse_what_urls_lack(path)?;
             if nifti::is_file_name(path) {
                 return Input::of_nifti(nifti::open(path)?, options)?.picked(path, options);
             }
@@ -76,6 +79,12 @@ impl Input {
         }
         if foreign::kind_of(path)?.is_dir() {
             return Input::of_folder(path, options)?.picked(path, options);
+        }
+        if let Some(mut file) = tiff::open(path, options.image.as_deref(), options.level)? {
+            if let Some(spacing) = options.spacing_in {
+                respace(&mut file.layout.grid, spacing, true, &mut file.warnings)?;
+            }
+            return Input::Tiff(Box::new(file)).picked(path, options);
         }
         if options.level.is_some() {
             return Err(Error::usage("--level is for multiscale images, and this is a single file"));
@@ -161,6 +170,7 @@ impl Input {
                 Input::Zarr(file) => (&mut file.layout, &mut file.view),
                 Input::Plain(file) => (&mut file.layout, &mut file.view),
                 Input::Dicom(series) => (&mut series.layout, &mut series.view),
+                Input::Tiff(file) => (&mut file.layout, &mut file.view),
                 Input::Field(field) => (&mut field.layout, &mut field.view),
                 Input::Own(_) => return Ok(self),
             };
@@ -186,6 +196,7 @@ impl Input {
             Input::Zarr(file) => file.view.as_ref(),
             Input::Plain(file) => file.view.as_ref(),
             Input::Dicom(series) => series.view.as_ref(),
+            Input::Tiff(file) => file.view.as_ref(),
             Input::Field(field) => field.view.as_ref(),
             Input::Own(_) => None,
         }
@@ -198,6 +209,7 @@ impl Input {
             Input::Zarr(file) => &file.layout,
             Input::Plain(file) => &file.layout,
             Input::Dicom(series) => &series.layout,
+            Input::Tiff(file) => &file.layout,
             Input::Field(field) => &field.layout,
             Input::Own(source) => source.layout(),
         }
@@ -210,6 +222,7 @@ impl Input {
             Input::Zarr(file) => file.conversion,
             Input::Plain(file) => file.conversion,
             Input::Dicom(series) => series.conversion,
+            Input::Tiff(file) => file.conversion,
             Input::Field(field) => Conversion::plain(field.layout.stored),
             Input::Own(source) => Conversion::plain(source.layout().stored),
         }
@@ -220,7 +233,7 @@ impl Input {
         match self {
             Input::Nifti(file) => file.header.slope(),
             Input::Dicom(series) => series.slope,
-            Input::Zarr(_) | Input::Plain(_) | Input::Field(_) | Input::Own(_) => None,
+            Input::Zarr(_) | Input::Plain(_) | Input::Tiff(_) | Input::Field(_) | Input::Own(_) => None,
         }
     }
 
@@ -231,6 +244,7 @@ impl Input {
             Input::Zarr(file) => &file.warnings,
             Input::Plain(file) => &file.warnings,
             Input::Dicom(series) => &series.warnings,
+            Input::Tiff(file) => &file.warnings,
             Input::Field(_) | Input::Own(_) => &[],
         }
     }
@@ -241,7 +255,7 @@ impl Input {
             Input::Nifti(file) => file.header.is_label(),
             Input::Zarr(file) => file.is_label,
             Input::Plain(file) => file.is_label,
-            Input::Dicom(_) | Input::Field(_) | Input::Own(_) => false,
+            Input::Dicom(_) | Input::Tiff(_) | Input::Field(_) | Input::Own(_) => false,
         }
     }
 
@@ -256,6 +270,7 @@ impl Input {
             Input::Nifti(file) => std::array::from_fn(|a| (3 - a) as i64 > file.header.dim[0]),
             Input::Zarr(file) => file.lacking(),
             Input::Plain(file) => file.lacking,
+            Input::Tiff(file) => file.lacking,
             Input::Dicom(_) | Input::Field(_) | Input::Own(_) => [false; 3],
         }
     }
@@ -273,6 +288,13 @@ impl Input {
             Input::Own(source) => source.source(),
             Input::Field(field) => Ok(Box::new(FieldSource::new(field, layout.clone(), conversion))),
             Input::Dicom(series) => Ok(Box::new(DicomSource::new(series, layout.clone(), conversion))),
+            Input::Tiff(file) => match file.data_offset {
+                Some(offset) => {
+                    let packed = Packed::new(layout, offset, conversion);
+                    Ok(Box::new(RawSource::open(&file.path, layout.clone(), packed, reach(io))?))
+                }
+                None => Ok(Box::new(TiffSource::new(file, layout.clone(), conversion))),
+            },
             Input::Plain(file) => {
                 let packed = Packed::new(layout, file.data_offset, conversion);
                 let (path, layout) = (&file.data_path, layout.clone());
@@ -313,17 +335,28 @@ impl Input {
             Input::Zarr(file) => format!("Zarr v{}, {}", file.zarr_format, file.codecs),
             Input::Plain(file) => file.format_name(),
             Input::Dicom(series) => series.format_name(),
+            Input::Tiff(file) => file.format_name(),
             Input::Field(_) => "displacement field of ITK, HDF5".into(),
             Input::Own(_) => "a source of the program's own".into(),
         }
     }
 }
 
-/// Of a header and its voxels a URL names one.
-fn refuse_pair(url: &Path) -> Result<()> {
+/// Of a header and its voxels a URL names one; TIFF files are read where they can be read by position.
+fn refuse_what_urls_lack(url: &Path) -> Result<()> {
     let name = url.to_string_lossy().to_lowercase();
-    let is_half = [".hdr", ".img", ".hdr.gz", ".img.gz"].iter().any(|ending| name.ends_with(ending));
-    if is_half { Err(nifti::pair_behind_url(url)) } else { Ok(()) }
+    let ends_in = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    if ends_in(&[".hdr", ".img", ".hdr.gz", ".img.gz"]) {
+        return Err(nifti::pair_behind_url(url));
+    }
+    if ends_in(&[".tif", ".tiff"]) {
+        return Err(Error::Unsupported {
+            path: url.to_path_buf(),
+            what: "TIFF is not read from a URL".into(),
+            hint: Some("copy the file to a local disk first".into()),
+        });
+    }
+    Ok(())
 }
 
 fn reach(io: IoMode) -> RawAccess {

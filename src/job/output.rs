@@ -25,7 +25,7 @@ use crate::{
         input::Input,
         ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
         packed::Packed,
-        raw,
+        raw, tiff,
         zarr::{Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking, default_file_chunk, file_count},
     },
     layout::{Access, Axis, Layout, Outer},
@@ -118,14 +118,19 @@ impl Output {
                 if let Some((what, hint)) = what {
                     return Err(Error::usage_hint(what, hint));
                 }
-                let around = match format.is_nifti() {
-                    true => nifti_header(path, format, &layout, values, inherited, &mut warnings)?,
-                    false => plain_header(path, format, &layout, framing, inherited.input, &mut warnings)?,
+                let around = match format {
+                    Format::Tiff => Around::leading(tiff_header(path, &layout, values, inherited, &mut warnings)?),
+                    _ if format.is_nifti() => nifti_header(path, format, &layout, values, inherited, &mut warnings)?,
+                    _ => plain_header(path, format, &layout, framing, inherited.input, &mut warnings)?,
                 };
                 let conversion = Conversion { big_endian: format.is_big_endian(), ..values.writing };
                 let packed = Packed::new(&layout, around.offset(), conversion);
                 let layout = match framing {
                     Some(_) => gzip::target_layout(layout),
+                    // The directories of many pages count.
+                    None if format == Format::Tiff => {
+                        Layout { resident_bytes: around.bytes(), ..raw::target_layout(layout) }
+                    }
                     None => raw::target_layout(layout),
                 };
                 (layout, Recipe::File { around, packed, framing })
@@ -226,6 +231,18 @@ fn refuse_old_archive(path: &Path, format: Format, version: OmeVersion) -> Resul
         return Err(Error::usage_hint(what, "leave out --ome 0.4, or write .zarr"));
     }
     Ok(())
+}
+
+/// What stands before the voxels of a TIFF file.
+fn tiff_header(
+    path: &Path,
+    layout: &Layout,
+    values: &Values,
+    inherited: &Inherited<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<u8>> {
+    warnings.extend(tiff::target_remarks(&layout.grid));
+    tiff::target_header(&tiff::TargetSpec { path, name: inherited.name, layout, big_endian: values.writing.big_endian })
 }
 
 /// Labels must not be averaged.

@@ -13,6 +13,7 @@ mod nifti;
 mod plan;
 pub mod reading;
 mod state;
+mod tiff;
 mod transforms;
 mod zarr;
 mod zip;
@@ -29,6 +30,7 @@ pub const GZIP: Target = Target { name: "gzip", body: gzip::body, seeds: gzip::s
 pub const ZARR_METADATA: Target = Target { name: "zarr_metadata", body: zarr::body, seeds: zarr::documents };
 pub const ZARR_CHUNKS: Target = Target { name: "zarr_chunks", body: zarr::body, seeds: zarr::chunks };
 pub const ZIP: Target = Target { name: "zip", body: zip::body, seeds: zip::seeds };
+pub const TIFF: Target = Target { name: "tiff", body: tiff::body, seeds: tiff::seeds };
 pub const TRANSFORMS: Target = Target { name: "transforms", body: transforms::body, seeds: transforms::seeds };
 pub const JOURNAL: Target = Target { name: "journal", body: journal::body, seeds: journal::seeds };
 pub const STATE: Target = Target { name: "state", body: state::body, seeds: state::seeds };

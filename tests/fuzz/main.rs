@@ -12,7 +12,7 @@ use runner::fuzz;
 /// Seeds that are refused at once would find nothing.
 #[test]
 fn seeds_are_valid() {
-    for target in [bodies::NIFTI, bodies::GZIP, bodies::ZARR_METADATA, bodies::ZARR_CHUNKS, bodies::ZIP] {
+    for target in [bodies::NIFTI, bodies::GZIP, bodies::ZARR_METADATA, bodies::ZARR_CHUNKS, bodies::ZIP, bodies::TIFF] {
         let (seeds, before) = ((target.seeds)(), bodies::reading::files_read());
         seeds.iter().for_each(|bytes| (target.body)(bytes));
         assert_eq!(bodies::reading::files_read() - before, seeds.len() as u64, "{}", target.name);
@@ -42,6 +42,11 @@ fn zarr_chunks() {
 #[test]
 fn zip() {
     fuzz(&bodies::ZIP);
+}
+
+#[test]
+fn tiff() {
+    fuzz(&bodies::TIFF);
 }
 
 #[test]

@@ -190,6 +190,42 @@ fn every_format_keeps_outer_axes_and_thin_volumes() {
     }
 }
 
+/// TIFF has no oblique grids: its samples alone are held, here and back.
+#[test]
+fn tiff_keeps_every_sample() {
+    let dir = tempfile::tempdir().unwrap();
+    let [source, path, back] = ["source.nii", "a.ome.tif", "back.nii"].map(|name| dir.path().join(name));
+    let holds = |expected: &[u8], what: &str| {
+        copy(&source, &path, SINGLE, None, Codec::None);
+        for (step, io) in [([64; 3], IoMode::Auto), ([3, 64, 64], IoMode::Map), ([2, 3, 5], IoMode::Auto)] {
+            assert!(samples(&path, step, io).unwrap().1 == expected, "{what} in boxes of {step:?}");
+        }
+        copy(&path, &back, SINGLE, None, Codec::None);
+        assert!(samples(&back, [64; 3], IoMode::Auto).unwrap().1 == expected, "{what} and back");
+        [&path, &back].into_iter().for_each(|file| fs::remove_file(file).unwrap());
+    };
+    for dtype in Dtype::ALL.into_iter().filter(|dtype| ![Dtype::I64, Dtype::U64].contains(dtype)) {
+        dispatch!(dtype, T => {
+            let voxels = scan::<T>(&source, [20, 23, 29], Vec::new(), 1);
+            holds(bytemuck::cast_slice(&voxels), dtype.name());
+        });
+    }
+    for (shape, outer) in [
+        ([5, 7, 11], vec![axis("t", 3)]),
+        ([5, 7, 11], vec![axis("t", 2), axis("c", 3)]),
+        ([1, 23, 1], vec![axis("c", 2)]),
+        ([1, 1, 1], vec![]),
+    ] {
+        let voxels = scan::<i16>(&source, shape, outer, 1);
+        holds(bytemuck::cast_slice(&voxels), "volumes");
+    }
+    for components in [3, 4] {
+        scan::<u8>(&source, [6, 7, 11], Vec::new(), components);
+        let (_, expected) = samples(&source, [64; 3], IoMode::Auto).unwrap();
+        holds(&expected, "colours");
+    }
+}
+
 #[test]
 fn colours_and_complex_samples_stay_interleaved() {
     let dir = tempfile::tempdir().unwrap();

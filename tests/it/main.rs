@@ -40,6 +40,7 @@ mod servers;
 mod signals;
 mod split;
 mod status;
+mod tiff;
 mod transforms;
 mod vectors;
 mod verify;

@@ -7,4 +7,5 @@ pub mod plans;
 pub mod rng;
 pub mod runs;
 pub mod stores;
+pub mod tiffs;
 pub mod volumes;

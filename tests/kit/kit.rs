@@ -15,6 +15,7 @@ pub mod rng;
 pub mod runs;
 pub mod spline;
 pub mod stores;
+pub mod tiffs;
 pub mod timeout;
 pub mod volumes;
 pub mod zarrs_folder;

@@ -26,7 +26,7 @@ const BY_MINC: &str = "convert it: mnc2nii FILE STEM.nii";
 const UNZIP: &str = "unpack it: unzip FILE -d STEM; then name what was in it";
 
 /// What begins with these bytes, at this offset.
-const MAGIC: [(usize, &[u8], Known); 37] = [
+const MAGIC: [(usize, &[u8], Known); 33] = [
     (0, b"PK\x03\x04", known("is a zip archive with no Zarr array or group in it", UNZIP)),
     (0, b"PK\x05\x06", known("is an empty zip archive", "")),
     (
@@ -43,10 +43,6 @@ const MAGIC: [(usize, &[u8], Known); 37] = [
     (0, b"ZISRAWFILE", known("is a Zeiss CZI file, which is not read", BY_BIOFORMATS)),
     (0, b"\xda\xce\xbe\x0a", known("is a Nikon ND2 file, which is not read", BY_BIOFORMATS)),
     (0, b"OLYMPUSRAWFORMAT", known("is an Olympus OIR file, which is not read", BY_BIOFORMATS)),
-    (0, b"II*\0", known("is a TIFF file, which is not read", BY_BIOFORMATS)),
-    (0, b"MM\0*", known("is a TIFF file, which is not read", BY_BIOFORMATS)),
-    (0, b"II+\0", known("is a BigTIFF file, which is not read", BY_BIOFORMATS)),
-    (0, b"MM\0+", known("is a BigTIFF file, which is not read", BY_BIOFORMATS)),
     (0, b"\x89PNG\r\n\x1a\n", known("is a PNG picture, which is not read", BY_ITK)),
     (0, b"\xff\xd8\xff", known("is a JPEG picture, which is not read", BY_ITK)),
     (0, b"\0\0\0\x0cjP  ", known("is a JPEG 2000 picture, which is not read", BY_BIOFORMATS)),
@@ -117,7 +113,6 @@ pub(super) fn is_nifti(start: &[u8]) -> bool {
 /// Formats that share a container are told by their names.
 fn by_name(name: &str, start: &[u8], found: Known) -> Known {
     let ends = |ending: &str| name.ends_with(ending);
-    let text = || String::from_utf8_lossy(start);
     match found.what {
         what if what.contains("zip archive") && start.starts_with(b"PK\x03") => match () {
             _ if ends(".npz") => known("is a zip of NumPy arrays (.npz), which is not read", BY_NUMPY_ZIP),
@@ -131,9 +126,6 @@ fn by_name(name: &str, start: &[u8], found: Known) -> Known {
             }
             _ => found,
         },
-        what if what.contains("TIFF") && (ends(".ome.tif") || ends(".ome.tiff") || text().contains("<OME ")) => {
-            known("is an OME-TIFF file, which is not read", BY_BIOFORMATS)
-        }
         _ => found,
     }
 }
@@ -189,6 +181,11 @@ fn by_text(name: &str, start: &[u8]) -> Option<Known> {
 
 fn known_vtk() -> Known {
     known("is a VTK file, which is not read", BY_ITK)
+}
+
+/// How a file of a microscope becomes OME-Zarr.
+pub fn by_bioformats(path: &Path) -> String {
+    known("", BY_BIOFORMATS).hint_for(path)
 }
 
 impl Known {

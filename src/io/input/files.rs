@@ -13,6 +13,7 @@ impl Input {
             Input::Zarr(file) => Some(&file.path),
             Input::Plain(file) => Some(&file.data_path),
             Input::Dicom(series) => Some(&series.folder),
+            Input::Tiff(file) => Some(&file.path),
             Input::Field(field) => Some(&field.path),
             Input::Own(_) => None,
         }
@@ -31,6 +32,7 @@ impl Input {
         match self {
             Input::Nifti(file) => Some(file.data_path.clone()),
             Input::Plain(file) => Some(file.data_path.clone()),
+            Input::Tiff(file) => Some(file.path.clone()),
             Input::Zarr(file) => Some(file.root()),
             Input::Dicom(_) | Input::Field(_) | Input::Own(_) => None,
         }
@@ -49,6 +51,7 @@ impl Input {
             Input::Nifti(file) => (file.compressed, &file.view),
             Input::Plain(file) => (file.stream.is_some(), &file.view),
             Input::Dicom(series) => (series.is_compressed(), &series.view),
+            Input::Tiff(file) => (file.is_compressed(), &file.view),
         };
         let layout = self.layout();
         let outer = view.as_ref().map_or(&layout.outer, |view| view.behind());

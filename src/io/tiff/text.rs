@@ -1,0 +1,188 @@
+//! What ImageJ and tifffile write into the description of the first page.
+
+use serde_json::Value;
+
+use super::series::{Described, Lead};
+use crate::{geometry::Unit, voxel::Dtype};
+
+/// Whether the description is one of ImageJ's.
+pub fn is_imagej(text: &[u8]) -> bool {
+    text.starts_with(b"ImageJ=")
+}
+
+/// ImageJ's lines of `name=value`. Planes follow each other with channels fastest, then slices, then frames.
+///
+/// Source: ImageJ 1.54, `TiffEncoder`, `FileInfo`.
+pub fn imagej(text: &[u8]) -> Described {
+    let text = words(text);
+    let value = |name: &str| {
+        text.lines()
+            .filter_map(|line| line.split_once('='))
+            .find(|(own, _)| *own == name)
+            .map(|(_, value)| value.trim())
+    };
+    let count = |name: &str| value(name).and_then(|n| n.parse::<u64>().ok()).filter(|&n| n > 0).unwrap_or(1);
+    let real = |name: &str| value(name).and_then(|x| x.parse::<f64>().ok()).filter(|x| x.is_finite() && *x > 0.0);
+    let (images, channels, slices, frames) = (count("images"), count("channels"), count("slices"), count("frames"));
+    let mut warnings = Vec::new();
+    let product = channels.checked_mul(slices).and_then(|n| n.checked_mul(frames));
+    let leads = match product {
+        Some(product) if product == images => {
+            let interval = real("finterval").or_else(|| real("fps").map(|fps| 1.0 / fps));
+            let t = Lead::new("t", frames);
+            let t = interval.map_or(t.clone(), |step| Lead { step, unit: Some("second".into()), ..t });
+            vec![t, Lead::new("z", slices), Lead::new("c", channels)]
+        }
+        Some(1) => vec![Lead::new("z", images)],
+        _ => {
+            warnings.push(format!("ImageJ's {channels} channels, {slices} slices and {frames} frames are not {images} images: planes are taken for slices"));
+            vec![Lead::new("z", images)]
+        }
+    };
+    if value("cf") == Some("0") {
+        let [c0, c1] = ["c0", "c1"].map(|name| value(name).unwrap_or("?").chars().take(40).collect::<String>());
+        warnings.push(format!("ImageJ shows values as {c0} + {c1} x sample: samples are read as they are stored"));
+    }
+    let unit = value("unit").filter(|unit| !["pixel", "pixels"].contains(unit)).map_or(Unit::Unknown, Unit::from_name);
+    Described { kind: "ImageJ TIFF", leads, steps: [real("spacing"), None, None], unit, origin: [0.0; 3], warnings }
+}
+
+/// The text as UTF-8 or Latin-1, with `\u00B5` as the letter that it stands for.
+fn words(text: &[u8]) -> String {
+    let text = match std::str::from_utf8(text) {
+        Ok(text) => text.to_string(),
+        Err(_) => text.iter().map(|&byte| char::from(byte)).collect(),
+    };
+    text.replace("\\u00B5", "µ").replace("\\u00b5", "µ").replace("\\u00C5", "Å")
+}
+
+/// The shape that tifffile notes, `{"shape": [..], "axes": ".."}`; `None` where it is none, or not one of such pages.
+pub fn shaped(text: &[u8], rows: u64, columns: u64, samples: u64) -> Option<Described> {
+    let note: Value = serde_json::from_slice(text).ok().filter(|_| text.starts_with(b"{"))?;
+    let shape: Vec<u64> = note.get("shape")?.as_array()?.iter().map(Value::as_u64).collect::<Option<_>>()?;
+    let axes = note.get("axes").and_then(Value::as_str).filter(|axes| axes.chars().count() == shape.len());
+    // Behind or before rows and columns, samples of a voxel; lengths of 1 mean nothing.
+    let page = [[1, rows, columns, samples], [samples, rows, columns, 1]];
+    let plain = |sizes: &[u64]| sizes.iter().copied().filter(|&n| n != 1).collect::<Vec<_>>();
+    let lead = (0..shape.len()).rev().find(|&n| page.iter().any(|page| plain(page) == plain(&shape[n..])))?;
+    let letters: Vec<char> = axes.map_or_else(Vec::new, |axes| axes.chars().collect());
+    let has_z = letters[..lead.min(letters.len())].contains(&'Z');
+    let usual = ["t", "c", "z"];
+    let name = |n: usize| match letters.get(n) {
+        Some('Z') => "z".into(),
+        Some('T') => "t".into(),
+        Some('C') => "c".into(),
+        Some('I' | 'Q' | 'R') if n + 1 == lead && !has_z => "z".into(),
+        Some(letter) => letter.to_lowercase().to_string(),
+        None if n + 1 == lead => "z".into(),
+        None if lead == 3 => usual[n].into(),
+        None => format!("dim{n}"),
+    };
+    let leads: Vec<Lead> = (0..lead).map(|n| Lead::new(&name(n), shape[n])).collect();
+    let is_twice = |n: usize| leads[..n].iter().any(|before| before.name == leads[n].name);
+    if (0..leads.len()).any(is_twice) {
+        return None;
+    }
+    Some(Described {
+        kind: "TIFF",
+        leads,
+        steps: [None; 3],
+        unit: Unit::Unknown,
+        origin: [0.0; 3],
+        warnings: Vec::new(),
+    })
+}
+
+/// Pages without any description: slices.
+pub fn plain(pages: u64) -> Described {
+    Described {
+        kind: "TIFF",
+        leads: vec![Lead::new("z", pages)],
+        steps: [None; 3],
+        unit: Unit::Unknown,
+        origin: [0.0; 3],
+        warnings: Vec::new(),
+    }
+}
+
+/// Steps of rows and columns out of the fields of resolution, in the unit of `described`, or in millimetres of its own.
+///
+/// `unit` is the field ResolutionUnit: 1 none, 2 inch, 3 centimetre.
+pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: u64) {
+    // `length` over how many voxels it has: its unit is that of the steps.
+    let steps = |length: f64| {
+        let step = |per: Option<f64>| per.map(|per| length / per).filter(|step| step.is_finite() && *step > 0.0);
+        [step(y), step(x)]
+    };
+    let (length, is_stated) = match (&described.unit, unit) {
+        (Unit::Unknown, 2) => (25.4, false),
+        (Unit::Unknown, 3) => (10.0, false),
+        (Unit::Unknown, _) => return,
+        // ImageJ's unit goes before: it writes a unit of resolution only where that is the same.
+        _ => (1.0, true),
+    };
+    let found = steps(length);
+    if !is_stated && found != [None; 2] {
+        described.unit = Unit::Millimetre;
+    }
+    described.steps[1..].copy_from_slice(&found);
+}
+
+/// What is told of samples that mean something else than quantities.
+pub fn photometric_note(photometric: u64, dtype: Dtype) -> Option<String> {
+    match photometric {
+        super::format::MIN_IS_WHITE if !dtype.is_float() => {
+            Some("small values are bright in this file (MinIsWhite): values are left as they are".into())
+        }
+        super::format::PALETTE => Some("voxels are numbers of colours in a palette, which is left out".into()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leads(described: &Described) -> Vec<(&str, u64)> {
+        described.leads.iter().map(|lead| (lead.name.as_str(), lead.len)).collect()
+    }
+
+    #[test]
+    fn imagej_lines() {
+        let text = "ImageJ=1.54f\nimages=12\nchannels=2\nslices=3\nframes=2\nhyperstack=true\nunit=\\u00B5m\nspacing=1.5\nfinterval=0.5\nloop=false\n";
+        let found = imagej(text.as_bytes());
+        assert_eq!(leads(&found), [("t", 2), ("z", 3), ("c", 2)]);
+        assert_eq!((found.unit, found.steps[0], found.leads[0].step), (Unit::Micrometre, Some(1.5), 0.5));
+        assert_eq!(leads(&imagej(b"ImageJ=1.0\nimages=7\n")), [("z", 7)]);
+        let odd = imagej(b"ImageJ=1.0\nimages=7\nslices=3\ncf=0\nc0=-32768\nc1=1\nunit=pixel\n");
+        assert_eq!((leads(&odd), odd.warnings.len(), odd.unit.clone()), (vec![("z", 7)], 2, Unit::Unknown));
+    }
+
+    #[test]
+    fn shapes_of_tifffile() {
+        let found = |text: &str, samples| shaped(text.as_bytes(), 4, 5, samples);
+        assert_eq!(leads(&found(r#"{"shape": [3, 4, 5]}"#, 1).unwrap()), [("z", 3)]);
+        assert_eq!(leads(&found(r#"{"shape": [2, 3, 4, 5]}"#, 1).unwrap()), [("dim0", 2), ("z", 3)]);
+        assert_eq!(leads(&found(r#"{"shape": [1, 2, 3, 4, 5]}"#, 1).unwrap()), [("t", 1), ("c", 2), ("z", 3)]);
+        assert_eq!(leads(&found(r#"{"shape": [2, 3, 4, 5], "axes": "TZYX"}"#, 1).unwrap()), [("t", 2), ("z", 3)]);
+        assert_eq!(leads(&found(r#"{"shape": [2, 4, 5], "axes": "IYX"}"#, 1).unwrap()), [("z", 2)]);
+        assert_eq!(leads(&found(r#"{"shape": [2, 4, 5, 3]}"#, 3).unwrap()), [("z", 2)]);
+        assert_eq!(leads(&found(r#"{"shape": [2, 3, 4, 5]}"#, 3).unwrap()), [("z", 2)]);
+        assert_eq!(leads(&found(r#"{"shape": [4, 5]}"#, 1).unwrap()), []);
+        assert!(found(r#"{"shape": [2, 9, 5]}"#, 1).is_none() && found("{", 1).is_none() && found("[]", 1).is_none());
+        assert!(found(r#"{"shape": [2, 2, 4, 5], "axes": "ZZYX"}"#, 1).is_none());
+    }
+
+    #[test]
+    fn resolution_by_its_unit() {
+        let mut inches = plain(1);
+        resolution(&mut inches, [Some(254.0), Some(127.0)], 2);
+        assert_eq!((inches.steps, inches.unit), ([None, Some(0.2), Some(0.1)], Unit::Millimetre));
+        let mut none = plain(1);
+        resolution(&mut none, [Some(72.0), Some(72.0)], 1);
+        assert_eq!((none.steps, none.unit), ([None; 3], Unit::Unknown));
+        let mut micron = imagej(b"ImageJ=1\nunit=micron\n");
+        resolution(&mut micron, [Some(4.0), Some(f64::INFINITY)], 1);
+        assert_eq!(micron.steps, [None, None, Some(0.25)]);
+    }
+}
