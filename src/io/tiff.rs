@@ -167,7 +167,7 @@ impl Ome {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let most = bytes.len() / LEAST_DIRECTORY_BYTES;
         let places =
-            ome::places(bytes.from(text.at, text.count), &images, n, most.min(pages::MOST_PAGES as u64), &name)?;
+            ome::places(bytes.from(text.at, text.count), &images, n, most.min(pages::most_pages() as u64), &name)?;
         let mut wanted = vec![false; places.iter().max().map_or(0, |&last| last as usize + 1)];
         places.iter().for_each(|&place| wanted[place as usize] = true);
         Ok(Ome { described: images[n].described(), places, wanted })

@@ -213,7 +213,7 @@ pub fn places(document: impl Read, images: &[Image], n: usize, most: u64, file: 
         return Err(Fault::wrong(
             "the size in the OME-XML",
             format!("{z} x {c} x {t} planes"),
-            format!("at most {most} in this file"),
+            format!("at most {most}, by the file and --memory"),
         ));
     };
     // Where nothing is said the images follow each other.
@@ -284,7 +284,7 @@ impl Places<'_> {
             return Err(Fault::wrong(
                 "a TiffData of the OME-XML",
                 found,
-                format!("at most {} in this file", self.most),
+                format!("at most {}, by the file and --memory", self.most),
             ));
         }
         for n in 0..count {

@@ -10,7 +10,7 @@ use super::{
 use crate::sys;
 
 /// Pages of a file, at most.
-pub const MOST_PAGES: usize = 1 << 22;
+const MOST_PAGES: usize = 1 << 22;
 /// The part of a budget that the table may take: it is there three times for a moment, while planes are put in order.
 const TABLE_SHARE: u64 = 8;
 /// Without a budget.
@@ -71,19 +71,25 @@ pub enum Wanted<'a> {
     Some(&'a [bool]),
 }
 
+/// Pages that a table has room for.
+pub fn most_pages() -> usize {
+    let bytes = sys::budget().map_or(MOST_TABLE_BYTES, |budget| budget / TABLE_SHARE);
+    (bytes as usize / size_of::<Page>()).min(MOST_PAGES)
+}
+
 /// Walks through the chain from `first` on; of each page the level `level`, 0 being the page itself.
 ///
 /// # Errors
 /// Directories in a circle, or outside of the file; pages that differ; what is not read here.
 pub fn walk(walk: &mut Walk<'_>, first: u64, wanted: &Wanted<'_>, level: usize) -> Result<Pages, Fault> {
-    let most = sys::budget().map_or(MOST_TABLE_BYTES, |budget| budget / TABLE_SHARE) as usize / size_of::<Page>();
+    let most = most_pages();
     let mut found: Option<Pages> = None;
     let (mut table, mut numbers, mut smaller) = (Vec::new(), Vec::new(), 0);
     // Brent's way to notice a circle: the place where the walk stood at the last power of two.
     let (mut at, mut mark, mut until) = (first, 0, 1);
     while at != 0 {
         let n = table.len();
-        if n >= most || n >= MOST_PAGES {
+        if n >= most {
             return Err(too_many(n, most));
         }
         let main = Directory::read(walk, at)?;

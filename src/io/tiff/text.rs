@@ -175,9 +175,12 @@ mod tests {
 
     #[test]
     fn resolution_by_its_unit() {
+        let mut centimetres = plain(1);
+        resolution(&mut centimetres, [Some(100.0), Some(50.0)], 3);
+        assert_eq!((centimetres.steps, centimetres.unit), ([None, Some(0.2), Some(0.1)], Unit::Millimetre));
         let mut inches = plain(1);
-        resolution(&mut inches, [Some(254.0), Some(127.0)], 2);
-        assert_eq!((inches.steps, inches.unit), ([None, Some(0.2), Some(0.1)], Unit::Millimetre));
+        resolution(&mut inches, [Some(254.0), None], 2);
+        assert!(inches.steps[1].is_none() && (inches.steps[2].unwrap() - 0.1).abs() < 1e-12);
         let mut none = plain(1);
         resolution(&mut none, [Some(72.0), Some(72.0)], 1);
         assert_eq!((none.steps, none.unit), ([None; 3], Unit::Unknown));
