@@ -61,6 +61,17 @@ impl Part {
         Part { folder, least_bytes: bytes, estimated_bytes: Some(bytes), most_bytes: bytes }
     }
 
+    /// What so many copies of it take.
+    pub fn times(self, copies: u64) -> Part {
+        let times = |bytes: u64| bytes.saturating_mul(copies);
+        Part {
+            least_bytes: times(self.least_bytes),
+            estimated_bytes: self.estimated_bytes.map(times),
+            most_bytes: times(self.most_bytes),
+            ..self
+        }
+    }
+
     /// The bytes that still need room when `held_bytes` are on the disk; the lower bound is that of one of `ranks` shares.
     pub fn rest(self, held_bytes: u64, ranks: u64) -> Part {
         let rest = |bytes: u64| bytes.saturating_sub(held_bytes);
@@ -229,6 +240,8 @@ mod tests {
         let rest = part("a", 1000, Some(2000), 4000).rest(600, 2);
         assert_eq!((rest.least_bytes, rest.estimated_bytes, rest.most_bytes), (200, Some(1400), 3400));
         assert_eq!(Part::exact("a".into(), 1000).rest(1000, 1).most_bytes, 0);
+        // A folder, and an archive that is half packed.
+        assert_eq!(Part::exact("a".into(), 1000).times(2).rest(1500, 1).most_bytes, 500);
     }
 
     #[test]

@@ -79,14 +79,12 @@ impl Job {
             if self.output.is_stream() && (held > 0 || ranks > 1) {
                 parts.push(Part { least_bytes: 0, ..whole.clone() });
             }
-            // The folder is packed when it is complete, and goes when the archive is.
-            if self.output.format == Format::Ozx {
-                parts.push(whole.clone());
-            }
             // One pass after the other has such files.
             let aside_bytes = passes.iter().map(|pass| pass.plan.aside_bytes).max().unwrap_or(0);
             parts.push(Part::aside(whole.folder.clone(), aside_bytes, size));
-            parts.push(whole.rest(held, ranks));
+            // A folder is packed when it is complete, and goes when the archive is; what was packed before is written over.
+            let copies = if self.output.format == Format::Ozx { 2 } else { 1 };
+            parts.push(whole.times(copies).rest(held, ranks));
         }
         let scratch: PathBuf = self.output.scratch_folder(self.request.scratch.as_deref());
         parts.push(Part::exact(scratch, scratch_bytes));
