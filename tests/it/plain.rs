@@ -221,7 +221,7 @@ fn targets_state_the_grid_exactly() {
     scan(&folder, "i16");
     let grid = |name: &str| folder.run(&["info", name, "--json"]).expect(0).json()["grid"].clone();
     let expected = grid("scan.nrrd");
-    for name in ["a.nrrd", "a.nhdr", "a.mha", "a.mhd", "a.mgh", "a.mgz"] {
+    for name in ["a.nrrd", "a.nhdr", "a.mha", "b.mhd", "a.mgh", "a.mgz"] {
         folder.run(&["resample", "scan.nrrd", name, "--scale", "1"]).expect(0);
         let found = grid(name);
         for field in ["shape", "orientation"] {
@@ -327,11 +327,14 @@ fn segments_of_slicer_are_kept_by_name() {
         Segmentation_ReferenceImageExtentOffset:=7 0 0\n";
     fs::write(folder.path("a.seg.nrrd"), [format!("{NRRD}encoding: raw\n{said}\n").as_bytes(), &voxels()].concat())
         .unwrap();
-    folder.run(&["resample", "a.seg.nrrd", "b.seg.nrrd", "--scale", "2", "--gzip", "none"]).expect(0);
+    folder
+        .run(&["resample", "a.seg.nrrd", "b.seg.nrrd", "--scale", "2", "--interp", "label", "--gzip", "none"])
+        .expect(0);
     let text = String::from_utf8_lossy(&fs::read(folder.path("b.seg.nrrd")).unwrap()).into_owned();
     let kept = "Segment0_ID:=Segment_1\nSegment0_Extent:=0 3 0 5 0 7\nSegment0_Name:=left \\n lung\nSegment0_LabelValue:=100\n";
     assert!(text.contains(kept) && !text.contains("ExtentOffset"), "{text:.900}");
-    let refused = folder.run(&["resample", "a.seg.nrrd", "c.seg.nrrd", "--scale", "2", "--dtype", "f32"]).expect(1);
+    let floats = ["resample", "a.seg.nrrd", "c.seg.nrrd", "--scale", "2", "--interp", "label", "--dtype", "f32"];
+    let refused = folder.run(&floats).expect(1);
     assert!(refused.stderr.contains("whole numbers"), "{}", refused.stderr);
     fs::write(folder.path("plain.nrrd"), [format!("{NRRD}encoding: raw\n\n").as_bytes(), &voxels()].concat()).unwrap();
     let refused = folder.run(&["resample", "plain.nrrd", "c.seg.nrrd", "--scale", "2"]).expect(1);
