@@ -215,7 +215,8 @@ fn store_of(path: &Path, format: Format) -> Result<Option<Arc<dyn Store>>> {
     let Location::Url(url) = &location else { return Ok(None) };
     if format != Format::Zarr {
         let hint = "write it to a local path and copy it, or write .zarr";
-        return Err(Error::usage_hint(format!("{url} would be a single file: only .zarr is written to a URL"), hint));
+        let kind = if format == Format::Ozx { "zip archive".into() } else { format!("{} file", format.name()) };
+        return Err(Error::usage_hint(format!("{url} would be a {kind}: only .zarr is written to a URL"), hint));
     }
     if url.scheme.starts_with("http") {
         let hint = "write to s3://, gs://, az:// or a local path";
