@@ -80,10 +80,10 @@ def test_as_simpleitk(resample, tmp_path, case, interp):
     alike(np.asarray(nib.load(tmp_path / "out.nii").dataobj), theirs, 1000)
 
 
-def alike(ours, theirs, scale):
+def alike(ours, theirs, scale, ties=3):
     """Where both look inside; the edge may fall to either side by rounding."""
     both = (ours != 0) & (theirs != 0)
-    assert both.mean() > 0.3 and ((ours != 0) != (theirs != 0)).sum() <= 3
+    assert both.mean() > 0.3 and ((ours != 0) != (theirs != 0)).sum() <= ties
     worst = np.abs(ours.astype(float) - theirs)[both].max() / scale
     assert worst < 1e-4, f"{worst:.2g} of the range"
 
