@@ -9,6 +9,7 @@ mod complete;
 mod disk;
 mod execute;
 mod field;
+mod fields;
 mod identity;
 mod idle;
 mod least;

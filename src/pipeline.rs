@@ -60,8 +60,9 @@ pub struct Pass<'a, T: Voxel> {
     pub source: &'a dyn Source<T>,
     pub op: &'a dyn BlockOp<T>,
     pub sink: &'a dyn Sink<T>,
-    /// The displacement field that the op looks through: three volumes, one per component, read by position.
-    pub field: Option<&'a dyn Source<f32>>,
+    /// The displacement fields that the op looks through, in the order in which points meet them: of each three volumes, one per
+    /// component, read by position.
+    pub fields: &'a [&'a dyn Source<f32>],
     /// A coarser level of the target, made of each block while it is at hand.
     pub coarser: Option<Coarser<'a, T>>,
 }

@@ -84,12 +84,12 @@ pub trait Footprint: Send + Sync {
         None
     }
 
-    /// Voxels of the displacement field needed to compute `target`; empty for ops without one.
-    fn field_region(&self, _target: Region) -> Region {
-        Region::EMPTY
+    /// Voxels of each displacement field needed to compute `target`, in the order in which points meet them.
+    fn field_regions(&self, _target: Region) -> Vec<Region> {
+        Vec::new()
     }
 
-    /// Bytes of scratch that computing `target` takes, vectors of a displacement field included.
+    /// Bytes of scratch that computing `target` takes, vectors of displacement fields included.
     fn scratch_bytes(&self, target: Region) -> u64;
 
     /// Bytes of tables that live as long as the op.
@@ -130,8 +130,10 @@ pub struct Workspace<A> {
     pub outside: u64,
     /// Samples that a kernel brought below and above what their integer type holds; summed up until they are taken.
     pub beyond: [u64; 2],
-    /// What the piece needs of a displacement field: [`Footprint::field_region`].
-    pub field: Vectors,
+    /// Target voxels that an inverse displacement did not settle; summed up until it is taken.
+    pub unsettled: u64,
+    /// What the piece needs of each displacement field: [`Footprint::field_regions`].
+    pub fields: Vec<Vectors>,
 }
 
 /// Vectors of a part of a displacement field, component by component.
@@ -142,6 +144,25 @@ pub struct Vectors {
 }
 
 impl Vectors {
+    /// Makes room for the vectors of `region`, and has `read` fill each component.
+    ///
+    /// # Errors
+    /// That of `read`.
+    pub fn fill<E>(
+        &mut self,
+        region: Region,
+        mut read: impl FnMut(u64, BlockMut<'_, f32>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let len = region.voxels() as usize;
+        self.region = region;
+        self.voxels.resize(3 * len, 0.0);
+        if region.is_empty() {
+            return Ok(());
+        }
+        let mut components = self.voxels.chunks_exact_mut(len).enumerate();
+        components.try_for_each(|(component, values)| read(component as u64, BlockMut::new(region, 1, values)))
+    }
+
     /// Its vectors.
     pub fn block(&self) -> BlockRef<'_, f32> {
         let len = 3 * self.region.voxels() as usize;

@@ -154,7 +154,7 @@ pub fn resample<T: Voxel>(
     let request = Request { footprint, source: from, target: to, sample_bytes, budget, todo: None };
     let plan = Plan::new(&request)?;
     let touch = plan.touch(&request);
-    let pass = Pass { plan: &plan, touch: &touch, source, op: op.as_ref(), sink, field: None, coarser: None };
+    let pass = Pass { plan: &plan, touch: &touch, source, op: op.as_ref(), sink, fields: &[], coarser: None };
     pipeline::run(&pass, stop, on_progress)
 }
 

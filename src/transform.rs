@@ -7,7 +7,7 @@
 //! Displacement fields are recognised, not read: their voxels are a source of their own. [`FieldGrid`] says where a
 //! point falls in one and what its vectors mean.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::{
     error::{Error, Result},
@@ -17,12 +17,16 @@ use crate::{
 
 mod chain;
 mod convention;
+mod displacing;
+mod elastix;
 mod field;
 mod file;
 mod fsl;
 mod itk;
 mod itk_hdf5;
 mod itk_mat;
+mod itk_parts;
+mod itk_spline;
 mod itk_text;
 mod list;
 mod lta;
@@ -31,9 +35,10 @@ mod positions;
 mod request;
 mod role;
 
-pub use chain::{Chain, Step};
+pub use chain::{Chain, Move, Step};
 pub use convention::{Convention, FieldKind};
-pub use field::{FieldGrid, Stencil, kind_of};
+pub use displacing::{By, Displacing, SplineGrid};
+pub use field::{Beyond, FieldGrid, Stencil, kind_of};
 pub use list::{ListEntry, TransformList};
 pub use request::{MatrixKind, TransformRequest};
 pub use role::{Ends, RoleImage};
@@ -54,8 +59,17 @@ pub struct Transform {
 pub enum Map {
     /// Target world to source world, RAS mm, invertible.
     Affine(Affine),
-    /// A displacement field: a NIfTI, NRRD or MetaImage file, a Zarr folder or URL, or a transform in HDF5 (`FILE.h5?transform=2`). Not opened yet.
-    Field(PathBuf),
+    Displacing(Displacing),
+}
+
+impl Map {
+    /// The inverse; the affine that has none.
+    fn inverse(&self) -> std::result::Result<Map, Affine> {
+        match self {
+            Map::Affine(affine) => affine.inverse().map(Map::Affine).ok_or(*affine),
+            Map::Displacing(what) => Ok(Map::Displacing(what.clone().inverted())),
+        }
+    }
 }
 
 impl Transform {
@@ -64,29 +78,35 @@ impl Transform {
     ///
     /// # Errors
     /// A file that is not what its format asks for, with the line; one of a kind that is not read, with the way out; FSL
-    /// without the images that it speaks of; the inverse of a field; suffixes that the format has no use for.
+    /// without the images that it speaks of; suffixes that the format has no use for.
     pub fn read(request: &TransformRequest, ends: Option<&Ends>) -> Result<Transform> {
         let path = &request.path;
         if is_field_by_name(path)? {
             return field_at(request);
         }
-        let (affine, convention) = match file::read(path).map_err(|error| with_suffixes(error, path))? {
+        let (maps, convention) = match file::read(path).map_err(|error| with_suffixes(error, path))? {
             Contents::Image => return field_at(request),
-            Contents::Hdf5 => return composite_at(request),
-            Contents::Binary(bytes) => (itk::compose(path, &itk_mat::records(path, &bytes)?)?, Convention::Itk),
-            Contents::Text(text) => affine_of_text(request, &Text::new(path, &text), ends)?,
+            Contents::Hdf5 => itk_hdf5::maps(path)?,
+            Contents::Binary(bytes) => itk_parts::without_fields(path, &itk_mat::records(path, &bytes)?)?,
+            Contents::Text(text) => of_text(request, &Text::new(path, &text), ends)?,
         };
         refuse_suffixes(request, &convention)?;
-        let inverse = affine.inverse().ok_or_else(|| singular(path, &affine))?;
-        let maps = vec![Map::Affine(if request.inverse { inverse } else { affine })];
-        Ok(Transform { maps, convention })
+        Ok(Transform { maps: directed(request, maps)?, convention })
     }
 }
 
-fn affine_of_text(request: &TransformRequest, text: &Text<'_>, ends: Option<&Ends>) -> Result<(Affine, Convention)> {
+fn of_text(request: &TransformRequest, text: &Text<'_>, ends: Option<&Ends>) -> Result<(Vec<Map>, Convention)> {
     if itk_text::is_itk(text) {
-        return Ok((itk::compose(text.path, &itk_text::records(text)?)?, Convention::Itk));
+        return itk_parts::without_fields(text.path, &itk_text::records(text)?);
     }
+    if elastix::is_elastix(text) {
+        return elastix::maps(text);
+    }
+    let (affine, convention) = affine_of_text(request, text, ends)?;
+    Ok((vec![Map::Affine(affine)], convention))
+}
+
+fn affine_of_text(request: &TransformRequest, text: &Text<'_>, ends: Option<&Ends>) -> Result<(Affine, Convention)> {
     if lta::is_lta(text) {
         return Ok((lta::read(text)?, Convention::FreeSurfer));
     }
@@ -143,32 +163,15 @@ fn has_comma(path: &Path) -> bool {
 fn field_at(request: &TransformRequest) -> Result<Transform> {
     let convention = Convention::Field { vectors: None };
     refuse_suffixes(request, &convention)?;
-    if request.inverse {
-        return Err(no_inverse(&request.path, "this is a displacement field"));
-    }
-    Ok(Transform { maps: vec![Map::Field(request.path.clone())], convention })
+    let field = Map::Displacing(Displacing::field(request.path.clone()));
+    Ok(Transform { maps: directed(request, vec![field])?, convention })
 }
 
-fn no_inverse(path: &Path, what: &str) -> Error {
-    Error::usage_hint(
-        format!("{}: only affine transforms are inverted, and {what}", path.display()),
-        "give the inverse field that registration wrote beside it, such as 1InverseWarp.nii.gz",
-    )
-}
-
-/// What a file of HDF5 holds.
-fn composite_at(request: &TransformRequest) -> Result<Transform> {
-    let path = &request.path;
-    let (maps, convention) = itk_hdf5::maps(path)?;
-    refuse_suffixes(request, &convention)?;
-    let invert = |map: &Map| match map {
-        Map::Affine(affine) => affine.inverse().map(Map::Affine).ok_or_else(|| singular(path, affine)),
-        Map::Field(_) => Err(no_inverse(path, "a displacement field is in it")),
-    };
-    // Also where it is not asked for: each affine has an inverse.
-    let affines = maps.iter().filter(|map| request.inverse || matches!(map, Map::Affine(_)));
-    let inverses = affines.rev().map(invert).collect::<Result<Vec<Map>>>()?;
-    Ok(Transform { maps: if request.inverse { inverses } else { maps }, convention })
+/// Maps as they are asked for: as they stand, or the other way round. Each affine has an inverse, also where it is not asked for.
+fn directed(request: &TransformRequest, maps: Vec<Map>) -> Result<Vec<Map>> {
+    let inverse = |map: &Map| map.inverse().map_err(|affine| singular(&request.path, &affine));
+    let inverses = maps.iter().rev().map(inverse).collect::<Result<Vec<Map>>>()?;
+    Ok(if request.inverse { inverses } else { maps })
 }
 
 /// Folders, URLs and the names of images: what is opened as an image, not as a text.

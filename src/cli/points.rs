@@ -24,7 +24,7 @@ use reslice::{
 pub struct PointsArgs {
     /// CSV with a header that names columns x, y and z, in mm; other columns pass through
     pub file: PathBuf,
-    /// ITK or ANTs .tfm, .txt, .mat, .h5, FSL .mat, FreeSurfer .lta, a 4x4 matrix as text (RAS mm), or a displacement field, with
+    /// ITK or ANTs .tfm, .txt, .mat, .h5, elastix .txt, FSL .mat, FreeSurfer .lta, a 4x4 matrix as text (RAS mm), or a displacement field, with
     /// HOW as `resample --transform` has it (inverse, ras, fsl); repeated, the first one given meets the point first
     #[arg(long, value_name = TRANSFORM, required = true, value_parser = transform_parser())]
     pub transform: Vec<TransformRequest>,
@@ -55,8 +55,11 @@ pub fn run(args: &PointsArgs) -> Result<ExitCode> {
     let frame = if args.lps { Frame::Lps } else { Frame::Ras };
     let mut output = answer::copy();
     let written = map.table(&args.file, table, &mut output, frame);
-    match written.and_then(|_| output.flush().map_err(Error::io("write to", "standard output"))) {
-        Ok(()) => Ok(ExitCode::SUCCESS),
+    match written.and_then(|sent| output.flush().map(|()| sent).map_err(Error::io("write to", "standard output"))) {
+        Ok(sent) => {
+            sent.warning().iter().for_each(|warning| messages::warning(warning));
+            Ok(ExitCode::SUCCESS)
+        }
         // A reader that has gone away is no error.
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
         Err(error) => Err(error),

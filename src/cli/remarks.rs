@@ -2,7 +2,7 @@
 
 use super::{messages, tell};
 use reslice::{
-    geometry::FaceCounts,
+    geometry::{FaceCounts, MOST_STEPS},
     job::{OutsideView, Summary, other_space},
 };
 
@@ -52,6 +52,7 @@ pub fn remarks(summary: &Summary) -> Vec<Remark> {
         remarks.push(Remark::Warning(format!("{nans} NaNs became 0 in {}", summary.target_dtype)));
     }
     remarks.extend(clipped(summary));
+    remarks.extend(unsettled(summary.unsettled, summary.outside_of).map(Remark::Warning));
     if summary.missing_chunks > 0 {
         remarks.push(Remark::Warning(format!(
             "{} chunks of the source are absent and were read as the fill value",
@@ -65,6 +66,17 @@ pub fn remarks(summary: &Summary) -> Vec<Remark> {
         )));
     }
     remarks
+}
+
+/// `12 voxels of the target (0.1 %) ...: the inverse of a displacement does not settle there ...`
+fn unsettled(count: u64, of: u64) -> Option<String> {
+    let share = 100.0 * count as f64 / of.max(1) as f64;
+    (count > 0).then(|| {
+        format!(
+            "for {count} of {of} voxels of the target ({share:.2} %) the inverse of a displacement does not settle in {MOST_STEPS} steps: \
+             they look where the last one led; where the registration wrote an inverse field, give that"
+        )
+    })
 }
 
 /// Of the target voxels that look outside the source, where there are any and nothing was said before the run.

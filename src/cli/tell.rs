@@ -52,6 +52,7 @@ fn convention(convention: &Convention) -> String {
     match convention {
         Convention::Itk => "ITK, LPS".into(),
         Convention::ItkComposite { parts } => format!("ITK composite, LPS: {}", parts.join(" -> ")),
+        Convention::Elastix { parts, .. } => format!("elastix, LPS: {}", parts.join(" -> ")),
         Convention::FreeSurfer => "FreeSurfer LTA".into(),
         Convention::Ras => "matrix, RAS".into(),
         Convention::Fsl { source, reference } => {

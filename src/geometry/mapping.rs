@@ -1,26 +1,12 @@
 //! From target index to source index.
 
-use super::{Affine, Grid, Warp, assignment::best_assignment};
+use std::sync::Arc;
+
+use super::{Affine, AxisMap, Grid, VectorRanges, Warp, assignment::best_assignment};
 use crate::error::{Error, Result};
 
 /// Effects over the whole target grid below this many source voxels are noise: headers are f32.
 const NOISE_VOXELS: f64 = 1e-4;
-
-/// One target axis of an axis-aligned mapping: `source_index[source_axis] = scale * target_index + offset`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct AxisMap {
-    pub source_axis: usize,
-    /// Source voxels per target voxel; finite, not 0, negative for a flip.
-    pub scale: f64,
-    pub offset: f64,
-}
-
-impl AxisMap {
-    /// The continuous source index that target index `i` looks at, from the global index in one rounding.
-    pub fn at(&self, i: i64) -> f64 {
-        self.scale.mul_add(i as f64, self.offset)
-    }
-}
 
 /// The source index that a target index looks at, composed once in f64.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +15,7 @@ pub enum Mapping {
     AxisAligned([AxisMap; 3]),
     /// Target index to source index, both in storage order.
     Affine(Affine),
-    /// Through a displacement field.
+    /// Through displacements.
     Warped(Warp),
 }
 
@@ -103,6 +89,13 @@ impl Mapping {
                 }
                 affine
             }
+        }
+    }
+
+    /// Takes in what has become known of the displacement fields that it leads through, in the order in which points meet them.
+    pub fn know(&mut self, ranges: &[Arc<VectorRanges>]) {
+        if let Mapping::Warped(warp) = self {
+            *warp = warp.with_ranges(ranges);
         }
     }
 

@@ -1,233 +1,210 @@
-//! A mapping through a displacement field, and what is known of the field before its vectors are read.
+//! A mapping through displacements: an affine, and stages on the way that move points.
 //!
-//! The vectors are read piece by piece during the run. A plan needs only the range of the vectors in each part of the
-//! field, which is collected once.
+//! A stage is a grid of vectors, a field or a grid of spline coefficients, which a point meets where all before it have moved it
+//! to. All is linear between stages, so the place of a point at each of them, and in the source, is that of the affines alone and
+//! the sum of what the stages before have added, each by a matrix of its own.
 
 use std::sync::Arc;
 
-use multiversion::multiversion;
+use super::{Affine, Spline, VectorRanges};
 
-use super::Affine;
-use crate::{block::BlockRef, region::Region};
+/// Rows by axis, storage order; columns by component of a vector.
+pub type Matrix = [[f64; 3]; 3];
+/// The lowest and highest value along each axis, or of each component.
+pub type Hull = [[f64; 2]; 3];
 
-/// Boxes that a field is cut into at most: their ranges stay in memory.
-const MOST_BOXES: u64 = 1 << 15;
-/// Extent of the smallest boxes, in field voxels.
-const SMALLEST_BOX: u64 = 16;
+/// Stages that a mapping has at most.
+pub const MOST_STAGES: usize = 16;
+/// Steps of an inverse at most.
+pub const MOST_STEPS: usize = 50;
+/// An inverse has settled when its last step is shorter along each axis, in voxels of the field.
+pub const SETTLED_VOXELS: f64 = 1e-3;
 
-/// Target index to source index: an affine, and a displacement that is looked up in a field.
+/// Target index to source index: an affine, and displacements that are met on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Warp {
-    /// Target index to source index where the field is 0.
+    /// Target index to source index where nothing is displaced.
     pub base: Affine,
-    /// Target index to the field's index.
-    pub target_to_field: Affine,
-    /// A vector of the field (components as stored) to source voxels along each axis, storage order.
-    pub vector_to_source: [[f64; 3]; 3],
-    /// Whether target voxels beyond the field look nowhere, instead of being left where they are.
+    /// In the order in which a point meets them; 1 to [`MOST_STAGES`].
+    pub stages: Vec<Stage>,
+}
+
+/// A place on the way where points are displaced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Stage {
+    /// Target index to the index of this stage's grid, where no stage before displaces.
+    pub target_to_own: Affine,
+    /// For each stage before, its vectors to steps of this grid.
+    pub earlier: Vec<Matrix>,
+    /// A vector of this stage to steps of its own grid.
+    pub vector_to_own: Matrix,
+    /// A vector of this stage to source voxels along each axis.
+    pub vector_to_source: Matrix,
+    pub vectors: Vectors,
+    /// Whether points go to where they would have been displaced from: to the y with `y + u(y) = x`.
+    pub is_inverse: bool,
+    /// Whether points beyond the grid look nowhere, instead of being left where they are.
     pub ends_at_faces: bool,
-    pub ranges: Arc<VectorRanges>,
+}
+
+/// Where the vectors of a stage come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Vectors {
+    /// Interpolated linearly between vectors that are read during the run.
+    Field(Arc<VectorRanges>),
+    Spline(Arc<Spline>),
 }
 
 impl Warp {
-    /// The displacement in source voxels of a vector of the field.
-    #[inline(always)]
-    pub fn displacement(&self, vector: [f64; 3]) -> [f64; 3] {
-        self.vector_to_source.map(|row| row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2])
+    /// The same with what is known of the fields, in the order of their stages.
+    pub fn with_ranges(&self, ranges: &[Arc<VectorRanges>]) -> Warp {
+        let mut warp = self.clone();
+        let fields = warp.stages.iter_mut().filter_map(|stage| match &mut stage.vectors {
+            Vectors::Field(known) => Some(known),
+            Vectors::Spline(_) => None,
+        });
+        fields.zip(ranges).for_each(|(known, ranges)| *known = ranges.clone());
+        warp
     }
 
-    /// The lowest and highest displacement along each source axis, of vectors within these ranges.
-    pub fn displacements(&self, vectors: [[f64; 2]; 3]) -> [[f64; 2]; 3] {
-        self.vector_to_source.map(|row| {
-            let (mut low, mut high) = (0.0, 0.0);
-            for (factor, [least, most]) in row.into_iter().zip(vectors) {
-                let ends = [factor * least, factor * most];
-                low += ends[0].min(ends[1]);
-                high += ends[0].max(ends[1]);
-            }
-            // What is computed voxel by voxel is rounded otherwise.
-            let slack = 1e-9 * (low.abs() + high.abs());
-            [low - slack, high + slack]
-        })
-    }
-}
-
-/// Ranges of a field's vectors, box by box. NaNs do not count.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VectorRanges {
-    /// Voxels of the field, storage order.
-    shape: [u64; 3],
-    /// Extent of a box along every axis.
-    step: u64,
-    counts: [u64; 3],
-    /// Lowest and highest value of each component; empty where nothing was added.
-    boxes: Vec<[[f32; 2]; 3]>,
-}
-
-const NOTHING: [f32; 2] = [f32::INFINITY, f32::NEG_INFINITY];
-
-impl VectorRanges {
-    /// Of a field of which nothing is known yet.
-    pub fn new(shape: [u64; 3]) -> VectorRanges {
-        let counts = |step: u64| shape.map(|n| n.div_ceil(step));
-        let mut step = SMALLEST_BOX;
-        while counts(step).iter().fold(1u64, |n, &count| n.saturating_mul(count)) > MOST_BOXES {
-            step *= 2;
-        }
-        let counts = counts(step);
-        let len = counts.iter().product::<u64>() as usize;
-        VectorRanges { shape, step, counts, boxes: vec![[NOTHING; 3]; len] }
-    }
-
-    /// Voxels of the field, storage order.
-    pub fn shape(&self) -> [u64; 3] {
-        self.shape
-    }
-
-    /// Memory that the ranges take.
+    /// Memory of what is held of all stages.
     pub fn bytes(&self) -> u64 {
-        (self.boxes.len() * size_of::<[[f32; 2]; 3]>()) as u64
+        self.stages.iter().map(|stage| stage.vectors.bytes()).sum()
     }
 
-    /// Of the boxes that `part` of a block has something of, values of one component: their numbers, lowest and highest values.
-    pub fn of(&self, part: Region, block: BlockRef<'_, f32>) -> Vec<(usize, [f32; 2])> {
-        let step = self.step as i64;
-        let raster = Region { lo: part.lo.map(|lo| lo.div_euclid(step) * step), hi: part.hi };
-        let boxes = raster.tiles([self.step as usize; 3]);
-        boxes.map(|of| (self.box_of(of.lo), range_of(block, of.intersect(&part)))).collect()
-    }
-
-    /// Takes in what [`VectorRanges::of`] found of component `component`.
-    pub fn add(&mut self, component: usize, found: &[(usize, [f32; 2])]) {
-        for &(at, range) in found {
-            let known = &mut self.boxes[at][component];
-            *known = [known[0].min(range[0]), known[1].max(range[1])];
-        }
-    }
-
-    fn box_of(&self, voxel: [i64; 3]) -> usize {
-        let [z, y, x] = voxel.map(|i| i as u64 / self.step);
-        ((z * self.counts[1] + y) * self.counts[2] + x) as usize
-    }
-
-    /// The ranges of interpolated vectors at field indices within `hull`; beyond the field vectors are 0.
-    pub fn within(&self, hull: [[f64; 2]; 3]) -> [[f64; 2]; 3] {
-        let mut ranges = [NOTHING; 3];
-        let (mut lo, mut hi) = ([0; 3], [0; 3]);
-        for (a, [low, high]) in hull.into_iter().enumerate() {
-            let last = self.shape[a] as i64 - 1;
-            if low < 0.0 || high > last as f64 {
-                ranges = ranges.map(|[least, most]| [least.min(0.0), most.max(0.0)]);
-            }
-            lo[a] = (low.floor() as i64).clamp(0, last) as u64 / self.step;
-            hi[a] = (high.floor() as i64).saturating_add(1).clamp(0, last) as u64 / self.step;
-        }
-        for z in lo[0]..=hi[0] {
-            for y in lo[1]..=hi[1] {
-                let row = (z * self.counts[1] + y) * self.counts[2];
-                let boxes = &self.boxes[(row + lo[2]) as usize..=(row + hi[2]) as usize];
-                boxes.iter().for_each(|found| ranges = joined(ranges, *found));
-            }
-        }
-        ranges.map(or_nothing)
-    }
-
-    /// The ranges of all vectors, and of none.
-    pub fn all(&self) -> [[f64; 2]; 3] {
-        let ranges = self.boxes.iter().fold([[0.0; 2]; 3], |ranges, found| joined(ranges, *found));
-        ranges.map(or_nothing)
-    }
-
-    /// Boxes along each axis that a part of the field of `extents` voxels meets at most: it may begin anywhere in its first.
-    pub fn boxes_met(&self, extents: [u64; 3]) -> [u64; 3] {
-        std::array::from_fn(|a| (extents[a].div_ceil(self.step) + 1).min(self.counts[a]))
-    }
-
-    /// The widest ranges that any part of the field that meets so many boxes has, as widths per component. Looks at all boxes.
-    pub fn widest(&self, boxes_met: [u64; 3]) -> [f64; 3] {
-        let mut boxes = self.boxes.clone();
-        let strides = [self.counts[1] * self.counts[2], self.counts[2], 1].map(|stride| stride as usize);
-        for a in 0..3 {
-            let reach = boxes_met[a] as usize;
-            let before = boxes.clone();
-            for (n, range) in boxes.iter_mut().enumerate() {
-                let at = n / strides[a] % self.counts[a] as usize;
-                let others = (1..reach.min(self.counts[a] as usize - at)).map(|k| before[n + k * strides[a]]);
-                *range = others.fold(*range, joined);
-            }
-        }
-        // Beyond the field there is no displacement.
-        let widths =
-            boxes.iter().map(|ranges| joined(*ranges, [[0.0; 2]; 3]).map(or_nothing).map(|[least, most]| most - least));
-        widths.fold([0.0; 3], |most, width| [0, 1, 2].map(|c| width[c].max(most[c])))
+    /// The lowest and highest displacement along each source axis that there is at all.
+    pub fn all_displacements(&self) -> Hull {
+        let moved = self.stages.iter().map(|stage| moved(&stage.vector_to_source, stage.signed(stage.ranges().all())));
+        moved.fold([[0.0; 2]; 3], sum)
     }
 }
 
-/// Values that are held against the ends at once.
-const LANES: usize = 16;
-
-/// The lowest and highest value of a part of a block, without NaNs.
-#[multiversion(targets("x86_64+avx512f+avx512vl", "x86_64+avx2"))]
-fn range_of(block: BlockRef<'_, f32>, part: Region) -> [f32; 2] {
-    let (mut low, mut high) = ([NOTHING[0]; LANES], [NOTHING[1]; LANES]);
-    for z in part.lo[0]..part.hi[0] {
-        for y in part.lo[1]..part.hi[1] {
-            for values in block.row(0, z, y, part.lo[2]..part.hi[2]).chunks(LANES) {
-                for ((low, high), &value) in low.iter_mut().zip(&mut high).zip(values) {
-                    *low = if value < *low { value } else { *low };
-                    *high = if value > *high { value } else { *high };
-                }
-            }
+impl Stage {
+    /// What is known of its vectors, voxel by voxel of its grid.
+    pub fn ranges(&self) -> &VectorRanges {
+        match &self.vectors {
+            Vectors::Field(ranges) => ranges,
+            Vectors::Spline(spline) => spline.ranges(),
         }
     }
-    [low.into_iter().fold(NOTHING[0], f32::min), high.into_iter().fold(NOTHING[1], f32::max)]
-}
 
-fn joined(a: [[f32; 2]; 3], b: [[f32; 2]; 3]) -> [[f32; 2]; 3] {
-    [0, 1, 2].map(|c| [a[c][0].min(b[c][0]), a[c][1].max(b[c][1])])
-}
-
-fn or_nothing(range: [f32; 2]) -> [f64; 2] {
-    if range[0] > range[1] { [0.0; 2] } else { range.map(f64::from) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_hold_every_vector_of_a_part() {
-        let shape = [40, 20, 35];
-        let mut ranges = VectorRanges::new(shape);
-        let value = |at: [i64; 3], c: i64| ((at[0] * 7 + at[1] * 3 + at[2] * (c + 1)) % 23) as f32 - 9.0;
-        for c in 0..3 {
-            for part in Region::of_shape(shape).tiles([9, 20, 35]) {
-                let values: Vec<f32> = part.tiles([1; 3]).map(|voxel| value(voxel.lo, c)).collect();
-                let found = ranges.of(part, BlockRef::new(part, 1, &values));
-                ranges.add(c as usize, &found);
-            }
-        }
-        let part = Region::new([3, 5, 17], [6, 9, 21]);
-        let hull = [[3.2, 4.9], [5.0, 7.5], [17.7, 19.0]];
-        let found = ranges.within(hull);
-        let widest = ranges.widest(ranges.boxes_met([3, 4, 4]));
-        for c in 0..3 {
-            for voxel in part.tiles([1; 3]) {
-                let value = f64::from(value(voxel.lo, c as i64));
-                assert!(found[c][0] <= value && value <= found[c][1]);
-            }
-            assert!(found[c][1] - found[c][0] <= widest[c]);
-        }
-        assert_eq!(
-            ranges.within([[-3.0, -1.0], [0.0, 1.0], [0.0, 1.0]]).map(|r| r[0] <= 0.0 && r[1] >= 0.0),
-            [true; 3]
-        );
-        assert_eq!(VectorRanges::new(shape).all(), [[0.0; 2]; 3]);
+    /// How far its voxels are from those of the target, where it is a field whose vectors are taken as they stand.
+    pub fn whole_shift(&self) -> Option<[i64; 3]> {
+        if self.is_field() && !self.is_inverse { self.target_to_own.whole_shift() } else { None }
     }
 
-    #[test]
-    fn large_fields_have_larger_boxes() {
-        let ranges = VectorRanges::new([4000, 4000, 4000]);
-        assert!(ranges.bytes() <= MOST_BOXES * 24 && ranges.step == 128);
+    /// Whether its vectors are read during the run.
+    pub fn is_field(&self) -> bool {
+        matches!(self.vectors, Vectors::Field(_))
     }
+
+    /// The ranges of the vectors that are added to points, where those are looked up at own indices within `looked`.
+    pub fn vectors_within(&self, looked: Hull) -> Hull {
+        self.signed(self.known_within(looked))
+    }
+
+    /// The own indices that vectors are looked up at, for points within `hull`: an inverse looks along its way too.
+    pub fn looked_at(&self, hull: Hull) -> Hull {
+        let mut looked = hull;
+        if !self.is_inverse {
+            return looked;
+        }
+        // As many as an inverse has steps: so far no step of it gets beyond.
+        for _ in 0..MOST_STEPS {
+            let moved = moved(&self.vector_to_own, self.vectors_within(looked));
+            let next = std::array::from_fn(|a| [hull[a][0] + moved[a][0].min(0.0), hull[a][1] + moved[a][1].max(0.0)]);
+            if next == looked {
+                break;
+            }
+            looked = next;
+        }
+        looked
+    }
+
+    /// Extents of the part of the grid that is looked at, and the widths of the vectors there at most, for points within a box
+    /// whose own indices are so far apart. `widest` says how wide vectors are in any part that meets so many boxes.
+    pub fn widest(&self, spread: [f64; 3], mut widest: impl FnMut([u64; 3]) -> [f64; 3]) -> ([u64; 3], [f64; 3]) {
+        let (ranges, margin) = (self.ranges(), self.margin());
+        let shape = ranges.shape();
+        let extents = |spread: [f64; 3]| -> [u64; 3] {
+            std::array::from_fn(|a| ((spread[a] + 2.0 * margin).ceil() as u64).saturating_add(3).min(shape[a]))
+        };
+        let mut looked = extents(spread);
+        for _ in 0..MOST_STEPS {
+            let widths = widest(ranges.boxes_met(looked));
+            if !self.is_inverse {
+                return (looked, widths);
+            }
+            let moved = widths_moved(&self.vector_to_own, widths);
+            let next = extents([0, 1, 2].map(|a| spread[a] + moved[a]));
+            if next == looked {
+                return (looked, widths);
+            }
+            looked = next;
+        }
+        (shape, widest(ranges.boxes_met(shape)))
+    }
+
+    fn known_within(&self, hull: Hull) -> Hull {
+        let margin = self.margin();
+        self.ranges().within(hull.map(|[low, high]| [low - margin, high + margin]))
+    }
+
+    /// Voxels of the grid, beyond the two around a point, that its vector is made of.
+    fn margin(&self) -> f64 {
+        if self.is_field() { 0.0 } else { 1.0 }
+    }
+
+    /// Of vectors as they are stored, those that are added.
+    fn signed(&self, vectors: Hull) -> Hull {
+        if self.is_inverse { vectors.map(|[low, high]| [-high, -low]) } else { vectors }
+    }
+}
+
+impl Vectors {
+    fn bytes(&self) -> u64 {
+        match self {
+            Vectors::Field(ranges) => ranges.bytes(),
+            Vectors::Spline(spline) => spline.bytes(),
+        }
+    }
+}
+
+/// Where a matrix sends a vector.
+#[inline(always)]
+pub fn apply(matrix: &Matrix, vector: [f64; 3]) -> [f64; 3] {
+    matrix.map(|row| row[0] * vector[0] + row[1] * vector[1] + row[2] * vector[2])
+}
+
+/// The lowest and highest step along each axis that a matrix makes of vectors within these ranges.
+pub fn moved(matrix: &Matrix, vectors: Hull) -> Hull {
+    matrix.map(|row| {
+        let (mut low, mut high, mut size) = (0.0, 0.0, 0.0);
+        for (factor, [least, most]) in row.into_iter().zip(vectors) {
+            let ends = [factor * least, factor * most];
+            low += ends[0].min(ends[1]);
+            high += ends[0].max(ends[1]);
+            size += ends[0].abs().max(ends[1].abs());
+        }
+        // What is computed voxel by voxel is rounded otherwise.
+        let slack = 1e-9 * size;
+        // Vectors that are no numbers, or have no end, may lead anywhere.
+        let end = |x: f64, end: f64| if x.is_nan() { end } else { x };
+        [end(low - slack, f64::NEG_INFINITY), end(high + slack, f64::INFINITY)]
+    })
+}
+
+/// How far apart along each axis the steps are at most that a matrix makes of vectors whose components are so far apart.
+pub fn widths_moved(matrix: &Matrix, widths: [f64; 3]) -> [f64; 3] {
+    moved(matrix, widths.map(|width| [0.0, width])).map(|[low, high]| high - low)
+}
+
+/// Both steps after each other.
+pub fn sum(a: Hull, b: Hull) -> Hull {
+    [0, 1, 2].map(|axis| [a[axis][0] + b[axis][0], a[axis][1] + b[axis][1]])
+}
+
+/// `a` after `b`.
+pub fn product(a: &Matrix, b: &Matrix) -> Matrix {
+    std::array::from_fn(|r| std::array::from_fn(|c| (0..3).map(|k| a[r][k] * b[k][c]).sum()))
 }

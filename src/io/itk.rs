@@ -16,17 +16,20 @@ use hdf5_pure::{Dataset, File};
 
 use crate::{
     error::{Error, Result},
+    geometry::MOST_COEFFICIENTS,
     storage::nfs,
 };
 
 mod field;
 
-pub use field::{FieldSource, ItkField};
+pub use field::{FieldSource, ItkField, grid};
 
 /// What an HDF5 file begins with.
 pub const MAGIC: &[u8] = b"\x89HDF\r\n\x1a\n";
 /// ITK's class of displacement fields.
 pub const FIELD: &str = "DisplacementFieldTransform";
+/// ITK's class of B-splines.
+pub const SPLINE: &str = "BSplineTransform";
 const GROUP: &str = "TransformGroup";
 /// Transforms in one file, letters of a class, and numbers that are read at once, at most: those of an affine are twelve.
 const MOST_PARTS: usize = 1000;
@@ -111,7 +114,7 @@ impl ItkFile {
         let class = self.class(number)?;
         let mut part = ItkPart { number, class, fixed: Vec::new(), len: 0 };
         if let Some(fixed) = self.numbers_of(number, "FixedParameters") {
-            part.fixed = self.few(&fixed, &part, "fixed parameters")?;
+            part.fixed = self.few(&fixed, &part, "fixed parameters", MOST_NUMBERS)?;
         }
         if let Some(parameters) = self.numbers_of(number, "Parameters") {
             part.len = self.len(&parameters, &part)?;
@@ -144,22 +147,25 @@ impl ItkFile {
         spellings.iter().find_map(|spelling| self.file.dataset(&format!("{GROUP}/{number}/{spelling}{name}")).ok())
     }
 
-    /// All parameters of a transform that has few.
+    /// All parameters of a transform that is no field.
     ///
     /// # Errors
-    /// More than 4096; damage.
+    /// More than 4096, or of a B-spline than [`MOST_COEFFICIENTS`]; damage.
     pub fn parameters(&self, part: &ItkPart) -> Result<Vec<f64>> {
         match self.numbers_of(part.number, "Parameters") {
-            Some(dataset) => self.few(&dataset, part, "parameters"),
+            Some(dataset) => {
+                let most = if part.kind() == SPLINE { MOST_COEFFICIENTS } else { MOST_NUMBERS };
+                self.few(&dataset, part, "parameters", most)
+            }
             None => Ok(Vec::new()),
         }
     }
 
-    fn few(&self, dataset: &Dataset, part: &ItkPart, what: &str) -> Result<Vec<f64>> {
+    fn few(&self, dataset: &Dataset, part: &ItkPart, what: &str, most: u64) -> Result<Vec<f64>> {
         let len = self.len(dataset, part)?;
-        if len > MOST_NUMBERS {
+        if len > most {
             let found = format!("{len} {what} of {}", part.class);
-            return Err(Error::malformed(&self.path, part.place(), found, format!("at most {MOST_NUMBERS}")));
+            return Err(Error::malformed(&self.path, part.place(), found, format!("at most {most}")));
         }
         if len == 0 {
             return Ok(Vec::new());

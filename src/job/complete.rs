@@ -170,7 +170,7 @@ impl<T: Voxel> Prepared<T> {
 
     fn make(&mut self, work: &Work, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let Prepared { summary, job, source, vectors, route, levels, budget, .. } = self;
-        let (source, vectors) = (source.as_ref(), vectors.as_ref());
+        let (source, vectors) = (source.as_ref(), vectors.as_slice());
         let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
         run.finest(summary, on_event)?;
         // The tables of the finest level go before those of the others are made.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     Job, PassKind, Request, Summary,
-    field::Vectors,
+    field::{Reading, Vectors},
     limits::{check_address_room, check_tables},
     output::Output,
     pyramid::{joined, levels::LevelPass},
@@ -56,7 +56,7 @@ pub(super) struct Prepared<T: Voxel> {
     pub summary: Summary,
     pub job: Job,
     pub source: Box<dyn Source<T>>,
-    pub vectors: Option<Vectors>,
+    pub vectors: Vec<Vectors>,
     /// How the target is cut, where this run has a share of it.
     pub cut: Option<Partition>,
     pub route: Route<T>,
@@ -85,7 +85,7 @@ pub(super) struct Opened<T: Voxel> {
     pub job: Job,
     pub source: Box<dyn Source<T>>,
     /// What the job looks through, once it is read.
-    pub vectors: Option<Vectors>,
+    pub vectors: Vec<Vectors>,
 }
 
 impl<T: Voxel> Opened<T> {
@@ -143,21 +143,21 @@ impl<T: Voxel> Opened<T> {
         self.with(passes, cut, budget)
     }
 
-    /// Reads the displacement field, where there is one; with a `folder`, so that the job can be run.
+    /// Reads the displacement fields, where there are some; with a `folder`, so that the job can be run.
     pub fn look_through(
         mut self,
         folder: Option<&Path>,
         stop: &AtomicBool,
         on_event: &mut dyn FnMut(Event<'_>),
     ) -> Result<Opened<T>> {
-        if let Some(field) = &self.job.field {
-            let kind = PassKind::Field;
-            let budget = self.job.budget();
-            let read = field.read(folder, budget, stop, &mut |progress| {
-                on_event(Event::Progress { pass: 0, passes: 1, kind, progress });
+        if let Some(fields) = &self.job.fields {
+            let (kind, budget, checks_disk) = (PassKind::Field, self.job.budget(), self.job.request.checks_disk);
+            let read = fields.read(Reading { folder, checks_disk, budget }, stop, &mut |[pass, passes], progress| {
+                on_event(Event::Progress { pass, passes, kind, progress });
             });
-            let read = read.map_err(|error| self.with_field(error, field, budget))?;
-            self.job.op.mapping = Mapping::Warped(read.warp);
+            let read = read.map_err(|error| self.with_fields(error, fields, budget))?;
+            let of_volumes = self.job.series.iter_mut().flat_map(|series| &mut series.mappings);
+            of_volumes.chain([&mut self.job.op.mapping]).for_each(|mapping| mapping.know(&read.ranges));
             self.vectors = read.vectors;
         }
         Ok(self)
@@ -194,7 +194,7 @@ pub(super) fn planned_passes<T: Voxel>(
 ) -> Result<(Route<T>, Vec<LevelPass>)> {
     let output = &job.output;
     let (mut source, target) = (source.clone(), &output.layout);
-    if job.field.is_some() {
+    if job.fields.is_some() {
         source.transfer_bytes += READ_TRANSFER_BYTES;
     }
     let source = &source;
@@ -272,7 +272,7 @@ impl Job {
     /// Whatever is wrong but the budget.
     pub(super) fn beside(self, budgets: &[Budget]) -> Result<Admission> {
         self.check_target()?;
-        if self.field.is_some() || self.series.is_some() {
+        if self.fields.is_some() || self.series.is_some() {
             return Ok(Admission::TooLarge(Box::new(self)));
         }
         dispatch!(self.values.pipeline, T => self.open::<T>()?.within_one_of(budgets))
@@ -383,6 +383,6 @@ impl Job {
             Some(turn) if source.layout().access != Access::Ascending => Box::new(Turned::new(source, turn)),
             _ => source,
         };
-        Ok(Opened { job: self, source, vectors: None })
+        Ok(Opened { job: self, source, vectors: Vec::new() })
     }
 }

@@ -1,11 +1,11 @@
-//! The displacement field of a job: what is known of it before the run, and where its vectors are read.
+//! One displacement field of a job: what is known of it before the run, and where its vectors are read.
 //!
 //! A displacement field is read once in full before planning: the source regions depend on its vectors. One that cannot
 //! be read by position is written to a scratch file meanwhile.
 
 use std::{
     path::Path,
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicBool},
+    sync::{Mutex, PoisonError, atomic::AtomicBool},
 };
 
 use super::{
@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     block::BlockRef,
-    error::{Error, PlanError, Result},
-    geometry::{Affine, Grid, Snapped, VectorRanges, Warp},
+    error::{PlanError, Result},
+    geometry::{Grid, VectorRanges},
     io::{
         Encoded, Sink, Source,
         convert::Conversion,
@@ -30,27 +30,14 @@ use crate::{
     region::Region,
     resample::block_op,
     sys,
-    transform::{Chain, FieldGrid},
+    transform::FieldGrid,
 };
 
-/// A displacement field between two grids, not read yet.
+/// A displacement field, not read yet.
 #[derive(Debug)]
 pub struct Field {
     input: Input,
-    grid: FieldGrid,
-    /// Target index to source index where the field is 0.
-    pub base: Affine,
-    target_to_field: Affine,
-    vector_to_source: [[f64; 3]; 3],
-    /// Refuse a scratch file that cannot fit the disk.
-    pub checks_disk: bool,
-}
-
-/// A field whose ranges are known.
-pub struct ReadField {
-    pub warp: Warp,
-    /// Its vectors, by position; nothing in a dry run.
-    pub vectors: Option<Vectors>,
+    pub grid: FieldGrid,
 }
 
 /// Where vectors are read by position.
@@ -60,55 +47,50 @@ pub struct Vectors {
     _scratch: Option<ScratchFile>,
 }
 
+/// How a field is to be read.
+#[derive(Clone, Copy)]
+pub struct Reading<'a> {
+    /// Where a scratch file may be; nothing where vectors are not needed afterwards.
+    pub folder: Option<&'a Path>,
+    /// Refuse a scratch file that cannot fit the disk.
+    pub checks_disk: bool,
+    pub budget: Budget,
+}
+
 impl Field {
-    /// Opens the field of a chain, if it has one: its metadata, no voxels. The chain learns what its vectors are.
+    /// Opens a field: its metadata, no voxels.
     ///
     /// # Errors
-    /// A file that is no displacement field, a source without an inverse.
-    pub fn open(chain: &mut Chain, target: &Grid, source: &Grid) -> Result<Option<Field>> {
-        let Some(path) = chain.field.clone() else { return Ok(None) };
-        let input = Input::open(&path, &OpenOptions::default())?;
+    /// A file that is no displacement field.
+    pub fn open(path: &Path) -> Result<Field> {
+        let input = Input::open(path, &OpenOptions::default())?;
         let header = input.nifti().map(|file| &file.header);
-        let grid = FieldGrid::new(&path, input.layout(), header)?;
-        chain.learn(grid.kind);
-        let [target_mm, source_mm] = [target, source].map(Grid::index_to_millimetres);
-        let singular = || Error::usage(format!("the affine of the source is singular: {:?}", source.index_to_world.m));
-        let to_source = source_mm.inverse().ok_or_else(singular)?.after(&chain.after);
-        let target_to_world = chain.before.after(&target_mm);
-        let columns = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|unit| grid.displacement(unit));
-        let vector_to_source =
-            std::array::from_fn(|s| columns.map(|moved| (0..3).map(|r| to_source.m[s][r] * moved[r]).sum()));
-        Ok(Some(Field {
-            input,
-            base: to_source.after(&target_to_world),
-            target_to_field: snapped(grid.world_to_index.after(&target_to_world), target),
-            vector_to_source,
-            grid,
-            checks_disk: true,
-        }))
+        let grid = FieldGrid::new(path, input.layout(), header)?;
+        Ok(Field { input, grid })
     }
 
     /// The voxels of the field in the world.
-    pub fn grid(&self) -> &Grid {
+    pub fn voxels(&self) -> &Grid {
         &self.input.layout().grid
     }
 
-    /// Reads the whole field once. With a `folder`, its vectors can be read by position afterwards: where the field's own file
-    /// does not allow that, through a scratch file there.
+    /// Reads the whole field once: the ranges of its vectors. With a folder, its vectors can be read by position afterwards: where
+    /// the field's own file does not allow that, through a scratch file there.
     ///
     /// # Errors
     /// Those of reading and of the scratch file; a budget that is too small.
     pub fn read(
         &self,
-        folder: Option<&Path>,
-        budget: Budget,
+        reading: Reading<'_>,
         stop: &AtomicBool,
         on_progress: &mut dyn FnMut(&Progress),
-    ) -> Result<ReadField> {
+    ) -> Result<(VectorRanges, Option<Vectors>)> {
         let source = self.source()?;
         let target = scratch_layout::<f32>(source.layout());
-        let scratch = match folder {
-            Some(folder) if source.layout().access != Access::Random => Some(self.scratch(folder, &target)?),
+        let scratch = match reading.folder {
+            Some(folder) if source.layout().access != Access::Random => {
+                Some(scratch(folder, &target, reading.checks_disk)?)
+            }
             _ => None,
         };
         let sink = RangeSink {
@@ -117,20 +99,19 @@ impl Field {
             file: scratch.as_ref().map(|scratch| scratch.sink::<f32>(&target)).transpose()?,
             layout: target,
         };
-        let pass = pass(source.layout(), &sink.layout, budget)?;
+        let pass = pass(source.layout(), &sink.layout, reading.budget)?;
         let (plan, touch, op) = (&pass.plan, &pass.touch, pass.op.as_ref());
         let source = source.as_ref();
-        pipeline::run(&Pass { plan, touch, source, op, sink: &sink, field: None, coarser: None }, stop, on_progress)?;
+        pipeline::run(&Pass { plan, touch, source, op, sink: &sink, fields: &[], coarser: None }, stop, on_progress)?;
         sys::trim_allocator();
-        let vectors = match (folder, scratch) {
+        let vectors = match (reading.folder, scratch) {
             (None, _) => None,
             (Some(_), Some(scratch)) => {
                 Some(Vectors { source: Box::new(scratch.source::<f32>(&sink.layout)?), _scratch: Some(scratch) })
             }
             (Some(_), None) => Some(Vectors { source: self.source()?, _scratch: None }),
         };
-        let warp = self.warp(sink.ranges.into_inner().unwrap_or_else(PoisonError::into_inner));
-        Ok(ReadField { warp, vectors })
+        Ok((sink.ranges.into_inner().unwrap_or_else(PoisonError::into_inner), vectors))
     }
 
     /// Whether the budget is enough to read the field.
@@ -142,45 +123,21 @@ impl Field {
         Ok(pass(source.layout(), &scratch_layout::<f32>(source.layout()), budget).map(drop)?)
     }
 
-    /// A field of the same grid that moves nothing.
-    pub fn still(&self) -> Warp {
-        self.warp(VectorRanges::new(self.grid().shape))
-    }
-
-    fn warp(&self, ranges: VectorRanges) -> Warp {
-        Warp {
-            base: self.base,
-            target_to_field: self.target_to_field,
-            vector_to_source: self.vector_to_source,
-            ends_at_faces: self.grid.ends_at_faces(),
-            ranges: Arc::new(ranges),
-        }
-    }
-
-    /// # Errors
-    /// There is no room for it in `folder`.
-    fn scratch(&self, folder: &Path, layout: &Layout) -> Result<ScratchFile> {
-        let bytes = super::pass::scratch_bytes::<f32>(layout);
-        if self.checks_disk {
-            let found = disk::disks(&[disk::Part::exact(folder.to_path_buf(), bytes)]);
-            disk::check(&found, Path::new("the scratch file of the displacement field"))?;
-        }
-        Ok(ScratchFile::within(folder, "field", bytes))
-    }
-
     fn source(&self) -> Result<Box<dyn Source<f32>>> {
         let conversion = Conversion { slope: self.input.slope(), ..self.input.conversion() };
         Ok(self.grid.displacements(self.input.source(conversion, IoMode::Auto)?))
     }
 }
 
-/// What the snap rule makes of the way into a field: one on the target's own voxels is met on them, whatever the rounding of the headers.
-fn snapped(target_to_field: Affine, target: &Grid) -> Affine {
-    if target_to_field.is_finite() {
-        Snapped::new(&target_to_field, target.shape).mapping.affine()
-    } else {
-        target_to_field
+/// # Errors
+/// There is no room for it in `folder`.
+fn scratch(folder: &Path, layout: &Layout, checks_disk: bool) -> Result<ScratchFile> {
+    let bytes = super::pass::scratch_bytes::<f32>(layout);
+    if checks_disk {
+        let found = disk::disks(&[disk::Part::exact(folder.to_path_buf(), bytes)]);
+        disk::check(&found, Path::new("the scratch file of the displacement field"))?;
     }
+    Ok(ScratchFile::within(folder, "field", bytes))
 }
 
 /// The pass that reads a field.

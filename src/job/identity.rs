@@ -54,6 +54,10 @@ impl Job {
             let inverse = if transform.inverse { ", inverse" } else { "" };
             let kind = transform.matrix.map_or(String::new(), |matrix| format!(", {matrix:?}"));
             identity.add(format!("transform {} from the target", n + 1), file(&transform.path)? + inverse + &kind);
+            if let Convention::Elastix { initial, .. } = &step.convention {
+                let initial = initial.iter().map(|path| file(path)).collect::<Result<Vec<String>>>()?;
+                identity.add(format!("files that transform {} begins with", n + 1), initial.join("; "));
+            }
             if let Convention::Fsl { source, reference } = &step.convention {
                 identity.add(format!("images of transform {}", n + 1), file(source)? + "; " + &file(reference)?);
             }
@@ -62,7 +66,7 @@ impl Job {
             identity.add("transform list", listed(list)?);
         }
         // Before the field is read, the mapping stands in for what it will be.
-        let mapping = match (&self.field, &op.mapping) {
+        let mapping = match (&self.fields, &op.mapping) {
             (Some(_), _) | (None, Mapping::Warped(_)) => "through a displacement field".into(),
             (None, aligned_or_affine) => format!("{aligned_or_affine:?}"),
         };

@@ -81,7 +81,7 @@ impl Job {
 struct Target<T: Voxel> {
     layout: Layout,
     source: Box<dyn Source<T>>,
-    vectors: Option<Vectors>,
+    vectors: Vec<Vectors>,
     op: Box<dyn BlockOp<T>>,
     writing: Conversion,
     room: Room,
@@ -206,20 +206,20 @@ impl<T: Voxel> Target<T> {
         Ok(())
     }
 
-    /// Vectors of the displacement field for a piece.
+    /// Vectors of the displacement fields for a piece.
     fn look_through(&self, piece: Region, scratch: &mut Workspace<T::Acc>) -> Result<()> {
-        let Some(vectors) = &self.vectors else { return Ok(()) };
-        let region = self.op.field_region(piece);
-        let len = region.voxels() as usize;
-        scratch.field.region = region;
-        scratch.field.voxels.resize(3 * len, 0.0);
-        if region.is_empty() {
+        if self.vectors.is_empty() {
             return Ok(());
         }
-        scratch.field.voxels.chunks_exact_mut(len).enumerate().try_for_each(|(component, values)| {
-            let read = vectors.source.read(component as u64, BlockMut::new(region, 1, values));
-            read.map_err(|source| Error::Read { outer: component as u64, region, source: Box::new(source) })
-        })
+        scratch.fields.resize_with(self.vectors.len(), Default::default);
+        let regions = self.op.field_regions(piece);
+        for ((field, vectors), region) in self.vectors.iter().zip(&mut scratch.fields).zip(regions) {
+            vectors.fill(region, |component, into| {
+                let read = field.source.read(component, into);
+                read.map_err(|source| Error::Read { outer: component, region, source: Box::new(source) })
+            })?;
+        }
+        Ok(())
     }
 
     /// Makes a piece, in parts where it takes more than its share.
@@ -341,7 +341,7 @@ fn unpacked<T: Voxel>(
     let pass = planned(PassKind::Unpack, op, source.layout(), &layout, job.budget(), &everything(&layout));
     let pass = pass.map_err(|error: PlanError| Error::from(error))?;
     let (plan, touch, op) = (&pass.plan, &pass.touch, pass.op.as_ref());
-    pipeline::run(&Pass { plan, touch, source, op, sink: &sink, field: None, coarser: None }, stop, |_| {})?;
+    pipeline::run(&Pass { plan, touch, source, op, sink: &sink, fields: &[], coarser: None }, stop, |_| {})?;
     drop(sink);
     let unpacked = scratch.source::<T>(&layout)?;
     scratch.remove()?;

@@ -1,12 +1,10 @@
 //! What a refused job is told besides what its plan needs.
 
-use super::{alternatives, execute::Opened, field::Field, least, limits::check_tables};
+use super::{alternatives, execute::Opened, fields::Fields, least, limits::check_tables};
 use crate::{
     error::{Error, PlanError},
-    geometry::Mapping,
     layout::Access,
     plan::{Budget, Partition},
-    resample::OpRequest,
     voxel::Voxel,
 };
 
@@ -61,14 +59,13 @@ impl<T: Voxel> Opened<T> {
         error
     }
 
-    /// The refusal `error` of the pass over the field with a budget that is enough for the job too, as far as that can be told: as if
-    /// the field moved nothing.
-    pub fn with_field(&self, error: Error, field: &Field, budget: Budget) -> Error {
-        let still = OpRequest { mapping: Mapping::Warped(field.still()), ..self.job.op.clone() };
+    /// The refusal `error` of a pass over a field with a budget that is enough for the job too, as far as that can be told: as if
+    /// no field moved anything.
+    pub fn with_fields(&self, error: Error, fields: &Fields, budget: Budget) -> Error {
         let cut = self.cut();
         least::named(error, |memory_bytes, effort| {
             let budget = Budget { memory_bytes, effort, ..budget };
-            field.plan(budget).and_then(|()| self.passes_by(&still, cut.as_ref(), budget)).map(drop)
+            fields.plan(budget).and_then(|()| self.passes(cut.as_ref(), budget)).map(drop)
         })
     }
 }

@@ -12,13 +12,13 @@ use warnings::{warn_of_ends, warn_of_other_space};
 use super::{
     GridChoice, Request, Values,
     disk::TargetSize,
-    field::Field,
+    fields::Fields,
     idle,
     method::{Kind, copies, method, warn_of_aliasing},
     output::{Inherited, Output},
     outside::{self, OutsideView},
     reads,
-    series::Series,
+    series::{Between, Series},
     turn::Turn,
     values::handed_over,
 };
@@ -51,7 +51,7 @@ pub struct Job {
     pub size: TargetSize,
     pub source_grid: Grid,
     pub values: Values,
-    /// Through the base of the field alone, where there is one, until it is read.
+    /// As if displacement fields moved nothing, until they are read.
     pub op: OpRequest,
     /// The mappings, where each volume has its own; that of `op` is then the first.
     pub series: Option<Series>,
@@ -59,8 +59,8 @@ pub struct Job {
     pub turn: Option<Turn>,
     /// The transforms between target and source, as they were read.
     pub chain: Chain,
-    /// The displacement field to look through.
-    pub field: Option<Field>,
+    /// The displacements to look through.
+    pub fields: Option<Fields>,
     pub output: Output,
     /// Target voxels that look outside the source, per face.
     pub outside: FaceCounts,
@@ -113,12 +113,15 @@ impl Job {
         warn_of_no_forms(&request, &input, reference.as_ref(), &mut warnings);
         let Resolved { target, bounds, lacking } = target_grid(&request, &input, reference.as_ref())?;
         let mut chain = chain(&request, &input, reference.as_ref(), &mut warnings)?;
-        let series = series(&request, &input, (&target, reference.as_ref()), &chain, &mut warnings)?;
-        let (mapping, mut field) = match series.as_ref().and_then(|series| series.mappings.first()) {
-            Some(first) => (first.clone(), None),
-            None => mapping(&mut chain, &target, &source_grid, &mut warnings)?,
+        let fields = Fields::open(&mut chain, &target, &source_grid)?;
+        fields.iter().for_each(|fields| warn_of_order(&chain, fields, &target, &mut warnings));
+        let between =
+            Between { target: &target, reference: reference.as_ref(), chain: &chain, fields: fields.as_ref() };
+        let series = series(&request, &input, between, &mut warnings)?;
+        let mapping = match series.as_ref().and_then(|series| series.mappings.first()) {
+            Some(first) => first.clone(),
+            None => mapping(between, &source_grid, &mut warnings)?,
         };
-        field.iter_mut().for_each(|field| field.checks_disk = request.checks_disk);
         let kind = Kind::of(&request, &input);
         let is_copy =
             !matches!(kind, Kind::Quantities) && series.is_none() && copies(&request, &mapping, &target, bounds);
@@ -148,7 +151,7 @@ impl Job {
             series,
             turn,
             chain,
-            field,
+            fields,
             output,
             outside,
             outside_view,
@@ -283,34 +286,29 @@ fn role_of_reference(request: &Request, reference: Option<&Input>) -> Option<Rol
     }
 }
 
-fn mapping(
-    chain: &mut Chain,
-    target: &Grid,
-    source: &Grid,
-    warnings: &mut Vec<String>,
-) -> Result<(Mapping, Option<Field>)> {
+fn mapping(between: Between<'_>, source: &Grid, warnings: &mut Vec<String>) -> Result<Mapping> {
+    let Between { target, chain, fields, .. } = between;
     let snapped = if chain.steps.is_empty() {
         directly(target, source, warnings)?
     } else {
         warn_of_units(target, source, warnings);
-        if let Some(field) = Field::open(chain, target, source)? {
-            warn_of_order(chain, field.grid(), target, warnings);
-            return Ok((Mapping::Affine(field.base), Some(field)));
+        if let Some(fields) = fields {
+            return Ok(Mapping::Warped(fields.still(None)));
         }
-        Mapping::through(target, source, &chain.after.after(&chain.before))?
+        Mapping::through(target, source, &chain.after)?
     };
     warn_of_snapping(snapped.removed_voxels, warnings);
-    Ok((snapped.mapping, None))
+    Ok(snapped.mapping)
 }
 
 /// Registration writes its field over the reference, so that a field over the target grid is one to be met first.
-fn warn_of_order(chain: &Chain, field: &Grid, target: &Grid, warnings: &mut Vec<String>) {
-    let before = chain.steps_before_field();
-    let is_over = || {
+fn warn_of_order(chain: &Chain, fields: &Fields, target: &Grid, warnings: &mut Vec<String>) {
+    let is_over = |field: &Grid| {
         let between = Mapping::between(target, field);
         field.shape == target.shape && between.is_ok_and(|snapped| snapped.mapping.is_identity())
     };
-    let Some(step) = chain.steps.get(before).filter(|_| before > 0 && is_over()) else { return };
+    let Some((_, before)) = fields.grids().find(|(field, _)| is_over(field)) else { return };
+    let Some(step) = chain.steps.get(before).filter(|_| before > 0) else { return };
     let file = step.file.display();
     warnings.push(format!(
         "{file} lies over the target grid, and a point meets {before} other {} before it; if it is to be met first, give --transform {file} first",
@@ -321,16 +319,15 @@ fn warn_of_order(chain: &Chain, field: &Grid, target: &Grid, warnings: &mut Vec<
 fn series(
     request: &Request,
     input: &Input,
-    (target, reference): (&Grid, Option<&Input>),
-    chain: &Chain,
+    between: Between<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Series>> {
-    let of_reference = role_of_reference(request, reference);
-    let Some((series, removed_voxels)) = Series::open(request, input, target, chain, of_reference)? else {
+    let of_reference = role_of_reference(request, between.reference);
+    let Some((series, removed_voxels)) = Series::open(request, input, between, of_reference)? else {
         return Ok(None);
     };
     let Layout { grid, outer, .. } = input.layout();
-    warn_of_units(target, grid, warnings);
+    warn_of_units(between.target, grid, warnings);
     warn_of_snapping(removed_voxels, warnings);
     warnings.extend(series.taken_for_granted.clone());
     let shared = outer.largest_group();

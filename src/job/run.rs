@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 use super::{
     Event, Job, Summary,
     field::Vectors,
+    fields,
     pass::{PassKind, Planned},
     pyramid::levels::{LevelPass, LevelsTo, open_level},
     route::{Route, RouteStep},
@@ -27,7 +28,7 @@ use crate::{
 pub struct Run<'a, T: Voxel> {
     pub job: &'a Job,
     pub source: &'a dyn Source<T>,
-    pub vectors: Option<&'a Vectors>,
+    pub vectors: &'a [Vectors],
     pub route: &'a Route<T>,
     pub levels: &'a [LevelPass],
     pub budget: Budget,
@@ -107,7 +108,7 @@ impl<T: Voxel> Run<'_, T> {
             RouteStep::PerVolume(volumes) => {
                 let keep = Kept { work: self.work, sinks: &[to] };
                 let mut on_done = |n, done| summary.pass_done(first + n, done);
-                volumes.run(from, to, &keep, self.stop, &mut on_progress, &mut on_done)
+                volumes.run(from, to, &fields::sources(self.vectors), &keep, self.stop, &mut on_progress, &mut on_done)
             }
         }
     }
@@ -119,10 +120,9 @@ impl<T: Voxel> Run<'_, T> {
         sink: &dyn Sink<T>,
         on_progress: &mut dyn FnMut(&Progress),
     ) -> Result<Progress> {
-        let vectors = self.vectors.filter(|_| planned.kind == PassKind::Resample);
-        let field = vectors.map(|vectors| vectors.source.as_ref());
+        let fields = fields::sources(if planned.kind == PassKind::Resample { self.vectors } else { &[] });
         let (plan, touch, op) = (&planned.plan, &planned.touch, planned.op.as_ref());
-        let pass = Pass { plan, touch, source, op, sink, field, coarser: None };
+        let pass = Pass { plan, touch, source, op, sink, fields: &fields, coarser: None };
         let (Some(factors), Some(pyramid)) = (planned.factors, &self.job.output.pyramid) else {
             let keep = Kept { work: self.work, sinks: &[sink] };
             return pipeline::run_kept(&pass, Some(&keep), self.stop, on_progress);

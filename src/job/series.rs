@@ -7,10 +7,11 @@ use std::{
 
 use super::{
     PassKind, PassSummary, Request,
+    fields::Fields,
     pass::{Planned, planned},
 };
 use crate::{
-    error::{Error, Result},
+    error::Result,
     geometry::{FaceCounts, Grid, Mapping, outside_per_face},
     io::{
         Sink, Source,
@@ -29,6 +30,15 @@ use crate::{
     transform::{Chain, Convention, Ends, RoleImage, TransformList},
     voxel::Voxel,
 };
+
+/// What stands between target and source.
+#[derive(Clone, Copy)]
+pub struct Between<'a> {
+    pub target: &'a Grid,
+    pub reference: Option<&'a Input>,
+    pub chain: &'a Chain,
+    pub fields: Option<&'a Fields>,
+}
 
 /// One mapping per volume of a source.
 #[derive(Clone, Debug)]
@@ -49,12 +59,11 @@ impl Series {
     /// own: `reference` where nothing stands between, as applyxfm4D has it, else one of the series, which has its grid.
     ///
     /// # Errors
-    /// Those of the files; a displacement field; another number of transforms than volumes.
+    /// Those of the files; entries that are no affines; another number of transforms than volumes.
     pub fn open(
         request: &Request,
         input: &Input,
-        target: &Grid,
-        chain: &Chain,
+        between: Between<'_>,
         reference: Option<RoleImage>,
     ) -> Result<Option<(Series, f64)>> {
         let Some(path) = &request.transform_list else { return Ok(None) };
@@ -64,15 +73,14 @@ impl Series {
         let taken_for_granted = list.taken_for_granted(&ends)?;
         let (entries, conventions) = list.affines(input.layout().outer.volumes(), &ends)?;
         let source = &input.layout().grid;
-        let Some(before) = chain.affine() else {
-            return Err(Error::usage_hint(
-                "a displacement field does not go with --transform-list",
-                "give affines, or resample each volume by itself with --transform",
-            ));
-        };
+        let Between { target, chain, fields, .. } = between;
         let (mut mappings, mut removed_voxels) = (Vec::new(), 0.0f64);
         for entry in &entries {
-            let snapped = Mapping::through(target, source, &entry.after(&before))?;
+            if let Some(fields) = fields {
+                mappings.push(Mapping::Warped(fields.still(Some(entry))));
+                continue;
+            }
+            let snapped = Mapping::through(target, source, &entry.after(&chain.after))?;
             removed_voxels = removed_voxels.max(snapped.removed_voxels);
             mappings.push(snapped.mapping);
         }
@@ -196,6 +204,7 @@ impl VolumePasses {
         &self,
         from: &dyn Source<T>,
         to: &dyn Sink<T>,
+        fields: &[&dyn Source<f32>],
         keep: &dyn Keep,
         stop: &AtomicBool,
         on_progress: &mut dyn FnMut(&Progress),
@@ -213,7 +222,7 @@ impl VolumePasses {
             let request = plan::Request { footprint, source: layout, target, sample_bytes, budget, todo: Some(&todo) };
             let (plan, touch) = (&pass.plan, pass.plan.touch(&request));
             let pipeline_pass =
-                Pass { plan, touch: &touch, source: &source, op: op.as_ref(), sink: &sink, field: None, coarser: None };
+                Pass { plan, touch: &touch, source: &source, op: op.as_ref(), sink: &sink, fields, coarser: None };
             let all = |now: &Progress| Progress { blocks, ..before.and(now) };
             let mut done = pipeline::run_kept(&pipeline_pass, Some(keep), stop, &mut |now| on_progress(&all(now)))?;
             before = before.and(&done);

@@ -86,6 +86,8 @@ pub struct Summary {
     pub outside: FaceCounts,
     /// Target voxels among which those outside were counted.
     pub outside_of: u64,
+    /// Those for which the inverse of a displacement did not settle.
+    pub unsettled: u64,
     #[serde(skip)]
     pub outside_view: OutsideView,
     pub warnings: Vec<String>,
@@ -165,6 +167,7 @@ impl Summary {
             disks: Vec::new(),
             outside: job.outside,
             outside_of: grid.voxels().saturating_mul(if job.series.is_some() { volumes } else { 1 }),
+            unsettled: 0,
             outside_view: job.outside_view,
             warnings: job.warnings.clone(),
             missing_chunks: 0,
@@ -184,9 +187,11 @@ impl Summary {
     pub(super) fn pass_done(&mut self, n: usize, done: Progress) {
         if self.passes[n].volume.is_some() {
             self.outside.outside = self.outside.outside.saturating_add(done.outside);
+            self.unsettled = self.unsettled.saturating_add(done.unsettled);
         } else if self.passes[n].kind == PassKind::Resample && ["affine", "warped"].contains(&self.mapping) {
             // Of what this run made: an earlier run, or another rank, has counted the rest.
             self.outside.outside = done.outside / self.volumes.max(1);
+            self.unsettled = done.unsettled / self.volumes.max(1);
             self.outside_of = done.voxels_done / self.volumes.max(1);
         }
         self.passes[n].complete(done);

@@ -40,6 +40,8 @@ pub struct Progress {
     pub clipped_above: u64,
     /// Target voxels that look outside the source, of all volumes, where only the run can tell.
     pub outside: u64,
+    /// Target voxels that an inverse displacement did not settle, of all volumes.
+    pub unsettled: u64,
     pub seconds: f64,
     pub stages: Stages,
 }
@@ -60,6 +62,7 @@ impl Progress {
             clipped_below: a.clipped_below + b.clipped_below,
             clipped_above: a.clipped_above + b.clipped_above,
             outside: a.outside + b.outside,
+            unsettled: a.unsettled + b.unsettled,
             seconds: a.seconds + b.seconds,
             stages: Stages {
                 read: a.stages.read + b.stages.read,
@@ -93,6 +96,7 @@ pub struct Tally {
     pub nans: AtomicU64,
     clipped: [AtomicU64; 2],
     pub outside: AtomicU64,
+    pub unsettled: AtomicU64,
     nanoseconds: [AtomicU64; 4],
 }
 
@@ -110,6 +114,7 @@ impl Tally {
             nans: AtomicU64::new(0),
             clipped: Default::default(),
             outside: AtomicU64::new(0),
+            unsettled: AtomicU64::new(0),
             nanoseconds: Default::default(),
         }
     }
@@ -147,6 +152,7 @@ impl Tally {
             clipped_below: self.clipped[0].load(Ordering::Relaxed),
             clipped_above: self.clipped[1].load(Ordering::Relaxed),
             outside: self.outside.load(Ordering::Relaxed),
+            unsettled: self.unsettled.load(Ordering::Relaxed),
             seconds: self.begun.elapsed().as_secs_f64(),
             stages: Stages {
                 read: seconds(Stage::Read),

@@ -76,24 +76,24 @@ fn compute<T: Voxel>(
         shared.tally.time(Stage::Apply, || pass.op.apply(source.as_ref(), &mut target, piece, &mut slot.scratch));
     }
     shared.tally.outside.fetch_add(std::mem::take(&mut slot.scratch.outside), Ordering::Relaxed);
+    shared.tally.unsettled.fetch_add(std::mem::take(&mut slot.scratch.unsettled), Ordering::Relaxed);
     let [below, above] = std::mem::take(&mut slot.scratch.beyond);
     shared.tally.lose(Lost { nans: 0, below, above });
     Ok(true)
 }
 
-/// Reads the vectors that a piece needs of a displacement field, where there is one.
+/// Reads the vectors that a piece needs of each displacement field.
 fn look_through<T: Voxel>(shared: &Shared<'_, T>, piece: Region, scratch: &mut Workspace<T::Acc>) -> Result<()> {
-    let Some(field) = shared.pass.field else { return Ok(()) };
-    let region = shared.pass.op.field_region(piece);
-    let (vectors, len) = (&mut scratch.field, region.voxels() as usize);
-    vectors.region = region;
-    vectors.voxels.resize(3 * len, 0.0);
-    if region.is_empty() {
+    let fields = shared.pass.fields;
+    if fields.is_empty() {
         return Ok(());
     }
-    for (component, values) in vectors.voxels.chunks_exact_mut(len).enumerate() {
-        let read = shared.tally.time(Stage::Read, || field.read(component as u64, BlockMut::new(region, 1, values)));
-        read.map_err(|source| Error::Read { outer: component as u64, region, source: Box::new(source) })?;
+    scratch.fields.resize_with(fields.len(), Default::default);
+    for ((field, vectors), region) in fields.iter().zip(&mut scratch.fields).zip(shared.pass.op.field_regions(piece)) {
+        vectors.fill(region, |component, into| {
+            let read = shared.tally.time(Stage::Read, || field.read(component, into));
+            read.map_err(|source| Error::Read { outer: component, region, source: Box::new(source) })
+        })?;
     }
     Ok(())
 }

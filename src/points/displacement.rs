@@ -17,7 +17,7 @@ use crate::{
     layout::Layout,
     region::Region,
     sys,
-    transform::{FieldGrid, FieldKind, Stencil},
+    transform::{Beyond, FieldGrid, FieldKind, Stencil},
 };
 
 /// An opened displacement field; its voxels are read when points ask for them.
@@ -55,22 +55,20 @@ impl Displacement {
         self.is_random
     }
 
-    /// Moves points (RAS mm) by the displacements where they are; to NaN where the field says that they look nowhere.
+    /// Where it lies.
+    pub fn grid(&self) -> &FieldGrid {
+        &self.grid
+    }
+
+    /// The displacements (RAS mm) where points are (RAS mm), interpolated; 0 beyond the field, or those of its edge.
     ///
     /// Memory beside the points: at most some 300 bytes for each, and a chunk. Errors: those of reading.
-    pub fn add_to(&self, points: &mut [[f64; 3]]) -> Result<()> {
+    pub fn at(&self, points: &[[f64; 3]], beyond: Beyond) -> Result<Vec<[f64; 3]>> {
         let source = self.source()?;
+        let stencils: Vec<Option<Stencil>> = points.iter().map(|&point| self.grid.stencil(point, beyond)).collect();
         let vectors =
-            if self.is_random { self.read_each(&*source, points)? } else { self.pass_over(&*source, points)? };
-        for (point, vector) in points.iter_mut().zip(vectors) {
-            if self.grid.ends_at_faces() && self.grid.stencil(*point).is_none() {
-                *point = [f64::NAN; 3];
-                continue;
-            }
-            let moved = self.grid.displacement(vector);
-            (0..3).for_each(|a| point[a] += moved[a]);
-        }
-        Ok(())
+            if self.is_random { self.read_each(&*source, &stencils)? } else { self.pass_over(&*source, &stencils)? };
+        Ok(vectors.into_iter().map(|vector| self.grid.displacement(vector)).collect())
     }
 
     /// Voxels as real values: a stream begins anew with each call.
@@ -79,27 +77,27 @@ impl Displacement {
         Ok(self.grid.displacements(self.input.source(conversion, IoMode::Auto)?))
     }
 
-    fn read_each(&self, source: &dyn Source<f64>, points: &[[f64; 3]]) -> Result<Vec<[f64; 3]>> {
+    fn read_each(&self, source: &dyn Source<f64>, points: &[Option<Stencil>]) -> Result<Vec<[f64; 3]>> {
         let mut vectors = vec![[0.0; 3]; points.len()];
         let mut voxels = Vec::new();
         for (point, vector) in points.iter().zip(&mut vectors) {
-            let Some(stencil) = self.grid.stencil(*point) else { continue };
-            let region = region(&stencil);
+            let Some(stencil) = point else { continue };
+            let region = region(stencil);
             voxels.resize(region.voxels() as usize, 0.0);
             for (component, sum) in vector.iter_mut().enumerate() {
                 let (group, _) = source.layout().outer.locate(component as u64);
                 source.read(group, BlockMut::new(region, 1, &mut voxels))?;
                 let mut corners = [0.0; 8];
-                gather(&stencil, BlockRef::new(region, 1, &voxels), 0, &mut corners);
-                *sum = weighted(&stencil, &corners);
+                gather(stencil, BlockRef::new(region, 1, &voxels), 0, &mut corners);
+                *sum = weighted(stencil, &corners);
             }
         }
         Ok(vectors)
     }
 
-    fn pass_over(&self, source: &dyn Source<f64>, points: &[[f64; 3]]) -> Result<Vec<[f64; 3]>> {
+    fn pass_over(&self, source: &dyn Source<f64>, points: &[Option<Stencil>]) -> Result<Vec<[f64; 3]>> {
         let layout = source.layout();
-        let visits = self.visits(layout, points);
+        let visits = visits(layout, points);
         let mut vectors = vec![[0.0; 3]; points.len()];
         let mut voxels = Vec::new();
         for group in 0..layout.outer.groups() {
@@ -112,41 +110,41 @@ impl Displacement {
                 source.read(group, BlockMut::new(region, members.len(), &mut voxels))?;
                 let block = BlockRef::new(region, members.len(), &voxels);
                 for &Visit { point, .. } in visit {
-                    let Some(stencil) = self.grid.stencil(points[point as usize]) else { continue };
+                    let Some(stencil) = &points[point as usize] else { continue };
                     for member in 0..members.len() {
-                        gather(&stencil, block, member, &mut corners[point as usize * members.len() + member]);
+                        gather(stencil, block, member, &mut corners[point as usize * members.len() + member]);
                     }
                 }
             }
             for (point, corners) in corners.chunks_exact(members.len()).enumerate() {
-                let Some(stencil) = self.grid.stencil(points[point]) else { continue };
+                let Some(stencil) = &points[point] else { continue };
                 for (corners, &component) in corners.iter().zip(&members) {
-                    vectors[point][component as usize] = weighted(&stencil, corners);
+                    vectors[point][component as usize] = weighted(stencil, corners);
                 }
             }
         }
         Ok(vectors)
     }
+}
 
-    /// Which chunks the points look into, in storage order; a point at a border of chunks looks into several.
-    fn visits(&self, layout: &Layout, points: &[[f64; 3]]) -> Vec<Visit> {
-        let counts = layout.chunk_counts();
-        let mut visits = Vec::with_capacity(points.len());
-        for (point, &world) in points.iter().enumerate() {
-            let Some(stencil) = self.grid.stencil(world) else { continue };
-            let [first, last] = [0, 1]
-                .map(|side| -> [u64; 3] { std::array::from_fn(|a| stencil.voxels[a][side] as u64 / layout.chunk[a]) });
-            for z in first[0]..=last[0] {
-                for y in first[1]..=last[1] {
-                    for x in first[2]..=last[2] {
-                        visits.push(Visit { chunk: (z * counts[1] + y) * counts[2] + x, point: point as u32 });
-                    }
+/// Which chunks the points look into, in storage order; a point at a border of chunks looks into several.
+fn visits(layout: &Layout, points: &[Option<Stencil>]) -> Vec<Visit> {
+    let counts = layout.chunk_counts();
+    let mut visits = Vec::with_capacity(points.len());
+    for (point, stencil) in points.iter().enumerate() {
+        let Some(stencil) = stencil else { continue };
+        let [first, last] = [0, 1]
+            .map(|side| -> [u64; 3] { std::array::from_fn(|a| stencil.voxels[a][side] as u64 / layout.chunk[a]) });
+        for z in first[0]..=last[0] {
+            for y in first[1]..=last[1] {
+                for x in first[2]..=last[2] {
+                    visits.push(Visit { chunk: (z * counts[1] + y) * counts[2] + x, point: point as u32 });
                 }
             }
         }
-        visits.sort_unstable();
-        visits
     }
+    visits.sort_unstable();
+    visits
 }
 
 /// One chunk is held at a time.

@@ -19,7 +19,7 @@ use crate::{
     info::Info,
     io::input::IoMode,
     job::Summary,
-    points::PointMap,
+    points::{PointMap, Sent},
     sys,
     transform::{Chain, Ends, RoleImage, TransformRequest},
 };
@@ -163,7 +163,8 @@ pub fn points<'py>(
         let mut chain = Chain::read(&requests, ends.as_ref())?;
         let map = PointMap::open(&mut chain)?;
         let mut rows = rows;
-        map.send(&mut rows)?;
+        let unsettled = map.send(&mut rows)?;
+        chain.warnings.extend(Sent { points: rows.len() as u64, unsettled }.warning());
         Ok((rows, chain.warnings))
     };
     let (rows, warnings) = attended(py, (0, Left::Nothing), (&told, None), |_| work())?;

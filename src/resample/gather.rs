@@ -12,19 +12,22 @@ use super::{
 };
 use crate::{
     block::{BlockMut, BlockRef},
-    geometry::Mapping,
+    geometry::{Mapping, Warp},
     region::Region,
     voxel::{Real, Rounding, Voxel},
 };
 
+mod at_stage;
 mod covered;
 mod displaced;
 mod filter;
+mod inverted;
 mod label;
 mod linear;
 mod look;
 mod nearest;
 mod reach;
+mod stages;
 mod stencil;
 mod sums;
 mod warped;
@@ -36,6 +39,7 @@ use filter::Filter;
 use linear::Neighbours;
 use look::{Line, STRIP, Strip};
 use reach::{Oblique, Span};
+use stages::Passage;
 use stencil::Stencil;
 
 /// Bytes of a vector of a displacement field.
@@ -75,7 +79,7 @@ impl<T: Voxel> Gather<T> {
         };
         let reach = Oblique {
             mapping: request.mapping.affine(),
-            displaced: warp.as_ref().map_or([[0.0; 2]; 3], |warp| warp.displacements(warp.ranges.all())),
+            displaced: warp.as_ref().map_or([[0.0; 2]; 3], Warp::all_displacements),
             warp,
             target_shape: request.target_shape,
             bounds: request.bounds,
@@ -220,13 +224,19 @@ impl<T: Voxel> Footprint for Gather<T> {
         Some(reach)
     }
 
-    fn field_region(&self, target: Region) -> Region {
-        self.reach.warp.as_ref().map_or(Region::EMPTY, |warp| displaced::field_region(warp, target))
+    fn field_regions(&self, target: Region) -> Vec<Region> {
+        let Some(warp) = &self.reach.warp else { return Vec::new() };
+        let fields = warp.stages.iter().enumerate().filter(|(_, stage)| stage.is_field());
+        if target.is_empty() {
+            return fields.map(|_| Region::EMPTY).collect();
+        }
+        let passage = Passage::of(warp, target);
+        fields.map(|(n, stage)| passage.field_region(n, stage)).collect()
     }
 
     fn scratch_bytes(&self, target: Region) -> u64 {
         let shape = target.shape().map(|n| n as u64);
-        let vectors = self.reach.warp.as_ref().map_or(0, |warp| displaced::field_extents(warp, shape).iter().product());
+        let vectors = self.reach.warp.as_ref().map_or(0, |warp| self.reach.vectors(warp, shape));
         let points = if let Point::Covered(spread) = &self.point { spread.scratch_bytes() } else { 0 };
         if self.filter.is_none() {
             return vectors * VECTOR_BYTES + points;
@@ -236,7 +246,7 @@ impl<T: Voxel> Footprint for Gather<T> {
     }
 
     fn table_bytes(&self) -> u64 {
-        let ranges = self.reach.warp.as_ref().map_or(0, |warp| warp.ranges.bytes());
+        let ranges = self.reach.warp.as_ref().map_or(0, Warp::bytes);
         self.point.bytes() + self.filter.as_ref().map_or(0, Filter::bytes) + ranges
     }
 }

@@ -1,27 +1,35 @@
 //! Several transforms in a row.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Convention, Ends, FieldKind, Map, MatrixKind, Transform, TransformRequest};
+use super::{Convention, Displacing, Ends, FieldKind, Map, MatrixKind, Transform, TransformRequest};
 use crate::{
     error::{Error, Result},
-    geometry::Affine,
+    geometry::{Affine, MOST_STAGES},
 };
 
-/// All transforms of a command line: target world -> `before` -> `field` -> `after` -> source world, RAS mm.
-///
-/// Without a field all of it stands in `before`, and `after` is the identity.
+/// All transforms of a command line, from target world to source world, RAS mm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chain {
-    pub before: Affine,
-    pub field: Option<PathBuf>,
+    /// What displaces points, in the order in which they meet it.
+    pub moves: Vec<Move>,
+    /// The affine behind the last move: all of a chain that has none.
     pub after: Affine,
     /// One for each file, from target to source.
     pub steps: Vec<Step>,
     /// What was taken for granted, one line each.
     pub warnings: Vec<String>,
+}
+
+/// A displacement on the way, and the affine between the one before and it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Move {
+    pub before: Affine,
+    pub what: Displacing,
+    /// The number of the step that it belongs to.
+    pub step: usize,
 }
 
 /// One file of a chain, and how it was read.
@@ -40,24 +48,28 @@ impl Chain {
     /// `ends` are for an FSL matrix that stands alone.
     ///
     /// # Errors
-    /// Those of [`Transform::read`]; more than one displacement field; a product that is not finite.
+    /// Those of [`Transform::read`]; more than 16 displacements; a product that is not finite.
     pub fn read(requests: &[TransformRequest], ends: Option<&Ends>) -> Result<Chain> {
         let ends = ends.filter(|_| requests.len() == 1);
         let mut chain = Chain::empty();
-        for request in requests {
+        for (step, request) in requests.iter().enumerate() {
             let Transform { maps, convention } = Transform::read(request, ends)?;
             for map in maps {
-                match (map, &chain.field) {
-                    (Map::Affine(affine), None) => chain.before = affine.after(&chain.before),
-                    (Map::Affine(affine), Some(_)) => chain.after = affine.after(&chain.after),
-                    (Map::Field(path), None) => chain.field = Some(path),
-                    (Map::Field(second), Some(first)) => return Err(two_fields(first, &second)),
+                match map {
+                    Map::Affine(affine) => chain.after = affine.after(&chain.after),
+                    Map::Displacing(what) => {
+                        let before = std::mem::replace(&mut chain.after, Affine::identity());
+                        chain.moves.push(Move { before, what, step });
+                    }
                 }
             }
             chain.warnings.extend(taken_for_granted(request, &convention));
             chain.steps.push(Step { file: request.path.clone(), inverse: request.inverse, convention });
         }
-        if chain.before.is_finite() && chain.after.is_finite() {
+        if chain.moves.len() > MOST_STAGES {
+            return Err(too_many(chain.moves.len()));
+        }
+        if chain.after.is_finite() && chain.moves.iter().all(|met| met.before.is_finite()) {
             return Ok(chain);
         }
         Err(Error::usage(format!("the product of {} transforms is not finite", requests.len())))
@@ -65,26 +77,20 @@ impl Chain {
 
     /// Nothing between target and source.
     pub fn empty() -> Chain {
-        let (before, after) = (Affine::identity(), Affine::identity());
-        Chain { before, field: None, after, steps: Vec::new(), warnings: Vec::new() }
+        Chain { moves: Vec::new(), after: Affine::identity(), steps: Vec::new(), warnings: Vec::new() }
     }
 
-    /// Target world to source world, where no field stands between.
+    /// Target world to source world, where nothing displaces.
     pub fn affine(&self) -> Option<Affine> {
-        self.field.is_none().then(|| self.after.after(&self.before))
+        self.moves.is_empty().then_some(self.after)
     }
 
-    /// Notes what the vectors of the field mean, which its own metadata say.
-    pub fn learn(&mut self, kind: FieldKind) {
-        let field = self.steps.iter_mut().find(|step| matches!(step.convention, Convention::Field { .. }));
-        if let Some(step) = field {
-            step.convention = Convention::Field { vectors: Some(kind) };
+    /// Notes what the vectors of move `n` mean, which the metadata of its field say.
+    pub fn learn(&mut self, n: usize, kind: FieldKind) {
+        let convention = &mut self.steps[self.moves[n].step].convention;
+        if matches!(convention, Convention::Field { .. }) {
+            *convention = Convention::Field { vectors: Some(kind) };
         }
-    }
-
-    /// How many transforms a point meets before the field.
-    pub fn steps_before_field(&self) -> usize {
-        self.steps.iter().take_while(|step| !step.convention.has_field()).count()
     }
 }
 
@@ -102,9 +108,9 @@ fn taken_for_granted(request: &TransformRequest, convention: &Convention) -> Opt
     })
 }
 
-fn two_fields(first: &Path, second: &Path) -> Error {
+fn too_many(found: usize) -> Error {
     Error::usage_hint(
-        format!("{} and {} are both displacement fields, and one is taken", first.display(), second.display()),
-        "make one of them first: antsApplyTransforms -o [warp.nii.gz,1] with both",
+        format!("the transforms hold {found} displacements, of which {MOST_STAGES} are taken"),
+        "make one of some of them first: antsApplyTransforms -o [warp.nii.gz,1]",
     )
 }

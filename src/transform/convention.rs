@@ -4,8 +4,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::io::itk::FIELD;
-
 /// Whose rules the numbers of a file follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "convention")]
@@ -14,6 +12,8 @@ pub enum Convention {
     Itk,
     /// Several transforms of ITK in one file: their classes, from target to source.
     ItkComposite { parts: Vec<String> },
+    /// elastix, target to source, LPS mm: its classes, from target to source, and the files that it begins with.
+    Elastix { parts: Vec<String>, initial: Vec<PathBuf> },
     /// FreeSurfer's linear transform array, source to target.
     FreeSurfer,
     /// A bare matrix, target to source, RAS mm.
@@ -22,17 +22,6 @@ pub enum Convention {
     Fsl { source: PathBuf, reference: PathBuf },
     /// A displacement field; `vectors` is known once it is opened.
     Field { vectors: Option<FieldKind> },
-}
-
-impl Convention {
-    /// Whether a displacement field is in it.
-    pub fn has_field(&self) -> bool {
-        match self {
-            Convention::Field { .. } => true,
-            Convention::ItkComposite { parts } => parts.iter().any(|part| part == FIELD),
-            Convention::Itk | Convention::FreeSurfer | Convention::Ras | Convention::Fsl { .. } => false,
-        }
-    }
 }
 
 /// What the vectors of a field are.

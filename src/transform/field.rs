@@ -57,6 +57,14 @@ impl Stencil {
     }
 }
 
+/// What there is beyond the faces of a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    Nothing,
+    /// The vectors of its edge.
+    Edge,
+}
+
 /// The geometry of a displacement field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldGrid {
@@ -119,12 +127,18 @@ impl FieldGrid {
         self.kind == FieldKind::PositionsRas
     }
 
-    /// The voxels that the displacement at `world` (RAS mm) is taken from; `None` outside, where there is none.
-    pub fn stencil(&self, world: [f64; 3]) -> Option<Stencil> {
+    /// Whether `world` (RAS mm) is within the faces of the field.
+    pub fn is_inside(&self, world: [f64; 3]) -> bool {
+        self.stencil(world, Beyond::Nothing).is_some()
+    }
+
+    /// The voxels that the displacement at `world` (RAS mm) is taken from; `None` outside, unless the edge goes on there.
+    pub fn stencil(&self, world: [f64; 3], beyond: Beyond) -> Option<Stencil> {
         let index = self.world_to_index.apply(world);
         let mut stencil = Stencil { voxels: [[0; 2]; 3], second: [0.0; 3] };
         for (a, &c) in index.iter().enumerate() {
             let last = i64::try_from(self.shape[a]).unwrap_or(i64::MAX) - 1;
+            let c = if beyond == Beyond::Edge { c.clamp(0.0, last as f64) } else { c };
             if !inside(c, 0, last + 1) {
                 return None;
             }

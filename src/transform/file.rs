@@ -10,6 +10,9 @@ use crate::{
 
 /// Transform files hold a few numbers; anything larger is another kind of file.
 const MOST_BYTES: u64 = 1 << 20;
+/// The same of those that may hold the coefficients of a B-spline, and how they begin.
+const MOST_SPLINE_BYTES: u64 = 8 << 20;
+const MAY_HOLD_SPLINES: [&[u8]; 3] = [b"#Insight Transform File", b"(", b"//"];
 /// Characters of a line that a message shows.
 const SHOWN: usize = 60;
 
@@ -32,7 +35,14 @@ pub(super) enum Contents {
 pub(super) fn read(path: &Path) -> Result<Contents> {
     let mut bytes = Vec::new();
     let file = nfs::open(path).map_err(Error::io("open", path))?;
-    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    let mut file = file.take(MOST_BYTES + 1);
+    file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    let mut most_bytes = MOST_BYTES;
+    if MAY_HOLD_SPLINES.iter().any(|start| bytes.starts_with(start)) {
+        most_bytes = MOST_SPLINE_BYTES;
+        file.set_limit(MOST_SPLINE_BYTES - MOST_BYTES);
+        file.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+    }
     if is_image(&bytes) {
         return Ok(Contents::Image);
     }
@@ -40,8 +50,9 @@ pub(super) fn read(path: &Path) -> Result<Contents> {
         return Ok(Contents::Hdf5);
     }
     refuse_containers(path, &bytes)?;
-    if bytes.len() as u64 > MOST_BYTES {
-        return Err(Error::malformed(path, "the size", "more than 1 MiB", "a transform of some numbers"));
+    if bytes.len() as u64 > most_bytes {
+        let found = format!("more than {} MiB", most_bytes >> 20);
+        return Err(Error::malformed(path, "the size", found, "a transform of some numbers, or in HDF5 (.h5)"));
     }
     // A MATLAB header begins with small integers of 32 bits; no text has a NUL.
     if bytes.iter().take(20).any(|&byte| byte == 0) {
@@ -62,11 +73,10 @@ fn is_image(bytes: &[u8]) -> bool {
 }
 
 /// Files that are known and not read: how they begin, what they are, and the way out.
-const REFUSED: [(&[u8], &str, &str); 6] = [
+const REFUSED: [(&[u8], &str, &str); 5] = [
     (b"MATLAB 5", "MATLAB files of level 5 are not read", "save the matrix as text, or with -v4"),
     (b"MATLAB 7", "MATLAB files of level 7 are not read", "save the matrix as text, or with -v4"),
     (b"MNI Transform File", "MNI .xfm files are not read", "convert it, by ConvertTransformFile or lta_convert"),
-    (b"(", "elastix parameter files are not read", "write it as a displacement field: transformix -def all -tp FILE"),
     (b"mrtrix image", "MRtrix warps are not read", "write it as a displacement field in NIfTI, as ITK has it"),
     (b"version https://git-lfs", "a pointer of git-lfs stands for the file", "fetch the file: git lfs pull"),
 ];

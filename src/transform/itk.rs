@@ -4,12 +4,13 @@
 //!
 //! Source: ITK 5.4, `ComputeMatrix` and `SetParameters` of each class.
 
-use std::path::Path;
+use std::{borrow::Cow, path::Path};
 
 use super::ras_of_lps;
 use crate::{
     error::{Error, Result},
     geometry::Affine,
+    io::itk::SPLINE,
 };
 
 type Matrix = [[f64; 3]; 3];
@@ -23,8 +24,8 @@ pub(super) struct Record<'a> {
     pub name: &'a str,
     /// What a message calls the place of it: `line 3`.
     pub place: String,
-    pub parameters: Vec<f64>,
-    pub fixed: Vec<f64>,
+    pub parameters: Cow<'a, [f64]>,
+    pub fixed: Cow<'a, [f64]>,
 }
 
 /// Linear part, centre and translation.
@@ -149,6 +150,12 @@ impl Record<'_> {
                 let [x, y, z, w, ..] = self.counted::<7>(path)?;
                 self.about_centre(path, rotation([x, y, z, w]), three(p, 4))?
             }
+            SPLINE => {
+                return Err(Error::usage_hint(
+                    format!("{}: {} is a {SPLINE}, and a list takes affines", path.display(), self.place),
+                    "what displaces all volumes alike is --transform; else resample each volume by itself",
+                ));
+            }
             _ => return Err(self.unknown(path)),
         })
     }
@@ -170,7 +177,7 @@ impl Record<'_> {
 
     fn unknown(&self, path: &Path) -> Error {
         let hint = match self.class() {
-            "BSplineTransform" | "DisplacementFieldTransform" | "GaussianExponentialDiffeomorphicTransform" => {
+            "DisplacementFieldTransform" | "GaussianExponentialDiffeomorphicTransform" => {
                 "write it as a displacement field in NIfTI, by SimpleITK's TransformToDisplacementField"
             }
             _ => "write it as an AffineTransform, or as a displacement field in NIfTI",

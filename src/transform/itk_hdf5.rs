@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Convention, Map, itk, itk::Record};
+use super::{Convention, Displacing, Map, itk::Record, itk_parts};
 use crate::{
     error::{Error, Result},
     io::itk::{FIELD, ItkFile, ItkPart},
@@ -35,14 +35,17 @@ pub(super) fn parts(path: &Path) -> Result<Vec<Part>> {
 pub(super) fn records<'a>(path: &Path, parts: &'a [Part]) -> Result<Vec<Record<'a>>> {
     if let Some(field) = parts.iter().find(|part| part.of.kind() == FIELD) {
         let what = format!("{}{} is a displacement field, and a list takes affines", path.display(), field.of.place());
-        return Err(Error::usage_hint(what, "resample each volume by itself with --transform"));
+        return Err(Error::usage_hint(
+            what,
+            "what displaces all volumes alike is --transform; else resample each volume by itself",
+        ));
     }
     Ok(parts.iter().map(record).collect())
 }
 
 fn record(part: &Part) -> Record<'_> {
     let Part { of, parameters } = part;
-    Record { name: &of.class, place: of.place(), parameters: parameters.clone(), fixed: of.fixed.clone() }
+    Record { name: &of.class, place: of.place(), parameters: parameters.into(), fixed: (&of.fixed).into() }
 }
 
 /// The maps of a file in the order in which a point meets them: of a composite's parts the last one comes first.
@@ -51,27 +54,8 @@ fn record(part: &Part) -> Record<'_> {
 /// Several transforms that no composite joins; a class that is not read.
 pub(super) fn maps(path: &Path) -> Result<(Vec<Map>, Convention)> {
     let parts = parts(path)?;
-    let all: Vec<Record<'_>> = parts.iter().map(record).collect();
-    itk::refuse_unjoined(path, &all)?;
-    let is_composite = itk::is_composite(&all);
-    let (mut maps, mut kinds) = (Vec::new(), Vec::new());
-    for (part, record) in parts.iter().zip(&all).rev() {
-        match part.of.kind() {
-            FIELD => maps.push(Map::Field(place(path, part.of.number))),
-            itk::COMPOSITE if part.of.len == 0 && part.of.number == 0 => continue,
-            _ => maps.push(Map::Affine(record.map(path)?)),
-        }
-        kinds.push(part.of.kind().to_string());
-    }
-    if maps.is_empty() {
-        return Err(Error::malformed(path, "/TransformGroup", "a composite without parts", "transforms"));
-    }
-    let convention = if is_composite || kinds.iter().any(|kind| kind == FIELD) {
-        Convention::ItkComposite { parts: kinds }
-    } else {
-        Convention::Itk
-    };
-    Ok((maps, convention))
+    let records: Vec<Record<'_>> = parts.iter().map(record).collect();
+    itk_parts::maps(path, &records, |n| Some(Displacing::field(place(path, parts[n].of.number))))
 }
 
 /// Where the image of a field is: see [`crate::storage::split_image`].

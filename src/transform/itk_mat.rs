@@ -29,7 +29,7 @@ pub(super) fn records<'a>(path: &'a Path, bytes: &'a [u8]) -> Result<Vec<Record<
         if fixed_name != "fixed" {
             return Err(Error::malformed(path, format!("byte {at}"), format!("'{}'", shown(fixed_name)), "'fixed'"));
         }
-        records.push(Record { name, place, parameters, fixed });
+        records.push(Record { name, place, parameters: parameters.into(), fixed: fixed.into() });
     }
     Ok(records)
 }

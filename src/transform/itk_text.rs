@@ -2,6 +2,8 @@
 //!
 //! Source: ITK 5.4, `itkTxtTransformIO`.
 
+use std::borrow::Cow;
+
 use super::{
     file::{Line, Text},
     itk::Record,
@@ -23,11 +25,11 @@ pub(super) fn records<'a>(text: &Text<'a>) -> Result<Vec<Record<'a>>> {
     for line in text.lines().filter(|line| !line.text.starts_with('#')) {
         if let Some(name) = line.value("Transform", ':') {
             let place = format!("line {}", line.number);
-            records.push(Record { name: name.text, place, parameters: Vec::new(), fixed: Vec::new() });
+            records.push(Record { name: name.text, place, parameters: Cow::default(), fixed: Cow::default() });
         } else if let Some(numbers) = line.value("Parameters", ':') {
-            current(&mut records, line)?.parameters = numbers.numbers()?;
+            current(&mut records, line)?.parameters = numbers.numbers()?.into();
         } else if let Some(numbers) = line.value("FixedParameters", ':') {
-            current(&mut records, line)?.fixed = numbers.numbers()?;
+            current(&mut records, line)?.fixed = numbers.numbers()?.into();
         } else {
             return Err(line.is_not("Transform:, Parameters: or FixedParameters:"));
         }

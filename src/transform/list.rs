@@ -109,15 +109,15 @@ impl TransformList {
             ListEntry::Itk(affine) => return Ok((*affine, Convention::Itk)),
             ListEntry::File(request) => Transform::read(request, Some(ends))?,
         };
+        let entry = match entry {
+            ListEntry::Itk(_) => "a transform".into(),
+            ListEntry::File(request) => request.path.display().to_string(),
+        };
         let product = maps.iter().try_fold(Affine::identity(), |product, map| match map {
             Map::Affine(affine) => Ok(affine.after(&product)),
-            Map::Field(field) => Err(Error::usage_hint(
-                format!(
-                    "{}: {} is a displacement field, and a list takes affines",
-                    self.path.display(),
-                    field.display()
-                ),
-                "resample each volume by itself with --transform",
+            Map::Displacing(_) => Err(Error::usage_hint(
+                format!("{} has {entry}, which is no affine, and a list takes affines", self.path.display()),
+                "what displaces all volumes alike is --transform; else resample each volume by itself",
             )),
         });
         Ok((product?, convention))

@@ -9,7 +9,10 @@ use crate::{
 /// What a text under this name holds, given images.
 fn read_text(name: &str, text: &str, ends: Option<&Ends>) -> Result<Affine> {
     let request = TransformRequest::new(name);
-    Ok(affine_of_text(&request, &Text::new(Path::new(name), text), ends)?.0)
+    match of_text(&request, &Text::new(Path::new(name), text), ends)?.0[..] {
+        [Map::Affine(affine)] => Ok(affine),
+        ref maps => panic!("{maps:?} is no affine"),
+    }
 }
 
 fn itk(class: &str, parameters: &str, fixed: &str) -> Result<Affine> {
@@ -110,7 +113,7 @@ fn itk_texts_that_are_wrong_name_the_line() {
     rejects(itk("VersorTransform_double_3_3", "0 0 0", "0 0"), &["2 fixed parameters", "a centre of 3"]);
     rejects(itk("VersorTransform_double_3_3", "0 0 nan", "0 0 0"), &["line 4", "'0 0 nan'", "numbers"]);
     rejects(itk("TranslationTransform_double_3_3", "0 0 1e999", ""), &["line 4", "numbers"]);
-    rejects(itk("BSplineTransform_double_3_3", "0", "0"), &["'BSplineTransform", "displacement field"]);
+    rejects(itk("BSplineTransform_double_3_3", "0", "0"), &["1 fixed parameters of BSplineTransform"]);
     let head = "#Insight Transform File V1.0\n";
     rejects(read_text("a.tfm", head, None), &["line 2", "end of the file", "Transform:"]);
     rejects(read_text("a.tfm", &format!("{head}Parameters: 1\n"), None), &["line 2", "Transform: first"]);
@@ -229,8 +232,13 @@ fn a_matrix_is_fsl_s_by_name_unless_it_says_otherwise() {
 fn files_of_other_programs_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
     for (text, says) in [
-        ("(Transform \"EulerTransform\")\n", "elastix"),
-        ("// made by elastix\n\n(Transform \"EulerTransform\")\n", "elastix"),
+        (
+            "(Transform \"SplineKernelTransform\")\n(TransformParameters 1)\n",
+            "elastix' transforms of the class 'SplineKernel",
+        ),
+        ("// made by elastix\n\n(Transform \"EulerTransform\")\n", "(TransformParameters ...) is not there"),
+        ("(Transform \"EulerTransform\")\n(TransformParameters \"a.dat\")\n", "in a file of their own"),
+        ("(Transform)\n", "(Key value ...)"),
         ("mrtrix image\n", "MRtrix"),
         ("MATLAB 7.3 MAT-file", "level 7"),
         ("# 3dAllineate matrices\n1 0 0 0 0 1 0 0 0 0 1 0\n", "AFNI"),

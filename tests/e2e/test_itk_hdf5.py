@@ -80,10 +80,10 @@ def test_as_simpleitk(resample, tmp_path, case, interp):
     alike(np.asarray(nib.load(tmp_path / "out.nii").dataobj), theirs, 1000)
 
 
-def alike(ours, theirs, scale):
+def alike(ours, theirs, scale, ties=3):
     """Where both look inside; the edge may fall to either side by rounding."""
     both = (ours != 0) & (theirs != 0)
-    assert both.mean() > 0.3 and ((ours != 0) != (theirs != 0)).sum() <= 3
+    assert both.mean() > 0.3 and ((ours != 0) != (theirs != 0)).sum() <= ties
     worst = np.abs(ours.astype(float) - theirs)[both].max() / scale
     assert worst < 1e-4, f"{worst:.2g} of the range"
 
@@ -168,10 +168,9 @@ def test_refusals_are_named(tmp_path):
     like = sitk_image(tmp_path / "like.nii", smooth((9, 8, 7), 2), (1, 1, 1))
     run = lambda name, says: refused("resample", tmp_path / "in.nii", tmp_path / "o.nii", "--like", tmp_path / "like.nii", "--transform", tmp_path / name, says=says)
     sitk.WriteTransform(composite(field(like), affine(), field(like, 9)), str(tmp_path / "two.h5"))
-    run("two.h5", "one is taken")
-    spline = sitk.BSplineTransformInitializer(like, [3, 3, 3])
+    spline = sitk.BSplineTransformInitializer(like, [3, 3, 3], 2)
     sitk.WriteTransform(spline, str(tmp_path / "spline.h5"))
-    run("spline.h5", ["BSplineTransform", "TransformToDisplacementField"])
+    run("spline.h5", ["order 2", "TransformToDisplacementField"])
     whole = (tmp_path / "two.h5").read_bytes()
     (tmp_path / "cut.h5").write_bytes(whole[: len(whole) // 2])
     run("cut.h5", "cut.h5")

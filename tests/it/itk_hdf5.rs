@@ -10,8 +10,9 @@ use reslice::{
         input::{Input, IoMode},
         zarr::OpenOptions,
     },
+    points::PointMap,
     region::Region,
-    transform::{Chain, Convention, Map, Transform, TransformRequest},
+    transform::{By, Chain, Convention, Displacing, Map, Transform, TransformRequest},
 };
 
 /// x, y, z of a field with steps of 2, 3 and 4 mm from (10, 20, 30) LPS, turned about z by a quarter.
@@ -33,6 +34,13 @@ impl<'a> Group<'a> {
 
     fn composite() -> Group<'a> {
         Group { class: "CompositeTransform_double_3_3", fixed: Vec::new(), parameters: Vec::new() }
+    }
+
+    /// On the grid of the field.
+    fn spline() -> Group<'a> {
+        let mut fixed = Group::field().fixed;
+        fixed[..3].fill(4.0);
+        Group { class: "BSplineTransform_double_3_3", fixed, parameters: vec![0.5; 192] }
     }
 
     fn field() -> Group<'a> {
@@ -138,12 +146,13 @@ fn a_field_in_a_composite_is_an_image_of_three_volumes() {
         let place = PathBuf::from(format!("{}?transform=2", path.display()));
         let maps = read(&path).unwrap().maps;
         assert!(
-            matches!(&maps[..], [Map::Affine(_), Map::Field(field), Map::Affine(_)] if *field == place),
+            matches!(&maps[..], [Map::Affine(_), Map::Displacing(field), Map::Affine(_)] if *field == Displacing::field(place.clone())),
             "{maps:?}"
         );
         let chain = Chain::read(&[TransformRequest::new(&path)], None).unwrap();
-        assert_eq!((chain.before.apply([0.0; 3]), chain.after.apply([1.0; 3])), ([-5.0, -6.0, 7.0], [2.0; 3]));
-        assert!(chain.steps[0].convention.has_field() && chain.steps_before_field() == 0);
+        let before = chain.moves[0].before.apply([0.0; 3]);
+        assert_eq!((before, chain.after.apply([1.0; 3])), ([-5.0, -6.0, 7.0], [2.0; 3]));
+        assert_eq!((chain.moves.len(), chain.moves[0].step), (1, 0));
         for name in [&path, &place] {
             check_vectors(name);
         }
@@ -170,6 +179,30 @@ fn check_vectors(path: &Path) {
 }
 
 #[test]
+fn a_spline_is_held_and_has_an_inverse() {
+    let folder = tempfile::tempdir().unwrap();
+    for style in [PLAIN, Style { single: true, chunk: Some(64), ..PLAIN }] {
+        let path = put(&folder, "a.h5", &file(&[Group::composite(), Group::spline(), Group::affine(SCALE)], style));
+        for inverse in [false, true] {
+            let request = TransformRequest { inverse, ..TransformRequest::new(&path) };
+            let mut chain = Chain::read(&[request], None).unwrap();
+            let By::Spline(of) = &chain.moves[0].what.by else { panic!("{:?}", chain.moves) };
+            // The domain is a voxel smaller on either side.
+            assert_eq!(of.spline.at([1.5, 1.0, 2.0]), Some([0.5; 3]));
+            assert_eq!(of.spline.at([0.5, 1.0, 2.0]), None);
+            let middle = of.grid.world_to_index.inverse().unwrap().apply([1.5; 3]);
+            let there = if inverse { middle } else { middle.map(|x| x / 2.0) };
+            let mut points = [there];
+            assert_eq!(PointMap::open(&mut chain).unwrap().send(&mut points).unwrap(), 0);
+            let moved = [-0.5, -0.5, 0.5].map(|x| if inverse { -x } else { x });
+            let scale = if inverse { 0.5 } else { 1.0 };
+            let expected = [0, 1, 2].map(|a| scale * (middle[a] + moved[a]));
+            assert!((0..3).all(|a| (points[0][a] - expected[a]).abs() < 1e-9), "{points:?} is not {expected:?}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let says = |groups: &[Group<'_>], words: &[&str]| {
@@ -179,20 +212,16 @@ fn what_is_not_read_is_named() {
         assert!(words.iter().all(|word| text.contains(word)), "{text}");
     };
     let of = |class: &'static str| Group { class, ..Group::affine(SHIFT) };
-    says(
-        &[Group::composite(), of("BSplineTransform_double_3_3")],
-        &["BSplineTransform", "TransformToDisplacementField"],
-    );
+    let spline = |class: &'static str| Group { class, ..Group::spline() };
+    says(&[spline("BSplineTransform_double_3_3_2")], &["order 2", "TransformToDisplacementField"]);
+    says(&[spline("BSplineTransform_double_2_2")], &["3 dimensions"]);
+    says(&[of("GaussianExponentialDiffeomorphicTransform_double_3_3")], &["Gaussian", "TransformToDisplacementField"]);
+    says(&[Group::composite(), Group { parameters: SHIFT.to_vec(), ..Group::spline() }], &["12 coefficients", "grid"]);
     says(&[Group::affine(SHIFT), Group::affine(SHIFT)], &["2 transforms", "--transform-list"]);
-    says(&[Group::composite(), Group::field(), Group::field()], &["one is taken"]);
+    let many: Vec<Group<'_>> = std::iter::once(Group::composite()).chain((0..17).map(|_| Group::field())).collect();
+    says(&many, &["17 displacements, of which 16 are taken"]);
     says(&[Group::composite()], &["without parts"]);
     says(&[], &["TransformGroup"]);
-    let inverse = TransformRequest {
-        inverse: true,
-        ..TransformRequest::new(put(&folder, "b.h5", &file(&[Group::field()], PLAIN)))
-    };
-    let error = Chain::read(&[inverse], None).unwrap_err().to_string();
-    assert!(error.contains("only affine transforms are inverted"), "{error}");
     let affine = put(&folder, "c.h5", &affine_file());
     let error = Input::open(&affine, &OpenOptions::default()).unwrap_err();
     assert!(error.to_string().contains("AffineTransform") && error.hint().unwrap().contains("--transform"), "{error}");

@@ -14,8 +14,8 @@ use reslice::{
     io::nifti::{FormsOf, Header, TargetSpec, Version, target_header},
     job::{GridChoice, Job, Request},
     layout::{Axis, Outer},
-    points::{Frame, PointMap},
-    transform::{Chain, Ends, Map, RoleImage, Transform, TransformRequest},
+    points::{Frame, PointMap, Sent},
+    transform::{Chain, Displacing, Ends, Map, RoleImage, Transform, TransformRequest},
     voxel::Dtype,
 };
 use tempfile::TempDir;
@@ -149,13 +149,14 @@ fn images_are_fields_by_name_or_content() {
     let header = Header::new(Version::One).encode();
     for (name, bytes) in [("a.nii", &b""[..]), ("a.nii.gz", b""), ("warp", b"\x1f\x8b\x08"), ("other", &header)] {
         let request = put(&folder, name, bytes);
-        assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Field(request.path.clone())]);
-        assert!(Transform::read(&inverse(&request), None).unwrap_err().hint().unwrap().contains("InverseWarp"));
+        let field = Displacing::field(request.path.clone());
+        assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Displacing(field.clone())]);
+        assert_eq!(Transform::read(&inverse(&request), None).unwrap().maps, [Map::Displacing(field.inverted())]);
     }
     let request = TransformRequest::new(folder.path().to_path_buf());
-    assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Field(request.path)]);
+    assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Displacing(Displacing::field(request.path))]);
     let request = TransformRequest::new("s3://bucket/warp.zarr");
-    assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Field(request.path)]);
+    assert_eq!(Transform::read(&request, None).unwrap().maps, [Map::Displacing(Displacing::field(request.path))]);
 }
 
 #[test]
@@ -167,13 +168,16 @@ fn the_first_transform_meets_the_point_first() {
     let chain = Chain::read(&[shift.clone(), scale.clone()], None).unwrap();
     assert_eq!(chain.affine().unwrap().apply([0.0; 3]), [2.0, 0.0, 0.0]);
     let chain = Chain::read(&[shift.clone(), field.clone(), shift.clone(), scale.clone()], None).unwrap();
-    assert_eq!((chain.before.apply([0.0; 3]), chain.after.apply([0.0; 3])), ([1.0, 0.0, 0.0], [4.0 - 2.0, 0.0, 0.0]));
-    assert_eq!((chain.affine(), chain.field.clone()), (None, Some(field.path.clone())));
+    let before = chain.moves[0].before.apply([0.0; 3]);
+    assert_eq!((before, chain.after.apply([0.0; 3])), ([1.0, 0.0, 0.0], [4.0 - 2.0, 0.0, 0.0]));
+    assert_eq!((chain.affine(), chain.moves[0].what.clone()), (None, Displacing::field(field.path.clone())));
     let files: Vec<&Path> = chain.steps.iter().map(|step| step.file.as_path()).collect();
     assert_eq!(files, [&shift.path, &field.path, &shift.path, &scale.path]);
-    assert_eq!(chain.steps_before_field(), 1);
-    let error = Chain::read(&[field.clone(), scale, field], None).unwrap_err();
-    assert!(error.to_string().contains("one is taken"), "{error}");
+    assert_eq!(chain.moves[0].step, 1);
+    let chain = Chain::read(&[field.clone(), scale, inverse(&field)], None).unwrap();
+    let befores: Vec<[f64; 3]> = chain.moves.iter().map(|met| met.before.apply([1.0; 3])).collect();
+    assert_eq!((befores, chain.after), (vec![[1.0; 3], [2.0; 3]], Affine::identity()));
+    assert!(!chain.moves[0].what.is_inverse && chain.moves[1].what.is_inverse);
 }
 
 /// A matrix near enough to a rotation with scales to be inverted.
@@ -347,7 +351,10 @@ fn tables_go_through_in_either_frame() {
     let table = "z,name,y,x\n1,a,2,3\n4,\"b,c\",5,6\n";
     let through = |frame| {
         let mut out = Vec::new();
-        assert_eq!(map.table(Path::new("p.csv"), table.as_bytes(), &mut out, frame).unwrap(), 2);
+        assert_eq!(
+            map.table(Path::new("p.csv"), table.as_bytes(), &mut out, frame).unwrap(),
+            Sent { points: 2, unsettled: 0 }
+        );
         String::from_utf8(out).unwrap()
     };
     assert_eq!(through(Frame::Ras), "z,name,y,x\n4,a,4,4\n7,\"b,c\",7,7\n");

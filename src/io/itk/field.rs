@@ -76,7 +76,7 @@ impl ItkField {
 
     fn of_part(file: &ItkFile, part: &ItkPart) -> Result<ItkField> {
         let (path, place) = (file.path.clone(), part.place());
-        let grid = grid(&path, part)?;
+        let grid = grid(&path, &place, &part.class, &part.fixed)?;
         let voxels = grid.shape.iter().try_fold(COMPONENTS, |n, &len| n.checked_mul(len));
         if voxels != Some(part.len) {
             let [nz, ny, nx] = grid.shape;
@@ -122,28 +122,26 @@ fn chunk_bytes(path: &Path, place: &str, vectors: &Dataset, stored: Dtype) -> Re
     Err(Error::Unsupported { path: path.into(), what, hint: Some("write it by ITK, in chunks of 1 Mi numbers".into()) })
 }
 
-/// The voxels of a field, in RAS mm.
-fn grid(path: &Path, part: &ItkPart) -> Result<Grid> {
-    let Ok(fixed) = <[f64; 18]>::try_from(&part.fixed[..]) else {
-        let found = format!("{} fixed parameters of {}", part.fixed.len(), part.class);
-        return Err(Error::malformed(
-            path,
-            part.place(),
-            found,
-            "18: size, origin, spacing and direction in 3 dimensions",
-        ));
+/// The voxels of a field, or the steps of a B-spline's grid, in RAS mm.
+///
+/// # Errors
+/// `fixed` parameters that are no size, origin, spacing and direction.
+pub fn grid(path: &Path, place: &str, class: &str, fixed: &[f64]) -> Result<Grid> {
+    let Ok(fixed) = <[f64; 18]>::try_from(fixed) else {
+        let found = format!("{} fixed parameters of {class}", fixed.len());
+        return Err(Error::malformed(path, place, found, "18: size, origin, spacing and direction in 3 dimensions"));
     };
     let [size, origin, spacing] = [0, 3, 6].map(|first| [fixed[first], fixed[first + 1], fixed[first + 2]]);
     let is_size = |n: f64| n >= 1.0 && n.fract() == 0.0 && n <= 2f64.powi(31);
     if !size.into_iter().all(is_size) {
-        return Err(Error::malformed(path, part.place(), format!("a size of {size:?}"), "whole numbers from 1 on"));
+        return Err(Error::malformed(path, place, format!("a size of {size:?}"), "whole numbers from 1 on"));
     }
     let lps_to_ras = |[x, y, z]: [f64; 3]| [-x, -y, z];
     let column = |a: usize| lps_to_ras(std::array::from_fn(|r| fixed[9 + 3 * r + a] * spacing[a]));
     let index_to_world = Affine::from_columns([column(2), column(1), column(0)], lps_to_ras(origin));
     if !index_to_world.is_finite() || index_to_world.inverse().is_none() {
         let found = format!("spacing {spacing:?} along {:?} from {origin:?}", &fixed[9..]);
-        return Err(Error::malformed(path, part.place(), found, "axes that span space"));
+        return Err(Error::malformed(path, place, found, "axes that span space"));
     }
     Ok(Grid::new([size[2] as u64, size[1] as u64, size[0] as u64], index_to_world, Unit::Millimetre))
 }

@@ -184,7 +184,7 @@ impl Pyramid {
             todo: Some(&pass.todo),
         };
         let touch = pass.plan.touch(&request);
-        let pass = Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink, field: None, coarser: None };
+        let pass = Pass { plan: &pass.plan, touch: &touch, source, op: op.as_ref(), sink, fields: &[], coarser: None };
         let keep = Kept { work: to.work, sinks: &[pass.sink] };
         pipeline::run_kept(&pass, Some(&keep), stop, on_progress)
     }

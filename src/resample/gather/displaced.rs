@@ -1,59 +1,71 @@
-//! What a displacement field adds to the points of a strip, and the part of the field that this takes.
+//! What the stages of a warp add to the points of a strip.
 //!
-//! Vectors are interpolated linearly, the edge vectors repeated; beyond the field's faces there is no displacement, as ITK's displacement
-//! field transform has it, or points look nowhere (NaN), as the warp says. Where the field's voxels lie on those of the target, which is
-//! how registrations write them, vectors are taken as they stand.
+//! Vectors of a field are interpolated linearly, the edge vectors repeated; beyond the field's faces there is no displacement, as ITK's
+//! displacement field transform has it, or points look nowhere (NaN), as the stage says. Where the voxels of the first field lie on those
+//! of the target, which is how registrations write them, vectors are taken as they stand.
 
 use multiversion::multiversion;
 
 use super::{
-    linear::{Cell, Neighbours},
-    look::{Line, Points, STRIP, Strip, hull},
+    at_stage::AtStage,
+    inverted,
+    look::{self, Line, Points, Strip},
 };
 use crate::{
     block::BlockRef,
-    geometry::{Warp, inside},
-    region::Region,
+    geometry::{Matrix, Stage, Warp},
+    resample::Vectors,
 };
 
-/// Vectors of a strip that is interpolated, component by component, and what they are interpolated from.
-pub struct Vectors {
-    found: [[f64; STRIP]; 3],
-    corners: Neighbours<f32, f64>,
+/// Room for what is found out about the points of one strip.
+pub struct Moved {
+    /// Where the points are at each stage after the first.
+    places: Vec<Strip>,
+    at_stage: AtStage,
 }
 
-impl Vectors {
-    /// Room for one strip.
-    pub fn new() -> Vectors {
-        Vectors { found: [[0.0; STRIP]; 3], corners: Neighbours::new() }
+impl Moved {
+    /// Room for the stages of `warp`.
+    pub fn new(warp: &Warp) -> Moved {
+        let places = warp.stages.iter().skip(1).map(|_| Strip::new()).collect();
+        Moved { places, at_stage: AtStage::new() }
     }
 }
 
-/// Adds the displacements of the field at the points of `strip`, the voxels of row `y` of plane `z` from `x` on.
+/// Adds the displacements of all stages to the points of `strip`, the voxels of row `y` of plane `z` from `x` on; how many points
+/// an inverse did not settle.
 ///
-/// `field` holds the three components of the vectors around those points.
-pub fn displace(warp: &Warp, field: BlockRef<'_, f32>, row: [i64; 3], strip: &mut Strip, vectors: &mut Vectors) {
-    if field.region.is_empty() {
-        if warp.ends_at_faces {
-            strip.look_nowhere(0..strip.len);
+/// `fields` hold the three components of the vectors around those points, one for each field among the stages.
+pub fn displace(warp: &Warp, fields: &[Vectors], row: [i64; 3], strip: &mut Strip, moved: &mut Moved) -> u64 {
+    let (Moved { places, at_stage }, len) = (moved, strip.len);
+    for (place, stage) in places.iter_mut().zip(&warp.stages[1..]) {
+        place.len = len;
+        look::fill(&stage.target_to_own, row, place);
+    }
+    let (mut fields, mut unsettled) = (fields.iter().map(Vectors::block), 0);
+    for (n, stage) in warp.stages.iter().enumerate() {
+        let field = if stage.is_field() { fields.next().filter(|field| !field.region.is_empty()) } else { None };
+        let (met, coming) = places.split_at_mut(n);
+        let matrices = warp.stages[n + 1..].iter().map(|later| &later.earlier[n]);
+        let later = coming.iter_mut().zip(matrices).chain([(&mut *strip, &stage.vector_to_source)]);
+        if let (0, Some(field), Some(shift)) = (n, field, stage.whole_shift()) {
+            let at = [0, 1, 2].map(|a| row[a] + shift[a]);
+            later.for_each(|(place, matrix)| take(stage, matrix, field, at, place));
+            continue;
         }
-    } else if let Some(shift) = warp.target_to_field.whole_shift() {
-        let [z, y, x] = [0, 1, 2].map(|a| row[a] + shift[a]);
-        take(warp, field, [z, y, x], strip);
-    } else {
-        interpolate(warp, field, row, strip, vectors);
+        let first = Line::new(&stage.target_to_own, row);
+        unsettled += match met.last() {
+            Some(place) => look(at_stage, stage, field, place, len),
+            None => look(at_stage, stage, field, &first, len),
+        };
+        later.for_each(|(place, matrix)| at_stage.add(stage, matrix, place));
     }
-}
-
-impl Strip {
-    fn look_nowhere(&mut self, points: std::ops::Range<usize>) {
-        self.at.iter_mut().for_each(|at| at[points.clone()].fill(f64::NAN));
-    }
+    unsettled
 }
 
 /// Takes the vectors of row `y` of plane `z` of the field from `x` on, one for each point.
-fn take(warp: &Warp, field: BlockRef<'_, f32>, [z, y, x]: [i64; 3], strip: &mut Strip) {
-    let (shape, len) = (warp.ranges.shape().map(|n| n as i64), strip.len as i64);
+fn take(stage: &Stage, matrix: &Matrix, field: BlockRef<'_, f32>, [z, y, x]: [i64; 3], strip: &mut Strip) {
+    let (shape, len) = (stage.ranges().shape().map(|n| n as i64), strip.len as i64);
     let is_row = (0..shape[0]).contains(&z) && (0..shape[1]).contains(&y);
     // Points whose vector exists.
     let start = if is_row { (-x).clamp(0, len) } else { 0 };
@@ -61,99 +73,29 @@ fn take(warp: &Warp, field: BlockRef<'_, f32>, [z, y, x]: [i64; 3], strip: &mut 
     let points = start as usize..end as usize;
     if !points.is_empty() {
         let row = [0, 1, 2].map(|component| field.row(component, z, y, x + start..x + end));
-        add_row(&warp.vector_to_source, row, strip.at.each_mut().map(|at| &mut at[points.clone()]));
+        add_row(matrix, row, strip.at.each_mut().map(|at| &mut at[points.clone()]));
     }
-    if warp.ends_at_faces {
+    if stage.ends_at_faces {
         strip.look_nowhere(0..points.start);
         strip.look_nowhere(points.end..strip.len);
     }
 }
 
 #[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
-fn add_row(vector_to_source: &[[f64; 3]; 3], row: [&[f32]; 3], at: [&mut [f64]; 3]) {
+fn add_row(matrix: &Matrix, row: [&[f32]; 3], at: [&mut [f64]; 3]) {
     let [first, second, third] = row;
-    for (at, factors) in at.into_iter().zip(vector_to_source) {
+    for (at, factors) in at.into_iter().zip(matrix) {
         for (((at, &a), &b), &c) in at.iter_mut().zip(first).zip(second).zip(third) {
             *at += factors[0] * f64::from(a) + factors[1] * f64::from(b) + factors[2] * f64::from(c);
         }
     }
 }
 
-/// Interpolates the vector at each point that is inside the field.
-fn interpolate(warp: &Warp, field: BlockRef<'_, f32>, row: [i64; 3], strip: &mut Strip, vectors: &mut Vectors) {
-    let (line, bounds) = (Line::new(&warp.target_to_field, row), Region::of_shape(warp.ranges.shape()));
-    let Vectors { found, corners } = vectors;
-    for (component, found) in found.iter_mut().enumerate() {
-        corners.look(field.volume(component), bounds, &line, strip.len);
-        weigh(corners, found);
+/// Finds what a stage adds to the first points of `at`; how many points an inverse did not settle.
+fn look<P: Points>(at_stage: &mut AtStage, stage: &Stage, field: Option<BlockRef<'_, f32>>, at: &P, len: usize) -> u64 {
+    if stage.is_inverse {
+        return inverted::look(at_stage, stage, field, at, len);
     }
-    let mut is_inside = [false; STRIP];
-    are_inside(&line, bounds, &mut is_inside[..strip.len]);
-    for (n, &is_inside) in is_inside[..strip.len].iter().enumerate() {
-        if is_inside {
-            let moved = warp.displacement([found[0][n], found[1][n], found[2][n]]);
-            (0..3).for_each(|a| strip.at[a][n] += moved[a]);
-        } else if warp.ends_at_faces {
-            strip.look_nowhere(n..n + 1);
-        }
-    }
-}
-
-/// Whether each of the first points looks inside `bounds`.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq+fma", "x86_64+avx2+fma"))]
-pub fn are_inside<P: Points>(at: &P, bounds: Region, found: &mut [bool]) {
-    found.fill(true);
-    for a in 0..3 {
-        let (lo, hi) = (bounds.lo[a], bounds.hi[a]);
-        for (n, found) in found.iter_mut().enumerate() {
-            *found &= inside(at.at(a, n), lo, hi);
-        }
-    }
-}
-
-/// Vectors are weighed in f64, which points are.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
-fn weigh(corners: &Neighbours<f32, f64>, found: &mut [f64; STRIP]) {
-    let ([z, y, x], [near, far]) = corners.group::<STRIP>(0);
-    for (n, found) in found.iter_mut().enumerate() {
-        let plane = |cell: &Cell<f32>| {
-            let [first, second] = cell.map(|[a, b]| blend(f64::from(a), f64::from(b), x[n]));
-            blend(first, second, y[n])
-        };
-        *found = blend(plane(&near[n]), plane(&far[n]), z[n]);
-    }
-}
-
-/// From `a` to `b` by `part`; a part of 0 is exactly `a`, whatever stands for a voxel beyond.
-#[inline(always)]
-fn blend(a: f64, b: f64, part: f64) -> f64 {
-    let sum = a * (1.0 - part) + b * part;
-    if part == 0.0 { a } else { sum }
-}
-
-/// The field's voxels that the points of `target` are interpolated from.
-pub fn field_region(warp: &Warp, target: Region) -> Region {
-    if target.is_empty() {
-        return Region::EMPTY;
-    }
-    let (hull, shape) = (hull(&warp.target_to_field, target), warp.ranges.shape());
-    let mut region = Region::EMPTY;
-    for (a, [low, high]) in hull.into_iter().enumerate() {
-        let last = shape[a] as i64 - 1;
-        if high < -1.0 || low > (last + 1) as f64 {
-            return Region::EMPTY;
-        }
-        region.lo[a] = (low.floor() as i64).clamp(0, last);
-        region.hi[a] = (high.floor() as i64).saturating_add(1).clamp(0, last) + 1;
-    }
-    region
-}
-
-/// Extents that no field region of a target box of `shape` voxels exceeds.
-pub fn field_extents(warp: &Warp, shape: [u64; 3]) -> [u64; 3] {
-    std::array::from_fn(|a| {
-        let row = warp.target_to_field.m[a];
-        let image: f64 = (0..3).map(|t| row[t].abs() * (shape[t].max(1) - 1) as f64).sum();
-        (image.ceil() as u64 + 3).min(warp.ranges.shape()[a])
-    })
+    at_stage.look_up(stage, field, at, len);
+    0
 }

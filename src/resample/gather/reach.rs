@@ -6,7 +6,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::{displaced, look};
+use super::{
+    look,
+    stages::{Passage, Spread, image},
+};
 use crate::{
     geometry::{Affine, TIE_VOXELS, Warp, settle},
     region::Region,
@@ -36,10 +39,10 @@ pub struct Oblique {
     pub border: Border,
     /// Voxels that a filter looks at beyond the taps.
     pub halo: [i64; 3],
-    /// The lowest and highest displacement of the whole field along each source axis; zeros without one.
+    /// The lowest and highest displacement along each source axis that there is at all; zeros without any.
     pub displaced: [[f64; 2]; 3],
-    /// Widths of displacements by boxes met: a plan asks for few of them, each very often.
-    pub widths: Mutex<HashMap<[u64; 3], [f64; 3]>>,
+    /// Widths of vectors by stage and boxes met: a plan asks for few of them, each very often.
+    pub widths: Mutex<HashMap<(usize, [u64; 3]), [f64; 3]>>,
 }
 
 impl Oblique {
@@ -48,12 +51,10 @@ impl Oblique {
         if target.is_empty() {
             return Region::EMPTY;
         }
-        let mut hull = look::hull(&self.mapping, target);
-        if let Some(warp) = &self.warp {
-            let moved = warp.displacements(warp.ranges.within(look::hull(&warp.target_to_field, target)));
-            hull = [0, 1, 2].map(|a| [hull[a][0] + moved[a][0], hull[a][1] + moved[a][1]]);
+        match &self.warp {
+            Some(warp) => self.around(Passage::of(warp, target).source),
+            None => self.around(look::hull(&self.mapping, target)),
         }
-        self.around(hull)
     }
 
     /// The voxels around indices within `hull`.
@@ -72,14 +73,17 @@ impl Oblique {
         region
     }
 
-    /// How far apart the displacements of a target box of `shape` voxels are at most, along each source axis.
-    fn widest_displacements(&self, warp: &Warp, shape: [u64; 3]) -> [f64; 3] {
-        let met = warp.ranges.boxes_met(displaced::field_extents(warp, shape));
+    /// What no target box of `shape` voxels exceeds on its way through a warp.
+    pub fn spread(&self, warp: &Warp, shape: [u64; 3]) -> Spread {
         let mut known = self.widths.lock().unwrap_or_else(PoisonError::into_inner);
-        *known.entry(met).or_insert_with(|| {
-            let widths = warp.ranges.widest(met).map(|width| [0.0, width]);
-            warp.displacements(widths).map(|[low, high]| high - low)
-        })
+        Spread::of(warp, shape, |n, met| *known.entry((n, met)).or_insert_with(|| warp.stages[n].ranges().widest(met)))
+    }
+
+    /// Vectors of all fields that a target box of `shape` voxels needs at most.
+    pub fn vectors(&self, warp: &Warp, shape: [u64; 3]) -> u64 {
+        let looked = self.spread(warp, shape).looked;
+        let of_fields = warp.stages.iter().zip(looked).filter(|(stage, _)| stage.is_field());
+        of_fields.map(|(_, extents)| extents.iter().product::<u64>()).sum()
     }
 
     fn taps(&self, low: f64, high: f64) -> Range<i64> {
@@ -129,14 +133,14 @@ impl ObliqueFootprint for Oblique {
     }
 
     fn largest_extents(&self, shape: [u64; 3]) -> [u64; 3] {
-        let moved = self.warp.as_ref().map_or([0.0; 3], |warp| self.widest_displacements(warp, shape));
+        let moved = self.warp.as_ref().map_or([0.0; 3], |warp| self.spread(warp, shape).displacements);
+        let image = image(&self.mapping, shape);
         std::array::from_fn(|a| {
-            let image: f64 = (0..3).map(|t| self.mapping.m[a][t].abs() * (shape[t].max(1) - 1) as f64).sum();
-            let taps = (image + moved[a]).ceil() as u64 + 2 + self.span.count as u64;
+            let taps = ((image[a] + moved[a]).ceil() as u64).saturating_add(2 + self.span.count as u64);
             // Folding adds at most what lies beyond the border.
             let folded = if self.border == Border::Mirror { self.span.count as u64 } else { 0 };
             let exist = (self.bounds.hi[a] - self.bounds.lo[a]) as u64;
-            (taps + folded + 2 * self.halo[a] as u64).min(exist)
+            taps.saturating_add(folded + 2 * self.halo[a] as u64).min(exist)
         })
     }
 }

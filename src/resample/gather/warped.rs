@@ -1,8 +1,8 @@
-//! Gathering through a displacement field: points wander, so that each is looked at by itself.
+//! Gathering through displacements: points wander, so that each is looked at by itself.
 
 use super::{
-    Gather,
-    displaced::{self, Vectors},
+    Gather, at_stage,
+    displaced::{self, Moved},
     fill,
     linear::Neighbours,
     look,
@@ -12,7 +12,7 @@ use crate::{
     block::{BlockMut, BlockRef},
     geometry::Warp,
     region::Region,
-    resample::{Outside, Workspace},
+    resample::{Outside, Vectors, Workspace},
     voxel::Voxel,
 };
 
@@ -31,46 +31,47 @@ impl<T: Voxel> Gather<T> {
             scratch.outside += piece.voxels();
             return;
         }
-        let (rounding, vectors) = (self.rounding, std::mem::take(&mut scratch.field));
-        let (mut outside, mut beyond) = (0, [0; 2]);
+        let (rounding, fields) = (self.rounding, std::mem::take(&mut scratch.fields));
+        let (mut outside, mut unsettled, mut beyond) = (0, 0, [0; 2]);
         for volume in 0..target.volumes {
             let source = source.volume(volume);
-            let [out, below, above] = match &self.filter {
-                None => self.wander(warp, vectors.block(), source, |sample| sample, target, piece, volume),
+            let [out, open, below, above] = match &self.filter {
+                None => self.wander(warp, &fields, source, |sample| sample, target, piece, volume),
                 Some(filter) => {
                     let kept = self.reach.gathered_region(piece);
                     let memory = scratch.take(self.scratch_len(source.region.shape()));
                     let filtered = filter.apply(source, kept, self.reach.bounds, memory);
                     let convert = move |sum| T::from_acc(sum, rounding);
-                    self.wander(warp, vectors.block(), filtered, convert, target, piece, volume)
+                    self.wander(warp, &fields, filtered, convert, target, piece, volume)
                 }
             };
-            (outside, beyond) = (out, [beyond[0] + below, beyond[1] + above]);
+            (outside, unsettled, beyond) = (out, open, [beyond[0] + below, beyond[1] + above]);
         }
-        scratch.field = vectors;
+        scratch.fields = fields;
         scratch.outside += outside;
+        scratch.unsettled += unsettled;
         scratch.add_beyond(beyond);
     }
 
-    /// Fills the voxels of one volume of `piece` that look inside; how many do not, and how many are below and above what the
-    /// type holds.
+    /// Fills the voxels of one volume of `piece` that look inside; how many do not, how many an inverse did not settle, and how many
+    /// are below and above what the type holds.
     #[allow(clippy::too_many_arguments)]
     fn wander<S: Voxel<Acc = T::Acc>>(
         &self,
         warp: &Warp,
-        vectors: BlockRef<'_, f32>,
+        fields: &[Vectors],
         samples: BlockRef<'_, S>,
         convert: impl Fn(S) -> T + Copy,
         target: &mut BlockMut<'_, T>,
         piece: Region,
         volume: usize,
-    ) -> [u64; 3] {
-        let (mut strip, mut corners, mut moved) = (Strip::new(), Neighbours::new(), Vectors::new());
-        let (mut found, mut counts) = ([T::default(); STRIP], [0; 3]);
+    ) -> [u64; 4] {
+        let (mut strip, mut corners, mut moved) = (Strip::new(), Neighbours::new(), Moved::new(warp));
+        let (mut found, mut counts) = ([T::default(); STRIP], [0; 4]);
         for run in piece.tiles([1, 1, STRIP]) {
             strip.len = run.shape()[2];
             look::fill(&self.reach.mapping, run.lo, &mut strip);
-            displaced::displace(warp, vectors, run.lo, &mut strip, &mut moved);
+            let unsettled = displaced::displace(warp, fields, run.lo, &mut strip, &mut moved);
             let row = target.row(volume, run.lo[0], run.lo[1], run.lo[2]..run.hi[2]);
             let [below, above] = match self.keep_inside(&mut strip) {
                 None => self.strip(samples, convert, &strip, &mut corners, row),
@@ -82,7 +83,8 @@ impl<T: Voxel> Gather<T> {
                 }
             };
             let outside = run.voxels() - strip.len as u64;
-            counts = [counts[0] + outside, counts[1] + below, counts[2] + above];
+            let new = [outside, unsettled, below, above];
+            counts = [0, 1, 2, 3].map(|n| counts[n] + new[n]);
         }
         counts
     }
@@ -91,7 +93,7 @@ impl<T: Voxel> Gather<T> {
     fn keep_inside(&self, strip: &mut Strip) -> Option<[u8; STRIP]> {
         let mut is_kept = [false; STRIP];
         let is_kept = &mut is_kept[..strip.len];
-        displaced::are_inside(strip, self.reach.bounds, is_kept);
+        at_stage::are_inside(strip, self.reach.bounds, is_kept);
         if is_kept.iter().all(|&kept| kept) {
             return None;
         }

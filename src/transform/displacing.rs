@@ -1,0 +1,42 @@
+//! What moves points otherwise than an affine.
+
+use std::{path::PathBuf, sync::Arc};
+
+use super::FieldGrid;
+use crate::geometry::Spline;
+
+/// Displacements of points, from target world to source world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Displacing {
+    pub by: By,
+    /// Whether points go to where they would have been displaced from.
+    pub is_inverse: bool,
+}
+
+/// Where displacements come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum By {
+    /// A displacement field: a NIfTI, NRRD or MetaImage file, a Zarr folder or URL, or a transform in HDF5 (`FILE.h5?transform=2`). Not opened yet.
+    Field(PathBuf),
+    Spline(Arc<SplineGrid>),
+}
+
+/// A cubic B-spline of displacements in the world.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SplineGrid {
+    /// Of the coefficients.
+    pub grid: FieldGrid,
+    pub spline: Arc<Spline>,
+}
+
+impl Displacing {
+    /// By the vectors of a field.
+    pub fn field(path: PathBuf) -> Displacing {
+        Displacing { by: By::Field(path), is_inverse: false }
+    }
+
+    /// The inverse.
+    pub fn inverted(self) -> Displacing {
+        Displacing { is_inverse: !self.is_inverse, ..self }
+    }
+}
