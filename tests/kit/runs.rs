@@ -74,7 +74,7 @@ pub fn run_with<T: Voxel>(
     let plan = Plan::new(&request)?;
     let touch = plan.touch(&request);
     let progress =
-        run(&Pass { plan: &plan, touch: &touch, source, op, sink, field: None, coarser: None }, stop, |_| {})?;
+        run(&Pass { plan: &plan, touch: &touch, source, op, sink, fields: &[], coarser: None }, stop, |_| {})?;
     Ok((plan, progress))
 }
 
