@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn checks_of_parts_are_the_check_of_all() {
-        let raw: Vec<u8> = (0..200_000u32).map(|n| (n * n >> 7) as u8).chain([255; 70_000]).collect();
+        let raw: Vec<u8> = (0..200_000u64).map(|n| ((n * n) >> 7) as u8).chain([255; 70_000]).collect();
         let checks: [fn(&[u8]) -> Check; 2] =
             [|raw| Check::Crc32(crc32fast::hash(raw)), |raw| Check::Adler32(libdeflater::adler32(raw))];
         for check in checks {

@@ -84,7 +84,7 @@ fn scan_of(voxels: &[u16], columns: usize, samples: usize, part: &[usize], codin
     let mut bits = Bits::default();
     for (n, _) in voxels.iter().enumerate().step_by(samples) {
         let (x, y) = (n / samples % columns, n / samples / columns);
-        let is_new = coding.restart_rows > 0 && y > 0 && y % coding.restart_rows == 0;
+        let is_new = coding.restart_rows > 0 && y > 0 && y.is_multiple_of(coding.restart_rows);
         if is_new && x == 0 {
             bits.end_byte();
             bits.bytes.extend([0xff, 0xd0 + ((y / coding.restart_rows - 1) % 8) as u8]);

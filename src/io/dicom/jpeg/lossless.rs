@@ -95,7 +95,7 @@ fn scan<'a>(body: &[u8], frame: &Frame, tables: &'a [Option<Table>; 4], restart:
         scan.tables.push(table.ok_or("a scan without its table of codes")?);
     }
     let is_sound = (1..=4).contains(&count) && (1..=7).contains(&predictor) && scan.shift < frame.precision;
-    if !is_sound || restart % frame.columns.max(1) as usize != 0 {
+    if !is_sound || !restart.is_multiple_of(frame.columns.max(1) as usize) {
         return Err(format!("a scan of {count} components with predictor {predictor}, intervals of {restart}"));
     }
     Ok(scan)
@@ -115,7 +115,7 @@ fn decode_scan(
     let mut row = above.clone();
     let begin = 1 << (frame.precision - scan.shift - 1);
     for y in 0..rows {
-        let is_new = scan.restart_rows > 0 && y > 0 && y % scan.restart_rows == 0;
+        let is_new = scan.restart_rows > 0 && y > 0 && y.is_multiple_of(scan.restart_rows);
         if is_new && !bits.restart((y / scan.restart_rows - 1) as u32) {
             return Err(format!("no marker to begin anew before row {y}"));
         }
