@@ -257,7 +257,7 @@ fn a_panic_in_on_progress_ends_the_run() {
                     source: &source,
                     op: op.as_ref(),
                     sink: &sink,
-                    field: None,
+                    fields: &[],
                     coarser: None,
                 };
                 let stop = AtomicBool::new(false);
