@@ -26,8 +26,9 @@ impl Check {
         number
     }
 
-    /// Of `bytes` bytes with this checksum and those behind them; `None` of two kinds, which no stream has.
+    /// Of `bytes` bytes with this checksum and those behind them; `None` of two kinds, or of more than 2^64 bytes, which no stream has.
     pub fn then(self, bytes: u64, (behind, behind_bytes): (Check, u64)) -> Option<Check> {
+        bytes.checked_add(behind_bytes)?;
         match (self, behind) {
             (Check::Crc32(first), Check::Crc32(second)) => {
                 let mut crc = crc32fast::Hasher::new_with_initial_len(first, bytes);
@@ -69,5 +70,6 @@ mod tests {
             }
         }
         assert_eq!(Check::Crc32(0).then(0, (Check::Adler32(1), 0)), None);
+        assert_eq!(Check::Crc32(0).then(u64::MAX, (Check::Crc32(0), 1)), None);
     }
 }

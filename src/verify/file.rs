@@ -14,7 +14,7 @@ use crate::{
         plain::{self, PlainFile},
     },
     layout::Layout,
-    storage::{Forward, RangedFile},
+    storage::{Forward, Location, RangedFile},
     sys,
 };
 
@@ -36,7 +36,9 @@ struct Voxels {
 
 impl Voxels {
     fn open(path: &Path) -> Result<Voxels> {
-        if let Some(file) = plain::open(path)? {
+        // Of these formats only NIfTI is read behind URLs.
+        let plain = if Location::of(path)?.local().is_some() { plain::open(path)? } else { None };
+        if let Some(file) = plain {
             let format = file.format_name();
             let PlainFile { data_path, data_offset, stream, layout, warnings, .. } = file;
             return Ok(Voxels { format, data_path, data_offset, stream, remote: None, layout, warnings });

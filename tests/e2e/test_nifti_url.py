@@ -167,7 +167,7 @@ def test_damaged_streams_are_told(web, tmp_path):
     (web / "cut.nii.gz").write_bytes(data[: len(data) // 3])
     with serve(web) as server:
         for name in ("bad.nii.gz", "cut.nii.gz"):
-            refused("resample", f"{server.url}/{name}", tmp_path / "b.nii", says="gzip stream")
+            refused("resample", f"{server.url}/{name}", tmp_path / f"{name}.nii", says="gzip stream")
 
 
 @pytest.mark.parametrize("name", ["big.nii", "big.nii.gz"])
