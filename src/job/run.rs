@@ -108,7 +108,8 @@ impl<T: Voxel> Run<'_, T> {
             RouteStep::PerVolume(volumes) => {
                 let keep = Kept { work: self.work, sinks: &[to] };
                 let mut on_done = |n, done| summary.pass_done(first + n, done);
-                volumes.run(from, to, &fields::sources(self.vectors), &keep, self.stop, &mut on_progress, &mut on_done)
+                let from = (from, &fields::sources(self.vectors)[..]);
+                volumes.run(from, to, &keep, self.stop, &mut on_progress, &mut on_done)
             }
         }
     }

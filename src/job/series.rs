@@ -202,9 +202,8 @@ impl VolumePasses {
     /// number. How many there were.
     pub fn run<T: Voxel>(
         &self,
-        from: &dyn Source<T>,
+        (from, fields): (&dyn Source<T>, &[&dyn Source<f32>]),
         to: &dyn Sink<T>,
-        fields: &[&dyn Source<f32>],
         keep: &dyn Keep,
         stop: &AtomicBool,
         on_progress: &mut dyn FnMut(&Progress),

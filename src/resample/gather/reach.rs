@@ -24,6 +24,9 @@ pub struct Span {
     pub count: i64,
 }
 
+/// Widths of the vectors of a stage where a box meets so many of its boxes of ranges.
+pub type Widths = HashMap<(usize, [u64; 3]), [f64; 3]>;
+
 /// The image of target boxes under an affine mapping, widened by the taps and by the halo of a filter.
 #[derive(Debug)]
 pub struct Oblique {
@@ -42,7 +45,7 @@ pub struct Oblique {
     /// The lowest and highest displacement along each source axis that there is at all; zeros without any.
     pub displaced: [[f64; 2]; 3],
     /// Widths of vectors by stage and boxes met: a plan asks for few of them, each very often.
-    pub widths: Mutex<HashMap<(usize, [u64; 3]), [f64; 3]>>,
+    pub widths: Mutex<Widths>,
 }
 
 impl Oblique {
