@@ -29,11 +29,11 @@ use reslice::{
 /// Triples follow the file's own axes i,j,k (x,y,z of an OME-Zarr); one number stands for all three.
 #[derive(Debug, Args)]
 pub struct ResampleArgs {
-    /// NIfTI, NRRD, MetaImage, MGH or DICOM file or folder, or Zarr folder, archive (.ozx) or URL
+    /// NIfTI, NRRD, MetaImage, MGH, TIFF or DICOM file or folder, or Zarr folder, archive (.ozx) or URL
     ///
     /// .nii, .nii.gz, .hdr with .img; a Zarr array, an OME-Zarr image, or a level of it. What a file is goes by its content.
     pub input: PathBuf,
-    /// .nii, .nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz or .zarr: the name says the format
+    /// .nii, .nii.gz, .hdr, .nrrd, .nhdr, .mha, .mhd, .mgh, .mgz, .ome.tif, .zarr or .ozx: the name says the format
     ///
     /// .zarr also as s3://bucket/a.zarr, gs:// or az://
     pub output: PathBuf,

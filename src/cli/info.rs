@@ -17,7 +17,7 @@ use reslice::{
 
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// NIfTI (.nii, .nii.gz, .hdr with .img), NRRD, MetaImage or MGH file, or Zarr folder, archive (.ozx) or URL (array, OME-Zarr image, or a level of it)
+    /// NIfTI (.nii, .nii.gz, .hdr with .img), NRRD, MetaImage, MGH or TIFF file, or Zarr folder, archive (.ozx) or URL (array, OME-Zarr image, or a level of it)
     pub file: PathBuf,
     /// As JSON
     #[arg(long)]
