@@ -202,12 +202,13 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// Tells a library's panic about a thread that the system did not grant as an error, and ends with exit code 1.
+/// Tells a panic about a thread that the system did not grant as an error, and ends with exit code 1.
 fn tell_of_threads() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
-        if text.contains("spawn") && text.contains("thread") {
+        // Within a limit of address space a thread that was started may still get no stack for signals.
+        if text.contains("spawn") && text.contains("thread") || text.contains("an alternative stack") {
             let source = std::io::Error::other(text.to_string());
             messages::error(&Error::Threads { what: "a library", source });
             std::process::exit(1);
