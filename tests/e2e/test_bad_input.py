@@ -174,7 +174,7 @@ def test_unwritable_targets(plain, tmp_path):
 
 
 def test_unknown_output_format(plain, tmp_path):
-    for name in ("out.mha", "out.nrrd", "out", "out.gz"):
+    for name in ("out.mnc", "out.png", "out", "out.gz"):
         refused_cleanly(plain, tmp_path / name)
 
 
