@@ -28,7 +28,7 @@ use admission::{Admissions, Wants};
 /// Voxels of source and target together up to which a job is small: some seconds of one worker. A longer one with one worker
 /// would leave the other threads idle at the end of a batch.
 const SMALL_VOXELS: u64 = 1 << 28;
-/// How long the jobs after a refused one are looked at for one that needs more.
+/// How long the jobs after a refused one are planned, to find one that needs more.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The jobs of a batch. Requests are made when they are needed: a batch may be longer than memory.
@@ -109,9 +109,9 @@ impl Batch<'_> {
         })
     }
 
-    /// The job that needs most memory, of job `n`, which was refused with `error`, and those after it that are planned within a second.
+    /// Finds the job that needs most memory, with its refusal: `n`, which was refused with `error`, or one after it.
     ///
-    /// The budget that its refusal names is enough for all of them.
+    /// Plans the jobs after `n` for a second at most. The budget that the refusal names is enough for all of these.
     pub fn most_demanding(&self, n: usize, error: Error) -> (usize, Error) {
         let begun = Instant::now();
         let mut most = (n, error);

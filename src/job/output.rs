@@ -88,53 +88,11 @@ impl Output {
             stored_bytes: None,
             ahead: Default::default(),
         };
-        let (mut pyramid, mut warnings) = (None, Vec::new());
-        let (layout, recipe) = match format {
-            Format::Zarr | Format::Ozx => {
-                refuse_old_archive(path, format, options.ome)?;
-                let mut target = zarr_target(&layout, values, options, inherited, &mut warnings);
-                if let Some(asked) = inherited.pyramid {
-                    let method = asked.method.unwrap_or_else(|| default_method(inherited.input));
-                    let below = Pyramid::new(path, &target, method, asked.levels)?;
-                    target.levels = below.target.levels.clone();
-                    pyramid = Some(below);
-                }
-                let mut layout = target.layout(path)?;
-                if let Some(store) = &store {
-                    target.add_memory(store.memory(), &mut layout);
-                    pyramid.iter_mut().for_each(|pyramid| pyramid.memory = store.memory());
-                }
-                if format == Format::Zarr {
-                    warn_of_files(&layout, &mut warnings);
-                }
-                (layout, Recipe::Zarr(Box::new(target)))
-            }
-            _ if inherited.pyramid.is_some() => {
-                let what = format!("{} files have no levels", format.name());
-                return Err(Error::usage_hint(what, "give --pyramid with a .zarr target"));
-            }
-            _ => {
-                let (what, framing) = (format.refuses(options.framing), format.framing(options.framing));
-                if let Some((what, hint)) = what {
-                    return Err(Error::usage_hint(what, hint));
-                }
-                let around = match format {
-                    Format::Tiff => Around::leading(tiff_header(path, &layout, values, inherited, &mut warnings)?),
-                    _ if format.is_nifti() => nifti_header(path, format, &layout, values, inherited, &mut warnings)?,
-                    _ => plain_header(path, format, &layout, framing, inherited.input, &mut warnings)?,
-                };
-                let conversion = Conversion { big_endian: format.is_big_endian(), ..values.writing };
-                let packed = Packed::new(&layout, around.offset(), conversion);
-                let layout = match framing {
-                    Some(_) => gzip::target_layout(layout),
-                    // The directories of many pages count.
-                    None if format == Format::Tiff => {
-                        Layout { resident_bytes: around.bytes(), ..raw::target_layout(layout) }
-                    }
-                    None => raw::target_layout(layout),
-                };
-                (layout, Recipe::File { around, packed, framing })
-            }
+        let about = About { path, format, values, options, inherited };
+        let mut warnings = Vec::new();
+        let (layout, recipe, pyramid) = match format.is_store() {
+            true => about.store(&layout, store.as_deref(), &mut warnings)?,
+            false => about.file(layout, &mut warnings)?,
         };
         let (path, options) = (path.to_path_buf(), options.clone());
         Ok(Output { path, format, layout, warnings, options, recipe, store, pyramid })
@@ -206,6 +164,72 @@ impl Output {
     /// Whether another target may be replaced.
     pub fn overwrites(&self) -> bool {
         self.options.overwrite
+    }
+}
+
+/// What a target is described by.
+struct About<'a> {
+    path: &'a Path,
+    format: Format,
+    values: &'a Values,
+    options: &'a TargetOptions,
+    inherited: &'a Inherited<'a>,
+}
+
+impl About<'_> {
+    /// A Zarr image, or what becomes an archive of one, with its levels.
+    fn store(
+        &self,
+        layout: &Layout,
+        store: Option<&dyn Store>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(Layout, Recipe, Option<Pyramid>)> {
+        let About { path, format, values, options, inherited } = *self;
+        refuse_old_archive(path, format, options.ome)?;
+        let mut target = zarr_target(layout, values, options, inherited, warnings);
+        let mut pyramid = None;
+        if let Some(asked) = inherited.pyramid {
+            let method = asked.method.unwrap_or_else(|| default_method(inherited.input));
+            let below = Pyramid::new(path, &target, method, asked.levels)?;
+            target.levels = below.target.levels.clone();
+            pyramid = Some(below);
+        }
+        let mut layout = target.layout(path)?;
+        if let Some(store) = store {
+            target.add_memory(store.memory(), &mut layout);
+            pyramid.iter_mut().for_each(|pyramid| pyramid.memory = store.memory());
+        }
+        if format == Format::Zarr {
+            warn_of_files(&layout, warnings);
+        }
+        Ok((layout, Recipe::Zarr(Box::new(target)), pyramid))
+    }
+
+    /// Voxels in C order with a header, raw or compressed.
+    fn file(&self, layout: Layout, warnings: &mut Vec<String>) -> Result<(Layout, Recipe, Option<Pyramid>)> {
+        let About { path, format, values, options, inherited } = *self;
+        if inherited.pyramid.is_some() {
+            let what = format!("{} files have no levels", format.name());
+            return Err(Error::usage_hint(what, "give --pyramid with a .zarr target"));
+        }
+        if let Some((what, hint)) = format.refuses(options.framing) {
+            return Err(Error::usage_hint(what, hint));
+        }
+        let framing = format.framing(options.framing);
+        let around = match format {
+            Format::Tiff => Around::leading(tiff_header(path, &layout, values, inherited, warnings)?),
+            _ if format.is_nifti() => nifti_header(path, format, &layout, values, inherited, warnings)?,
+            _ => plain_header(path, format, &layout, framing, inherited.input, warnings)?,
+        };
+        let conversion = Conversion { big_endian: format.is_big_endian(), ..values.writing };
+        let packed = Packed::new(&layout, around.offset(), conversion);
+        let layout = match framing {
+            Some(_) => gzip::target_layout(layout),
+            // The directories of many pages count.
+            None if format == Format::Tiff => Layout { resident_bytes: around.bytes(), ..raw::target_layout(layout) },
+            None => raw::target_layout(layout),
+        };
+        Ok((layout, Recipe::File { around, packed, framing }, None))
     }
 }
 

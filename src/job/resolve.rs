@@ -69,7 +69,7 @@ pub struct Job {
     pub warnings: Vec<String>,
     /// What the run samples for pictures, where they are asked for.
     pub pictures: Option<Arc<Pictures>>,
-    /// What the process holds, since jobs before this one ran, of what a plan keeps for code and heaps that are new.
+    /// What jobs before this one have left resident of the margin that a plan keeps for new code and heaps.
     pub settled_bytes: u64,
 }
 

@@ -52,9 +52,9 @@ impl<A: Real> TapTable<A> {
         Self::of_taps(map, len, &bounds, extend, most, |c| covered(c, map.scale.abs() / 2.0, least, &bounds))
     }
 
-    /// The table of the taps that `taps` gives at each source index: the first one, within `bounds`, and the weights, `most` at most.
+    /// The table of the taps that `taps` gives at each source index: the first one, within `bounds`, and at most `most` weights.
     ///
-    /// Room is made once, so that growing never holds a table twice; what is not written takes no memory.
+    /// The table has its room from the start: one that grows is held twice meanwhile, and room that is not written takes no memory.
     fn of_taps(
         map: &AxisMap,
         len: u64,

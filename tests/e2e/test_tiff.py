@@ -75,6 +75,14 @@ def test_colours_and_samples(resample, tmp_path, dtype, compression, planar):
                 assert (read == array.swapaxes(0, 1)).all(), way
 
 
+def check_copy(resample, tmp_path, path, array, axes):
+    """A copy as OME-Zarr has the samples of `array`, whose axes are `axes`, in the order t, c, z, y, x."""
+    out = tmp_path / "copy.zarr"
+    resample(path, out, "--scale", "1")
+    expected = array.transpose([axes.index(axis) for axis in "TCZYX" if axis in axes])
+    assert (zarr.open(out, mode="r")["0"][:].reshape(expected.shape) == expected).all()
+
+
 def ome_array(axes, dtype="u2"):
     sizes = dict(T=2, C=3, Z=4, Y=19, X=23)
     rng = np.random.default_rng(len(axes))
@@ -95,12 +103,7 @@ def test_ome(reslice, resample, tmp_path, axes, compression):
     assert info["format"].startswith("OME-TIFF")
     assert np.allclose(info["grid"]["spacing"], [0.25, 0.25, 1.5])
     assert info["grid"]["unit"] == "micrometer"
-    out = tmp_path / "a.zarr"
-    resample(path, out, "--scale", "1")
-    read = zarr.open(out, mode="r")["0"][:]
-    canonical = [axis for axis in "TCZYX" if axis in axes]
-    expected = array.transpose([axes.index(axis) for axis in canonical])
-    assert (read.reshape(expected.shape) == expected).all()
+    check_copy(resample, tmp_path, path, array, axes)
     if "T" in axes:
         time = next(axis for axis in info["outer"] if axis["name"] == "t")
         assert (time["step"], time["unit"]) == (2.5, "second")
@@ -130,12 +133,7 @@ def test_imagej(reslice, resample, tmp_path, axes, dtype):
     assert info["format"].startswith("ImageJ TIFF")
     assert np.allclose(info["grid"]["spacing"], [0.25, 0.5, 1.5])
     assert info["grid"]["unit"] == "micrometer"
-    out = tmp_path / "ij.zarr"
-    resample(path, out, "--scale", "1")
-    read = zarr.open(out, mode="r")["0"][:]
-    canonical = [axis for axis in "TCZYX" if axis in axes]
-    expected = array.transpose([axes.index(axis) for axis in canonical])
-    assert (read.reshape(expected.shape) == expected).all()
+    check_copy(resample, tmp_path, path, array, axes)
 
 
 def test_imagej_rgb(resample, tmp_path):

@@ -12,24 +12,13 @@ use reslice::{
 };
 use serde_json::Value;
 
-use crate::kit::folder::Folder;
+use crate::kit::folder::{Folder, numbers, read};
 
 mod files;
 mod jpeg;
 
 use files::{BIG, DEFLATED, EXPLICIT, IMPLICIT, JPEG_LOSSLESS, JPEG_LS, RLE, Slice, put, slice, text, voxels};
 use jpeg::{Coding, encode};
-
-/// What `info` says, and the voxels of a copy.
-fn read(folder: &Folder, name: &str) -> (Value, Vec<u8>) {
-    let info = folder.run(&["info", name, "--json"]).expect(0).json();
-    folder.run(&["resample", name, "copy.nii", "--scale", "1", "--overwrite", "-q"]).expect(0);
-    (info, fs::read(folder.path("copy.nii")).unwrap()[352..].to_vec())
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
-}
 
 fn refused(folder: &Folder, name: &str, code: i32) -> String {
     folder.run(&["info", name]).expect(code).stderr

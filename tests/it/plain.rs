@@ -8,7 +8,7 @@ use flate2::{
 };
 use serde_json::Value;
 
-use crate::kit::folder::Folder;
+use crate::kit::folder::{Folder, numbers, read};
 
 /// 2 x 3 x 4 voxels of 16 bits, first axis fastest.
 fn voxels() -> Vec<u8> {
@@ -25,17 +25,6 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
-}
-
-/// What `info` says, and the voxels of a copy.
-fn read(folder: &Folder, name: &str) -> (Value, Vec<u8>) {
-    let info = folder.run(&["info", name, "--json"]).expect(0).json();
-    folder.run(&["resample", name, "copy.nii", "--scale", "1", "--overwrite", "-q"]).expect(0);
-    (info, fs::read(folder.path("copy.nii")).unwrap()[352..].to_vec())
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
 }
 
 fn holds(folder: &Folder, name: &str, orientation: &str, origin: [f64; 3]) {

@@ -17,21 +17,14 @@ use reslice::{
 };
 use serde_json::Value;
 
-use crate::kit::{folder::Folder, rng::Rng, tiffs::Tiff};
+use crate::kit::{
+    folder::{Folder, numbers, read},
+    rng::Rng,
+    tiffs::Tiff,
+};
 
 fn put(folder: &Folder, name: &str, tiff: &Tiff) {
     fs::write(folder.path(name), tiff.bytes()).unwrap();
-}
-
-/// What `info` says, and the voxels of a copy.
-fn read(folder: &Folder, name: &str) -> (Value, Vec<u8>) {
-    let info = folder.run(&["info", name, "--json"]).expect(0).json();
-    folder.run(&["resample", name, "copy.nii", "--scale", "1", "--overwrite", "-q"]).expect(0);
-    (info, fs::read(folder.path("copy.nii")).unwrap()[352..].to_vec())
-}
-
-fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
 }
 
 fn told(folder: &Folder, tiff: &Tiff) -> String {

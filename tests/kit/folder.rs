@@ -1,6 +1,6 @@
 //! The command, run in a folder of its own.
 
-use std::{path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command};
 
 use reslice::phantom::Phantom;
 use serde_json::Value;
@@ -56,4 +56,15 @@ impl Folder {
         let code = output.status.code().unwrap_or(-1);
         Answer { code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
+}
+
+/// What `info` says of a file, and the voxels of a copy.
+pub fn read(folder: &Folder, name: &str) -> (Value, Vec<u8>) {
+    let info = folder.run(&["info", name, "--json"]).expect(0).json();
+    folder.run(&["resample", name, "copy.nii", "--scale", "1", "--overwrite", "-q"]).expect(0);
+    (info, fs::read(folder.path("copy.nii")).unwrap()[352..].to_vec())
+}
+
+pub fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|n| n.as_f64().unwrap()).collect()
 }

@@ -1,13 +1,11 @@
 //! Reads a gzip or zlib stream to its end, to check lengths and checksums.
 
 use std::{
-    io::{self, BufRead, Read},
+    io::{self, BufRead},
     path::Path,
 };
 
-use flate2::bufread::{GzDecoder, ZlibDecoder};
-
-use super::inflate::{Coding, Counted, Start};
+use super::inflate::{Coding, Counted, Member, Start};
 use crate::{
     error::{Error, Result},
     storage::{Forward, is_of_storage},
@@ -28,28 +26,6 @@ pub struct Inflated {
     pub trailing_bytes: u64,
 }
 
-/// One gzip member, or a zlib stream.
-enum Member<'a> {
-    Gzip(GzDecoder<&'a mut Counted>),
-    Zlib(ZlibDecoder<&'a mut Counted>),
-}
-
-impl Member<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Member::Gzip(decoder) => decoder.read(out),
-            Member::Zlib(decoder) => decoder.read(out),
-        }
-    }
-
-    fn input(&self) -> &Counted {
-        match self {
-            Member::Gzip(decoder) => decoder.get_ref(),
-            Member::Zlib(decoder) => decoder.get_ref(),
-        }
-    }
-}
-
 /// Inflates all members of a stream, which checks the CRC-32 and the length of each (RFC 1952, 2.3.1), or Adler-32 (RFC 1950). What follows the last one
 /// and does not begin as a member is trailing garbage, which gzip ignores.
 ///
@@ -68,10 +44,7 @@ pub fn inflate_all(
     let mut step = vec![0; STEP_BYTES];
     let mut input = Counted::new(file, start.at);
     loop {
-        let mut member = match start.coding {
-            Coding::Gzip => Member::Gzip(GzDecoder::new(&mut input)),
-            Coding::Zlib => Member::Zlib(ZlibDecoder::new(&mut input)),
-        };
+        let mut member = Member::new(start.coding, &mut input);
         loop {
             let n = match member.read(&mut step) {
                 Ok(0) => break,

@@ -84,34 +84,37 @@ impl Start {
 
 /// One gzip member, or a zlib stream.
 #[derive(Debug)]
-enum Member {
-    Gzip(GzDecoder<Counted>),
-    Zlib(ZlibDecoder<Counted>),
+pub(super) enum Member<R> {
+    Gzip(GzDecoder<R>),
+    Zlib(ZlibDecoder<R>),
 }
 
-impl Member {
-    fn new(coding: Coding, input: Counted) -> Member {
+impl<R: BufRead> Member<R> {
+    /// What begins where `input` stands.
+    pub fn new(coding: Coding, input: R) -> Member<R> {
         match coding {
             Coding::Gzip => Member::Gzip(GzDecoder::new(input)),
             Coding::Zlib => Member::Zlib(ZlibDecoder::new(input)),
         }
     }
 
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+    /// The next raw bytes; none at the end, once the checksum was right.
+    pub fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Member::Gzip(decoder) => decoder.read(out),
             Member::Zlib(decoder) => decoder.read(out),
         }
     }
 
-    fn input(&self) -> &Counted {
+    pub fn input(&self) -> &R {
         match self {
             Member::Gzip(decoder) => decoder.get_ref(),
             Member::Zlib(decoder) => decoder.get_ref(),
         }
     }
 
-    fn into_input(self) -> Counted {
+    /// The input, behind the member once it was read to its end.
+    pub fn into_input(self) -> R {
         match self {
             Member::Gzip(decoder) => decoder.into_inner(),
             Member::Zlib(decoder) => decoder.into_inner(),
@@ -125,7 +128,7 @@ pub struct Inflate {
     path: PathBuf,
     coding: Coding,
     /// `None` only while a member is being exchanged for the next.
-    member: Option<Member>,
+    member: Option<Member<Counted>>,
     position: u64,
 }
 

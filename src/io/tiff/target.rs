@@ -150,9 +150,21 @@ impl Writer<'_> {
     }
 
     fn header(mut self, text: &str) -> Vec<u8> {
-        let layout = self.spec.layout;
-        let [depth, rows, columns] = layout.grid.shape;
-        let (samples, dtype) = (layout.components, layout.stored);
+        let link = self.start();
+        let text: Vec<u8> = text.bytes().chain([0]).collect();
+        let description = self.placed(tags::DESCRIPTION, ASCII, text.len() as u64, text);
+        let shared = self.shared_fields();
+        self.pad(16);
+        let (first, wide) = (self.bytes.len() as u64, self.wide());
+        let at = self.number(first, wide);
+        self.bytes[link..link + wide].copy_from_slice(&at);
+        self.directories(&shared, description);
+        self.pad(ALIGNED_BYTES);
+        self.bytes
+    }
+
+    /// Byte order, version, and room for the place of the first directory: where that is.
+    fn start(&mut self) -> usize {
         self.bytes.extend(if self.spec.big_endian { b"MM" } else { b"II" });
         let start: &[(u64, usize)] =
             if self.is_wide { &[(43, 2), (8, 2), (0, 2), (16, 8)] } else { &[(42, 2), (8, 4)] };
@@ -160,17 +172,31 @@ impl Writer<'_> {
             let number = self.number(value, bytes);
             self.bytes.extend(number);
         }
-        let link = self.bytes.len() - self.wide();
+        self.bytes.len() - self.wide()
+    }
+
+    /// Bytes of the voxels of a page.
+    fn page_bytes(&self) -> u64 {
+        let [_, rows, columns] = self.spec.layout.grid.shape;
+        self.spec.layout.voxel_bytes() * rows * columns
+    }
+
+    /// The type of numbers that may be places or lengths in the file.
+    fn long(&self) -> u16 {
+        if self.is_wide { LONG8 } else { LONG }
+    }
+
+    /// The fields that all directories have alike.
+    fn shared_fields(&mut self) -> Vec<Field> {
+        let layout = self.spec.layout;
+        let [_, rows, columns] = layout.grid.shape;
+        let (samples, dtype) = (layout.components, layout.stored);
         let kind = match dtype {
             _ if dtype.is_float() => 3,
             Dtype::I8 | Dtype::I16 | Dtype::I32 | Dtype::I64 => 2,
             _ => 1,
         };
-        let page = layout.voxel_bytes() * rows * columns;
-        let long = if self.is_wide { LONG8 } else { LONG };
-        let mut text: Vec<u8> = text.bytes().collect();
-        text.push(0);
-        let description = self.placed(tags::DESCRIPTION, ASCII, text.len() as u64, text);
+        let (page, long) = (self.page_bytes(), self.long());
         let mut shared = vec![
             self.field(tags::WIDTH, LONG, &[columns]),
             self.field(tags::HEIGHT, LONG, &[rows]),
@@ -192,30 +218,26 @@ impl Writer<'_> {
             shared.push(self.field(tags::Y_RESOLUTION, RATIONAL, &y));
             shared.push(self.field(tags::RESOLUTION_UNIT, SHORT, &[3]));
         }
-        let count = depth * layout.outer.volumes();
-        self.pad(16);
+        shared
+    }
+
+    /// One directory for each page, from here on; the first has the description.
+    fn directories(&mut self, shared: &[Field], description: Field) {
+        let layout = self.spec.layout;
+        let (count, page, long) = (layout.grid.shape[0] * layout.outer.volumes(), self.page_bytes(), self.long());
         let first = self.bytes.len() as u64;
-        let at = self.number(first, self.wide());
-        let wide = self.wide();
-        self.bytes[link..link + wide].copy_from_slice(&at);
         // Directories have one size, but for the first one, which has a field more.
         let size = |fields: usize| if self.is_wide { 16 + 20 * fields as u64 } else { 6 + 12 * fields as u64 };
         let (main, other) = (size(shared.len() + 2).next_multiple_of(2), size(shared.len() + 1).next_multiple_of(2));
-        let end = first + main + (count - 1) * other;
-        let voxels = end.next_multiple_of(ALIGNED_BYTES as u64);
+        let voxels = (first + main + (count - 1) * other).next_multiple_of(ALIGNED_BYTES as u64);
         for n in 0..count {
-            let mut fields = shared.clone();
-            if n == 0 {
-                fields.push(description.clone());
-            }
-            let at = self.number(voxels + n * page, self.wide());
-            fields.push((tags::STRIP_OFFSETS, long, 1, at));
+            let mut fields = shared.to_vec();
+            fields.extend((n == 0).then(|| description.clone()));
+            fields.push((tags::STRIP_OFFSETS, long, 1, self.number(voxels + n * page, self.wide())));
             fields.sort_by_key(|field| field.0);
             let next = if n + 1 == count { 0 } else { first + main + n * other };
             self.directory(&fields, next);
         }
-        self.pad(ALIGNED_BYTES);
-        self.bytes
     }
 
     fn directory(&mut self, fields: &[Field], next: u64) {

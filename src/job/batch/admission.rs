@@ -5,7 +5,7 @@ use crate::plan::{Budget, Effort};
 /// Stack and allocator memory of the thread that leads a job.
 const LEADER_BYTES: u64 = 512 << 10;
 
-/// Of the margin of a plan, what a first job takes for good at most.
+/// The most that jobs keep for good of the margin of a plan.
 const MOST_SETTLED_BYTES: u64 = 3 << 20;
 
 /// The budget of a batch, and what the jobs under way take of it.
@@ -51,8 +51,9 @@ impl Admissions {
         self.first_bytes.get_or_insert(resident_bytes);
     }
 
-    /// What the process holds by now of the memory that a plan keeps for code and heaps of a first run: a job that has all the budget
-    /// need not keep it again. Without it, the budget that is enough for each job was refused to the second one.
+    /// What ended jobs have left resident of the margin that a plan keeps for new code and heaps.
+    ///
+    /// A job that has the whole budget does not keep it again: the second job was refused the budget that was enough for each.
     pub fn settled_bytes(&self) -> u64 {
         self.base_bytes.saturating_sub(self.first_bytes.unwrap_or(self.base_bytes)).min(MOST_SETTLED_BYTES)
     }
