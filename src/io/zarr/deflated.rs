@@ -11,13 +11,16 @@ use super::limit::SizeLimit;
 
 use crate::sys;
 
+/// Bytes that deflate makes of one at most: the room for a short stream is small, whatever its chunk could hold.
+const MOST_RATIO: u64 = 1032;
+
 thread_local! {
     static DECOMPRESSOR: RefCell<Decompressor> = RefCell::new(Decompressor::new());
 }
 
 /// What a gzip stream holds: all its members, each held against its checksum.
 pub fn decode_gzip(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
-    let first = DECOMPRESSOR.with_borrow_mut(|it| within(limit, |room| it.gzip_decompress(encoded, room)))?;
+    let first = DECOMPRESSOR.with_borrow_mut(|it| within(encoded, limit, |room| it.gzip_decompress(encoded, room)))?;
     if ends_with(encoded, &first) {
         return Ok(first);
     }
@@ -27,7 +30,7 @@ pub fn decode_gzip(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> 
 
 /// What a zlib stream holds, held against its checksum.
 pub fn decode_zlib(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
-    DECOMPRESSOR.with_borrow_mut(|it| within(limit, |room| it.zlib_decompress(encoded, room)))
+    DECOMPRESSOR.with_borrow_mut(|it| within(encoded, limit, |room| it.zlib_decompress(encoded, room)))
 }
 
 /// Whether a gzip member of these bytes ends where `encoded` does (RFC 1952: CRC-32 and length modulo 2^32).
@@ -38,13 +41,15 @@ fn ends_with(encoded: &[u8], decoded: &[u8]) -> bool {
     encoded.ends_with(&end)
 }
 
-/// What `decompress` writes into the room of `limit`.
+/// What `decompress` makes of `encoded`, in the room of `limit`.
 fn within(
+    encoded: &[u8],
     limit: SizeLimit,
     decompress: impl FnOnce(&mut [u8]) -> Result<usize, DecompressionError>,
 ) -> Result<Vec<u8>, String> {
-    let mut decoded = sys::reserve(limit.bytes())?;
-    decoded.resize(limit.bytes() as usize, 0);
+    let room = limit.bytes().min((encoded.len() as u64).saturating_mul(MOST_RATIO));
+    let mut decoded = sys::reserve(room)?;
+    decoded.resize(room as usize, 0);
     let found = decompress(&mut decoded).map_err(|error| match error {
         DecompressionError::BadData => "damaged or cut off".to_string(),
         DecompressionError::InsufficientSpace => too_long(limit),
@@ -102,9 +107,14 @@ mod tests {
     #[test]
     fn a_stream_stays_within_its_room_and_is_whole() {
         let raw: Vec<u8> = (0..4000u32).map(|n| (n * n) as u8).collect();
+        // As short as deflate makes them.
+        let zeros = vec![0; 50 << 20];
+        assert_eq!(decode_zlib(&zlib(&zeros), SizeLimit::Exactly(50 << 20)).as_ref(), Ok(&zeros));
         for (decode, encoded) in [(decode_gzip as fn(&[u8], SizeLimit) -> _, gzip(&raw)), (decode_zlib, zlib(&raw))] {
             assert_eq!(decode(&encoded, SizeLimit::Exactly(4000)).as_ref(), Ok(&raw));
             assert!(decode(&encoded, SizeLimit::Exactly(3999)).unwrap_err().contains("3999"));
+            // Room that could not be had is not asked for.
+            assert_eq!(decode(&encoded, SizeLimit::AtMost(u64::MAX)).as_ref(), Ok(&raw));
             for cut in 0..encoded.len() {
                 assert!(decode(&encoded[..cut], SizeLimit::Exactly(4000)).is_err(), "cut at {cut}");
             }
