@@ -302,7 +302,7 @@ fn run(cli: Cli, typed: &ArgMatches) -> Result<ExitCode, Error> {
     match cli.command {
         Command::Resample(args) => resample::run(&args, named(typed)),
         Command::Pyramid(args) => pyramid::run(&args, &named(typed)),
-        Command::Info(args) => info::run(&args),
+        Command::Info(args) => info::run(&args, &named(typed)),
         Command::Compare(args) => compare::run(&args),
         Command::Points(args) => points::run(&args),
         Command::Report(args) => report::run(&args),

@@ -1,8 +1,8 @@
 //! Compares two volumes voxel by voxel, in bounded memory.
 //!
 //! Both are walked in the same boxes ([`Walk`]), each read through a [`RegionReader`](crate::io::reader::RegionReader).
-//! Real values are compared in f64; volumes of one stored type without slopes in that type. Nothing is resampled: volumes
-//! with other numbers of voxels are reported, not compared.
+//! Real values are compared in f64; volumes of one stored type without slopes in that type. Where the numbers of voxels differ, B is
+//! interpolated at the places of A's voxels ([`By::Place`]).
 
 use std::{path::PathBuf, sync::atomic::AtomicBool};
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     dispatch,
-    error::{Error, Result},
+    error::{Error, PlanError, Result, mebibytes},
     io::{
         Source,
         convert::Conversion,
@@ -20,14 +20,18 @@ use crate::{
     },
     job::GridSummary,
     layout::{Access, Layout},
+    sys,
     voxel::{Dtype, Voxel},
 };
 
 mod difference;
+mod placed;
 mod run;
 mod walk;
 
-pub use difference::{Differences, Tally};
+pub use difference::{Differences, Largest, Tally};
+use placed::Placed;
+use run::Other;
 pub use walk::Walk;
 
 /// Farthest that two grids may put a voxel apart, in voxels, and still be the same.
@@ -44,6 +48,19 @@ pub struct Request {
     pub memory_bytes: u64,
     pub threads: usize,
     pub io: IoMode,
+    /// `None` takes the index where the numbers of voxels are the same, and the place where they are not.
+    pub by: Option<By>,
+}
+
+/// Which voxels of B those of A are held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// The ones of the same index.
+    Index,
+    /// Values of B at the same places of the world: labels of the nearest voxel, anything else by linear interpolation. Where A's
+    /// voxels lie outside of B, B is NaN.
+    Place,
 }
 
 /// One of the two volumes.
@@ -80,7 +97,9 @@ pub struct Comparison {
     pub b: Side,
     pub geometry: Geometry,
     pub tolerance: f64,
-    /// Nothing where the numbers of voxels differ.
+    /// Nothing where nothing was compared.
+    pub by: Option<By>,
+    /// Nothing where volumes, components or units do not belong together, or the numbers of voxels differ and the index was asked for.
     pub differences: Option<Differences>,
     pub memory_bytes: u64,
     /// Highest resident memory of the process so far, as the kernel counts it.
@@ -89,9 +108,9 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether every voxel of A has one in B that is no farther than the tolerance. Geometry does not count.
+    /// Whether both have as many voxels, and none of A is farther than the tolerance from what it was held against. Places do not count.
     pub fn agrees(&self) -> bool {
-        self.differences.as_ref().is_some_and(|found| found.beyond == 0)
+        self.geometry.same_shape && self.differences.as_ref().is_some_and(|found| found.beyond == 0)
     }
 }
 
@@ -118,17 +137,31 @@ pub fn compare(request: &Request, stop: &AtomicBool) -> Result<Comparison> {
         a: side(request.a.display().to_string(), &a),
         b: side(request.b.display().to_string(), &b),
         tolerance: request.tolerance,
+        by: None,
         differences: None,
         memory_bytes: request.memory_bytes,
         peak_bytes: 0,
         warnings,
     };
-    if comparison.geometry.same_shape && pairing.same_lengths {
-        let found = dispatch!(common_dtype(&a, &b), T => voxels::<T>(request, (&a, &b), pairing, stop))?;
-        comparison.differences = Some(found);
-    }
-    comparison.peak_bytes = crate::sys::resident().peak_bytes;
+    comparison.by = chosen(request.by, &comparison.geometry, &pairing, (&a, &b));
+    comparison.differences = match comparison.by {
+        Some(By::Index) => Some(dispatch!(common_dtype(&a, &b), T => voxels::<T>(request, (&a, &b), pairing, stop))?),
+        Some(By::Place) => Some(between_voxels(request, (&a, &b), stop)?),
+        None => None,
+    };
+    comparison.peak_bytes = sys::resident().peak_bytes;
     Ok(comparison)
+}
+
+/// How voxels are held against each other, where they can be.
+fn chosen(asked: Option<By>, geometry: &Geometry, pairing: &Pairing, (a, b): (&Input, &Input)) -> Option<By> {
+    let as_stored = pairing.views.iter().all(Option::is_none) && a.layout().components == b.layout().components;
+    let by = asked.unwrap_or(if geometry.same_shape { By::Index } else { By::Place });
+    let can = match by {
+        By::Index => geometry.same_shape,
+        By::Place => geometry.comparable_units && as_stored,
+    };
+    (can && pairing.same_lengths).then_some(by)
 }
 
 fn side(file: String, input: &Input) -> Side {
@@ -171,7 +204,73 @@ fn voxels<T: Voxel>(
     };
     let (a, b) = (open(a, a_view)?, open(b, b_view)?);
     let walk = Walk::new(a.layout(), b.layout(), size_of::<T>(), request.memory_bytes, request.threads)?;
-    run::differences(&walk, a.as_ref(), b.as_ref(), request, stop)
+    run::differences(&walk, a.as_ref(), Other::Stored(b.as_ref()), request, stop)
+}
+
+fn between_voxels(request: &Request, (a, b): (&Input, &Input), stop: &AtomicBool) -> Result<Differences> {
+    let source = source::<f64>(a, a.layout().components, request.io)?;
+    let prepared_within = |memory_bytes| prepared(request, (a, b), memory_bytes, stop);
+    let (walk, placed) = match prepared_within(request.memory_bytes) {
+        Err(error) => return Err(with_least(error, request.memory_bytes, |bytes| prepared_within(bytes).map(drop))),
+        Ok(both) => both,
+    };
+    run::differences(&walk, source.as_ref(), Other::Placed(&placed), request, stop)
+}
+
+/// Half of what is left of the budget is for boxes of both, the rest for B's voxels around them; one voxel is tried.
+fn prepared(
+    request: &Request,
+    (a, b): (&Input, &Input),
+    memory_bytes: u64,
+    stop: &AtomicBool,
+) -> Result<(Walk, Placed)> {
+    let held_bytes = sys::reserved_bytes();
+    let half_bytes = memory_bytes.saturating_sub(held_bytes) / 2;
+    let made = Layout {
+        access: Access::Random,
+        chunk: a.layout().grid.shape,
+        shard: None,
+        transfer_bytes: 0,
+        resident_bytes: 0,
+        ..a.layout().clone()
+    };
+    let twice = |bytes: u64| held_bytes.saturating_add(bytes.saturating_sub(held_bytes).saturating_mul(2));
+    let whole = |error| match smallest_bytes(&error) {
+        Some(bytes) => too_small(memory_bytes, twice(bytes)),
+        None => error,
+    };
+    let walk = Walk::new(a.layout(), &made, size_of::<f64>(), held_bytes + half_bytes, request.threads);
+    let walk = walk.map_err(whole)?;
+    let boxes_bytes = walk.projected_bytes.saturating_sub(held_bytes);
+    let placed = Placed::open(request, b, memory_bytes - boxes_bytes, stop).map_err(whole)?;
+    placed.try_one(stop).map_err(whole)?;
+    Ok((walk, placed))
+}
+
+/// A refusal with a budget that was tried: what the boxes need is refused before what B's voxels around them need.
+fn with_least(error: Error, memory_bytes: u64, tried: impl Fn(u64) -> Result<()>) -> Error {
+    let Some(mut smallest_bytes) = smallest_bytes(&error) else { return error };
+    while let Err(again) = tried(mebibytes(smallest_bytes) << 20) {
+        match self::smallest_bytes(&again) {
+            Some(more) if more > smallest_bytes => smallest_bytes = more,
+            _ => break,
+        }
+    }
+    too_small(memory_bytes, smallest_bytes)
+}
+
+fn too_small(memory_bytes: u64, smallest_bytes: u64) -> Error {
+    PlanError::WalkTooSmall { what: "the comparison", memory_bytes, smallest_bytes }.into()
+}
+
+/// What a refusal of a budget asks for.
+fn smallest_bytes(error: &Error) -> Option<u64> {
+    match error {
+        Error::Plan(PlanError::TooSmall { smallest_bytes, .. } | PlanError::WalkTooSmall { smallest_bytes, .. }) => {
+            Some(*smallest_bytes)
+        }
+        _ => None,
+    }
 }
 
 /// Real values; components that the other file has as an axis become one.

@@ -1,4 +1,4 @@
-//! What a file is, and what reading it would cost, without reading a voxel.
+//! What a file is, and what reading it would cost, without reading a voxel; and what its values are, by reading all ([`Values`]).
 
 use std::path::Path;
 
@@ -17,12 +17,18 @@ use crate::{
     voxel::Dtype,
 };
 
+mod values;
+
+pub use values::{Values, ValuesRequest};
+
 /// Everything about a file but its voxels. Triples follow the file's axes i, j, k (x, y, z).
 #[derive(Clone, Debug, Serialize)]
 pub struct Info {
     pub file: String,
     pub format: String,
     pub grid: GridSummary,
+    /// Whether x, y, z point to the right, the front and the head of a body (RAS+), as the file says.
+    pub anatomical: bool,
     /// Slowest first.
     pub outer: Vec<OuterAxis>,
     pub dtype: Dtype,
@@ -37,6 +43,8 @@ pub struct Info {
     pub nifti: Option<NiftiInfo>,
     pub zarr: Option<ZarrInfo>,
     pub cost: Cost,
+    /// Where they were asked for.
+    pub values: Option<Values>,
     pub warnings: Vec<String>,
 }
 
@@ -135,6 +143,7 @@ impl Info {
             file: path.display().to_string(),
             format: input.format_name(),
             grid: GridSummary::new(&layout.grid),
+            anatomical: layout.grid.anatomical,
             outer: outer(layout),
             dtype: layout.stored,
             components: layout.components,
@@ -145,6 +154,7 @@ impl Info {
             nifti,
             zarr,
             cost: cost(&input)?,
+            values: None,
             warnings,
         })
     }

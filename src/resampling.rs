@@ -27,12 +27,12 @@ use crate::{
 impl Budget {
     /// Everything that the process may hold at any time, what it holds already included.
     pub fn of_process(memory_bytes: u64, threads: usize) -> Budget {
-        Budget::new(memory_bytes, threads, sys::resident().now_bytes)
+        Budget::new(memory_bytes, threads, sys::reserved_bytes())
     }
 
     /// What may come on top of all that the process holds now.
     pub fn beside_now(bytes: u64, threads: usize) -> Budget {
-        let reserved_bytes = sys::resident().now_bytes;
+        let reserved_bytes = sys::reserved_bytes();
         Budget::new(reserved_bytes.saturating_add(bytes), threads, reserved_bytes)
     }
 }

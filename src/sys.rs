@@ -22,6 +22,7 @@ mod limits;
 mod maps;
 mod network;
 mod process;
+mod program;
 mod signals;
 pub mod writeback;
 
@@ -176,6 +177,17 @@ pub fn resident() -> Resident {
         line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) << 10
     };
     Resident { now_bytes: field("VmRSS:"), peak_bytes: field("VmHWM:") }
+}
+
+/// What a plan has to count as taken: what is resident, and what the program's own code may take beyond the margins of plans.
+pub fn reserved_bytes() -> u64 {
+    resident().now_bytes.saturating_add(program::growth_bytes())
+}
+
+/// Maps the file of this program.
+fn map_program(file: &fs::File) -> io::Result<memmap2::Mmap> {
+    // SAFETY: a program's file is not written to while it runs, and bytes are only looked at, whatever they are.
+    unsafe { memmap2::Mmap::map(file) }
 }
 
 /// Bytes that may still be written to the file system of `folder`.

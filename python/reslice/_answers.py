@@ -141,17 +141,22 @@ class Result:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How far two files are apart. True where no voxel differs by more than the tolerance."""
+    """How far two files are apart. True where both have as many voxels and none differs by more than the tolerance."""
 
     agrees: bool
     #: Voxels are in the same places, within 1e-4 voxel.
     same_geometry: bool
-    #: Nothing where the numbers of voxels differ.
+    #: "index": voxels of the same index were compared; "place": values of B at the places of A's voxels. Nothing where none were.
+    by: Optional[str]
     compared: Optional[int]
     different: Optional[int]
     max_difference: Optional[float]
     mean_difference: Optional[float]
+    #: Mean of B - A.
+    mean_signed_difference: Optional[float]
     psnr_db: Optional[float]
+    #: Index (i, j, k) in A of the voxel whose values are farthest apart.
+    largest_at: Optional[Tuple[int, int, int]]
     warnings: Tuple[str, ...]
     details: Json = field(repr=False)
 
@@ -223,7 +228,13 @@ def info(path: PathLike) -> Info:
 
 
 def compare(
-    a: PathLike, b: PathLike, *, atol: float = 0.0, memory: int | str | None = None, threads: Optional[int] = None
+    a: PathLike,
+    b: PathLike,
+    *,
+    atol: float = 0.0,
+    by: Optional[str] = None,
+    memory: int | str | None = None,
+    threads: Optional[int] = None,
 ) -> Comparison:
     """Compare two files voxel by voxel, in bounded memory: real values, slopes applied.
 
@@ -233,6 +244,9 @@ def compare(
         Files of any format that is read.
     atol : float
         Differences up to this are none, in real units.
+    by : {"index", "place"}, optional
+        Compare voxels of the same index, or A's voxels with values of B at the same places of the world: labels of the nearest
+        voxel, anything else by linear interpolation. Default: index where the numbers of voxels are the same, else place.
     memory : int or str, optional
         Bytes, or ``"512MiB"``: what may be used beside what the process holds already.
     threads : int, optional
@@ -248,17 +262,21 @@ def compare(
     >>> bool(reslice.compare("scan.nii.gz", "scan.nii.gz"))
     True
     """
-    told: Json = json.loads(_reslice.compare(_text(a), _text(b), float(atol), _memory(memory), threads))
+    told: Json = json.loads(_reslice.compare(_text(a), _text(b), float(atol), by, _memory(memory), threads))
     found: Json = told["comparison"]
     differences: Json = found["differences"] or {}
+    largest: Json = differences.get("largest") or {}
     return Comparison(
         agrees=told["agrees"],
         same_geometry=found["geometry"]["same"],
+        by=found["by"],
         compared=differences.get("compared"),
         different=differences.get("different"),
         max_difference=differences.get("max_difference"),
         mean_difference=differences.get("mean_difference"),
+        mean_signed_difference=differences.get("mean_signed_difference"),
         psnr_db=differences.get("psnr_db"),
+        largest_at=tuple(largest["index"]) if largest else None,
         warnings=tuple(warn(text, 2) for text in found["warnings"]),
         details=found,
     )

@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{answer, args::IoArg, messages, parse::Size, words};
 use reslice::{
-    compare::{Comparison, Differences, Geometry, Request, compare},
+    compare::{By, Comparison, Differences, Geometry, Largest, Request, compare},
     error::Result,
     sys,
 };
@@ -35,6 +35,27 @@ pub struct CompareArgs {
     /// How uncompressed files are read
     #[arg(long, value_enum, default_value_t = IoArg::Auto)]
     pub io: IoArg,
+    /// Which voxels of B those of A are held against; default: index where the numbers of voxels are the same, else place
+    #[arg(long, value_enum)]
+    pub by: Option<ByArg>,
+}
+
+/// By what voxels of A and B belong together.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ByArg {
+    /// the voxels of the same index
+    Index,
+    /// values of B at the places of A's voxels: labels of the nearest voxel, anything else by linear interpolation
+    Place,
+}
+
+impl From<ByArg> for By {
+    fn from(by: ByArg) -> By {
+        match by {
+            ByArg::Index => By::Index,
+            ByArg::Place => By::Place,
+        }
+    }
 }
 
 /// Compares, and prints the answer; exit code 1 where voxels differ.
@@ -56,6 +77,7 @@ fn answered(args: &CompareArgs) -> Result<bool> {
         memory_bytes: args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0),
         threads: args.threads.map_or_else(sys::threads, usize::from),
         io: args.io.into(),
+        by: args.by.map(By::from),
     };
     sys::set_budget(request.memory_bytes);
     let comparison = compare(&request, sys::stop_flag())?;
@@ -83,10 +105,14 @@ fn text(comparison: &Comparison) -> String {
     }
     lines.push(format!("geometry  {}", geometry(&comparison.geometry)));
     match &comparison.differences {
-        Some(found) => lines.extend(differences(found, comparison.tolerance)),
-        None => lines.push("voxels    not compared: their numbers differ".into()),
+        Some(found) => lines.extend(differences(comparison, found)),
+        None => lines.push(format!("voxels    not compared: {}", why_not(&comparison.geometry))),
     }
     lines.join("\n")
+}
+
+fn why_not(geometry: &Geometry) -> &'static str {
+    if !geometry.comparable_units { "their units cannot be compared" } else { "their numbers differ" }
 }
 
 fn geometry(geometry: &Geometry) -> String {
@@ -107,30 +133,61 @@ fn geometry(geometry: &Geometry) -> String {
     text
 }
 
-fn differences(found: &Differences, tolerance: f64) -> Vec<String> {
+fn differences(comparison: &Comparison, found: &Differences) -> Vec<String> {
+    let mut lines = Vec::new();
+    let is_placed = comparison.by == Some(By::Place);
+    if is_placed {
+        lines.push("compared  A's voxels with values of B at the same places".into());
+    }
     let nans = match (found.nan_in_one, found.nan_in_both) {
         (0, 0) => String::new(),
+        (one, both) if is_placed => format!(", outside of B or NaN in one of them {one}, in both {both}"),
         (one, both) => format!(", NaN in one of them {one}, in both {both}"),
     };
-    let verdict = match (found.beyond, tolerance) {
-        (0, 0.0) => format!("all {} are equal", found.compared),
-        (0, _) => format!("none of {} differs by more than {tolerance}, {} differ", found.compared, found.different),
-        (beyond, 0.0) => {
-            let percent = 100.0 * beyond as f64 / found.compared.max(1) as f64;
-            format!("{beyond} of {} differ ({} %)", found.compared, words::measured(percent))
-        }
-        (beyond, _) => {
-            format!("{beyond} of {} differ by more than {tolerance}, {} differ", found.compared, found.different)
-        }
+    // What lies outside of B is told, but is no difference of values.
+    let outside = if is_placed { found.nan_in_one } else { 0 };
+    let compared = found.compared - outside;
+    let (different, beyond) = (found.different - outside, found.beyond - outside);
+    let percent = |count: u64| words::measured(100.0 * count as f64 / compared.max(1) as f64);
+    let tolerance = comparison.tolerance;
+    let verdict = match (beyond, tolerance) {
+        (0, 0.0) => format!("all {compared} are equal"),
+        (0, _) => format!("none of {compared} differs by more than {tolerance}, {different} differ"),
+        (_, 0.0) => format!("{beyond} of {compared} differ ({} %)", percent(beyond)),
+        _ => format!(
+            "{beyond} of {compared} differ by more than {tolerance} ({} %), {different} differ",
+            percent(beyond)
+        ),
     };
-    let mut lines = vec![format!("voxels    {verdict}{nans}")];
-    if found.different > found.nan_in_one {
+    lines.push(format!("voxels    {verdict}{nans}"));
+    if let Some(largest) = &found.largest {
         let psnr = found.psnr_db.map(|psnr| format!(", PSNR {psnr:.2} dB")).unwrap_or_default();
         lines.push(format!(
-            "values    at most {} apart, {} on average{psnr}",
+            "values    at most {} apart, {} on average, B - A {} on average{psnr}",
             words::measured(found.max_difference),
-            words::measured(found.mean_difference)
+            words::measured(found.mean_difference),
+            words::measured(found.mean_signed_difference)
         ));
+        lines.push(format!("largest   {}", place(comparison, largest)));
     }
     lines
+}
+
+/// Where two values are farthest apart.
+fn place(comparison: &Comparison, largest: &Largest) -> String {
+    let list = |numbers: [String; 3]| numbers.join(", ");
+    let grid = &comparison.a.grid;
+    let volume = if comparison.a.outer.is_empty() {
+        String::new()
+    } else {
+        format!(" of volume {}, component {}", largest.volume, largest.component)
+    };
+    format!(
+        "at voxel {}{volume} of A, {} {}: {} in A, {} in B",
+        list(largest.index.map(|n| n.to_string())),
+        list(largest.position.map(words::number)),
+        grid.unit.symbol(),
+        words::number(largest.a),
+        words::number(largest.b)
+    )
 }

@@ -99,6 +99,7 @@ fn checked(phantom: &Phantom, nifti: &Path, zarr: &Path) -> Result<String> {
         memory_bytes: MEMORY_BYTES,
         threads: sys::threads(),
         io: IoMode::Auto,
+        by: None,
     };
     let comparison = compare::compare(&request, sys::stop_flag())?;
     if found != expected || !comparison.agrees() || !comparison.geometry.same {

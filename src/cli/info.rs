@@ -8,11 +8,12 @@ use std::{
 
 use clap::Args;
 
-use super::{answer, words};
+use super::{answer, parse::Size, words};
 use reslice::{
     checkpoint::staging::state_folder,
     error::{Error, Result},
-    info::{AccessKind, Cost, Info, NiftiInfo, OuterAxis, ZarrInfo},
+    info::{AccessKind, Cost, Info, NiftiInfo, OuterAxis, Values, ValuesRequest, ZarrInfo},
+    sys,
 };
 
 #[derive(Debug, Args)]
@@ -22,17 +23,42 @@ pub struct InfoArgs {
     /// As JSON
     #[arg(long)]
     pub json: bool,
+    /// Read all voxels too, and say what their values are
+    #[arg(long)]
+    pub stats: bool,
+    /// With --stats: ceiling of the resident memory of the whole process, such as 512MiB; default: half of what the job may use
+    #[arg(long, value_name = "SIZE", env = "RESLICE_MEMORY")]
+    pub memory: Option<Size>,
+    /// With --stats: threads; default: the CPUs this process may use
+    #[arg(long, value_name = "N", env = "RESLICE_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 }
 
 /// Prints what a file is.
-pub fn run(args: &InfoArgs) -> Result<ExitCode> {
-    let info = Info::of(&args.file).map_err(|error| unfinished(&args.file, error))?;
+///
+/// `named` are the options on the command line, without dashes.
+pub fn run(args: &InfoArgs, named: &[String]) -> Result<ExitCode> {
+    if let Some(idle) = named.iter().find(|name| !args.stats && ["memory", "threads"].contains(&name.as_str())) {
+        let what = format!("--{idle} does nothing here: only --stats reads voxels");
+        return Err(Error::usage_hint(what, format!("leave --{idle} out, or add --stats")));
+    }
+    let mut info = Info::of(&args.file).map_err(|error| unfinished(&args.file, error))?;
+    if args.stats {
+        info.values = Some(values(args)?);
+    }
     if args.json {
         answer::json(&info)?;
     } else {
         answer::line(&text(&info))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn values(args: &InfoArgs) -> Result<Values> {
+    let memory_bytes = args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0);
+    sys::set_budget(memory_bytes);
+    let threads = args.threads.map_or_else(sys::threads, usize::from);
+    Values::of(&ValuesRequest { path: args.file.clone(), memory_bytes, threads }, sys::stop_flag())
 }
 
 /// A target that is not there yet is named.
@@ -54,8 +80,12 @@ fn text(info: &Info) -> String {
     let mut lines = vec![
         format!("file      {}", info.file),
         format!("format    {}", words::format(&info.format)),
-        format!("grid      {}", words::grid(grid)),
-        format!("origin    {}", grid.origin.map(words::number).join(", ")),
+        format!("grid      {}", if info.anatomical { words::grid(grid) } else { words::grid_of_steps(grid) }),
+        format!(
+            "origin    {}{}",
+            grid.origin.map(words::number).join(", "),
+            if info.anatomical { " (RAS+)" } else { "" }
+        ),
     ];
     for (row, name) in grid.index_to_world.iter().zip(["x", "y", "z"]) {
         let label = if name == "x" { "affine" } else { "" };
@@ -66,6 +96,7 @@ fn text(info: &Info) -> String {
     lines.push(format!("samples   {}", samples(info)));
     let stored = info.stored_bytes.map(|n| format!(", {} stored", words::bytes(n))).unwrap_or_default();
     lines.push(format!("size      {} raw{stored}", words::bytes(info.raw_bytes)));
+    lines.extend(info.values.iter().map(|values| format!("values    {}", told(values))));
     lines.extend(info.nifti.iter().flat_map(nifti));
     lines.extend(info.zarr.iter().flat_map(zarr));
     lines.push(format!("reading   {}", cost(&info.cost, info.stored_bytes.unwrap_or(0))));
@@ -96,6 +127,31 @@ fn samples(info: &Info) -> String {
         text += ", labels";
     }
     text
+}
+
+/// The values in one line.
+fn told(values: &Values) -> String {
+    let percent = |count: u64| words::measured(100.0 * count as f64 / values.counted.max(1) as f64);
+    let mut text = match (values.least, values.greatest, values.mean, values.standard_deviation) {
+        (Some(least), Some(greatest), Some(mean), Some(deviation)) => format!(
+            "{} to {}, mean {}, standard deviation {}",
+            words::number(least),
+            words::number(greatest),
+            words::measured(mean),
+            words::measured(deviation)
+        ),
+        _ => "no finite ones".into(),
+    };
+    for (count, what) in [(values.zero, "0"), (values.nan, "NaN"), (values.infinite, "infinite")] {
+        if count > 0 {
+            text += &format!(", {} % {what}", percent(count));
+        }
+    }
+    match values.labels {
+        Some(1) => text + ", 1 label beside 0",
+        Some(labels) => text + &format!(", {labels} labels beside 0"),
+        None => text,
+    }
 }
 
 fn nifti(nifti: &NiftiInfo) -> Vec<String> {

@@ -1,6 +1,6 @@
 //! Grids, numbers and sizes in words: those of the library's reports.
 
-pub use reslice::report::words::{bytes, grid, number};
+pub use reslice::report::words::{bytes, grid, grid_of_steps, number};
 
 /// A measured number with four digits that count; very small and very large ones with an exponent.
 pub fn measured(x: f64) -> String {

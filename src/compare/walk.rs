@@ -1,4 +1,4 @@
-//! Chooses the boxes in which two volumes are walked: within the budget, with few repeated decodes.
+//! Chooses the boxes in which one volume or two are walked: within the budget, with few repeated decodes.
 
 use crate::{
     error::{Error, PlanError, Result},
@@ -29,24 +29,41 @@ impl Walk {
     /// The cheapest walk within the budget for two layouts of the same shape, voxels being of `sample_bytes`.
     ///
     /// # Errors
-    /// [`PlanError::ComparisonTooSmall`], and two streams whose volumes stand in different orders.
+    /// [`PlanError::WalkTooSmall`], and two streams whose volumes stand in different orders.
     pub fn new(a: &Layout, b: &Layout, sample_bytes: usize, memory_bytes: u64, threads: usize) -> Result<Walk> {
-        let outer = grouping(a, b)?;
-        let reserved = sys::resident().now_bytes + MARGIN_BYTES + threads as u64 * THREAD_BYTES;
+        Walk::over(&[a, b], grouping(a, b)?, "the comparison", (sample_bytes, memory_bytes, threads))
+    }
+
+    /// The cheapest walk within the budget through one layout.
+    ///
+    /// # Errors
+    /// [`PlanError::WalkTooSmall`].
+    pub fn of_one(layout: &Layout, sample_bytes: usize, memory_bytes: u64, threads: usize) -> Result<Walk> {
+        Walk::over(&[layout], layout.outer.clone(), "reading all values", (sample_bytes, memory_bytes, threads))
+    }
+
+    fn over(
+        sides: &[&Layout],
+        outer: Outer,
+        what: &'static str,
+        (sample_bytes, memory_bytes, threads): (usize, u64, usize),
+    ) -> Result<Walk> {
+        let reserved = sys::reserved_bytes() + MARGIN_BYTES + threads as u64 * THREAD_BYTES;
         let bytes = |tile| {
-            let both = [a, b].map(|layout| side_bytes(layout, tile, sample_bytes as u64));
-            both.into_iter().fold(reserved, u64::saturating_add)
+            let each = sides.iter().map(|layout| side_bytes(layout, tile, sample_bytes as u64));
+            each.fold(reserved, u64::saturating_add)
         };
-        let tiles: Vec<([u64; 3], u64)> = candidates(a, b).into_iter().map(|tile| (tile, bytes(tile))).collect();
+        let tiles: Vec<([u64; 3], u64)> = candidates(sides).into_iter().map(|tile| (tile, bytes(tile))).collect();
         let fitting = tiles.iter().filter(|(_, bytes)| *bytes <= memory_bytes);
         let cost = |&(tile, bytes): &([u64; 3], u64)| {
-            boxes(a, tile) * BOX_BYTES + bytes as f64 + decoded_bytes(a, tile) + decoded_bytes(b, tile)
+            let decoded: f64 = sides.iter().map(|layout| decoded_bytes(layout, tile)).sum();
+            boxes(sides[0], tile) * BOX_BYTES + bytes as f64 + decoded
         };
         match fitting.min_by(|x, y| cost(x).total_cmp(&cost(y))) {
             Some(&(tile, projected_bytes)) => Ok(Walk { tile, outer, projected_bytes }),
             None => {
                 let smallest_bytes = tiles.iter().map(|(_, bytes)| *bytes).min().unwrap_or(u64::MAX);
-                Err(PlanError::ComparisonTooSmall { memory_bytes, smallest_bytes }.into())
+                Err(PlanError::WalkTooSmall { what, memory_bytes, smallest_bytes }.into())
             }
         }
     }
@@ -70,11 +87,12 @@ fn grouping(a: &Layout, b: &Layout) -> Result<Outer> {
     Ok(if takes_b { b.outer.clone() } else { a.outer.clone() })
 }
 
-/// Extents of boxes worth a look: voxels, chunks of either volume, everything; of a stream only what ascends.
-fn candidates(a: &Layout, b: &Layout) -> Vec<[u64; 3]> {
-    let shape = a.grid.shape;
+/// Extents of boxes worth a look: voxels, chunks of each volume, everything; of a stream only what ascends.
+fn candidates(sides: &[&Layout]) -> Vec<[u64; 3]> {
+    let shape = sides[0].grid.shape;
     let axis = |axis: usize| {
-        let mut extents = vec![1, a.chunk[axis], b.chunk[axis], 16, 64, 256, shape[axis]];
+        let chunks = sides.iter().map(|layout| layout.chunk[axis]);
+        let mut extents: Vec<u64> = chunks.chain([1, 16, 64, 256, shape[axis]]).collect();
         extents.iter_mut().for_each(|extent| *extent = (*extent).clamp(1, shape[axis]));
         extents.sort_unstable();
         extents.dedup();
@@ -87,7 +105,7 @@ fn candidates(a: &Layout, b: &Layout) -> Vec<[u64; 3]> {
             move |&y| xs.iter().map(move |&x| [z, y, x])
         })
     });
-    let streams = [a, b].iter().any(|layout| layout.access == Access::Ascending);
+    let streams = sides.iter().any(|layout| layout.access == Access::Ascending);
     let ascends = |tile: &[u64; 3]| tile[2] == shape[2] && (tile[0] == 1 || tile[1] == shape[1]);
     all.filter(|tile| !streams || ascends(tile)).collect()
 }
@@ -186,7 +204,7 @@ mod tests {
             [([2, 3, 13], [9, 2, 5]), ([3, 4, 5], [4, 4, 4]), ([1, 1, 1], [9, 11, 13]), ([7, 2, 3], [3, 5, 13])]
         {
             let (a, b) = (layout(Access::Chunked, a), layout(Access::Chunked, b));
-            for tile in candidates(&a, &b) {
+            for tile in candidates(&[&a, &b]) {
                 for side in [&a, &b] {
                     let chunk_bytes = side.chunk.iter().product::<u64>() * 2;
                     let counted = decoded_bytes(side, tile);
@@ -213,8 +231,7 @@ mod tests {
     #[test]
     fn a_budget_that_is_too_small_is_refused_with_the_smallest_that_works() {
         let (a, b) = (layout(Access::Chunked, [3, 4, 5]), layout(Access::Random, [1, 1, 13]));
-        let Err(Error::Plan(PlanError::ComparisonTooSmall { smallest_bytes, .. })) = Walk::new(&a, &b, 2, 1 << 10, 1)
-        else {
+        let Err(Error::Plan(PlanError::WalkTooSmall { smallest_bytes, .. })) = Walk::new(&a, &b, 2, 1 << 10, 1) else {
             panic!("1 KiB is not enough");
         };
         assert!(Walk::new(&a, &b, 2, smallest_bytes + (8 << 20), 1).is_ok());

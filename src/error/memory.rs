@@ -57,10 +57,10 @@ pub enum PlanError {
 
     /// Even the smallest boxes of a comparison, with the chunks they touch, need more.
     #[error(
-        "memory budget {} is too small: the comparison needs {} for one box of both volumes and the chunks it touches",
+        "memory budget {} is too small: {what} needs {} for one box of voxels and the chunks it touches",
         ByteSize(*.memory_bytes).display().iec(), ByteSize(*.smallest_bytes).display().iec()
     )]
-    ComparisonTooSmall { memory_bytes: u64, smallest_bytes: u64 },
+    WalkTooSmall { what: &'static str, memory_bytes: u64, smallest_bytes: u64 },
 
     /// Even one thread that looks at one chunk at a time needs more.
     #[error(
@@ -75,7 +75,7 @@ impl PlanError {
     pub(crate) fn smallest_bytes(&self) -> u64 {
         match self {
             PlanError::TooSmall { smallest_bytes, .. }
-            | PlanError::ComparisonTooSmall { smallest_bytes, .. }
+            | PlanError::WalkTooSmall { smallest_bytes, .. }
             | PlanError::VerificationTooSmall { smallest_bytes, .. } => *smallest_bytes,
             PlanError::TablesTooLarge { .. } => u64::MAX,
         }
@@ -92,8 +92,7 @@ impl PlanError {
                 };
                 hint + &instead.as_ref().map_or_else(String::new, Instead::told)
             }
-            PlanError::ComparisonTooSmall { smallest_bytes, .. }
-            | PlanError::VerificationTooSmall { smallest_bytes, .. } => {
+            PlanError::WalkTooSmall { smallest_bytes, .. } | PlanError::VerificationTooSmall { smallest_bytes, .. } => {
                 format!("use --memory {}MiB or more", mebibytes(*smallest_bytes))
             }
             PlanError::TablesTooLarge { table_bytes, .. } => {

@@ -124,7 +124,7 @@ impl<T: Voxel> Target<T> {
         let layout = job.output.layout.clone();
         let middle = layout.grid.shape.map(|extent| (extent / 2) as i64);
         let one = Region::new(middle, middle.map(|at| at + 1));
-        let fixed_bytes = sys::resident().now_bytes.saturating_add(op.table_bytes());
+        let fixed_bytes = sys::reserved_bytes().saturating_add(op.table_bytes());
         let room = Room::new::<T>(&job.request, source.layout(), fixed_bytes, cost(op.as_ref(), &layout, one));
         Ok(Target {
             chunks: Chunks::new(room.chunk_bytes),

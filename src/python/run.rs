@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     cli::called,
+    compare::By,
     error::Result,
     info::Info,
     io::input::IoMode,
@@ -112,11 +113,18 @@ pub fn compare(
     a: PathBuf,
     b: PathBuf,
     tolerance: f64,
+    by: Option<String>,
     memory: Option<String>,
     threads: Option<usize>,
 ) -> PyResult<String> {
+    let by = match by.as_deref() {
+        None => None,
+        Some("index") => Some(By::Index),
+        Some("place") => Some(By::Place),
+        Some(other) => return Err(PyValueError::new_err(format!("by is {other:?}, expected \"index\" or \"place\""))),
+    };
     let (memory_bytes, held_bytes, threads) = budget(py, memory.as_deref(), threads)?;
-    let request = crate::compare::Request { a, b, tolerance, memory_bytes, threads, io: IoMode::Auto };
+    let request = crate::compare::Request { a, b, tolerance, memory_bytes, threads, io: IoMode::Auto, by };
     let told = Told::default();
     let found =
         attended(py, (held_bytes, Left::Nothing), (&told, None), |stop| crate::compare::compare(&request, stop))?;

@@ -134,7 +134,7 @@ pub fn fits<T: Voxel>(layout: &Layout, memory_bytes: u64) -> Result<(), u64> {
     let sample = (layout.components * size_of::<T>()) as u64 * layout.outer.largest_group();
     let chunk =
         if layout.access == Access::Random { 0 } else { layout.chunk.iter().fold(sample, |n, &e| n.saturating_mul(e)) };
-    let parts = [chunk, layout.transfer_bytes, layout.resident_bytes, sys::resident().now_bytes, MARGIN_BYTES];
+    let parts = [chunk, layout.transfer_bytes, layout.resident_bytes, sys::reserved_bytes(), MARGIN_BYTES];
     let needed = parts.into_iter().fold(0, u64::saturating_add);
     if needed <= memory_bytes { Ok(()) } else { Err(needed) }
 }

@@ -6,13 +6,17 @@ use crate::job::GridSummary;
 
 /// `512x512x120 voxels of 0.41x0.41x1.5 mm, LPS`
 pub fn grid(grid: &GridSummary) -> String {
+    format!("{}, {}", grid_of_steps(grid), grid.orientation)
+}
+
+/// The same without letters, where axes have no direction in a body.
+pub fn grid_of_steps(grid: &GridSummary) -> String {
     let times = |numbers: [String; 3]| numbers.join("x");
     format!(
-        "{} voxels of {} {}, {}",
+        "{} voxels of {} {}",
         times(grid.shape.map(|n| n.to_string())),
         times(grid.spacing.map(number)),
-        grid.unit.symbol(),
-        grid.orientation
+        grid.unit.symbol()
     )
 }
 

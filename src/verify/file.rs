@@ -64,7 +64,7 @@ impl Voxels {
 pub fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
     let file = Voxels::open(path)?;
     let memory_bytes = run.request.memory_bytes;
-    let smallest_bytes = sys::resident().now_bytes + STREAM_BYTES + file.data()?.memory_bytes();
+    let smallest_bytes = sys::reserved_bytes() + STREAM_BYTES + file.data()?.memory_bytes();
     if smallest_bytes > memory_bytes {
         let array = path.display().to_string();
         return Err(PlanError::VerificationTooSmall { memory_bytes, smallest_bytes, array }.into());

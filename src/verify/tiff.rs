@@ -55,7 +55,7 @@ pub fn verify(run: &mut Run<'_>, file: &TiffFile) -> Result<()> {
 /// How many threads fit, and what each of them takes.
 fn threads(run: &Run<'_>, file: &TiffFile, chunk_bytes: u64) -> Result<usize> {
     let memory_bytes = run.request.memory_bytes;
-    let used = sys::resident().now_bytes + BESIDE_BYTES;
+    let used = sys::reserved_bytes() + BESIDE_BYTES;
     let each = chunk_bytes.saturating_add(file.layout.transfer_bytes).max(1);
     if used.saturating_add(each) > memory_bytes {
         let array = file.path.display().to_string();

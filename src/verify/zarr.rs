@@ -45,7 +45,7 @@ pub(super) fn verify(run: &mut Run<'_>) -> Result<()> {
     let tree = Tree::of(&root)?;
     run.report.format.clone_from(&tree.kind);
     let survey = survey(run, &root, &tree)?;
-    let reserved = sys::resident().now_bytes + MARGIN_BYTES + run.request.memory_bytes / 16;
+    let reserved = sys::reserved_bytes() + MARGIN_BYTES + run.request.memory_bytes / 16;
     let threads = threads(run, &root, &tree, &survey, reserved)?;
     for image in &tree.images {
         run.report.notes.extend(level_warnings(image, &survey.facts[image.arrays.clone()]));

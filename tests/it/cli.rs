@@ -258,7 +258,7 @@ fn compare_tells_equal_from_different_from_trouble() {
     folder.run(&["compare", "a.nii", "b.nii", "--tolerance", "3"]).expect(0);
     folder.run(&["resample", "a.nii", "small.nii", "--size", "7"]).expect(0);
     let shapes = folder.run(&["compare", "a.nii", "small.nii"]).expect(1);
-    assert!(shapes.stdout.contains("different shapes") && shapes.stdout.contains("not compared"), "{}", shapes.stdout);
+    assert!(shapes.stdout.contains("different shapes"), "{}", shapes.stdout);
     let missing = folder.run(&["compare", "a.nii", "none.nii"]).expect(2);
     assert!(missing.stdout.is_empty() && missing.stderr.starts_with("error: cannot open none.nii"));
     folder.run(&["compare", "a.nii", "b.nii", "--tolerance=-1"]).expect(2);

@@ -8,6 +8,7 @@ mod ahead;
 mod batch;
 mod bounded_input;
 mod cli;
+mod compare;
 mod compound;
 mod dicom;
 mod faults;

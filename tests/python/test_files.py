@@ -139,7 +139,10 @@ def test_compare_and_verify(scan, tmp_path):
     assert reslice.compare(a, b).different == 0
     reslice.resample(a, tmp_path / "c.nii", region=(slice(0, 29), (0, 23), (1, 20)))
     found = reslice.compare(a, tmp_path / "c.nii")
-    assert not found and found.compared is None and not found.same_geometry
+    assert not found and found.by == "place" and found.compared and not found.same_geometry
+    assert reslice.compare(a, tmp_path / "c.nii", by="index").compared is None
+    with pytest.raises(ValueError, match="expected"):
+        reslice.compare(a, b, by="voxel")
     assert reslice.verify(b).ok
     b.write_bytes(b.read_bytes()[:-2000])
     broken = reslice.verify(b)
