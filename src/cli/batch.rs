@@ -155,11 +155,12 @@ fn execute(
 fn forecast(batch: &Batch<'_>, jobs: &Jobs<'_>, how: DryRun) -> Result<ExitCode> {
     let mut failed = 0;
     let mut before = "[";
+    let mut dry_runs = batch.dry_runs();
     for n in 0..jobs.len() {
         if sys::stop_flag().load(Ordering::Relaxed) {
             return Ok(ExitCode::from(STOPPED));
         }
-        match batch.dry_run(n) {
+        match dry_runs.forecast(n) {
             Ok(Forecast { summary, beside }) if how == DryRun::Json => {
                 let summary = answer::to_json(&json!({"job": n + 1, "beside_others": beside, "summary": summary}))?;
                 answer::json_part(&format!("{before}{summary}"))?;
@@ -171,7 +172,7 @@ fn forecast(batch: &Batch<'_>, jobs: &Jobs<'_>, how: DryRun) -> Result<ExitCode>
                 failed += 1;
             }
             Err(error) => {
-                let (n, error) = batch.most_demanding(n, error);
+                let (n, error) = dry_runs.most_demanding(n, error);
                 messages::error_of(&format!("{}: ", report::name(jobs, n)), &error);
                 return Ok(ExitCode::from(error.exit_code()));
             }

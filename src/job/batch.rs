@@ -86,6 +86,12 @@ pub struct Forecast {
     pub beside: bool,
 }
 
+/// Dry runs of the jobs of a batch, in one process: what earlier ones have left resident counts once.
+pub struct DryRuns<'a> {
+    batch: Batch<'a>,
+    room: Admissions,
+}
+
 /// Called while jobs run, on their own threads: with the number of the job (from 0) and what it tells.
 pub type OnEvent<'a> = &'a (dyn Fn(usize, Event<'_>) + Sync);
 
@@ -99,36 +105,9 @@ impl Batch<'_> {
         (0..self.jobs.len()).try_for_each(|n| check(n).map_err(|error| (n, error)))
     }
 
-    /// What would be done with job `n`, without doing it.
-    pub fn dry_run(&self, n: usize) -> Result<Forecast> {
-        let mut room = Admissions::new(self.memory_bytes, self.threads);
-        room.measured(sys::resident().now_bytes);
-        Ok(match self.ready(n, &room, self.jobs.len() == 1)? {
-            Ready::Beside(job) => Forecast { summary: job.summary().clone(), beside: true },
-            Ready::Alone(job) => Forecast { summary: job.dry_run()?, beside: false },
-        })
-    }
-
-    /// Finds the job that needs most memory, with its refusal: `n`, which was refused with `error`, or one after it.
-    ///
-    /// Plans the jobs after `n` for a second at most. The budget that the refusal names is enough for all of these.
-    pub fn most_demanding(&self, n: usize, error: Error) -> (usize, Error) {
-        let begun = Instant::now();
-        let mut most = (n, error);
-        for other in n + 1..self.jobs.len() {
-            let Error::Plan(PlanError::TooSmall { smallest_bytes, .. }) = &most.1 else { break };
-            if begun.elapsed() > PATIENCE {
-                break;
-            }
-            let enough = Batch { memory_bytes: least::named_bytes(*smallest_bytes), ..*self };
-            if let Err(mut error @ Error::Plan(PlanError::TooSmall { .. })) = enough.dry_run(other) {
-                if let Error::Plan(PlanError::TooSmall { memory_bytes, .. }) = &mut error {
-                    *memory_bytes = self.memory_bytes;
-                }
-                most = (other, error);
-            }
-        }
-        most
+    /// Plans jobs one after another, without running them.
+    pub fn dry_runs(&self) -> DryRuns<'_> {
+        DryRuns { batch: *self, room: Admissions::new(self.memory_bytes, self.threads) }
     }
 
     /// Runs the jobs. `on_end` is called on the calling thread, once for each job.
@@ -159,6 +138,54 @@ impl Batch<'_> {
     fn resolve(&self, n: usize) -> Result<Box<Job>> {
         let request = Request { memory_bytes: self.memory_bytes, threads: self.threads, ..self.jobs.request(n)? };
         Job::resolve(request).map(Box::new)
+    }
+}
+
+impl<'a> DryRuns<'a> {
+    /// What would be done with job `n`, from 0, without doing it.
+    ///
+    /// # Errors
+    /// A job that cannot be opened or planned.
+    pub fn forecast(&mut self, n: usize) -> Result<Forecast> {
+        // What the plan of the job before this one has left is not part of this one.
+        sys::trim_allocator();
+        self.room.measured(sys::reserved_bytes());
+        Ok(match self.batch.ready(n, &self.room, self.batch.jobs.len() == 1)? {
+            Ready::Beside(job) => Forecast { summary: job.summary().clone(), beside: true },
+            Ready::Alone(mut job) => {
+                job.settled_bytes = self.room.settled_bytes();
+                Forecast { summary: job.dry_run()?, beside: false }
+            }
+        })
+    }
+
+    /// Finds the job that needs most memory, with its refusal: `n`, which was refused with `error`, or one after it.
+    ///
+    /// Plans the jobs after `n` for a second at most. The budget that the refusal names is enough for all of these.
+    pub fn most_demanding(&mut self, n: usize, error: Error) -> (usize, Error) {
+        let begun = Instant::now();
+        let asked_bytes = self.batch.memory_bytes;
+        let mut most = (n, error);
+        for other in n + 1..self.batch.jobs.len() {
+            let Error::Plan(PlanError::TooSmall { smallest_bytes, .. }) = &most.1 else { break };
+            if begun.elapsed() > PATIENCE {
+                break;
+            }
+            if let Err(mut error @ Error::Plan(PlanError::TooSmall { .. })) =
+                self.within(least::named_bytes(*smallest_bytes)).forecast(other)
+            {
+                if let Error::Plan(PlanError::TooSmall { memory_bytes, .. }) = &mut error {
+                    *memory_bytes = asked_bytes;
+                }
+                most = (other, error);
+            }
+        }
+        most
+    }
+
+    /// The same jobs in the same process, within another budget.
+    fn within(&self, memory_bytes: u64) -> DryRuns<'a> {
+        DryRuns { batch: Batch { memory_bytes, ..self.batch }, room: self.room.clone().within(memory_bytes) }
     }
 }
 
@@ -232,7 +259,7 @@ impl<'a> Scheduler<'a, '_> {
 
     /// Opens or begins the job whose turn it is; whether there was anything to do.
     fn begin_next(&mut self, crew: &mut Crew<'_, 'a, Summary>) -> bool {
-        self.room.measured(sys::resident().now_bytes);
+        self.room.measured(sys::reserved_bytes());
         match self.waiting.take() {
             Some((n, ready, wants)) if self.room.admits(wants) => {
                 self.room.enter(n, wants);

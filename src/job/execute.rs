@@ -99,7 +99,7 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// An error where the tables of the op would not fit the budget, before they are made.
-    fn check_tables(&self, memory_bytes: u64) -> Result<()> {
+    pub fn check_tables(&self, memory_bytes: u64) -> Result<()> {
         let (op, series) = (&self.job.op, self.job.series.as_ref());
         let mappings = series.map_or(std::slice::from_ref(&op.mapping), |series| &series.mappings);
         let of = |mapping: &Mapping| OpRequest { mapping: mapping.clone(), ..op.clone() };
@@ -369,7 +369,7 @@ impl Job {
     }
 
     pub(super) fn budget(&self) -> Budget {
-        let held_bytes = sys::resident().now_bytes.saturating_sub(self.settled_bytes);
+        let held_bytes = sys::reserved_bytes().saturating_sub(self.settled_bytes);
         Budget::new(self.request.memory_bytes, self.request.threads, held_bytes)
     }
 

@@ -61,7 +61,15 @@ impl<T: Voxel> Opened<T> {
 
     /// The refusal `error` of a pass over a field with a budget that is enough for the job too, as far as that can be told: as if
     /// no field moved anything.
+    ///
+    /// Tables that are larger are not made for it: they are refused at once, as they would be once the field is read.
     pub fn with_fields(&self, error: Error, fields: &Fields, budget: Budget) -> Error {
+        if let Error::Plan(PlanError::TooSmall { smallest_bytes, .. }) = &error
+            && self.check_tables((*smallest_bytes).max(MODERATE_TABLE_BYTES)).is_err()
+            && let Err(tables) = self.check_tables(budget.memory_bytes)
+        {
+            return tables;
+        }
         let cut = self.cut();
         least::named(error, |memory_bytes, effort| {
             let budget = Budget { memory_bytes, effort, ..budget };

@@ -1,8 +1,15 @@
-//! What is refused before a run begins: options that cannot matter, and a summary that could not be written.
+//! What is refused before a run begins: options that cannot matter, a summary that could not be written, and tables that fit no budget near.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    time::{Duration, Instant},
+};
 
-use crate::kit::folder::{Answer, Folder};
+use crate::kit::{
+    folder::{Answer, Folder},
+    nifti::Said,
+};
 use serde_json::Value;
 
 const SHAPE: [u64; 3] = [7, 11, 13];
@@ -143,4 +150,19 @@ fn a_summary_goes_to_stdout_where_it_is_asked_for() {
     let states: Vec<&Value> = many.as_array().unwrap().iter().map(|job| &job["status"]).collect();
     assert_eq!(states, ["done", "done"]);
     assert!(!folder.path("-").exists());
+}
+
+/// A plan with the field standing still would make tables of 17 GiB to find out what the job needs.
+#[test]
+fn tables_that_no_budget_near_is_enough_for_are_refused_before_a_field_is_read() {
+    let folder = Folder::new();
+    let said = Said::new([8, 9, 10]);
+    said.write(&folder.path("scan.nii"), &vec![1i16; said.samples()]);
+    let field = Said { intent: 1007, ..said }.with_outer(&[("c", 3), ("t", 1)]);
+    field.write(&folder.path("field.nii"), &vec![0.5f32; field.samples()]);
+    let begun = Instant::now();
+    let stretched = ["--spacing=1e9", "--interp=lanczos3", "--antialias", "--transform=field.nii", "--memory=1MiB"];
+    let refused = folder.resample("scan.nii", "out.nii", &stretched).expect(2);
+    assert!(refused.stderr.contains("the weights along the axes of 1x1x1 target voxels take"), "{}", refused.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }

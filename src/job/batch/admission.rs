@@ -41,6 +41,11 @@ impl Admissions {
         Admissions { memory_bytes, threads: threads.max(1), base_bytes: 0, first_bytes: None, running: Vec::new() }
     }
 
+    /// The same process within another budget.
+    pub fn within(self, memory_bytes: u64) -> Admissions {
+        Admissions { memory_bytes, ..self }
+    }
+
     /// Notes the resident memory of the process.
     ///
     /// Among jobs under way the base only rises, by what is resident beyond all that they may take: memory that ended jobs have

@@ -120,7 +120,7 @@ impl InPlace {
         let method = request.method.unwrap_or(if finest.is_label { Reduction::Mode } else { Reduction::Mean });
         let target = level_target(&finest, &mut warnings);
         let pyramid = Pyramid::new(&request.store, &target, method, request.levels)?;
-        let reserved_bytes = sys::resident().now_bytes;
+        let reserved_bytes = sys::reserved_bytes();
         let budget = Budget::new(request.memory_bytes, request.threads, reserved_bytes);
         let plan = |budget| pyramid.plan(&request.store, &finest.layout, budget, &Restored::default());
         let passes = plan(budget).map_err(|error| {
