@@ -269,7 +269,7 @@ fn headers_that_are_not_the_images_are_told() {
     let stored = |bytes: &[u8]| HeaderBytes(bytes.into()).chunk(OmeVersion::V05);
     assert!(read(&stored(&good.0)).unwrap().nifti.is_some());
     // NIfTI-2: dim[1] is at 24, srow_x at 400.
-    for (at, what) in [(0, "sizeof_hdr"), (4, "magic"), (24, "voxels"), (407, "step"), (401, "")] {
+    for (at, what) in [(0, "sizeof_hdr"), (4, "magic"), (24, "voxels"), (406, "step"), (407, "srow_x"), (401, "")] {
         let mut damaged = good.0.to_vec();
         damaged[at] ^= 0x41;
         assert!(read(&[&damaged[..], &stored(&good.0)[good.0.len()..]].concat()).is_err(), "{at}: its checksum");

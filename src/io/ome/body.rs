@@ -28,9 +28,9 @@ impl Body {
     /// is no length, or the map is none that can be turned round.
     pub fn grid_affine(&self, level: [Placed; 3], unit: &Unit) -> Option<Affine> {
         let mut placed = Affine::identity();
-        for a in 0..3 {
-            placed.m[a][a] = level[a].scale;
-            placed.m[a][3] = level[a].translation;
+        for (a, own) in level.iter().enumerate() {
+            placed.m[a][a] = own.scale;
+            placed.m[a][3] = own.translation;
         }
         let mut affine = self.affine.after(&placed);
         for r in 0..3 {

@@ -79,14 +79,13 @@ impl Level<'_> {
         let stated = lone.grid(beside, &mut remarks).map_err(|e| e.to_string())?;
         let ratio: [f64; 3] = std::array::from_fn(|a| (self.own[a].scale / finest[a].scale).abs());
         let is_finest = ratio == [1.0; 3];
-        for a in 0..3 {
+        let differs = |a: usize| {
             let (said, found) = (stated.shape[a] as f64, grid.shape[a] as f64 * ratio[a]);
-            let room = if is_finest { 0.0 } else { ratio[a] };
-            if (said - found).abs() > room {
-                let [z, y, x] = stated.shape;
-                let [nz, ny, nx] = grid.shape;
-                return Err(format!("it is of {x}x{y}x{z} voxels, and the level has {nx}x{ny}x{nz}"));
-            }
+            (said - found).abs() > if is_finest { 0.0 } else { ratio[a] }
+        };
+        if (0..3).any(differs) {
+            let ([z, y, x], [nz, ny, nx]) = (stated.shape, grid.shape);
+            return Err(format!("it is of {x}x{y}x{z} voxels, and the level has {nx}x{ny}x{nz}"));
         }
         if grid.unit == Unit::Unknown {
             grid.unit = stated.unit.clone();
