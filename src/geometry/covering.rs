@@ -123,8 +123,8 @@ mod tests {
                     hull[a] = [hull[a][0].min(found[a]), hull[a][1].max(found[a])];
                 }
             }
-            for a in 0..3 {
-                let (low, high) = (hull[a][0] + 0.5, target.shape[a] as f64 - 0.5 - hull[a][1]);
+            for (a, [first, last]) in hull.into_iter().enumerate() {
+                let (low, high) = (first + 0.5, target.shape[a] as f64 - 0.5 - last);
                 assert!(
                     low > -1e-6 && high > -1e-6 && (low - high).abs() < 1e-6 && low < 0.5,
                     "{degrees} {low} {high}"
