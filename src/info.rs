@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     io::{
         input::{Input, IoMode},
-        nifti::NiftiFile,
+        nifti::{Header, NiftiFile, Version},
         zarr::{self, OpenOptions, ZarrFile},
     },
     job::GridSummary,
@@ -85,6 +85,8 @@ pub struct ZarrInfo {
     pub empty_chunks: Option<u64>,
     /// Whether the file says how x, y, z lie in the body.
     pub has_nifti_affine: bool,
+    /// The version of the NIfTI header beside the levels, where there is one: 1 or 2.
+    pub nifti_header: Option<u8>,
     /// The levels of a multiscale image, finest first; empty for a single array.
     pub levels: Vec<LevelInfo>,
 }
@@ -183,11 +185,15 @@ fn reversed<N: Copy>([z, y, x]: [N; 3]) -> [N; 3] {
     [x, y, z]
 }
 
+fn version(header: &Header) -> u8 {
+    if header.version == Version::One { 1 } else { 2 }
+}
+
 fn nifti_info(file: &NiftiFile) -> NiftiInfo {
     let header = &file.header;
     let text = String::from_utf8_lossy(&header.descrip);
     NiftiInfo {
-        version: if header.version == crate::io::nifti::Version::One { 1 } else { 2 },
+        version: version(header),
         big_endian: header.big_endian,
         data_file: file.data_path.display().to_string(),
         data_offset: file.data_offset,
@@ -206,6 +212,7 @@ fn zarr_info(path: &Path, file: &ZarrFile, warnings: &mut Vec<String>) -> ZarrIn
         shard: file.shard().map(reversed),
         empty_chunks: file.empty_chunks,
         has_nifti_affine: file.nifti.is_some(),
+        nifti_header: file.header().map(|lone| version(&lone.header)),
         levels: levels(path, file, warnings),
     }
 }

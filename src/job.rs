@@ -15,6 +15,7 @@ mod idle;
 mod least;
 mod limits;
 mod method;
+mod moved;
 mod names;
 mod on_demand;
 mod output;

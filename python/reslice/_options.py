@@ -33,7 +33,7 @@ class GridOptions(TypedDict, total=False):
     scale: Triple
     isotropic: bool | float
     like: Any
-    grid: Any
+    grid: Any | Literal["source", "transformed"]
     align: Literal["origin", "edges", "center"]
     orient: str
     region: str | Sequence[slice | Tuple[int, int]]
@@ -82,7 +82,7 @@ class FileOptions(GridOptions, ValueOptions, SourceOptions, MemoryOptions, total
     chunk: int | Sequence[int] | str
     shard: int | Sequence[int] | str
     codec: str
-    ome: Literal["0.5", "0.4"]
+    ome: Literal["0.5", "0.6", "0.4"]
     gzip: str
     pyramid: bool | int
     method: Literal["mean", "mode", "gaussian", "stride"]
@@ -241,6 +241,8 @@ def _words(name: str, value: Any) -> List[str]:
         return [] if value else ["--no-disk-check"]
     if name == "like":
         return [f"--like={_path(value)}"] if isinstance(value, (str, os.PathLike)) else []
+    if name == "grid":
+        return [f"--grid={value}"] if isinstance(value, str) else []
     if name in _OTHERS:
         return []
     near = difflib.get_close_matches(name, [*_VALUED, *_FLAGS, *_OTHERS], 1)
@@ -256,7 +258,8 @@ def target_grid(options: Mapping[str, Any]) -> Grid | None:
         Beside another option that decides the grid.
     """
     like = options.get("like")
-    given = {"like": None if isinstance(like, (str, os.PathLike)) else like, "grid": options.get("grid")}
+    grid = options.get("grid")
+    given = {"like": None if isinstance(like, (str, os.PathLike)) else like, "grid": None if isinstance(grid, str) else grid}
     named = [name for name, value in given.items() if value is not None]
     if not named:
         return None

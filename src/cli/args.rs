@@ -73,6 +73,12 @@ pub struct GridArgs {
     /// The grid of another file
     #[arg(long, value_name = "REF", group = "sizing")]
     pub like: Option<PathBuf>,
+    /// What the grid holds: the source's own place, or all of the source where the transforms move it
+    ///
+    /// Transformed: along the source's axes, from outer face to outer face of the moved source, with the source's step or that of
+    /// --spacing, --scale or --isotropic.
+    #[arg(hide_short_help = true, long, value_enum, default_value_t = GridArg::Source, conflicts_with_all = ["like", "size"])]
+    pub grid: GridArg,
     /// What keeps its place: the first voxel's centre, the outer faces, or the centre
     ///
     /// Edges changes the step, so that the outer faces fit; center keeps the centre of the field of view.
@@ -91,6 +97,13 @@ fn orientation(text: &str) -> Result<Orientation, String> {
     let told =
         |error: Error| [Some(error.to_string()), error.hint()].into_iter().flatten().collect::<Vec<_>>().join(": ");
     text.parse().map_err(told)
+}
+
+/// Values of `--grid`.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum GridArg {
+    Source,
+    Transformed,
 }
 
 /// Values of `--align`.
@@ -213,7 +226,7 @@ pub struct TargetArgs {
     /// zstd, blosc-zstd, blosc-lz4, gzip or none, with :LEVEL
     #[arg(long, value_name = "CODEC", default_value = "zstd")]
     pub codec: CodecArg,
-    /// Version of OME-Zarr to write: 0.5 (Zarr v3), or 0.4 (Zarr v2, without shards)
+    /// Version of OME-Zarr to write: 0.5 (Zarr v3), 0.6 (Zarr v3, with coordinate systems), or 0.4 (Zarr v2, without shards)
     #[arg(hide_short_help = true, long, value_enum, default_value_t = OmeArg::V05)]
     pub ome: OmeArg,
     /// One gzip stream, or BGZF blocks (.nii.gz and .mgz; faster to write, and to read in parallel), with :LEVEL, or none (.nrrd and .mha)
@@ -243,6 +256,8 @@ pub struct TargetArgs {
 pub enum OmeArg {
     #[value(name = "0.5")]
     V05,
+    #[value(name = "0.6")]
+    V06,
     #[value(name = "0.4")]
     V04,
 }
@@ -251,6 +266,7 @@ impl From<OmeArg> for OmeVersion {
     fn from(arg: OmeArg) -> OmeVersion {
         match arg {
             OmeArg::V05 => OmeVersion::V05,
+            OmeArg::V06 => OmeVersion::V06,
             OmeArg::V04 => OmeVersion::V04,
         }
     }

@@ -174,6 +174,9 @@ fn zarr(zarr: &ZarrInfo) -> Vec<String> {
     if let Some(empty) = zarr.empty_chunks {
         lines.push(format!("left out  {empty} chunks that are all fill value"));
     }
+    if let Some(version) = zarr.nifti_header {
+        lines.push(format!("header    NIfTI-{version}, beside the levels (NIfTI-Zarr)"));
+    }
     for level in &zarr.levels {
         lines.push(format!(
             "level     {}: {} voxels of {}, {}, chunks of {}",

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     answer,
-    args::{GridArgs, ResampleArgs, RunArgs, TargetArgs},
+    args::{GridArg, GridArgs, ResampleArgs, RunArgs, TargetArgs},
     messages,
     parse::DryRun,
     progress::Display,
@@ -223,6 +223,7 @@ fn grid(args: &GridArgs) -> Result<GridChoice> {
         align: Align::from(args.align),
         orient: args.orient,
         region: args.region.map(|region| region.0),
+        transformed: args.grid == GridArg::Transformed,
         ..GridRequest::default()
     };
     match &args.like {

@@ -52,6 +52,15 @@ impl Grid {
         self.index_to_world.translation()
     }
 
+    /// Gives the grid these steps, storage order; directions and origin stay.
+    pub fn set_spacing(&mut self, spacing: [f64; 3]) {
+        for (c, &step) in spacing.iter().enumerate() {
+            let factor = step / self.index_to_world.column_norm(c);
+            self.index_to_world.m.iter_mut().for_each(|row| row[c] *= factor);
+        }
+        self.stated_spacing = Some(spacing);
+    }
+
     /// Number of voxels, saturating.
     pub fn voxels(&self) -> u64 {
         self.shape.iter().fold(1u64, |n, &extent| n.saturating_mul(extent))

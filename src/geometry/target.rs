@@ -42,6 +42,8 @@ pub struct GridRequest {
     pub region: Option<Region>,
     /// Axes that the file lacks, in the source's own storage order: they keep their size and step, unless with `Like`.
     pub lacking: [bool; 3],
+    /// The target holds the whole source as transforms move it: see [`GridRequest::covering`].
+    pub transformed: bool,
 }
 
 /// The answer: the target grid, and the source voxels that exist for it (the crop, or the whole grid).
@@ -64,21 +66,15 @@ impl GridRequest {
         let (target, lacking) = match &self.sizing {
             Sizing::Like(reference) => (self.like(reference)?, [false; 3]),
             _ => {
-                let (base, lacking) = self.base(&cropped(source, bounds));
+                let (base, lacking) = self.base(source, bounds);
                 (resized(&base, self.rules(&base, lacking)?, self.align)?, lacking)
             }
         };
-        let voxels = target.shape.iter().try_fold(1u64, |n, &extent| n.checked_mul(extent));
-        match voxels {
-            Some(voxels) if voxels <= MAX_VOXELS => Ok(Resolved { target, bounds, lacking }),
-            _ => {
-                let [k, j, i] = target.shape;
-                Err(Error::usage(format!("a target of {i} x {j} x {k} voxels is more than 2^62")))
-            }
-        }
+        voxels_within(&target)?;
+        Ok(Resolved { target, bounds, lacking })
     }
 
-    fn bounds(&self, source: &Grid) -> Result<Region> {
+    pub(super) fn bounds(&self, source: &Grid) -> Result<Region> {
         let whole = Region::of_shape(source.shape);
         let Some(region) = self.region else { return Ok(whole) };
         for (a, name) in AXIS_NAMES.iter().enumerate() {
@@ -110,11 +106,22 @@ impl GridRequest {
     }
 
     /// The cropped grid along the axes that the sizing speaks of, and which of those the file lacks.
-    fn base(&self, cropped: &Grid) -> (Grid, [bool; 3]) {
+    pub(super) fn base(&self, source: &Grid, bounds: Region) -> (Grid, [bool; 3]) {
+        let cropped = cropped(source, bounds);
         match self.orient {
-            Some(orient) => (orient.reorient(cropped), orient.axes_from(cropped).map(|(a, _)| self.lacking[a])),
-            None => (cropped.clone(), self.lacking),
+            Some(orient) => (orient.reorient(&cropped), orient.axes_from(&cropped).map(|(a, _)| self.lacking[a])),
+            None => (cropped, self.lacking),
         }
+    }
+
+    /// The steps that are asked for; of an axis that the file lacks its own.
+    pub(super) fn steps(&self, base: &Grid, lacking: [bool; 3]) -> Result<[f64; 3]> {
+        let (rules, old) = (self.rules(base, lacking)?, base.spacing());
+        Ok(std::array::from_fn(|a| match rules[a] {
+            AxisRule::Keep | AxisRule::Size(_) => old[a],
+            AxisRule::Spacing(step) => step,
+            AxisRule::Scale(factor) => old[a] / factor,
+        }))
     }
 
     fn rules(&self, base: &Grid, lacking: [bool; 3]) -> Result<[AxisRule; 3]> {
@@ -145,6 +152,16 @@ impl GridRequest {
         }
         Ok(rules)
     }
+}
+
+/// Refuses a target of more voxels than can be counted.
+pub(super) fn voxels_within(target: &Grid) -> Result<()> {
+    let voxels = target.shape.iter().try_fold(1u64, |n, &extent| n.checked_mul(extent));
+    if voxels.is_some_and(|voxels| voxels <= MAX_VOXELS) {
+        return Ok(());
+    }
+    let [k, j, i] = target.shape;
+    Err(Error::usage(format!("a target of {i} x {j} x {k} voxels is more than 2^62")))
 }
 
 /// The voxels `bounds` of `source` as a grid of their own.

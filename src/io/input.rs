@@ -12,7 +12,7 @@ use crate::{
         foreign,
         gzip::{BgzfSource, GzipSource, Start, is_bgzf},
         itk::{FieldSource, ItkField},
-        nifti::{self, NiftiFile},
+        nifti::{self, Header, NiftiFile},
         own::OwnSource,
         packed::Packed,
         plain::{self, PlainFile},
@@ -185,6 +185,15 @@ impl Input {
         if let Input::Nifti(file) = self { Some(file) } else { None }
     }
 
+    /// The NIfTI header and its extensions: of a NIfTI file, or beside the levels of an image.
+    pub fn nifti_header(&self) -> Option<(&Header, &[u8])> {
+        match self {
+            Input::Nifti(file) => Some((&file.header, &file.extensions)),
+            Input::Zarr(file) => file.header().map(|lone| (&lone.header, &lone.extensions[..])),
+            _ => None,
+        }
+    }
+
     /// The Zarr array or image, where it is one.
     pub fn zarr(&self) -> Option<&ZarrFile> {
         if let Input::Zarr(file) = self { Some(file) } else { None }
@@ -233,7 +242,8 @@ impl Input {
         match self {
             Input::Nifti(file) => file.header.slope(),
             Input::Dicom(series) => series.slope,
-            Input::Zarr(_) | Input::Plain(_) | Input::Tiff(_) | Input::Field(_) | Input::Own(_) => None,
+            Input::Zarr(file) => file.header().and_then(|lone| lone.header.slope()),
+            Input::Plain(_) | Input::Tiff(_) | Input::Field(_) | Input::Own(_) => None,
         }
     }
 
@@ -381,10 +391,6 @@ fn respace(grid: &mut Grid, spacing: [f64; 3], has_forms: bool, warnings: &mut V
             grid.unit.symbol()
         ));
     }
-    for (c, &step) in spacing.iter().enumerate() {
-        let factor = step / grid.index_to_world.column_norm(c);
-        grid.index_to_world.m.iter_mut().for_each(|row| row[c] *= factor);
-    }
-    grid.stated_spacing = Some(spacing);
+    grid.set_spacing(spacing);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! OME-Zarr metadata (NGFF 0.4 and 0.5; 0.6 is read): the `multiscales` of a group, what they say of one level, and our own attribute.
+//! OME-Zarr metadata (NGFF 0.4 to 0.6): the `multiscales` of a group, what they say of one level, and our own attribute.
 //!
 //! Numbers are f64 and unknown members are kept. Nothing here reads files or knows Zarr; documents come and go as JSON.
 
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 mod anatomy;
+mod body;
 mod carried;
 mod nifti;
 mod place;
@@ -13,8 +14,9 @@ mod systems;
 mod tolerant;
 
 pub use anatomy::{Anatomy, Directions, orientation_member};
+pub use body::{Body, world_system};
 pub use carried::{Carried, CarriedTo, ome_member};
-pub use nifti::NiftiAttribute;
+pub use nifti::{NiftiAttribute, index_between};
 pub use place::{AxisRole, Placed, axis_roles, finer_level, level_placement};
 
 /// A version of NGFF that is written, with the version of Zarr that it stands on.
@@ -25,15 +27,23 @@ pub enum OmeVersion {
     /// On Zarr v3.
     #[default]
     V05,
+    /// On Zarr v3, with coordinate systems.
+    V06,
 }
 
 impl OmeVersion {
-    /// `0.4`, `0.5`
+    /// `0.4`, `0.5`, `0.6`
     pub fn name(self) -> &'static str {
         match self {
             OmeVersion::V04 => "0.4",
             OmeVersion::V05 => "0.5",
+            OmeVersion::V06 => "0.6",
         }
+    }
+
+    /// The version of Zarr below it.
+    pub fn zarr_format(self) -> u8 {
+        if self == OmeVersion::V04 { 2 } else { 3 }
     }
 }
 
@@ -60,7 +70,7 @@ pub struct OmeMetadata {
 pub struct Multiscale {
     #[serde(default, deserialize_with = "tolerant::text", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    #[serde(default, deserialize_with = "tolerant::list")]
+    #[serde(default, deserialize_with = "tolerant::list", skip_serializing_if = "Vec::is_empty")]
     pub axes: Vec<OmeAxis>,
     pub datasets: Vec<Dataset>,
     #[serde(

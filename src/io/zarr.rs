@@ -12,6 +12,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::storage::{DirStore, Store};
 
+mod as_nifti;
 mod blosc;
 mod chunking;
 pub mod chunks;
@@ -23,6 +24,7 @@ mod encode;
 pub(crate) mod file;
 mod filter;
 pub(crate) mod groups;
+mod header;
 pub(crate) mod index;
 mod levels;
 mod limit;
@@ -37,10 +39,12 @@ pub(crate) mod source;
 mod stored;
 mod target;
 
+pub use as_nifti::AsNifti;
 pub use chunking::{MANY_FILES, chunk_of_shard, default_chunking, default_file_chunk, file_count};
 pub use document::{has_literals, parse as parse_document, text_of as document_text};
 pub use encode::{Codec, DEFAULT_ZSTD_LEVEL};
 pub use file::ZarrFile;
+pub use header::{HeaderBytes, NAME as HEADER_NAME};
 pub use levels::{AddedLevel, level_path, reconsolidate, with_levels};
 pub use open::{OpenOptions, open, open_in, store_at};
 pub use sink::{ZarrSink, adopt};

@@ -64,8 +64,7 @@ impl Field {
     /// A file that is no displacement field.
     pub fn open(path: &Path) -> Result<Field> {
         let input = Input::open(path, &OpenOptions::default())?;
-        let header = input.nifti().map(|file| &file.header);
-        let grid = FieldGrid::new(path, input.layout(), header)?;
+        let grid = FieldGrid::of(path, &input)?;
         Ok(Field { input, grid })
     }
 

@@ -5,10 +5,11 @@ use std::sync::{Arc, atomic::AtomicBool};
 use super::field::{Field, Reading, Vectors};
 use crate::{
     error::{Error, Result},
-    geometry::{self, Affine, Grid, Matrix, Snapped, Stage, VectorRanges, Warp},
+    geometry::{self, Affine, Grid, Hull, Matrix, Snapped, Stage, VectorRanges, Warp},
     io::Source,
     pipeline::Progress,
     plan::Budget,
+    sys,
     transform::{By, Chain, FieldGrid},
 };
 
@@ -47,6 +48,25 @@ impl ReadFields {
 /// Fields as passes take them.
 pub fn sources(vectors: &[Vectors]) -> Vec<&dyn Source<f32>> {
     vectors.iter().map(|vectors| vectors.source.as_ref()).collect()
+}
+
+/// Reads every field of a chain once, for the ranges of all its vectors: in an eighth of the memory, where that is enough.
+///
+/// # Errors
+/// A file that is no displacement field; those of [`Field::read`].
+pub fn ranges(chain: &Chain, memory_bytes: u64) -> Result<Vec<(FieldGrid, Hull)>> {
+    let mut all = Vec::new();
+    for met in &chain.moves {
+        let By::Field(path) = &met.what.by else { continue };
+        let field = Field::open(path)?;
+        let reserved = sys::resident().now_bytes;
+        let small = Budget::new(reserved.saturating_add(memory_bytes / 8).min(memory_bytes), 1, reserved);
+        let budget = if field.plan(small).is_ok() { small } else { Budget::new(memory_bytes, 1, reserved) };
+        let reading = Reading { folder: None, checks_disk: false, budget };
+        let (ranges, _) = field.read(reading, &AtomicBool::new(false), &mut |_| {})?;
+        all.push((field.grid.clone(), ranges.all()));
+    }
+    Ok(all)
 }
 
 impl Fields {

@@ -21,11 +21,11 @@ use crate::{
 };
 
 /// Changes when the same job would make other bytes.
-pub(super) const RESULTS_VERSION: u32 = 5;
+pub(super) const RESULTS_VERSION: u32 = 6;
 /// Bytes at the beginning of a file that tell it from others: more than any header has.
 const HEAD_BYTES: u64 = 64 << 10;
-/// Documents of a Zarr array, image or group.
-const DOCUMENTS: [&str; 4] = ["zarr.json", ".zarray", ".zattrs", ".zgroup"];
+/// Documents of a Zarr array, image or group, and the NIfTI header beside the levels.
+const DOCUMENTS: [&str; 6] = ["zarr.json", ".zarray", ".zattrs", ".zgroup", "nifti/c/0", "nifti/0"];
 /// Libraries whose versions decide compressed bytes.
 const CODECS: [&str; 5] = ["zlib-rs", "libdeflate-sys", "zstd-sys", "blosc-src", "zarrs"];
 

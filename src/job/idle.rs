@@ -41,6 +41,10 @@ pub fn cannot_matter(option: &str, request: &Request) -> Option<Error> {
             "--align says what keeps its place where the step changes, and here it does not".into(),
             "leave it out, or give --spacing, --size, --scale or --isotropic",
         ),
+        "grid" if is_transformed(&request.grid) && request.transforms.is_empty() => refused(
+            "--grid transformed holds the source where transforms move it, and there are none".into(),
+            "leave it out, or give --transform",
+        ),
         "reorient-vectors" if request.transforms.is_empty() && request.transform_list.is_none() => refused(
             "--reorient-vectors turns vectors by the rotation in the transforms, and there are none".into(),
             "leave it out, or give --transform",
@@ -51,6 +55,10 @@ pub fn cannot_matter(option: &str, request: &Request) -> Option<Error> {
         }
         _ => None,
     }
+}
+
+fn is_transformed(grid: &GridChoice) -> bool {
+    matches!(grid, GridChoice::Rules(rules) if rules.transformed)
 }
 
 const LEAVE_ROUNDING: &str = "leave it out, or give an integer --dtype";
@@ -76,8 +84,10 @@ pub fn refuse_for(request: &Request, input: &Input, (target, is_in_place): (Dtyp
         return Err(Error::usage_hint(what, "leave it out; --overwrite replaces another file"));
     }
     let is_zarr = input.zarr().is_some();
-    if is_named("raw") && request.raw && is_zarr {
-        let what = format!("--raw ignores slope and intercept of NIfTI sources, and {shown} is Zarr, which has none");
+    if is_named("raw") && request.raw && is_zarr && input.slope().is_none() {
+        let what = format!(
+            "--raw ignores slope and intercept of NIfTI headers, and {shown} is Zarr without one that states them"
+        );
         return Err(Error::usage_hint(what, "leave it out"));
     }
     if is_named("io") && request.io != IoMode::Auto && (is_zarr || input.layout().access == Access::Ascending) {

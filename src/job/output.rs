@@ -23,17 +23,17 @@ use crate::{
         format::Format,
         gzip::{self, Framing},
         input::Input,
-        ome::{Carried, CarriedTo, NiftiAttribute, OmeMetadata, OmeVersion},
+        ome::{Carried, CarriedTo, OmeMetadata, OmeVersion},
         packed::Packed,
         raw, tiff,
         zarr::{Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking, default_file_chunk, file_count},
     },
-    layout::{Access, Axis, Layout, Outer},
+    layout::{Access, Layout, Outer},
     resample::Reduction,
     storage::{self, Location, Store},
 };
 pub use inherited::Inherited;
-use inherited::{form_codes, nifti_header, plain_header};
+use inherited::{form_codes, header_beside, nifti_header, plain_header};
 pub use stored::Whose;
 
 /// A target that is described in full, but not created yet.
@@ -186,7 +186,7 @@ impl About<'_> {
     ) -> Result<(Layout, Recipe, Option<Pyramid>)> {
         let About { path, format, values, options, inherited } = *self;
         refuse_old_archive(path, format, options.ome)?;
-        let mut target = zarr_target(layout, values, options, inherited, warnings);
+        let mut target = zarr_target(path, layout, values, options, inherited, warnings)?;
         let mut pyramid = None;
         if let Some(asked) = inherited.pyramid {
             let method = asked.method.unwrap_or_else(|| default_method(inherited.input));
@@ -276,26 +276,23 @@ fn default_method(input: &Input) -> Reduction {
 }
 
 fn zarr_target(
+    path: &Path,
     layout: &Layout,
     values: &Values,
     options: &TargetOptions,
     inherited: &Inherited<'_>,
     warnings: &mut Vec<String>,
-) -> ZarrTarget {
+) -> Result<ZarrTarget> {
     let grid = &layout.grid;
     let (chunk, shard) = chunking(layout, options);
-    let is_length = grid.unit.metres().is_some();
-    let nifti = form_codes(inherited).filter(|_| is_length).map(|(sform_code, qform_code)| {
-        let affine = grid.index_to_millimetres();
-        let nifti = NiftiAttribute::of_grid(&affine, grid.shape, sform_code as i16, qform_code as i16);
-        NiftiAttribute { outer: order_of_volumes(&layout.outer.axes), ..nifti }
-    });
-    ZarrTarget {
+    let nifti = header_beside(path, layout, inherited, warnings)?;
+    // A NIfTI volume has all three axes.
+    let has_all_axes = form_codes(inherited).is_some_and(|_| grid.unit.metres().is_some());
+    Ok(ZarrTarget {
         version: options.ome,
         grid: grid.clone(),
         outer: layout.outer.axes.clone(),
-        // Our attribute holds all three axes of a NIfTI volume.
-        lacking: if nifti.is_some() { [false; 3] } else { left_out(inherited.lacking, grid.shape) },
+        lacking: if has_all_axes { [false; 3] } else { left_out(inherited.lacking, grid.shape) },
         components: layout.components,
         conversion: values.writing,
         chunk,
@@ -311,13 +308,7 @@ fn zarr_target(
         },
         nifti,
         levels: Levels::default(),
-    }
-}
-
-/// Names of the outer axes, slowest first, where OME-Zarr has them in another order: time first.
-fn order_of_volumes(outer: &[Axis]) -> Option<Vec<String>> {
-    let is_moved = outer.iter().skip(1).any(|axis| axis.name == "t");
-    is_moved.then(|| outer.iter().map(|axis| axis.name.clone()).collect())
+    })
 }
 
 /// Axes that the target is written without: of one voxel, where two of space are left.

@@ -12,9 +12,10 @@ use warnings::{warn_of_ends, warn_of_other_space};
 use super::{
     GridChoice, Request, Values,
     disk::TargetSize,
-    fields::Fields,
+    fields::{self, Fields},
     idle,
     method::{Kind, copies, method, warn_of_aliasing},
+    moved,
     output::{Inherited, Output},
     outside::{self, OutsideView},
     reads,
@@ -111,8 +112,8 @@ impl Job {
         let reference = reference(&request.grid)?;
         warn_of_reference(reference.as_ref(), &mut warnings);
         warn_of_no_forms(&request, &input, reference.as_ref(), &mut warnings);
-        let Resolved { target, bounds, lacking } = target_grid(&request, &input, reference.as_ref())?;
         let mut chain = chain(&request, &input, reference.as_ref(), &mut warnings)?;
+        let Resolved { target, bounds, lacking } = target_grid(&request, &input, reference.as_ref(), &chain)?;
         let fields = Fields::open(&mut chain, &target, &source_grid)?;
         fields.iter().for_each(|fields| warn_of_order(&chain, fields, &target, &mut warnings));
         let between =
@@ -256,8 +257,20 @@ fn warn_of_no_forms(request: &Request, input: &Input, reference: Option<&Input>,
     }
 }
 
-fn target_grid(request: &Request, input: &Input, reference: Option<&Input>) -> Result<Resolved> {
+fn target_grid(request: &Request, input: &Input, reference: Option<&Input>, chain: &Chain) -> Result<Resolved> {
     let source = &input.layout().grid;
+    if let GridChoice::Rules(rules) = &request.grid
+        && rules.transformed
+    {
+        if request.transform_list.is_some() {
+            let what =
+                "--grid transformed: --transform-list moves each volume by itself, and there is one grid for all";
+            return Err(Error::usage_hint(what, "give the grid by --like"));
+        }
+        let ranges = fields::ranges(chain, request.memory_bytes)?;
+        let rules = GridRequest { lacking: input.lacking(), ..rules.clone() };
+        return rules.covering(source, |base, bounds| moved::hull(chain, &ranges, source, base, bounds));
+    }
     let rules = match (&request.grid, reference) {
         (GridChoice::Rules(rules), _) => GridRequest { lacking: input.lacking(), ..rules.clone() },
         (GridChoice::Like { rules, .. }, Some(reference)) => {

@@ -99,8 +99,8 @@ fn is_identity(rotation: &[[f64; 3]; 3]) -> bool {
 
 /// The outer axis of the components, and whether they are in LPS; nothing where the file does not say that it holds vectors.
 fn vectors_of(input: &Input) -> Option<(usize, bool)> {
-    let file = input.nifti()?;
-    let Header { dim, intent_code, .. } = file.header;
+    let (&Header { dim, intent_code, .. }, _) = input.nifti_header()?;
+    let layout = input.layout();
     let is_lps = match intent_code {
         VECTOR => true,
         DISPLACEMENT => false,
@@ -110,8 +110,8 @@ fn vectors_of(input: &Input) -> Option<(usize, bool)> {
     // The fifth dimension, by the standard; some writers leave out the fourth. Outer axes begin with the last dimension.
     let dimension = if rank >= 5 { 5 } else { 4 };
     let axis = rank.checked_sub(dimension)?;
-    let is_vector = file.layout.outer.axes.get(axis).is_some_and(|axis| axis.len == 3);
-    (is_vector && file.layout.components == 1).then_some((axis, is_lps))
+    let is_vector = layout.outer.axes.get(axis).is_some_and(|axis| axis.len == 3);
+    (is_vector && layout.components == 1).then_some((axis, is_lps))
 }
 
 fn no_vectors(request: &Request) -> Error {

@@ -34,8 +34,7 @@ impl Displacement {
     /// # Errors
     /// An image that is none.
     pub fn open(input: Input, path: &Path) -> Result<Displacement> {
-        let header = input.nifti().map(|file| &file.header);
-        let grid = FieldGrid::new(path, input.layout(), header)?;
+        let grid = FieldGrid::of(path, &input)?;
         let mut field = Displacement { input, grid, is_random: false };
         let source = field.source()?;
         field.is_random = reads_directly(source.layout());

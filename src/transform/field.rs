@@ -13,7 +13,7 @@ use super::{FieldKind, positions::Displacements};
 use crate::{
     error::{Error, Result},
     geometry::{Affine, Grid, Unit, inside},
-    io::{Source, nifti::Header, view::components::Components},
+    io::{Source, input::Input, nifti::Header, view::components::Components},
     layout::Layout,
     voxel::Voxel,
 };
@@ -80,10 +80,19 @@ pub struct FieldGrid {
 }
 
 impl FieldGrid {
-    /// Checks that a file is a displacement field; `header` is that of a NIfTI file, `None` for any other.
+    /// Checks that an open file is a displacement field; `path` is for messages. A header beside a Zarr counts where it has an intent.
     ///
     /// # Errors
     /// Not three components, another intent, a singular affine.
+    pub fn of(path: &Path, input: &Input) -> Result<FieldGrid> {
+        let counts = |header: &&Header| input.nifti().is_some() || header.intent_code != 0;
+        FieldGrid::new(path, input.layout(), input.nifti_header().map(|(header, _)| header).filter(counts))
+    }
+
+    /// Checks that a file is a displacement field; `header` is its NIfTI header, `None` where it has none.
+    ///
+    /// # Errors
+    /// Those of [`FieldGrid::of`].
     pub fn new(path: &Path, layout: &Layout, header: Option<&Header>) -> Result<FieldGrid> {
         let kind = match header {
             Some(header) => kind(path, header)?,

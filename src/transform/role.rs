@@ -12,7 +12,7 @@ use crate::{
     io::{
         input::Input,
         nifti::NiftiFile,
-        zarr::{OpenOptions, ZarrFile},
+        zarr::{AsNifti, OpenOptions, ZarrFile},
     },
 };
 
@@ -50,7 +50,7 @@ impl RoleImage {
 
     /// A Zarr array or image; `path` is for messages.
     pub fn of_zarr(path: &Path, file: &ZarrFile) -> RoleImage {
-        let is_coded = file.nifti.as_ref().is_none_or(|nifti| nifti.sform_code > 0 || nifti.qform_code > 0);
+        let is_coded = file.nifti.as_ref().is_none_or(AsNifti::has_forms);
         RoleImage { is_coded, ..RoleImage::of_grid(path, &file.layout.grid) }
     }
 

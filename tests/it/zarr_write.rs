@@ -9,10 +9,11 @@ use reslice::{
     io::{
         Sink, Source,
         convert::Conversion,
-        ome::{Carried, NiftiAttribute, OmeVersion},
-        zarr::{Codec, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
+        nifti::{FormsOf, TargetSpec, lone_header},
+        ome::{Carried, OmeVersion},
+        zarr::{AsNifti, Codec, HeaderBytes, Levels, OpenOptions, ZarrSink, ZarrSource, ZarrTarget, is_zarr, open},
     },
-    layout::Axis,
+    layout::{Axis, Outer},
     region::Region,
     voxel::{Dtype, Rounding, Voxel},
 };
@@ -43,6 +44,24 @@ fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
         nifti: None,
         levels: Levels::default(),
     }
+}
+
+/// The header of a volume that stands so, with codes 1 and 4.
+pub fn header(path: &Path, grid: &Grid, stored: Dtype) -> HeaderBytes {
+    let spec = TargetSpec {
+        path,
+        like: None,
+        place: Some(FormsOf::Codes { qform: 4, sform: 1 }),
+        extensions: &[],
+        grid,
+        outer: &Outer::default(),
+        stored,
+        components: 1,
+        slope: None,
+        slice_axis_resampled: false,
+        single_file: true,
+    };
+    HeaderBytes(lone_header(&spec).unwrap().into())
 }
 
 /// A voxel value by volume and index; zero in one corner, so that some chunks are all fill.
@@ -194,20 +213,118 @@ fn geometry_comes_back_with_and_without_a_direction() {
     assert_eq!((file.layout.grid.index_to_world, file.layout.grid.unit), (plain.grid.index_to_world, Unit::Micrometre));
     let mut tilted = target(Dtype::U8, Codec::Zstd(1), None);
     tilted.grid = Grid::new(SHAPE, oblique(), Unit::Millimetre);
-    tilted.nifti = Some(NiftiAttribute::of_grid(&oblique(), SHAPE, 1, 4));
+    for version in [OmeVersion::V04, OmeVersion::V05, OmeVersion::V06] {
+        let path = dir.path().join(version.name());
+        (tilted.version, tilted.nifti) = (version, Some(header(&path, &tilted.grid, Dtype::U8)));
+        write::<u8>(&path, &tilted, 0).unwrap();
+        let file = open(&path, &OpenOptions::default()).unwrap();
+        assert_eq!(file.layout.grid.index_to_world, oblique());
+        assert_eq!(file.nifti.as_ref().map(AsNifti::codes), Some((1, 0)), "a sheared grid has no qform");
+        assert!(file.warnings.is_empty(), "{:?}", file.warnings);
+    }
+}
+
+/// An image of earlier versions, which had the affine in an attribute.
+#[test]
+fn the_attribute_of_earlier_versions_is_read_while_it_agrees() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut tilted = target(Dtype::U8, Codec::Zstd(1), None);
+    tilted.grid = Grid::new(SHAPE, oblique(), Unit::Millimetre);
     let path = dir.path().join("tilted");
     write::<u8>(&path, &tilted, 0).unwrap();
-    let file = open(&path, &OpenOptions::default()).unwrap();
+    let change = |change: &dyn Fn(&mut serde_json::Value)| {
+        let text = std::fs::read_to_string(path.join("zarr.json")).unwrap();
+        let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        change(&mut document["attributes"]);
+        std::fs::write(path.join("zarr.json"), document.to_string()).unwrap();
+        open(&path, &OpenOptions::default()).unwrap()
+    };
+    let affine = oblique().m.map(|[k, j, i, t]| [i, j, k, t]);
+    let attribute = json!({"nifti": {"affine": affine, "sform_code": 1, "qform_code": 4, "shape": [29, 23, 20]}});
+    let file = change(&|attributes| attributes["reslice"] = attribute.clone());
     assert_eq!(file.layout.grid.index_to_world, oblique());
-    assert_eq!(file.nifti, tilted.nifti);
+    assert_eq!(file.nifti.as_ref().map(AsNifti::codes), Some((1, 4)));
     // Somebody moves the image: the standard metadata win.
-    let text = std::fs::read_to_string(path.join("zarr.json")).unwrap();
-    let mut document: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let dataset = &mut document["attributes"]["ome"]["multiscales"][0]["datasets"][0];
-    dataset["coordinateTransformations"][1]["translation"][2] = json!(0.0);
-    std::fs::write(path.join("zarr.json"), document.to_string()).unwrap();
-    let file = open(&path, &OpenOptions::default()).unwrap();
+    let file = change(&|attributes| {
+        let dataset = &mut attributes["ome"]["multiscales"][0]["datasets"][0];
+        dataset["coordinateTransformations"][1]["translation"][2] = json!(0.0);
+    });
     assert_eq!((file.nifti, file.layout.grid.origin()), (None, [0.0, 12.5, 33.0]));
+}
+
+/// Headers that are damaged, of another image, or something else: the image is read without them, and says so.
+#[test]
+fn headers_that_are_not_the_images_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = target(Dtype::U8, Codec::Zstd(1), None);
+    spec.grid = Grid::new(SHAPE, oblique(), Unit::Millimetre);
+    let good = header(dir.path(), &spec.grid, Dtype::U8);
+    spec.nifti = Some(good.clone());
+    write::<u8>(dir.path(), &spec, 0).unwrap();
+    let chunk = dir.path().join("nifti/c/0");
+    let read = |bytes: &[u8]| {
+        std::fs::write(&chunk, bytes).unwrap();
+        open(dir.path(), &OpenOptions::default())
+    };
+    let stored = |bytes: &[u8]| HeaderBytes(bytes.into()).chunk(OmeVersion::V05);
+    assert!(read(&stored(&good.0)).unwrap().nifti.is_some());
+    // NIfTI-2: dim[1] is at 24, srow_x at 400.
+    for (at, what) in [(0, "sizeof_hdr"), (4, "magic"), (24, "voxels"), (406, "step"), (407, "srow_x"), (401, "")] {
+        let mut damaged = good.0.to_vec();
+        damaged[at] ^= 0x41;
+        assert!(read(&[&damaged[..], &stored(&good.0)[good.0.len()..]].concat()).is_err(), "{at}: its checksum");
+        let file = read(&stored(&damaged)).unwrap();
+        let warned = file.warnings.iter().any(|warning| warning.contains("NIfTI header") && warning.contains(what));
+        assert!(warned || what.is_empty(), "{at}: {:?}", file.warnings);
+        assert!(file.nifti.is_none() || what.is_empty());
+    }
+    for damage in [&good.0[..200], &[]] {
+        assert!(read(damage).is_err(), "a chunk that is too short");
+    }
+    std::fs::write(&chunk, stored(&good.0)).unwrap();
+    let document = dir.path().join("nifti/zarr.json");
+    let text = std::fs::read_to_string(&document).unwrap();
+    for (from, to) in [("540", "5400000000000"), ("uint8", "float64"), ("540", "0"), ("\"bytes\"", "\"unknown\"")] {
+        std::fs::write(&document, text.replace(from, to)).unwrap();
+        let file = open(dir.path(), &OpenOptions::default()).unwrap();
+        assert!(file.nifti.is_none() && !file.warnings.is_empty(), "{to}: {:?}", file.warnings);
+    }
+    std::fs::remove_file(&document).unwrap();
+    let file = open(dir.path(), &OpenOptions::default()).unwrap();
+    assert!(file.nifti.is_none() && file.warnings.is_empty(), "{:?}", file.warnings);
+}
+
+/// Without its header, the transformation of 0.6 says where an oblique image is.
+#[test]
+fn coordinate_systems_place_oblique_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = target(Dtype::U8, Codec::Zstd(1), None);
+    spec.version = OmeVersion::V06;
+    spec.outer = vec![Axis { name: "t".into(), len: 2, step: 1.5, start: 3.0, unit: Some("second".into()) }];
+    spec.grid = Grid { anatomical: true, ..Grid::new(SHAPE, oblique(), Unit::Micrometre) };
+    write::<u8>(dir.path(), &spec, 0).unwrap();
+    let file = open(dir.path(), &OpenOptions::default()).unwrap();
+    let (found, expected) = (file.layout.grid.index_to_world, oblique());
+    for r in 0..3 {
+        for c in 0..4 {
+            assert!((found.m[r][c] - expected.m[r][c]).abs() < 1e-12, "{found:?}");
+        }
+    }
+    assert!(file.layout.grid.anatomical && file.warnings.is_empty() && file.assumed_frame().is_none());
+    assert_eq!(file.layout.outer.axes, spec.outer);
+    let text = std::fs::read_to_string(dir.path().join("zarr.json")).unwrap();
+    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let image = &document["attributes"]["ome"]["multiscales"][0];
+    assert_eq!(document["attributes"]["ome"]["version"], "0.6");
+    assert!(image.get("axes").is_none());
+    let level = &image["datasets"][0]["coordinateTransformations"];
+    assert_eq!((level.as_array().unwrap().len(), &level[0]["type"]), (1, &json!("sequence")));
+    assert_eq!((&level[0]["input"], &level[0]["output"]), (&json!({"path": "0"}), &json!({"name": "physical"})));
+    let step = &image["coordinateTransformations"][0];
+    assert_eq!(
+        (&step["type"], &step["input"], &step["output"]),
+        (&json!("affine"), &json!({"name": "physical"}), &json!({"name": "world"}))
+    );
 }
 
 #[test]

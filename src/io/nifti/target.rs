@@ -52,7 +52,12 @@ pub struct TargetSpec<'a> {
 /// Little-endian. NIfTI-2 if `like` is, or if an axis is longer than 32767. `vox_offset` is a multiple of 16. Errors:
 /// samples or axes that NIfTI does not have.
 pub fn target_header(spec: &TargetSpec<'_>) -> Result<(Header, Vec<u8>)> {
-    let mut header = carried_over(spec);
+    header_from(spec, Version::One)
+}
+
+/// The same in version `least` or a later one.
+pub(super) fn header_from(spec: &TargetSpec<'_>, least: Version) -> Result<(Header, Vec<u8>)> {
+    let mut header = carried_over(spec, least);
     header.datatype = datatype::data_type_code(spec.stored, spec.components)?;
     header.bitpix = (8 * spec.stored.bytes() * spec.components) as i16;
     set_dims(spec, &mut header)?;
@@ -72,12 +77,12 @@ pub fn target_header(spec: &TargetSpec<'_>) -> Result<(Header, Vec<u8>)> {
 }
 
 /// The source's header in the version and byte order of the target.
-fn carried_over(spec: &TargetSpec<'_>) -> Header {
+fn carried_over(spec: &TargetSpec<'_>, least: Version) -> Header {
     let longest = spec.grid.shape.iter().copied().chain(spec.outer.axes.iter().map(|axis| axis.len)).max();
     let version = match spec.like {
         Some(like) if like.version == Version::Two => Version::Two,
         _ if longest > Some(Version::One.max_dim()) => Version::Two,
-        _ => Version::One,
+        _ => least,
     };
     let like = spec.like.cloned().unwrap_or_else(|| Header { xyzt_units: 2, ..Header::new(version) });
     Header { version, big_endian: false, single_file: spec.single_file, ..like }
@@ -120,14 +125,17 @@ fn set_geometry(spec: &TargetSpec<'_>, header: &mut Header) {
     Forms::new(place, &stand).put(header);
 }
 
-/// What of the source the target does not say, in words for its user. `header` is the target's.
-pub fn target_remarks(spec: &TargetSpec<'_>, header: &Header) -> Vec<String> {
-    let mut remarks = Vec::new();
+/// Which of the source's extensions is left out, in words for its user.
+pub fn extension_remark(spec: &TargetSpec<'_>) -> Option<String> {
     let big_endian = spec.like.is_some_and(|like| like.big_endian);
     let is_afni = |(code, _): &(i32, &[u8])| *code == AFNI;
-    if !keeps_grid(spec) && extension::chain(spec.extensions, big_endian).extensions.iter().any(is_afni) {
-        remarks.push("the AFNI extension of the source describes its old grid and is left out".into());
-    }
+    let is_left_out = !keeps_grid(spec) && extension::chain(spec.extensions, big_endian).extensions.iter().any(is_afni);
+    is_left_out.then(|| "the AFNI extension of the source describes its old grid and is left out".into())
+}
+
+/// What of the source the target does not say, in words for its user. `header` is the target's.
+pub fn target_remarks(spec: &TargetSpec<'_>, header: &Header) -> Vec<String> {
+    let mut remarks: Vec<String> = extension_remark(spec).into_iter().collect();
     let codes = match spec.place.or(spec.like.map(FormsOf::Like)) {
         Some(FormsOf::Like(header)) => (header.qform_code, header.sform_code),
         Some(FormsOf::Codes { qform, sform }) => (qform, sform),

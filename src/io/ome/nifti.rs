@@ -1,4 +1,5 @@
-//! What NGFF 0.4 and 0.5 cannot say of a NIfTI volume, kept in an attribute of the image's group.
+//! What NGFF 0.4 and 0.5 cannot say of a NIfTI volume, as earlier versions kept it in an attribute of the image's group. It is read,
+//! and written no more: the NIfTI header beside the levels says the same to other programs too.
 //!
 //! The standard metadata hold the spacing (lengths of the affine's columns) as scale, and the place of the first voxel
 //! (the affine's last column) as translation. The attribute counts only while they agree: if somebody edits the standard
@@ -80,7 +81,7 @@ impl NiftiAttribute {
 }
 
 /// From indices of `level` to indices of `finest`; exactly the identity where they are the same.
-fn index_between(finest: [Placed; 3], level: [Placed; 3]) -> Affine {
+pub fn index_between(finest: [Placed; 3], level: [Placed; 3]) -> Affine {
     let mut between = Affine::identity();
     for a in 0..3 {
         between.m[a][a] = level[a].scale / finest[a].scale;

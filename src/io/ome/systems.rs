@@ -8,7 +8,7 @@ use super::{Multiscale, OmeAxis, Transformation};
 const SYSTEMS: &str = "coordinateSystems";
 
 /// The name that an `input` or `output` gives: a string, or the member of an object.
-fn system_name(end: Option<&Value>) -> Option<&str> {
+pub(super) fn system_name(end: Option<&Value>) -> Option<&str> {
     let end = end?;
     end.as_str().or_else(|| end.get("name")?.as_str())
 }
@@ -34,16 +34,36 @@ impl Multiscale {
         if !self.axes.is_empty() || !self.has_systems() {
             return Ok(self.axes.clone());
         }
-        let systems = self.other[SYSTEMS].as_array().map_or(&[][..], Vec::as_slice);
-        let output = self.datasets.iter().find_map(|dataset| dataset.transformations.last()?.output());
-        let is_named = |system: &&Value| output.is_some() && system_name(Some(system)) == output;
-        let system = match output {
-            Some(name) => systems.iter().find(is_named).ok_or_else(|| format!("there is no system '{name}'")),
-            None => systems.last().ok_or_else(|| "there is no system".to_string()),
+        let system = match self.own_system() {
+            Some(name) => self.system(name).ok_or_else(|| format!("there is no system '{name}'")),
+            None => self.systems().last().ok_or_else(|| "there is no system".to_string()),
         };
         let axes = system.and_then(|system| system.get("axes").ok_or_else(|| "a system has no axes".into()));
         axes.and_then(|axes| serde_json::from_value(axes.clone()).map_err(|e| e.to_string()))
             .map_err(|what| format!("{SYSTEMS}: {what}"))
+    }
+
+    /// The name of the system that the levels lead to.
+    pub(super) fn own_system(&self) -> Option<&str> {
+        self.datasets.iter().find_map(|dataset| dataset.transformations.last()?.output())
+    }
+
+    /// The axes of the system of that name.
+    pub(super) fn axes_of_system(&self, name: &str) -> Option<Vec<OmeAxis>> {
+        serde_json::from_value(self.system(name)?.get("axes")?.clone()).ok()
+    }
+
+    fn system(&self, name: &str) -> Option<&Value> {
+        self.systems().iter().find(|system| system_name(Some(system)) == Some(name))
+    }
+
+    fn systems(&self) -> &[Value] {
+        self.other.get(SYSTEMS).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+    }
+
+    /// States coordinate systems, in place of axes.
+    pub fn set_systems(&mut self, systems: Vec<Value>) {
+        self.other.insert(SYSTEMS.into(), Value::Array(systems));
     }
 
     /// The transformations of the whole image that are steps behind those of each level (0.4 and 0.5). Those that name the
@@ -52,9 +72,11 @@ impl Multiscale {
         self.transformations.iter().filter(|step| !self.is_alternative(step))
     }
 
-    /// The systems that alternatives lead to, where these move or stretch anything.
+    /// The systems that alternatives lead to, where these move or stretch anything and do not say where the image is in the body.
     pub fn other_systems(&self) -> Vec<&str> {
-        let moves = |step: &&Transformation| self.is_alternative(step) && step.kind != "identity";
+        let moves = |step: &&Transformation| {
+            self.is_alternative(step) && step.kind != "identity" && self.body_of(step).is_none()
+        };
         self.transformations.iter().filter(moves).map(|step| step.output().unwrap_or("without a name")).collect()
     }
 

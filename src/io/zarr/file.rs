@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Codec,
+    as_nifti::AsNifti,
     meta::ArrayMeta,
     node::{self, Node},
     place::Dims,
@@ -15,7 +16,8 @@ use crate::{
     error::Result,
     io::{
         convert::Conversion,
-        ome::{Carried, NiftiAttribute, OmeMetadata, ome_member},
+        nifti::LoneHeader,
+        ome::{Carried, OmeMetadata, ome_member},
         view::View,
     },
     layout::Layout,
@@ -38,8 +40,8 @@ pub struct ZarrFile {
     pub conversion: Conversion,
     /// The image that the array is a level of.
     pub ome: Option<OmeMetadata>,
-    /// Our own attribute, where it is there and agrees with the standard metadata: the grid then has its affine.
-    pub nifti: Option<NiftiAttribute>,
+    /// What the image says as NIfTI, where that is of it: the grid then has its place.
+    pub nifti: Option<AsNifti>,
     /// Attributes that a copy of the image keeps.
     pub carried: Carried,
     /// Whether the image says that its voxels are labels.
@@ -101,6 +103,14 @@ impl ZarrFile {
         (stored > 0 && raw > 0).then(|| stored as f64 / raw as f64)
     }
 
+    /// The NIfTI header beside the levels.
+    pub fn header(&self) -> Option<&LoneHeader> {
+        match &self.nifti {
+            Some(AsNifti::Header(lone)) => Some(lone),
+            _ => None,
+        }
+    }
+
     /// The folder or URL of the image, or of a bare array.
     pub fn root(&self) -> PathBuf {
         self.store.describe("")
@@ -145,7 +155,10 @@ impl ZarrFile {
     /// What of the frame in which the axes lie is taken for granted, as the end of a sentence about the file.
     pub fn assumed_frame(&self) -> Option<String> {
         let grid = &self.layout.grid;
-        if self.nifti.is_some() {
+        if self.nifti.as_ref().is_some_and(|nifti| nifti.header().is_none() || nifti.has_forms()) {
+            return None;
+        }
+        if self.ome.as_ref().is_some_and(|ome| ome.multiscales[0].body().is_some()) {
             return None;
         }
         if !grid.anatomical {

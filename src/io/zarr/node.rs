@@ -30,6 +30,20 @@ pub fn read_as(zarr_format: u8, store: &Arc<dyn Store>) -> Result<Option<Node>> 
     node_of(&[zarr_format], store)
 }
 
+/// The array at the root of `store` by a document of its own; `None` where there is none, or where it may not be read.
+pub fn read_array(zarr_format: u8, store: &Arc<dyn Store>) -> Result<Option<ArrayMeta>> {
+    let name = if zarr_format == 2 { ".zarray" } else { "zarr.json" };
+    let mut documents = Documents { store, consolidated: None, denied: None };
+    let Some(document) = documents.own(name)? else { return Ok(None) };
+    if zarr_format == 2 {
+        return ArrayMeta::from_v2(&store.describe(name), &document).map(Some);
+    }
+    match documents.v3(document)? {
+        Node::Array { meta, .. } => Ok(Some(*meta)),
+        Node::Group { .. } => Ok(None),
+    }
+}
+
 fn node_of(formats: &[u8], store: &Arc<dyn Store>) -> Result<Option<Node>> {
     let mut documents = Documents { store, consolidated: None, denied: None };
     let node = documents.node(formats)?;

@@ -8,19 +8,24 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    as_nifti::AsNifti,
     file::ZarrFile,
-    index,
+    header, index,
     meta::ArrayMeta,
     node,
     place::{self, Dims},
+    source::ZarrSource,
 };
 use crate::{
+    block::BlockMut,
     error::{Error, Result},
+    geometry::Grid,
     io::{
+        Source,
         convert::Conversion,
+        nifti::Header,
         ome::{
-            Anatomy, AxisRole, NiftiAttribute, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed, axis_roles, finer_level,
-            level_placement,
+            Anatomy, AxisRole, OWN_ATTRIBUTE, OmeAxis, OmeMetadata, Placed, axis_roles, finer_level, level_placement,
         },
         view::Pick,
     },
@@ -30,8 +35,10 @@ use crate::{
 };
 
 mod locate;
+mod place_nifti;
 
 use locate::{Located, by_itself, locate};
+use place_nifti::{Level, order_of_volumes};
 
 /// What the user says of the source beyond its path.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -95,6 +102,24 @@ pub fn open_level(root: &Arc<dyn Store>, path: &str) -> Result<ZarrFile> {
     }
 }
 
+/// The bytes of the NIfTI header beside the levels of an image, where there is one.
+fn header_bytes(located: &Located, warnings: &mut Vec<String>) -> Result<Option<Vec<u8>>> {
+    if located.image.is_none() {
+        return Ok(None);
+    }
+    let Some(meta) = header::find(&located.store, located.meta.zarr_format, warnings)? else { return Ok(None) };
+    let array = Located::array(located.store.below(header::NAME), meta);
+    let source = ZarrSource::<u8>::new(open_located(array, &OpenOptions::default())?);
+    let layout = source.layout();
+    let mut bytes = vec![0; layout.grid.shape[2] as usize];
+    for chunk in 0..layout.chunk_counts()[2] {
+        let unit = layout.chunk_region([0, 0, chunk]);
+        let part = &mut bytes[unit.lo[2] as usize..unit.hi[2] as usize];
+        source.read(0, BlockMut::new(unit, 1, part))?;
+    }
+    Ok(Some(bytes))
+}
+
 fn open_located(mut located: Located, options: &OpenOptions) -> Result<ZarrFile> {
     let path = located.store.describe(&node::descend(located.store.as_ref(), &located.array_path)?);
     let mut warnings = std::mem::take(&mut located.warnings);
@@ -115,17 +140,25 @@ fn open_located(mut located: Located, options: &OpenOptions) -> Result<ZarrFile>
     }
     let shape = dims.spatial(&located.meta.shape, 1);
     let mut grid = place::grid(shape, spatial, unit, &anatomy);
-    let nifti = own_attribute(&located, &in_unit, spatial, &grid, &anatomy).filter(|_| options.spacing_in.is_none());
-    let nifti = match nifti {
-        Some((attribute, affine)) => {
-            grid.index_to_world = affine;
-            grid.anatomical = attribute.sform_code > 0 || attribute.qform_code > 0;
-            Some(attribute)
+    let own = dims.spatial(&placed, Placed { scale: 1.0, translation: 0.0 });
+    place_in_body(&path, &located, own, &mut grid, &mut warnings);
+    let stated = in_unit(&placed);
+    let level = Level { located: &located, in_unit: &in_unit, own: stated, anatomy: &anatomy };
+    let beside = header_bytes(&located, &mut warnings)?;
+    let nifti = level.place(&mut grid, beside, options.spacing_in.is_none(), &mut warnings);
+    if let Some(spacing) = options.spacing_in {
+        grid.set_spacing(spacing);
+    }
+    match &nifti {
+        Some(AsNifti::Header(_)) => {
+            let named = |&d: &usize| (axes[d].name.clone(), is_time(&axes[d]));
+            let order = order_of_volumes(&dims.outer.iter().map(named).collect::<Vec<_>>());
+            dims.reorder_outer(&axes, &order);
         }
-        None => None,
-    };
-    if let Some(order) = nifti.as_ref().and_then(|nifti| nifti.outer.as_deref()) {
-        dims.reorder_outer(&axes, order);
+        Some(AsNifti::Attribute(attribute)) => {
+            attribute.outer.iter().for_each(|order| dims.reorder_outer(&axes, order));
+        }
+        None => {}
     }
     warn_of_levels(&path, &located, options, &mut warnings);
     if located.image.is_none() && axes.len() == 5 && dimension_names(&located).iter().all(Option::is_none) {
@@ -146,7 +179,7 @@ fn assemble(
     path: PathBuf,
     layout: Layout,
     dims: Dims,
-    nifti: Option<NiftiAttribute>,
+    nifti: Option<AsNifti>,
     warnings: Vec<String>,
 ) -> ZarrFile {
     let Located { store, array_path, meta, array_attributes, image, .. } = located;
@@ -157,7 +190,8 @@ fn assemble(
         stored,
         conversion: Conversion { stored, big_endian: meta.big_endian, slope: None, rounding: Rounding::Nearest },
         carried: OmeMetadata::carried(attributes),
-        is_label: OmeMetadata::is_label(attributes),
+        is_label: OmeMetadata::is_label(attributes)
+            || nifti.as_ref().and_then(AsNifti::header).is_some_and(Header::is_label),
         level: image.as_ref().map(|image| (image.level, image.multiscale().datasets.len())),
         zarr_format: meta.zarr_format,
         codecs: describe(&meta),
@@ -217,20 +251,9 @@ fn dimension_names(located: &Located) -> Vec<Option<String>> {
     names.map(|names| names.iter().map(|n| n.as_str().map(str::to_string)).collect()).unwrap_or_default()
 }
 
-fn own_attribute(
-    located: &Located,
-    in_unit: &dyn Fn(&[Placed]) -> [Placed; 3],
-    level: [Placed; 3],
-    grid: &crate::geometry::Grid,
-    anatomy: &Anatomy,
-) -> Option<(NiftiAttribute, crate::geometry::Affine)> {
-    let image = located.image.as_ref()?;
-    let attribute = NiftiAttribute::from_attributes(&image.attributes)?;
-    let finest = in_unit(&level_placement(image.multiscale(), 0, located.meta.shape.len()).ok()?);
-    let shape = (image.level == 0).then_some(grid.shape);
-    let origin = place::grid(grid.shape, finest, grid.unit.clone(), anatomy).origin();
-    let affine = attribute.resolve(finest, origin, level, shape, &grid.unit)?;
-    Some((attribute, affine))
+/// Whether an outer axis is time.
+fn is_time(axis: &OmeAxis) -> bool {
+    axis.kind.as_deref().map_or(axis.name.eq_ignore_ascii_case("t"), |kind| kind == "time")
 }
 
 fn respace(placed: &mut [Placed; 3], spacing: [f64; 3]) -> Result<()> {
@@ -241,6 +264,18 @@ fn respace(placed: &mut [Placed; 3], spacing: [f64; 3]) -> Result<()> {
         p.scale = step;
     }
     Ok(())
+}
+
+/// Puts the grid where a transformation to the body has it (OME-Zarr 0.6); `level` is the level's own placement along z, y, x.
+fn place_in_body(path: &Path, located: &Located, level: [Placed; 3], grid: &mut Grid, warnings: &mut Vec<String>) {
+    let Some(body) = located.image.as_ref().and_then(|image| image.multiscale().body()) else { return };
+    match body.grid_affine(level, &grid.unit) {
+        Some(affine) => (grid.index_to_world, grid.anatomical) = (affine, true),
+        None => warnings.push(format!(
+            "{}: the transformation to the body is left out: its numbers are not finite, span no space, or are of another unit",
+            path.display()
+        )),
+    }
 }
 
 /// How the axes lie in the body; what cannot be understood is told, and taken as not stated.
@@ -283,12 +318,7 @@ fn warn_of_levels(path: &Path, located: &Located, options: &OpenOptions, warning
 }
 
 /// The layout of an array for a plan.
-pub(super) fn layout(
-    meta: &ArrayMeta,
-    grid: crate::geometry::Grid,
-    outer: crate::layout::Outer,
-    dims: &Dims,
-) -> Layout {
+pub(super) fn layout(meta: &ArrayMeta, grid: Grid, outer: crate::layout::Outer, dims: &Dims) -> Layout {
     let chunk = dims.spatial(&meta.chunk, 1);
     let chunk = [0, 1, 2].map(|a| chunk[a].min(grid.shape[a]));
     let index = index::memory(meta);

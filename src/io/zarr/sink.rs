@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{shard::Assembler, target::ZarrTarget};
+use super::{header::HeaderBytes, shard::Assembler, target::ZarrTarget};
 use crate::{
     block::BlockRef,
     checkpoint::{
@@ -194,13 +194,19 @@ impl<T: Voxel> Sink<T> for ZarrSink<T> {
         self.assembler.as_ref().map_or(Ok(()), Assembler::settle)
     }
 
-    /// The array's metadata with the number of empty chunks; after the last level the group's, then the disk.
+    /// The array's metadata with the number of empty chunks; after the last level the NIfTI header and the group's, then the disk.
     fn finish(&self) -> Result<()> {
         if let Some(assembler) = &self.assembler {
             assembler.finish(&self.site)?;
         }
         self.write_documents(&self.target.array_documents(Some(self.empty_chunks())))?;
         if self.target.ends_image() {
+            if let Some(header) = &self.target.nifti {
+                self.write_documents(&header.documents(self.target.version))?;
+                let key = HeaderBytes::chunk_key(self.target.version);
+                let stored = self.site.store.put_durable(&key, header.chunk(self.target.version));
+                stored.map_err(|e| e.at("write", self.site.store.describe(&key)))?;
+            }
             let group = self.target.group_documents();
             let group = group.map_err(|e| Error::io("write", self.site.store.describe(""))(e.into()))?;
             self.write_documents(&group)?;

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     encode::Codec,
+    header::HeaderBytes,
     meta::ArrayMeta,
     open,
     place::Dims,
@@ -18,7 +19,7 @@ use crate::{
     geometry::Grid,
     io::{
         convert::Conversion,
-        ome::{Carried, NiftiAttribute, OWN_ATTRIBUTE, OmeMetadata, OmeVersion},
+        ome::{Carried, OWN_ATTRIBUTE, OmeMetadata, OmeVersion},
     },
     layout::{Access, Axis, Layout, Outer},
     region::Region,
@@ -53,7 +54,7 @@ pub struct Levels {
 ///
 /// Scale and translation of the metadata are the lengths of the affine's columns and its last column, along the axes of the
 /// body where these are known and the grid lies close to them, and are stated; else the signed diagonal where the affine
-/// has no direction of its own and no NIfTI attribute is given.
+/// has no direction of its own and no NIfTI header is given.
 #[derive(Clone, Debug)]
 pub struct ZarrTarget {
     pub version: OmeVersion,
@@ -74,8 +75,8 @@ pub struct ZarrTarget {
     pub codec: Codec,
     pub name: String,
     pub carried: Carried,
-    /// The affine and its codes, for a grid in RAS+ millimetres.
-    pub nifti: Option<NiftiAttribute>,
+    /// The NIfTI header that stands beside the levels.
+    pub nifti: Option<HeaderBytes>,
     pub levels: Levels,
 }
 
@@ -151,7 +152,7 @@ impl ZarrTarget {
         let document = document.unwrap_or_default();
         let meta = match self.version {
             OmeVersion::V04 => ArrayMeta::from_v2(path, &document)?,
-            OmeVersion::V05 => ArrayMeta::from_v3(path, &document)?,
+            OmeVersion::V05 | OmeVersion::V06 => ArrayMeta::from_v3(path, &document)?,
         };
         let mut dims = Dims { space: [None; 3], outer: (0..target.outer.len()).collect() };
         for (n, a) in target.space().enumerate() {
@@ -251,7 +252,7 @@ impl ZarrTarget {
     pub(super) fn chunk_prefix(&self) -> String {
         match self.version {
             OmeVersion::V04 => self.level_path(),
-            OmeVersion::V05 => format!("{}/c", self.level_path()),
+            OmeVersion::V05 | OmeVersion::V06 => format!("{}/c", self.level_path()),
         }
     }
 
@@ -277,7 +278,7 @@ impl ZarrTarget {
     pub(super) fn encode(&self, raw: Vec<u8>) -> Result<Vec<u8>, String> {
         match self.version {
             OmeVersion::V04 => self.codec.encode_v2(raw, self.conversion.stored.bytes()),
-            OmeVersion::V05 => self.codec.encode(raw, self.conversion.stored.bytes()),
+            OmeVersion::V05 | OmeVersion::V06 => self.codec.encode(raw, self.conversion.stored.bytes()),
         }
     }
 
@@ -285,7 +286,7 @@ impl ZarrTarget {
     pub(super) fn array_documents(&self, empty_chunks: Option<u64>) -> Vec<(String, Value)> {
         match self.version {
             OmeVersion::V04 => self.array_documents_v2(empty_chunks),
-            OmeVersion::V05 => {
+            OmeVersion::V05 | OmeVersion::V06 => {
                 vec![(format!("{}/zarr.json", self.level_path()), self.array_document(empty_chunks))]
             }
         }
@@ -295,7 +296,7 @@ impl ZarrTarget {
     pub(super) fn group_documents(&self) -> Result<Vec<(String, Value)>, serde_json::Error> {
         match self.version {
             OmeVersion::V04 => self.group_documents_v2(),
-            OmeVersion::V05 => Ok(vec![("zarr.json".into(), self.group_document()?)]),
+            OmeVersion::V05 | OmeVersion::V06 => Ok(vec![("zarr.json".into(), self.group_document()?)]),
         }
     }
 
@@ -334,28 +335,24 @@ impl ZarrTarget {
         order.iter().map(|&n| self.outer[n].name.as_str()).chain(self.space().map(|a| SPACE[a])).collect()
     }
 
-    /// `zarr.json` of the group: the image in NGFF 0.5, what is carried, and our own attribute.
+    /// `zarr.json` of the group: the image in NGFF 0.5 or 0.6, and what is carried.
     fn group_document(&self) -> Result<Value, serde_json::Error> {
         let order = self.outer_order();
         let ome = OmeMetadata {
-            version: Some(OmeVersion::V05.name().into()),
+            version: Some(self.version.name().into()),
             multiscales: vec![self.multiscale(&order)],
             other: self.carried.ome.clone(),
         };
         let mut attributes = Map::new();
         attributes.insert("ome".into(), serde_json::to_value(ome)?);
-        self.add_attributes(&mut attributes)?;
+        self.add_attributes(&mut attributes);
         Ok(json!({"zarr_format": 3, "node_type": "group", "attributes": attributes}))
     }
 
-    /// Our own attribute, and those of others that are carried.
-    fn add_attributes(&self, attributes: &mut Map<String, Value>) -> Result<(), serde_json::Error> {
-        if let Some(nifti) = &self.nifti {
-            attributes.insert(OWN_ATTRIBUTE.into(), json!({"nifti": serde_json::to_value(nifti)?}));
-        }
+    /// The attributes of others that are carried.
+    fn add_attributes(&self, attributes: &mut Map<String, Value>) {
         for (key, value) in &self.carried.attributes {
             attributes.entry(key.clone()).or_insert_with(|| value.clone());
         }
-        Ok(())
     }
 }

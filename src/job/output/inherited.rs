@@ -11,9 +11,10 @@ use crate::{
         input::Input,
         nifti::{self, FormsOf, Header, TargetSpec},
         plain,
+        zarr::{AsNifti, HeaderBytes},
     },
     job::{PyramidRequest, Values},
-    layout::Layout,
+    layout::{Axis, Layout, Outer},
 };
 
 /// What a target takes over from its source and reference.
@@ -39,27 +40,79 @@ pub(super) fn nifti_header(
     inherited: &Inherited<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Around> {
-    let source = inherited.input.nifti();
-    let is_label = inherited.input.is_label() && !layout.stored.is_float();
-    let blank = is_label.then(blank_label_header);
-    let spec = TargetSpec {
-        path,
-        like: source.map(|file| &file.header).or(blank.as_ref()),
-        place: place(inherited).or(blank.as_ref().map(|_| FormsOf::Codes { qform: 1, sform: 1 })),
-        extensions: source.map_or(&[][..], |file| &file.extensions),
-        grid: &layout.grid,
-        outer: &layout.outer,
-        stored: layout.stored,
-        components: layout.components,
-        slope: values.kept_slope,
-        slice_axis_resampled: inherited.slices_resampled,
-        single_file: format != Format::Pair,
-    };
-    let (header, prefix) = nifti::target_header(&spec)?;
-    warnings.extend(nifti::target_remarks(&spec, &header));
+    let described = described(layout, inherited, |described| {
+        let spec = TargetSpec {
+            path,
+            outer: &layout.outer,
+            components: layout.components,
+            slope: values.kept_slope,
+            single_file: format != Format::Pair,
+            ..described
+        };
+        let (header, prefix) = nifti::target_header(&spec)?;
+        Ok((nifti::target_remarks(&spec, &header), prefix))
+    });
+    let (remarks, prefix) = described?;
+    warnings.extend(remarks);
     Ok(match format {
         Format::Pair => Around { beside: Some(prefix), ..Around::default() },
         _ => Around::leading(prefix),
+    })
+}
+
+/// The NIfTI header that stands beside the levels of an OME-Zarr image: where the source or the reference has one, and where the
+/// voxels have a place in the body. Nothing where the unit is no length, or where the axes are refused later.
+pub(super) fn header_beside(
+    path: &Path,
+    layout: &Layout,
+    inherited: &Inherited<'_>,
+    warnings: &mut Vec<String>,
+) -> Result<Option<HeaderBytes>> {
+    let of_nifti =
+        |input: &Input| input.nifti_header().is_some() || input.zarr().is_some_and(|file| file.nifti.is_some());
+    let is_said = layout.grid.anatomical || of_nifti(inherited.input) || inherited.reference.is_some_and(of_nifti);
+    let Some(outer) = outer_beside(layout).filter(|_| is_said && layout.grid.unit.metres().is_some()) else {
+        return Ok(None);
+    };
+    let (remark, bytes) = described(layout, inherited, |described| {
+        let spec = TargetSpec { path, outer: &outer, components: 1, slope: None, single_file: true, ..described };
+        Ok((nifti::extension_remark(&spec), nifti::lone_header(&spec)?))
+    })?;
+    warnings.extend(remark);
+    Ok(Some(HeaderBytes(bytes.into())))
+}
+
+/// The axes beyond space as NIfTI-Zarr has them in its header: time is the fourth dimension, and any other one the fifth.
+fn outer_beside(layout: &Layout) -> Option<Outer> {
+    let colours = Axis { name: "c".into(), len: layout.components as u64, step: 1.0, start: 0.0, unit: None };
+    let all = layout.outer.axes.iter().chain((layout.components > 1).then_some(&colours));
+    let (times, others): (Vec<&Axis>, Vec<&Axis>) = all.partition(|axis| axis.name == "t");
+    let channels = others.iter().map(|&axis| Axis { name: "c".into(), ..axis.clone() });
+    let axes = channels.chain(times.iter().map(|&axis| axis.clone())).collect();
+    (times.len() <= 1 && others.len() <= 1).then(|| Outer::separate(axes))
+}
+
+/// What a target's header takes over, with its grid and sample type; path, outer axes, components and slope are left to `use_it`.
+fn described<R>(
+    layout: &Layout,
+    inherited: &Inherited<'_>,
+    use_it: impl FnOnce(TargetSpec<'_>) -> Result<R>,
+) -> Result<R> {
+    let source = inherited.input.nifti_header();
+    let is_label = inherited.input.is_label() && !layout.stored.is_float();
+    let blank = is_label.then(blank_label_header);
+    use_it(TargetSpec {
+        path: Path::new(""),
+        like: source.map(|(header, _)| header).or(blank.as_ref()),
+        place: place(inherited).or(blank.as_ref().map(|_| FormsOf::Codes { qform: 1, sform: 1 })),
+        extensions: source.map_or(&[][..], |(_, extensions)| extensions),
+        grid: &layout.grid,
+        outer: &layout.outer,
+        stored: layout.stored,
+        components: 1,
+        slope: None,
+        slice_axis_resampled: inherited.slices_resampled,
+        single_file: true,
     })
 }
 
@@ -100,8 +153,13 @@ fn place<'a>(inherited: &Inherited<'a>) -> Option<FormsOf<'a>> {
             return Some(FormsOf::Like(&file.header));
         }
         if let Some(file) = input.zarr() {
-            let nifti = file.nifti.as_ref()?;
-            return Some(FormsOf::Codes { qform: nifti.qform_code.into(), sform: nifti.sform_code.into() });
+            return file.nifti.as_ref().map(|nifti| match nifti {
+                AsNifti::Header(lone) => FormsOf::Like(&lone.header),
+                AsNifti::Attribute(_) => {
+                    let (sform, qform) = nifti.codes();
+                    FormsOf::Codes { qform, sform }
+                }
+            });
         }
         // Voxels of a program's own have a place in the body only where it says so.
         let is_anatomical = input.layout().grid.anatomical;

@@ -63,8 +63,9 @@ fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
 
 /// Other formats state nothing of vectors, and are read as displacements in LPS.
 fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
-    let Some(file) = input.nifti() else { return };
-    let what = match transform::kind_of(&file.header).filter(|_| !format.is_nifti()) {
+    let Some((header, _)) = input.nifti_header() else { return };
+    let is_stated = format.is_nifti() || format.is_store();
+    let what = match transform::kind_of(header).filter(|_| !is_stated) {
         Some(FieldKind::PositionsRas) => "positions",
         Some(FieldKind::DisplacementsRas) => "displacements in RAS",
         Some(FieldKind::DisplacementsLps) | None => return,

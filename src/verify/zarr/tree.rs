@@ -12,7 +12,7 @@ use crate::{
     io::{
         ome::{Multiscale, OmeMetadata, ome_member},
         zarr::{
-            groups,
+            HEADER_NAME, groups,
             node::{self, Node},
         },
     },
@@ -111,10 +111,22 @@ impl Tree {
             }
             self.images.push(Image { path: path.to_string(), multiscale, arrays: start..self.arrays.len() });
         }
+        self.header(root, path);
         if labelled {
             self.labels(root, path);
         }
         Ok(true)
+    }
+
+    /// Takes the NIfTI header beside the levels of an image, where there is one.
+    fn header(&mut self, root: &Arc<dyn Store>, image: &str) {
+        let path = join(image, HEADER_NAME);
+        match node::read(&root.below(&path)) {
+            Ok(Some(Node::Array { .. })) => self.arrays.push(path),
+            Ok(_) => {}
+            Err(error) if node::is_denied(&error) && root.folder().is_none() => {}
+            Err(error) => self.faults.push((path, error)),
+        }
     }
 
     fn labels(&mut self, root: &Arc<dyn Store>, image: &str) {

@@ -36,6 +36,12 @@ impl Located {
         if self.array_path.is_empty() { self.store.clone() } else { self.store.below(&self.array_path) }
     }
 
+    /// An array at the root of `store`, without an image.
+    pub fn array(store: Arc<dyn Store>, meta: ArrayMeta) -> Located {
+        let (array_path, array_attributes, warnings) = (String::new(), Map::new(), Vec::new());
+        Located { store, array_path, meta, array_attributes, image: None, warnings, refused: None }
+    }
+
     /// The array without the image around it.
     pub fn alone(&self) -> Located {
         Located {

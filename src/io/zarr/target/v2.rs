@@ -42,7 +42,7 @@ impl ZarrTarget {
         if let Value::Object(members) = serde_json::to_value(ome)? {
             attributes.extend(members);
         }
-        self.add_attributes(&mut attributes)?;
+        self.add_attributes(&mut attributes);
         Ok(vec![(".zattrs".into(), Value::Object(attributes)), (".zgroup".into(), json!({"zarr_format": 2}))])
     }
 }
