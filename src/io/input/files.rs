@@ -14,6 +14,8 @@ impl Input {
             Input::Plain(file) => Some(&file.data_path),
             Input::Dicom(series) => Some(&series.folder),
             Input::Tiff(file) => Some(&file.path),
+            Input::Hdf5(file) => Some(&file.path),
+            Input::Precomputed(file) => Some(&file.path),
             Input::Field(field) => Some(&field.path),
             Input::Own(_) => None,
         }
@@ -34,7 +36,7 @@ impl Input {
             Input::Plain(file) => Some(file.data_path.clone()),
             Input::Tiff(file) => Some(file.path.clone()),
             Input::Zarr(file) => Some(file.root()),
-            Input::Dicom(_) | Input::Field(_) | Input::Own(_) => None,
+            Input::Dicom(_) | Input::Hdf5(_) | Input::Precomputed(_) | Input::Field(_) | Input::Own(_) => None,
         }
     }
 
@@ -43,11 +45,20 @@ impl Input {
         if let Input::Own(source) = self { Some(source.name()) } else { None }
     }
 
+    /// The names of the levels, finest first, of an image with several of them that is no Zarr.
+    pub fn level_names(&self) -> Vec<String> {
+        match self {
+            Input::Hdf5(file) => file.level_names(),
+            Input::Precomputed(file) => file.level_names(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Stored bytes over bytes before compression, where the voxels are compressed and that is known; looks at a few files of a store.
     pub fn stored_ratio(&self) -> Option<f64> {
         let (is_compressed, view) = match self {
             Input::Zarr(file) => return file.stored_ratio(),
-            Input::Own(_) | Input::Field(_) => return None,
+            Input::Own(_) | Input::Field(_) | Input::Hdf5(_) | Input::Precomputed(_) => return None,
             Input::Nifti(file) => (file.compressed, &file.view),
             Input::Plain(file) => (file.stream.is_some(), &file.view),
             Input::Dicom(series) => (series.is_compressed(), &series.view),
