@@ -71,7 +71,7 @@ impl Input {
         let options = &OpenOptions { image: image.or_else(|| options.image.clone()), ..options.clone() };
         let location = Location::of(path)?;
         let Some(path) = location.local() else {
-            refuse_what_urls_lack(path)?;
+            files::refuse_what_urls_lack(path)?;
             if nifti::is_file_name(path) {
                 return Input::of_nifti(nifti::open(path)?, options)?.picked(path, options);
             }
@@ -145,15 +145,16 @@ impl Input {
     /// A Zarr, or DICOM files where there is none.
     fn of_folder(path: &Path, options: &OpenOptions) -> Result<Input> {
         let opened = zarr::open(path, options);
-        let is_absent = matches!(&opened, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
-        if is_absent && let Some(file) = Input::in_place_of(&opened, &zarr::store_at(path)?, options)? {
-            return Ok(file);
-        }
-        if is_absent
-            && options.level.is_none()
-            && let Some(series) = dicom::open_folder(path, options.image.as_deref())?
-        {
-            return Input::of_series(series, options);
+        if matches!(&opened, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound) {
+            if let Some(volume) = Input::in_place_of(&opened, &zarr::store_at(path)?, options)? {
+                return Ok(volume);
+            }
+            let image = options.image.as_deref();
+            if options.level.is_none()
+                && let Some(series) = dicom::open_folder(path, image)?
+            {
+                return Input::of_series(series, options);
+            }
         }
         Ok(Input::Zarr(Box::new(foreign::explained(path, opened)?)))
     }
@@ -352,23 +353,6 @@ impl Input {
             Input::Own(_) => "a source of the program's own".into(),
         }
     }
-}
-
-/// Of a header and its voxels a URL names one; TIFF files are read where they can be read by position.
-fn refuse_what_urls_lack(url: &Path) -> Result<()> {
-    let name = url.to_string_lossy().to_lowercase();
-    let ends_in = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    if ends_in(&[".hdr", ".img", ".hdr.gz", ".img.gz"]) {
-        return Err(nifti::pair_behind_url(url));
-    }
-    if ends_in(&[".tif", ".tiff"]) {
-        return Err(Error::Unsupported {
-            path: url.to_path_buf(),
-            what: "TIFF is not read from a URL".into(),
-            hint: Some("copy the file to a local disk first".into()),
-        });
-    }
-    Ok(())
 }
 
 fn reach(io: IoMode) -> RawAccess {

@@ -91,14 +91,17 @@ fn decode<T: Voxel>(run: &mut Run<'_>, path: &Path, input: &Input, array: &mut A
             true => None,
             false => Some(read(source, group, layout.chunk_region(at))),
         };
-        let outcomes: Vec<Option<Result<u64>>> = pool.install(|| batch.par_iter().with_max_len(1).map(read).collect());
+        let outcomes: Vec<Option<Result<(u64, u64)>>> =
+            pool.install(|| batch.par_iter().with_max_len(1).map(read).collect());
         for ((group, at), outcome) in batch.into_iter().zip(outcomes) {
             match outcome {
                 None => {}
-                Some(Ok(bytes)) => {
+                Some(Ok((bytes, stored))) => {
                     array.present += 1;
                     array.decoded_bytes += bytes;
+                    array.stored_bytes += stored;
                     run.progress.decoded_bytes += bytes;
+                    run.progress.stored_bytes += stored;
                 }
                 Some(Err(error @ Error::Io { .. })) => return Err(error),
                 Some(Err(error)) => {
@@ -120,11 +123,22 @@ fn chunks(layout: &Layout) -> impl Iterator<Item = (u64, [u64; 3])> + use<> {
     (0..layout.outer.groups()).flat_map(move |group| chunks_of(&layout, whole).map(move |at| (group, at)))
 }
 
-/// Decodes a chunk and lets it go; how many bytes it has.
-fn read<T: Voxel>(source: &dyn Source<T>, group: u64, region: Region) -> Result<u64> {
+/// Decodes a chunk and lets it go; how many bytes it has, and in how many it is stored, where that is known.
+fn read<T: Voxel>(source: &dyn Source<T>, group: u64, region: Region) -> Result<(u64, u64)> {
     let layout = source.layout();
     let volumes = layout.outer.members_of(group) as usize * layout.components;
     let mut voxels = vec![T::default(); region.voxels() as usize * volumes];
-    source.read(group, BlockMut::new(region, volumes, &mut voxels))?;
-    Ok((voxels.len() * size_of::<T>()) as u64)
+    let block = BlockMut::new(region, volumes, &mut voxels);
+    let stored = match source.fetch(group, region)? {
+        Some(fetched) => {
+            let stored = fetched.stored.as_ref().map_or(0, |stored| stored.len() as u64);
+            source.read_fetched(fetched, block)?;
+            stored
+        }
+        None => {
+            source.read(group, block)?;
+            0
+        }
+    };
+    Ok(((voxels.len() * size_of::<T>()) as u64, stored))
 }

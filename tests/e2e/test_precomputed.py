@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 import tensorstore as ts
 
+import servers
+from command import refused
+
 SIZE = (61, 47, 33)
 OFFSET = (100, -20, 7)
 
@@ -79,3 +82,14 @@ def test_compressed_labels(resample, tmp_path, dtype):
         for kind in ["segmentation", "image"]:
             array = write(tmp_path / "v", dtype, encoding="compressed_segmentation", kind=kind, seed=seed)
             assert (copy_of(resample, tmp_path, tmp_path / "v") == array[..., 0]).all()
+
+
+@pytest.mark.parametrize("sharding", [None, SHARDINGS[2]])
+def test_behind_a_url(reslice, resample, tmp_path, sharding):
+    array = write(tmp_path / "v", "u2", sharding=sharding)
+    with servers.files(tmp_path) as web:
+        url = f"{web.url}/v"
+        assert (copy_of(resample, tmp_path, url) == array[..., 0]).all()
+        assert json.loads(reslice("info", url, "--json").stdout)["grid"]["shape"] == list(SIZE)
+        refused("info", f"{web.url}/v.ims", says="HDF5 is not read from a URL")
+    refused("info", url)

@@ -267,7 +267,8 @@ fn mutated(seed: &[u8], rng: &mut Rng) -> Vec<u8> {
             }
             _ => {
                 // An address that leads to another structure.
-                let to = *rng.one_of(&[96, at as u64 / 8 * 8, rng.below(len) / 8 * 8]);
+                let any = rng.below(len) / 8 * 8;
+                let to = *rng.one_of(&[96, at as u64 / 8 * 8, any]);
                 let place = at / 8 * 8;
                 if place + 8 <= bytes.len() {
                     bytes[place..place + 8].copy_from_slice(&to.to_le_bytes());
@@ -285,7 +286,7 @@ fn damaged_files_are_errors_or_voxels() {
     let rounds: u64 = std::env::var("RESLICE_HDF5_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(150);
     let seeds = [
         imaris(&[vec![vec![Cells { absent: vec![3], ..padded() }]]], &IMAGE),
-        imaris(&[vec![vec![Cells { packing: 2, ..Cells::new([3, 4, 5], [4, 4, 4]) }; 2]; 2]; 2], &IMAGE),
+        imaris(&vec![vec![vec![Cells { packing: 2, ..Cells::new([3, 4, 5], [4, 4, 4]) }; 2]; 2]; 2], &IMAGE),
         viewed(1).1,
     ];
     let (mut slowest, mut read) = (0, 0);

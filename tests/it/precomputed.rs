@@ -54,9 +54,9 @@ fn counts() -> [usize; 3] {
 fn morton(at: [usize; 3]) -> u64 {
     let (mut number, mut bit) = (0, 0);
     for level in 0..8 {
-        for a in 0..3 {
-            if 1 << level < counts()[a] {
-                number |= (at[a] as u64 >> level & 1) << bit;
+        for (at, count) in at.into_iter().zip(counts()) {
+            if 1 << level < count {
+                number |= (at as u64 >> level & 1) << bit;
                 bit += 1;
             }
         }
@@ -217,7 +217,8 @@ fn scales_share_their_edges() {
     folder.run(&["resample", "a", "b.zarr", "--level", "1", "--scale", "1"]).expect(0);
     let info = folder.run(&["info", "b.zarr", "--json"]).expect(0).json();
     // Its first voxel begins at -16 nm, and the finest one's at -20 - 2.
-    assert_eq!(numbers(&info["grid"]["origin"]), [-14.0, 402.0, 120.0]);
+    let off = numbers(&info["grid"]["origin"]).into_iter().zip([-14.0, 402.0, 120.0]).map(|(a, b)| (a - b).abs());
+    assert!(off.fold(0.0, f64::max) < 1e-9, "{info}");
     assert!(
         folder
             .run(&["resample", "a", "c.nii", "--level", "2", "--scale", "1"])

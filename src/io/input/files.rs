@@ -3,7 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use super::Input;
-use crate::layout::Layout;
+use crate::{
+    error::{Error, Result},
+    io::nifti,
+    layout::Layout,
+};
 
 impl Input {
     /// Where its voxels are: a file, a folder or a URL; `None` where there is no file.
@@ -70,4 +74,23 @@ impl Input {
         let stored = layout.stored_bytes.filter(|_| is_compressed && raw > 0)?;
         Some(stored as f64 / raw as f64)
     }
+}
+
+/// Of a header and its voxels a URL names one; TIFF and HDF5 files are read where they can be read by position.
+pub(super) fn refuse_what_urls_lack(url: &Path) -> Result<()> {
+    let name = url.to_string_lossy().to_lowercase();
+    let ends_in = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
+    if ends_in(&[".hdr", ".img", ".hdr.gz", ".img.gz"]) {
+        return Err(nifti::pair_behind_url(url));
+    }
+    let format = match () {
+        () if ends_in(&[".tif", ".tiff"]) => "TIFF",
+        () if ends_in(&[".ims", ".h5", ".hdf5"]) => "HDF5",
+        () => return Ok(()),
+    };
+    Err(Error::Unsupported {
+        path: url.to_path_buf(),
+        what: format!("{format} is not read from a URL"),
+        hint: Some("copy the file to a local disk first".into()),
+    })
 }

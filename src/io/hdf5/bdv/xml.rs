@@ -134,7 +134,7 @@ impl Reading {
             }
             ["SpimData", "ViewRegistrations", "ViewRegistration", "ViewTransform", "affine"] => {
                 let affine = numbers::<12>(&text);
-                let is_scaled = |n: usize, value: f64| n % 5 == 0 || value.abs() < 1e-9;
+                let is_scaled = |n: usize, value: f64| n.is_multiple_of(5) || value.abs() < 1e-9;
                 let is_plain =
                     affine.is_some_and(|all| all.into_iter().enumerate().all(|(n, value)| is_scaled(n, value)));
                 self.document.is_moved |= !is_plain;
