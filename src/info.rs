@@ -42,6 +42,8 @@ pub struct Info {
     pub stored_bytes: Option<u64>,
     pub nifti: Option<NiftiInfo>,
     pub zarr: Option<ZarrInfo>,
+    /// The levels of an image with several of them that is no Zarr, finest first; else empty.
+    pub levels: Vec<LevelInfo>,
     pub cost: Cost,
     /// Where they were asked for.
     pub values: Option<Values>,
@@ -140,6 +142,7 @@ impl Info {
         let mut warnings = input.warnings().to_vec();
         let nifti = input.nifti().map(nifti_info);
         let zarr = input.zarr().map(|file| zarr_info(path, file, &mut warnings));
+        let levels = other_levels(path, &input, &mut warnings);
         let stored_bytes = input.zarr().map_or(Ok(layout.stored_bytes), |file| file.stored_size())?;
         Ok(Info {
             file: path.display().to_string(),
@@ -155,6 +158,7 @@ impl Info {
             stored_bytes,
             nifti,
             zarr,
+            levels,
             cost: cost(&input)?,
             values: None,
             warnings,
@@ -217,6 +221,32 @@ fn zarr_info(path: &Path, file: &ZarrFile, warnings: &mut Vec<String>) -> ZarrIn
     }
 }
 
+/// The levels of an image that is no Zarr.
+fn other_levels(path: &Path, input: &Input, warnings: &mut Vec<String>) -> Vec<LevelInfo> {
+    let count = input.level_names().len();
+    if count < 2 {
+        return Vec::new();
+    }
+    let mut levels = Vec::new();
+    for (level, name) in input.level_names().into_iter().enumerate() {
+        match Input::open(path, &OpenOptions { level: Some(level), ..OpenOptions::default() }) {
+            Ok(input) => levels.push(level_info(name, input.layout())),
+            Err(error) => warnings.push(format!("level {level} cannot be opened: {error}")),
+        }
+    }
+    levels
+}
+
+fn level_info(path: String, layout: &Layout) -> LevelInfo {
+    LevelInfo {
+        path,
+        shape: reversed(layout.grid.shape),
+        spacing: reversed(layout.grid.spacing()),
+        dtype: layout.stored,
+        chunk: reversed(layout.chunk),
+    }
+}
+
 /// The levels of the image, where `path` is the image and not one of its arrays.
 fn levels(path: &Path, file: &ZarrFile, warnings: &mut Vec<String>) -> Vec<LevelInfo> {
     let Some((_, count)) = file.level else { return Vec::new() };
@@ -227,13 +257,7 @@ fn levels(path: &Path, file: &ZarrFile, warnings: &mut Vec<String>) -> Vec<Level
     let mut levels = Vec::new();
     for level in 0..count {
         match open(level) {
-            Ok(file) => levels.push(LevelInfo {
-                path: file.array_path.clone(),
-                shape: reversed(file.layout.grid.shape),
-                spacing: reversed(file.layout.grid.spacing()),
-                dtype: file.layout.stored,
-                chunk: reversed(file.layout.chunk),
-            }),
+            Ok(file) => levels.push(level_info(file.array_path.clone(), &file.layout)),
             Err(error) => warnings.push(format!("level {level} cannot be opened: {error}")),
         }
     }

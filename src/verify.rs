@@ -5,6 +5,7 @@
 //! Chunks are read as every other command reads them (`verify::zarr::array`).
 
 use std::{
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     time::Instant,
@@ -12,15 +13,20 @@ use std::{
 
 use crate::{
     error::{Error, Result},
-    io::foreign,
-    storage::{InArchive, Location},
+    io::{
+        foreign, hdf5,
+        input::Input,
+        precomputed, tiff,
+        zarr::{OpenOptions, store_at},
+    },
+    storage::{InArchive, Location, split_image},
     sys,
 };
 
 mod chunks;
 mod file;
+mod pieces;
 mod report;
-mod tiff;
 pub(crate) mod zarr;
 
 pub use report::{ArrayReport, Problem, Report};
@@ -49,7 +55,7 @@ pub struct Progress {
     pub seconds: f64,
 }
 
-/// Verifies a NIfTI, NRRD, MetaImage, MGH or TIFF file, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
+/// Verifies a NIfTI, NRRD, MetaImage, MGH or TIFF file, an image of Imaris or BigDataViewer in HDF5, a precomputed volume of Neuroglancer, or a Zarr array, OME-Zarr image, label, well, plate or series of images.
 ///
 /// What is wrong with the contents is in the report. `stop` is looked at between chunks; `on_progress` is called on the calling
 /// thread.
@@ -70,12 +76,12 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     let location = Location::of(path)?;
     let outcome = match location.local() {
         Some(local) => {
-            let is_store = InArchive::of(&location)?.is_some() || foreign::kind_of(local)?.is_dir();
-            let outcome = if is_store { zarr::verify(&mut run) } else { file(&mut run, local) };
+            let is_store = InArchive::of(&location)?.is_some() || foreign::kind_of(&split_image(local).0)?.is_dir();
+            let outcome = if is_store { store(&mut run) } else { file(&mut run, local) };
             foreign::explained(local, outcome)
         }
         None if crate::io::nifti::is_file_name(path) => file::verify(&mut run, path),
-        None => zarr::verify(&mut run),
+        None => store(&mut run),
     };
     if let Err(error) = outcome {
         run.opening_failed(error)?;
@@ -86,11 +92,40 @@ pub fn verify(request: &Request, stop: &AtomicBool, on_progress: impl FnMut(&Pro
     Ok(report.concluded())
 }
 
-fn file(run: &mut Run<'_>, path: &Path) -> Result<()> {
-    match crate::io::tiff::open(path, None, None)? {
-        Some(file) => tiff::verify(run, &file),
-        None => file::verify(run, path),
+/// A Zarr, or a volume of Neuroglancer where there is none.
+fn store(run: &mut Run<'_>) -> Result<()> {
+    let outcome = zarr::verify(run);
+    let absent = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
+    if !matches!(&outcome, Err(Error::Io { source, .. }) if absent.contains(&source.kind())) {
+        return outcome;
     }
+    let (path, store) = (run.path().to_path_buf(), store_at(run.path())?);
+    let Some(first) = precomputed::open_in(store.clone(), &OpenOptions::default())? else { return outcome };
+    run.report.format = first.format_name();
+    for level in 0..first.level.1 {
+        let options = OpenOptions { level: Some(level), ..OpenOptions::default() };
+        let Some(file) = precomputed::open_in(store.clone(), &options)? else { break };
+        pieces::verify(run, &path, &Input::Precomputed(Box::new(file)), true)?;
+    }
+    Ok(())
+}
+
+fn file(run: &mut Run<'_>, path: &Path) -> Result<()> {
+    let (path, image) = split_image(path);
+    let path = path.as_path();
+    if let Some(file) = tiff::open(path, image.as_deref(), None)? {
+        run.report.format = file.format_name();
+        let is_compressed = file.is_compressed();
+        return pieces::verify(run, path, &Input::Tiff(Box::new(file)), is_compressed);
+    }
+    let Some(first) = hdf5::open(path, image.as_deref(), None)? else { return file::verify(run, path) };
+    run.report.format = first.format_name();
+    for level in 0..first.level.1 {
+        let file = hdf5::open(path, image.as_deref(), Some(level))?;
+        let Some(file) = file else { break };
+        pieces::verify(run, path, &Input::Hdf5(Box::new(file)), true)?;
+    }
+    Ok(())
 }
 
 /// One verification under way.

@@ -206,7 +206,7 @@ def info(path: PathLike) -> Info:
     ((40, 40, 20), 'int16')
     """
     told: Json = json.loads(_reslice.info(_text(path)))
-    levels = (told.get("zarr") or {}).get("levels") or []
+    levels = (told.get("zarr") or {}).get("levels") or told.get("levels") or []
     return Info(
         path=told["file"],
         format=told["format"],

@@ -29,7 +29,7 @@ use reslice::{
 /// Triples follow the file's own axes i,j,k (x,y,z of an OME-Zarr); one number stands for all three.
 #[derive(Debug, Args)]
 pub struct ResampleArgs {
-    /// NIfTI, NRRD, MetaImage, MGH, TIFF or DICOM file or folder, or Zarr folder, archive (.ozx) or URL
+    /// NIfTI, NRRD, MetaImage, MGH, TIFF, HDF5 (Imaris, BigDataViewer) or DICOM file or folder, or Zarr folder, archive (.ozx) or URL
     ///
     /// .nii, .nii.gz, .hdr with .img; a Zarr array, an OME-Zarr image, or a level of it. What a file is goes by its content.
     pub input: PathBuf,

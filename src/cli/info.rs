@@ -12,13 +12,13 @@ use super::{answer, parse::Size, words};
 use reslice::{
     checkpoint::staging::state_folder,
     error::{Error, Result},
-    info::{AccessKind, Cost, Info, NiftiInfo, OuterAxis, Values, ValuesRequest, ZarrInfo},
+    info::{AccessKind, Cost, Info, LevelInfo, NiftiInfo, OuterAxis, Values, ValuesRequest, ZarrInfo},
     sys,
 };
 
 #[derive(Debug, Args)]
 pub struct InfoArgs {
-    /// NIfTI (.nii, .nii.gz, .hdr with .img), NRRD, MetaImage, MGH or TIFF file, or Zarr folder, archive (.ozx) or URL (array, OME-Zarr image, or a level of it)
+    /// NIfTI (.nii, .nii.gz, .hdr with .img), NRRD, MetaImage, MGH, TIFF or HDF5 file (Imaris, BigDataViewer), or Zarr folder, archive (.ozx) or URL (array, OME-Zarr image, or a level of it)
     pub file: PathBuf,
     /// As JSON
     #[arg(long)]
@@ -99,6 +99,7 @@ fn text(info: &Info) -> String {
     lines.extend(info.values.iter().map(|values| format!("values    {}", told(values))));
     lines.extend(info.nifti.iter().flat_map(nifti));
     lines.extend(info.zarr.iter().flat_map(zarr));
+    lines.extend(info.levels.iter().map(level));
     lines.push(format!("reading   {}", cost(&info.cost, info.stored_bytes.unwrap_or(0))));
     lines.extend(info.warnings.iter().map(|warning| format!("warning   {warning}")));
     lines.join("\n")
@@ -167,7 +168,6 @@ fn nifti(nifti: &NiftiInfo) -> Vec<String> {
 }
 
 fn zarr(zarr: &ZarrInfo) -> Vec<String> {
-    let times = |extent: [u64; 3]| extent.map(|n| n.to_string()).join("x");
     let shard = zarr.shard.map_or("no shards".to_string(), |shard| format!("shards of {}", times(shard)));
     let codec = zarr.codecs.split(" in shards").next().unwrap_or_default();
     let mut lines = vec![format!("chunks    {} voxels, {shard}, {}", times(zarr.chunk), codec)];
@@ -177,17 +177,23 @@ fn zarr(zarr: &ZarrInfo) -> Vec<String> {
     if let Some(version) = zarr.nifti_header {
         lines.push(format!("header    NIfTI-{version}, beside the levels (NIfTI-Zarr)"));
     }
-    for level in &zarr.levels {
-        lines.push(format!(
-            "level     {}: {} voxels of {}, {}, chunks of {}",
-            level.path,
-            times(level.shape),
-            level.spacing.map(words::number).join("x"),
-            level.dtype,
-            times(level.chunk)
-        ));
-    }
+    lines.extend(zarr.levels.iter().map(level));
     lines
+}
+
+fn times(extent: [u64; 3]) -> String {
+    extent.map(|n| n.to_string()).join("x")
+}
+
+fn level(level: &LevelInfo) -> String {
+    format!(
+        "level     {}: {} voxels of {}, {}, chunks of {}",
+        level.path,
+        times(level.shape),
+        level.spacing.map(words::number).join("x"),
+        level.dtype,
+        times(level.chunk)
+    )
 }
 
 fn cost(cost: &Cost, stored_bytes: u64) -> String {

@@ -1,6 +1,6 @@
 //! The source of a job: which format it is, and how its voxels are reached.
 
-use std::{io::ErrorKind, path::Path};
+use std::{io::ErrorKind, path::Path, sync::Arc};
 
 use crate::{
     error::{Error, Result},
@@ -11,23 +11,26 @@ use crate::{
         dicom::{self, DicomSeries, DicomSource},
         foreign,
         gzip::{BgzfSource, GzipSource, Start, is_bgzf},
+        hdf5::{self, Hdf5File, Hdf5Source},
         itk::{FieldSource, ItkField},
         nifti::{self, Header, NiftiFile},
         own::OwnSource,
         packed::Packed,
         plain::{self, PlainFile},
+        precomputed::{self, PrecomputedFile, PrecomputedSource},
         ranged::RangedSource,
         raw::{RawAccess, RawSource},
         tiff::{self, TiffFile, TiffSource},
         view::{View, ViewSource},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
-    layout::{Axis, Layout},
-    storage::{InArchive, Location, split_image},
+    layout::Layout,
+    storage::{InArchive, Location, Store, split_image},
     voxel::Voxel,
 };
 
 mod files;
+mod picked;
 
 /// How uncompressed files are read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +53,10 @@ pub enum Input {
     Dicom(Box<DicomSeries>),
     /// TIFF, OME-TIFF or a stack of ImageJ.
     Tiff(Box<TiffFile>),
+    /// Imaris, or BigDataViewer in HDF5.
+    Hdf5(Box<Hdf5File>),
+    /// A precomputed volume of Neuroglancer.
+    Precomputed(Box<PrecomputedFile>),
     /// A displacement field in a file of ITK's transforms.
     Field(Box<ItkField>),
     /// No file at all.
@@ -64,12 +71,15 @@ impl Input {
         let options = &OpenOptions { image: image.or_else(|| options.image.clone()), ..options.clone() };
         let location = Location::of(path)?;
         let Some(path) = location.local() else {
-            refuse_what_urls_lack(path)?;
+            files::refuse_what_urls_lack(path)?;
             if nifti::is_file_name(path) {
                 return Input::of_nifti(nifti::open(path)?, options)?.picked(path, options);
             }
             let store = zarr::store_at(path)?;
             let opened = zarr::open_in(store.clone(), options);
+            if let Some(file) = Input::in_place_of(&opened, &store, options)? {
+                return file.picked(path, options);
+            }
             let text = |name: &str, limit| store.get(name, limit).ok().flatten();
             return Input::Zarr(Box::new(foreign::explained_remote(path, opened, text)?)).picked(path, options);
         };
@@ -85,6 +95,9 @@ impl Input {
                 respace(&mut file.layout.grid, spacing, true, &mut file.warnings)?;
             }
             return Input::Tiff(Box::new(file)).picked(path, options);
+        }
+        if let Some(image) = Input::hdf5(path, options)? {
+            return image.picked(path, options);
         }
         if options.level.is_some() {
             return Err(Error::usage("--level is for multiscale images, and this is a single file"));
@@ -108,6 +121,19 @@ impl Input {
         Input::of_nifti(foreign::explained(path, nifti::open(path))?, options)?.picked(path, options)
     }
 
+    /// An image in HDF5; what cannot be read as such may hold transforms of ITK.
+    fn hdf5(path: &Path, options: &OpenOptions) -> Result<Option<Input>> {
+        let mut file = match hdf5::open(path, options.image.as_deref(), options.level) {
+            Err(error) if matches!(ItkField::open(path, None), Ok(None)) => return Err(error),
+            Ok(Some(file)) => file,
+            _ => return Ok(None),
+        };
+        if let Some(spacing) = options.spacing_in {
+            respace(&mut file.layout.grid, spacing, true, &mut file.warnings)?;
+        }
+        Ok(Some(Input::Hdf5(Box::new(file))))
+    }
+
     fn of_nifti(mut file: NiftiFile, options: &OpenOptions) -> Result<Input> {
         if let Some(spacing) = options.spacing_in {
             let has_forms = file.header.qform_code > 0 || file.header.sform_code > 0;
@@ -119,14 +145,32 @@ impl Input {
     /// A Zarr, or DICOM files where there is none.
     fn of_folder(path: &Path, options: &OpenOptions) -> Result<Input> {
         let opened = zarr::open(path, options);
-        let is_absent = matches!(&opened, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound);
-        if is_absent
-            && options.level.is_none()
-            && let Some(series) = dicom::open_folder(path, options.image.as_deref())?
-        {
-            return Input::of_series(series, options);
+        if matches!(&opened, Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound) {
+            if let Some(volume) = Input::in_place_of(&opened, &zarr::store_at(path)?, options)? {
+                return Ok(volume);
+            }
+            let image = options.image.as_deref();
+            if options.level.is_none()
+                && let Some(series) = dicom::open_folder(path, image)?
+            {
+                return Input::of_series(series, options);
+            }
         }
         Ok(Input::Zarr(Box::new(foreign::explained(path, opened)?)))
+    }
+
+    /// A volume of Neuroglancer, where there is no Zarr.
+    fn in_place_of(zarr: &Result<ZarrFile>, store: &Arc<dyn Store>, options: &OpenOptions) -> Result<Option<Input>> {
+        // Servers that hide their keys refuse the documents of Zarr that are absent.
+        let absent = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
+        if !matches!(zarr, Err(Error::Io { source, .. }) if absent.contains(&source.kind())) {
+            return Ok(None);
+        }
+        let Some(mut file) = precomputed::open_in(store.clone(), options)? else { return Ok(None) };
+        if let Some(spacing) = options.spacing_in {
+            respace(&mut file.layout.grid, spacing, true, &mut file.warnings)?;
+        }
+        Ok(Some(Input::Precomputed(Box::new(file))))
     }
 
     fn of_series(mut series: DicomSeries, options: &OpenOptions) -> Result<Input> {
@@ -134,50 +178,6 @@ impl Input {
             respace(&mut series.layout.grid, spacing, true, &mut series.warnings)?;
         }
         Ok(Input::Dicom(Box::new(series)))
-    }
-
-    /// The same with the channels and times that `options` name.
-    fn picked(mut self, path: &Path, options: &OpenOptions) -> Result<Input> {
-        let mut view = View::all(&self.layout().outer);
-        for (name, pick) in [("channel", options.channel), ("time", options.time)] {
-            let Some(pick) = pick else { continue };
-            let axes = &view.behind().axes;
-            let is_time = |axis: &Axis| axis.name == "t";
-            let place = match name {
-                "time" => axes.iter().position(is_time),
-                _ => axes.iter().position(|axis| axis.name == "c").or(axes.iter().rposition(|axis| !is_time(axis))),
-            };
-            let Some(a) = place else {
-                let what = format!("--{name} picks along an axis that {} does not have", path.display());
-                return Err(Error::usage_hint(what, format!("leave out --{name}; `reslice info` lists the axes")));
-            };
-            let Axis { name: axis, len, .. } = axes[a].clone();
-            view = view.pick(a, pick).ok_or_else(|| {
-                let what = format!("--{name} asks for what axis '{axis}' of {} does not have", path.display());
-                Error::usage_hint(
-                    what,
-                    format!("it has {len}: 0 to {}, ranges A:B up to B = {len}", len.saturating_sub(1)),
-                )
-            })?;
-            if let (Input::Zarr(file), "c") = (&mut self, axis.as_str()) {
-                file.carried.keep_channels(pick);
-            }
-        }
-        if view != View::all(view.behind()) {
-            let voxel_bytes = size_of::<f64>();
-            let (layout, place) = match &mut self {
-                Input::Nifti(file) => (&mut file.layout, &mut file.view),
-                Input::Zarr(file) => (&mut file.layout, &mut file.view),
-                Input::Plain(file) => (&mut file.layout, &mut file.view),
-                Input::Dicom(series) => (&mut series.layout, &mut series.view),
-                Input::Tiff(file) => (&mut file.layout, &mut file.view),
-                Input::Field(field) => (&mut field.layout, &mut field.view),
-                Input::Own(_) => return Ok(self),
-            };
-            *layout = view.layout(layout, voxel_bytes);
-            *place = Some(view);
-        }
-        Ok(self)
     }
 
     /// The NIfTI file, where it is one.
@@ -206,6 +206,8 @@ impl Input {
             Input::Plain(file) => file.view.as_ref(),
             Input::Dicom(series) => series.view.as_ref(),
             Input::Tiff(file) => file.view.as_ref(),
+            Input::Hdf5(file) => file.view.as_ref(),
+            Input::Precomputed(file) => file.view.as_ref(),
             Input::Field(field) => field.view.as_ref(),
             Input::Own(_) => None,
         }
@@ -219,6 +221,8 @@ impl Input {
             Input::Plain(file) => &file.layout,
             Input::Dicom(series) => &series.layout,
             Input::Tiff(file) => &file.layout,
+            Input::Hdf5(file) => &file.layout,
+            Input::Precomputed(file) => &file.layout,
             Input::Field(field) => &field.layout,
             Input::Own(source) => source.layout(),
         }
@@ -232,6 +236,8 @@ impl Input {
             Input::Plain(file) => file.conversion,
             Input::Dicom(series) => series.conversion,
             Input::Tiff(file) => file.conversion,
+            Input::Hdf5(file) => file.conversion,
+            Input::Precomputed(file) => file.conversion,
             Input::Field(field) => Conversion::plain(field.layout.stored),
             Input::Own(source) => Conversion::plain(source.layout().stored),
         }
@@ -243,7 +249,7 @@ impl Input {
             Input::Nifti(file) => file.header.slope(),
             Input::Dicom(series) => series.slope,
             Input::Zarr(file) => file.header().and_then(|lone| lone.header.slope()),
-            Input::Plain(_) | Input::Tiff(_) | Input::Field(_) | Input::Own(_) => None,
+            _ => None,
         }
     }
 
@@ -255,6 +261,8 @@ impl Input {
             Input::Plain(file) => &file.warnings,
             Input::Dicom(series) => &series.warnings,
             Input::Tiff(file) => &file.warnings,
+            Input::Hdf5(file) => &file.warnings,
+            Input::Precomputed(file) => &file.warnings,
             Input::Field(_) | Input::Own(_) => &[],
         }
     }
@@ -265,7 +273,8 @@ impl Input {
             Input::Nifti(file) => file.header.is_label(),
             Input::Zarr(file) => file.is_label,
             Input::Plain(file) => file.is_label,
-            Input::Dicom(_) | Input::Tiff(_) | Input::Field(_) | Input::Own(_) => false,
+            Input::Precomputed(file) => file.is_label(),
+            Input::Dicom(_) | Input::Tiff(_) | Input::Hdf5(_) | Input::Field(_) | Input::Own(_) => false,
         }
     }
 
@@ -281,7 +290,7 @@ impl Input {
             Input::Zarr(file) => file.lacking(),
             Input::Plain(file) => file.lacking,
             Input::Tiff(file) => file.lacking,
-            Input::Dicom(_) | Input::Field(_) | Input::Own(_) => [false; 3],
+            Input::Dicom(_) | Input::Hdf5(_) | Input::Precomputed(_) | Input::Field(_) | Input::Own(_) => [false; 3],
         }
     }
 
@@ -298,6 +307,8 @@ impl Input {
             Input::Own(source) => source.source(),
             Input::Field(field) => Ok(Box::new(FieldSource::new(field, layout.clone(), conversion))),
             Input::Dicom(series) => Ok(Box::new(DicomSource::new(series, layout.clone(), conversion))),
+            Input::Hdf5(file) => Ok(Box::new(Hdf5Source::new(file, layout.clone(), conversion))),
+            Input::Precomputed(file) => Ok(Box::new(PrecomputedSource::new(file, layout.clone(), conversion))),
             Input::Tiff(file) => match file.data_offset {
                 Some(offset) => {
                     let packed = Packed::new(layout, offset, conversion);
@@ -346,27 +357,12 @@ impl Input {
             Input::Plain(file) => file.format_name(),
             Input::Dicom(series) => series.format_name(),
             Input::Tiff(file) => file.format_name(),
+            Input::Hdf5(file) => file.format_name(),
+            Input::Precomputed(file) => file.format_name(),
             Input::Field(_) => "displacement field of ITK, HDF5".into(),
             Input::Own(_) => "a source of the program's own".into(),
         }
     }
-}
-
-/// Of a header and its voxels a URL names one; TIFF files are read where they can be read by position.
-fn refuse_what_urls_lack(url: &Path) -> Result<()> {
-    let name = url.to_string_lossy().to_lowercase();
-    let ends_in = |endings: &[&str]| endings.iter().any(|ending| name.ends_with(ending));
-    if ends_in(&[".hdr", ".img", ".hdr.gz", ".img.gz"]) {
-        return Err(nifti::pair_behind_url(url));
-    }
-    if ends_in(&[".tif", ".tiff"]) {
-        return Err(Error::Unsupported {
-            path: url.to_path_buf(),
-            what: "TIFF is not read from a URL".into(),
-            hint: Some("copy the file to a local disk first".into()),
-        });
-    }
-    Ok(())
 }
 
 fn reach(io: IoMode) -> RawAccess {

@@ -23,7 +23,7 @@ use crate::{
 mod bytes;
 mod codec;
 mod directory;
-mod fault;
+pub(in crate::io) mod fault;
 mod format;
 mod ome;
 mod pages;
@@ -32,7 +32,7 @@ mod series;
 mod source;
 mod target;
 mod text;
-mod xml;
+pub(in crate::io) mod xml;
 
 use bytes::{Bytes, Walk};
 use directory::{self as tags, Directory};

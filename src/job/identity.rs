@@ -43,6 +43,9 @@ impl Job {
         if let Input::Plain(file) = &self.input {
             identity.add("voxels of the input", one_file(&file.data_path)?);
         }
+        if let Input::Hdf5(image) = &self.input {
+            identity.add("voxels of the input", one_file(&image.path)?);
+        }
         if let Input::Dicom(series) = &self.input {
             identity.add("files of the input", series_files(series)?);
         }

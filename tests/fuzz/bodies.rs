@@ -8,6 +8,7 @@
 pub mod kit;
 
 mod gzip;
+mod hdf5;
 mod journal;
 mod nifti;
 mod plan;
@@ -31,6 +32,7 @@ pub const ZARR_METADATA: Target = Target { name: "zarr_metadata", body: zarr::bo
 pub const ZARR_CHUNKS: Target = Target { name: "zarr_chunks", body: zarr::body, seeds: zarr::chunks };
 pub const ZIP: Target = Target { name: "zip", body: zip::body, seeds: zip::seeds };
 pub const TIFF: Target = Target { name: "tiff", body: tiff::body, seeds: tiff::seeds };
+pub const HDF5: Target = Target { name: "hdf5", body: hdf5::body, seeds: hdf5::seeds };
 pub const TRANSFORMS: Target = Target { name: "transforms", body: transforms::body, seeds: transforms::seeds };
 pub const JOURNAL: Target = Target { name: "journal", body: journal::body, seeds: journal::seeds };
 pub const STATE: Target = Target { name: "state", body: state::body, seeds: state::seeds };

@@ -50,6 +50,11 @@ fn tiff() {
 }
 
 #[test]
+fn hdf5() {
+    fuzz(&bodies::HDF5);
+}
+
+#[test]
 fn transforms() {
     fuzz(&bodies::TRANSFORMS);
 }

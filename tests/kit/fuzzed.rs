@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod cases;
+pub mod hdf5s;
 pub mod nifti;
 pub mod plans;
 pub mod rng;

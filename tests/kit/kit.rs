@@ -6,6 +6,7 @@ pub mod cases;
 pub mod counted;
 pub mod faulty;
 pub mod folder;
+pub mod hdf5s;
 pub mod nifti;
 pub mod oblique;
 pub mod peak;

@@ -93,8 +93,8 @@ impl Folder {
             return ("is an N5 container, which is not read".into(), hint.into());
         }
         if self.precomputed {
-            let hint = "write it as OME-Zarr first: tensorstore and cloud-volume read it";
-            return ("is a neuroglancer precomputed volume, which is not read".into(), hint.into());
+            let what = "is a neuroglancer precomputed folder without a volume, such as meshes or annotations";
+            return (what.into(), "name the folder of the volume".into());
         }
         let several =
             |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };

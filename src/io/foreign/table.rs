@@ -33,7 +33,7 @@ const MAGIC: [(usize, &[u8], Known); 33] = [
         0,
         b"\x89HDF\r\n\x1a\n",
         known(
-            "is an HDF5 file, which is not read",
+            "is an HDF5 file with no image of Imaris or BigDataViewer in it, and no transform of ITK",
             "write the image in it as NIfTI or OME-Zarr, by h5py and nibabel or by Fiji",
         ),
     ),
@@ -120,7 +120,7 @@ fn by_name(name: &str, start: &[u8], found: Known) -> Known {
         },
         what if what.contains("HDF5") => match () {
             _ if ends(".mnc") => known("is a MINC 2 image (HDF5), which is not read", BY_MINC),
-            _ if ends(".ims") => known("is an Imaris file (HDF5), which is not read", BY_BIOFORMATS),
+            _ if ends(".ims") => known("is an HDF5 file named .ims, without the groups of Imaris 5.5", BY_BIOFORMATS),
             _ if ends(".mat") => {
                 known("is a MATLAB 7.3 file (HDF5), which is not read", "in MATLAB: niftiwrite(V, 'NAME.nii')")
             }

@@ -1,4 +1,4 @@
-//! What is wrong with a TIFF file, before its path is put in front.
+//! What is wrong with a file of a microscope, before its path is put in front.
 
 use std::{
     io::{self, ErrorKind},
@@ -39,7 +39,7 @@ impl Fault {
     pub fn of(self, path: &Path) -> Error {
         match self {
             Fault::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                Error::malformed(path, "the file", "cut off", "a whole TIFF file")
+                Error::malformed(path, "the file", "cut off", "a whole file")
             }
             Fault::Io(error) => Error::io("read", path)(error),
             Fault::Wrong { field, found, expected } => Error::malformed(path, field, found, expected),
