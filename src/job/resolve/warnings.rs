@@ -67,6 +67,7 @@ fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
     let what = match transform::kind_of(&file.header).filter(|_| !format.is_nifti()) {
         Some(FieldKind::PositionsRas) => "positions",
         Some(FieldKind::DisplacementsRas) => "displacements in RAS",
+        Some(FieldKind::FslDisplacements | FieldKind::FslPositions) => "scaled voxels of FSL",
         Some(FieldKind::DisplacementsLps) | None => return,
     };
     warnings.push(format!(
