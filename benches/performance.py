@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
 BENCHMARKS = [
-    "seed_job", "interpolators", "methods", "picking", "atlas", "displacement", "microscopy", "thumbnail", "pyramid", "blosc",
+    "seed_job", "interpolators", "methods", "picking", "atlas", "displacement", "dicom_series", "microscopy", "thumbnail", "pyramid", "blosc",
     "fixed_memory", "same_bytes", "cgroup", "ranks",
 ]
 REPEATED = ["seed_job", "interpolators", "picking", "atlas"]

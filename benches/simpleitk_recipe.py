@@ -2,6 +2,8 @@
 
     simpleitk_recipe.py INPUT OUTPUT SPACING
 
+INPUT is an image, or a folder with one DICOM series.
+
 Prints one JSON line: seconds for the import, and for each step of the job without it.
 """
 
@@ -10,13 +12,19 @@ import time
 
 START = time.perf_counter()
 import json  # noqa: E402
+import os  # noqa: E402
 
 import SimpleITK as sitk  # noqa: E402
 
 IMPORTED = time.perf_counter()
 
 source, target, step = sys.argv[1], sys.argv[2], float(sys.argv[3])
-image = sitk.ReadImage(source)
+if os.path.isdir(source):
+    reader = sitk.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(source))
+    image = reader.Execute()
+else:
+    image = sitk.ReadImage(source)
 READ = time.perf_counter()
 
 new = (step, step, step)

@@ -12,6 +12,7 @@ use std::path::Path;
 use crate::{
     error::{Error, Result},
     geometry::Affine,
+    io::{input::Input, zarr::OpenOptions},
     storage::{InArchive, Location},
 };
 
@@ -20,8 +21,11 @@ mod convention;
 mod displacing;
 mod elastix;
 mod field;
+mod field_of_file;
 mod file;
+mod fnirt;
 mod fsl;
+mod fsl_field;
 mod itk;
 mod itk_hdf5;
 mod itk_mat;
@@ -33,6 +37,7 @@ mod lta;
 mod matrix;
 mod positions;
 mod request;
+mod rising;
 mod role;
 
 pub use chain::{Chain, Move, Step};
@@ -40,7 +45,7 @@ pub use convention::{Convention, FieldKind};
 pub use displacing::{By, Displacing, SplineGrid};
 pub use field::{Beyond, FieldGrid, Stencil, kind_of};
 pub use list::{ListEntry, TransformList};
-pub use request::{MatrixKind, TransformRequest};
+pub use request::{FieldFile, MatrixKind, TransformRequest};
 pub use role::{Ends, RoleImage};
 
 use file::{Contents, Text};
@@ -82,10 +87,10 @@ impl Transform {
     pub fn read(request: &TransformRequest, ends: Option<&Ends>) -> Result<Transform> {
         let path = &request.path;
         if is_field_by_name(path)? {
-            return field_at(request);
+            return field_at(request, ends);
         }
         let (maps, convention) = match file::read(path).map_err(|error| with_suffixes(error, path))? {
-            Contents::Image => return field_at(request),
+            Contents::Image => return field_at(request, ends),
             Contents::Hdf5 => itk_hdf5::maps(path)?,
             Contents::Binary(bytes) => itk_parts::without_fields(path, &itk_mat::records(path, &bytes)?)?,
             Contents::Text(text) => of_text(request, &Text::new(path, &text), ends)?,
@@ -127,19 +132,24 @@ fn affine_of_text(request: &TransformRequest, text: &Text<'_>, ends: Option<&End
 /// Only a bare matrix asks what it is, and only FSL's for images.
 fn refuse_suffixes(request: &TransformRequest, convention: &Convention) -> Result<()> {
     let is_bare = matches!(convention, Convention::Ras | Convention::Fsl { .. });
-    let has_roles = matches!(convention, Convention::Fsl { .. });
-    let (suffixes, whose) = if request.matrix.is_some() && !is_bare {
+    let has_roles = matches!(convention, Convention::Fsl { .. } | Convention::FslSpline { .. });
+    let is_field = matches!(convention, Convention::FslField { .. });
+    let is_said = is_field && request.matrix == Some(MatrixKind::Fsl);
+    let (suffixes, whose) = if request.matrix.is_some() && !is_bare && !is_said {
         ("ras and fsl", "a matrix of bare numbers")
-    } else if (request.source.is_some() || request.reference.is_some()) && !has_roles {
+    } else if is_field && request.reference.is_some() {
+        ("ref=", "an FSL matrix; a field lies on the voxels of its reference")
+    } else if (request.source.is_some() || request.reference.is_some()) && !has_roles && !is_field {
         ("src= and ref=", "an FSL matrix")
     } else {
         return Ok(());
     };
     let inverse = if request.inverse { ",inverse" } else { "" };
-    let path = request.path.display();
+    let source = request.source.iter().filter(|_| is_field).map(|source| format!(",src={}", source.display()));
+    let (path, source) = (request.path.display(), source.collect::<String>());
     Err(Error::usage_hint(
         format!("{path} is not {whose}, and {suffixes} are for those"),
-        format!("leave them out: --transform {path}{inverse}"),
+        format!("leave them out: --transform {path}{inverse}{source}"),
     ))
 }
 
@@ -160,11 +170,37 @@ fn has_comma(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().contains(&b','))
 }
 
-fn field_at(request: &TransformRequest) -> Result<Transform> {
+fn field_at(request: &TransformRequest, ends: Option<&Ends>) -> Result<Transform> {
+    let by = |said| By::Field(FieldFile { path: request.path.clone(), said });
+    let field = |said| Map::Displacing(Displacing { by: by(said), is_inverse: false });
+    let image = in_four_dimensions(&request.path)?;
+    if let Some((input, intent)) = &image {
+        let is_said = *intent == 0 && request.matrix == Some(MatrixKind::Fsl);
+        if *intent == fnirt::CUBIC {
+            return fnirt::transform(request, input, ends);
+        }
+        if *intent == fsl_field::FIELD || is_said {
+            return fsl_field::transform(request, input, field(request.matrix.filter(|_| is_said)), ends);
+        }
+    }
+    // Without an intent the request says what they are.
+    let said = request.matrix.filter(|_| image.is_some_and(|(_, intent)| intent == 0));
+    let field = field(said);
     let convention = Convention::Field { vectors: None };
+    let request = &TransformRequest { matrix: request.matrix.filter(|_| said.is_none()), ..request.clone() };
     refuse_suffixes(request, &convention)?;
-    let field = Map::Displacing(Displacing::field(request.path.clone()));
     Ok(Transform { maps: directed(request, vec![field])?, convention })
+}
+
+/// The image at a path, and the code of its intent, where it is a NIfTI file of three volumes along its fourth axis.
+fn in_four_dimensions(path: &Path) -> Result<Option<(Input, i32)>> {
+    if !Location::of(path)?.local().is_some_and(Path::is_file) {
+        return Ok(None);
+    }
+    let Ok(input) = Input::open(path, &OpenOptions::default()) else { return Ok(None) };
+    let Some(header) = input.nifti().map(|file| &file.header) else { return Ok(None) };
+    let (is_four, intent) = (field::is_four(header), header.intent_code);
+    Ok(is_four.then_some((input, intent)))
 }
 
 /// Maps as they are asked for: as they stand, or the other way round. Each affine has an inverse, also where it is not asked for.

@@ -58,10 +58,24 @@ fn convention(convention: &Convention) -> String {
         Convention::Fsl { source, reference } => {
             format!("FSL, src={}, ref={}", source.display(), reference.display())
         }
+        Convention::FslSpline { source, reference } => {
+            format!("FNIRT coefficients, src={}, ref={}", source.display(), reference.display())
+        }
+        Convention::FslField { source, vectors } => {
+            let what = match vectors {
+                Some(FieldKind::FslPositions) => "field of places",
+                Some(FieldKind::FslDisplacements) => "displacement field",
+                _ => "field",
+            };
+            format!("FSL {what}, src={}", source.display())
+        }
         Convention::Field { vectors: None } => "displacement field".into(),
         Convention::Field { vectors: Some(FieldKind::DisplacementsLps) } => "displacement field, LPS".into(),
         Convention::Field { vectors: Some(FieldKind::DisplacementsRas) } => "displacement field, RAS".into(),
         Convention::Field { vectors: Some(FieldKind::PositionsRas) } => "field of positions, RAS".into(),
+        Convention::Field { vectors: Some(FieldKind::FslDisplacements | FieldKind::FslPositions) } => {
+            "FSL field".into()
+        }
     }
 }
 

@@ -22,10 +22,12 @@ use crate::{
 mod arrange;
 mod bytes;
 mod coded;
+mod colours;
 mod fields;
 mod format;
 mod header;
 mod jpeg;
+mod jpeg2000;
 mod rle;
 mod scan;
 mod source;
@@ -148,6 +150,14 @@ fn finish(folder: Folder, mut series: Series) -> Result<DicomSeries> {
         );
     }
     table.slices = arranged.slices.iter().map(Slice::stored).collect();
+    if table.is_lossy()? {
+        warnings.push(format!(
+            "voxels are decoded from lossy {}: they are near those that were coded, not equal",
+            table.syntax.name()
+        ));
+    } else if series.lossy {
+        warnings.push("voxels were once stored at a loss, as the files say (LossyImageCompression)".into());
+    }
     let layout = series.layout(&plane, &arranged, &table, placed);
     let conversion = Conversion::plain(layout.stored);
     Ok(DicomSeries {
@@ -255,7 +265,11 @@ impl Series {
     }
 
     fn note_colours(&self, warnings: &mut Vec<String>) -> Result<()> {
+        let codec = self.syntax.codec();
         match (self.photometric.as_str(), self.format.samples) {
+            // Decoding ends with RGB.
+            ("YBR_FULL" | "YBR_FULL_422", 3) if codec == Some(coded::Codec::JpegDct) => {}
+            ("YBR_RCT" | "YBR_ICT", 3) if matches!(codec, Some(coded::Codec::Jpeg2000 | coded::Codec::Htj2k)) => {}
             ("MONOCHROME1", _) => warnings
                 .push("small values are bright in this series (MONOCHROME1): values are left as they are".into()),
             ("PALETTE COLOR", _) => {

@@ -30,7 +30,7 @@ use crate::{
     region::Region,
     resample::block_op,
     sys,
-    transform::FieldGrid,
+    transform::{FieldFile, FieldGrid},
 };
 
 /// A displacement field, not read yet.
@@ -62,9 +62,9 @@ impl Field {
     ///
     /// # Errors
     /// A file that is no displacement field.
-    pub fn open(path: &Path) -> Result<Field> {
-        let input = Input::open(path, &OpenOptions::default())?;
-        let grid = FieldGrid::of(path, &input)?;
+    pub fn open(file: &FieldFile) -> Result<Field> {
+        let input = Input::open(&file.path, &OpenOptions::default())?;
+        let grid = FieldGrid::of(file, &input)?;
         Ok(Field { input, grid })
     }
 

@@ -86,8 +86,8 @@ impl Fields {
             let met = chain.moves[n].clone();
             way.go(&met.before);
             let (grid, vectors) = match &met.what.by {
-                By::Field(path) => {
-                    let field = Field::open(path)?;
+                By::Field(file) => {
+                    let field = Field::open(file)?;
                     let (grid, still) = (field.grid.clone(), VectorRanges::new(field.grid.shape));
                     chain.learn(n, grid.kind);
                     fields.push(Opened { field, step: met.step });

@@ -61,7 +61,12 @@ impl Job {
                 let initial = initial.iter().map(|path| file(path)).collect::<Result<Vec<String>>>()?;
                 identity.add(format!("files that transform {} begins with", n + 1), initial.join("; "));
             }
-            if let Convention::Fsl { source, reference } = &step.convention {
+            if let Convention::FslField { source, .. } = &step.convention {
+                identity.add(format!("source of transform {}", n + 1), file(source)?);
+            }
+            if let Convention::Fsl { source, reference } | Convention::FslSpline { source, reference } =
+                &step.convention
+            {
                 identity.add(format!("images of transform {}", n + 1), file(source)? + "; " + &file(reference)?);
             }
         }

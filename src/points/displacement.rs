@@ -17,7 +17,7 @@ use crate::{
     layout::Layout,
     region::Region,
     sys,
-    transform::{Beyond, FieldGrid, FieldKind, Stencil},
+    transform::{Beyond, FieldFile, FieldGrid, FieldKind, Stencil},
 };
 
 /// An opened displacement field; its voxels are read when points ask for them.
@@ -29,17 +29,17 @@ pub struct Displacement {
 }
 
 impl Displacement {
-    /// Takes an opened image for a displacement field; `path` is for messages.
+    /// Takes the opened image of a file for a displacement field.
     ///
     /// # Errors
     /// An image that is none.
-    pub fn open(input: Input, path: &Path) -> Result<Displacement> {
-        let grid = FieldGrid::of(path, &input)?;
+    pub fn open(input: Input, file: &FieldFile) -> Result<Displacement> {
+        let grid = FieldGrid::of(file, &input)?;
         let mut field = Displacement { input, grid, is_random: false };
         let source = field.source()?;
         field.is_random = reads_directly(source.layout());
         if !field.is_random {
-            check_chunk(source.layout(), path)?;
+            check_chunk(source.layout(), &file.path)?;
         }
         Ok(field)
     }

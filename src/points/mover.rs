@@ -28,9 +28,9 @@ impl Mover {
     /// A field that cannot be opened, or is none.
     pub fn open(what: &Displacing) -> Result<Mover> {
         let by = match &what.by {
-            By::Field(path) => {
-                let input = Input::open(path, &OpenOptions::default())?;
-                Opened::Field(Box::new(Displacement::open(input, path)?))
+            By::Field(file) => {
+                let input = Input::open(&file.path, &OpenOptions::default())?;
+                Opened::Field(Box::new(Displacement::open(input, file)?))
             }
             By::Spline(spline) => Opened::Spline(spline.clone()),
         };

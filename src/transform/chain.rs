@@ -45,7 +45,7 @@ impl Chain {
     /// Reads and composes: the first one given meets the target point first, the last is nearest the source, as
     /// antsApplyTransforms, greedy and OME-Zarr have it.
     ///
-    /// `ends` are for an FSL matrix that stands alone.
+    /// `ends` are for an FSL matrix or field that stands alone.
     ///
     /// # Errors
     /// Those of [`Transform::read`]; more than 16 displacements; a product that is not finite.
@@ -87,9 +87,9 @@ impl Chain {
 
     /// Notes what the vectors of move `n` mean, which the metadata of its field say.
     pub fn learn(&mut self, n: usize, kind: FieldKind) {
-        let convention = &mut self.steps[self.moves[n].step].convention;
-        if matches!(convention, Convention::Field { .. }) {
-            *convention = Convention::Field { vectors: Some(kind) };
+        match &mut self.steps[self.moves[n].step].convention {
+            Convention::Field { vectors } | Convention::FslField { vectors, .. } => *vectors = Some(kind),
+            _ => {}
         }
     }
 }

@@ -20,6 +20,10 @@ pub enum Convention {
     Ras,
     /// A matrix between the scaled voxels of two images, source to reference.
     Fsl { source: PathBuf, reference: PathBuf },
+    /// FNIRT's coefficients and the affine that they began with, from the reference to the source.
+    FslSpline { source: PathBuf, reference: PathBuf },
+    /// FSL's displacement field, from the reference, on whose voxels it lies, to the source; `vectors` is known once it is opened.
+    FslField { source: PathBuf, vectors: Option<FieldKind> },
     /// A displacement field; `vectors` is known once it is opened.
     Field { vectors: Option<FieldKind> },
 }
@@ -34,4 +38,8 @@ pub enum FieldKind {
     DisplacementsRas,
     /// The place in the source that each voxel looks at, in RAS mm: SPM's `y_*.nii`, NiftyReg's deformation fields.
     PositionsRas,
+    /// Displacements of FSL's scaled voxels of the reference.
+    FslDisplacements,
+    /// The place in FSL's scaled voxels of the source that each voxel looks at.
+    FslPositions,
 }

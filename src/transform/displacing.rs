@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::FieldGrid;
+use super::{FieldFile, FieldGrid};
 use crate::geometry::Spline;
 
 /// Displacements of points, from target world to source world.
@@ -16,8 +16,8 @@ pub struct Displacing {
 /// Where displacements come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum By {
-    /// A displacement field: a NIfTI, NRRD or MetaImage file, a Zarr folder or URL, or a transform in HDF5 (`FILE.h5?transform=2`). Not opened yet.
-    Field(PathBuf),
+    /// Not opened yet.
+    Field(FieldFile),
     Spline(Arc<SplineGrid>),
 }
 
@@ -32,7 +32,7 @@ pub struct SplineGrid {
 impl Displacing {
     /// By the vectors of a field.
     pub fn field(path: PathBuf) -> Displacing {
-        Displacing { by: By::Field(path), is_inverse: false }
+        Displacing { by: By::Field(FieldFile { path, said: None }), is_inverse: false }
     }
 
     /// The inverse.

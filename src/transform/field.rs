@@ -12,8 +12,8 @@ use std::path::Path;
 use super::{FieldKind, positions::Displacements};
 use crate::{
     error::{Error, Result},
-    geometry::{Affine, Grid, Unit, inside},
-    io::{Source, input::Input, nifti::Header, view::components::Components},
+    geometry::{self, Affine, Grid, Matrix, Unit, inside},
+    io::{Source, nifti::Header, view::components::Components},
     layout::Layout,
     voxel::Voxel,
 };
@@ -72,28 +72,19 @@ pub struct FieldGrid {
     pub shape: [u64; 3],
     /// World (x, y, z in RAS mm) to index (storage order).
     pub world_to_index: Affine,
-    /// Index to world, in the field's unit.
-    index_to_world: Affine,
+    /// Index to what positions would be there, in the field's own numbers.
+    index_to_position: Affine,
     pub kind: FieldKind,
-    /// From the field's unit to millimetres.
-    unit_mm: f64,
+    /// From the field's numbers to RAS mm.
+    vector_to_world: Matrix,
 }
 
 impl FieldGrid {
-    /// Checks that an open file is a displacement field; `path` is for messages. A header beside a Zarr counts where it has an intent.
+    /// Checks that a file says that it is a displacement field; `header` is that of a NIfTI file, `None` for any other.
     ///
     /// # Errors
     /// Not three components, another intent, a singular affine.
-    pub fn of(path: &Path, input: &Input) -> Result<FieldGrid> {
-        let counts = |header: &&Header| input.nifti().is_some() || header.intent_code != 0;
-        FieldGrid::new(path, input.layout(), input.nifti_header().map(|(header, _)| header).filter(counts))
-    }
-
-    /// Checks that a file is a displacement field; `header` is its NIfTI header, `None` where it has none.
-    ///
-    /// # Errors
-    /// Those of [`FieldGrid::of`].
-    pub fn new(path: &Path, layout: &Layout, header: Option<&Header>) -> Result<FieldGrid> {
+    pub(super) fn new(path: &Path, layout: &Layout, header: Option<&Header>) -> Result<FieldGrid> {
         let kind = match header {
             Some(header) => kind(path, header)?,
             None => FieldKind::DisplacementsLps,
@@ -108,17 +99,33 @@ impl FieldGrid {
                 "3 volumes, or 3 samples a voxel: x, y and z of the vectors",
             ));
         }
-        FieldGrid::of_grid(&layout.grid, kind).ok_or_else(|| {
-            let found = format!("singular: {:?}", layout.grid.index_to_world.m);
-            Error::malformed(path, "the affine of the displacement field", found, "axes that span space")
-        })
+        FieldGrid::of_grid(&layout.grid, kind).ok_or_else(|| singular(path, &layout.grid))
     }
 
     /// The geometry of a grid; `None` where its axes do not span space.
     pub fn of_grid(grid: &Grid, kind: FieldKind) -> Option<FieldGrid> {
         let unit_mm = grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
         let world_to_index = grid.index_to_millimetres().inverse()?;
-        Some(FieldGrid { shape: grid.shape, world_to_index, index_to_world: grid.index_to_world, kind, unit_mm })
+        let turned = if kind == FieldKind::DisplacementsLps { -unit_mm } else { unit_mm };
+        let vector_to_world = [[turned, 0.0, 0.0], [0.0, turned, 0.0], [0.0, 0.0, unit_mm]];
+        Some(FieldGrid {
+            shape: grid.shape,
+            world_to_index,
+            index_to_position: grid.index_to_world,
+            kind,
+            vector_to_world,
+        })
+    }
+
+    /// Of the coefficients of a spline whose displacements are in a frame of their own.
+    pub(super) fn of_spline(shape: [u64; 3], world_to_index: Affine, vector_to_world: Matrix) -> FieldGrid {
+        let (index_to_position, kind) = (Affine::identity(), FieldKind::FslDisplacements);
+        FieldGrid { shape, world_to_index, index_to_position, kind, vector_to_world }
+    }
+
+    /// The same with numbers of a frame of their own.
+    pub(super) fn in_frame(self, index_to_position: Affine, vector_to_world: Matrix) -> FieldGrid {
+        FieldGrid { index_to_position, vector_to_world, ..self }
     }
 
     /// The field's voxels as displacements, whatever they are in the file: three volumes.
@@ -126,14 +133,16 @@ impl FieldGrid {
         let voxels: Box<dyn Source<T>> =
             if voxels.layout().components > 1 { Box::new(Components::new(voxels)) } else { voxels };
         match self.kind {
-            FieldKind::PositionsRas => Box::new(Displacements { inner: voxels, index_to_world: self.index_to_world }),
-            FieldKind::DisplacementsLps | FieldKind::DisplacementsRas => voxels,
+            FieldKind::PositionsRas | FieldKind::FslPositions => {
+                Box::new(Displacements { inner: voxels, index_to_position: self.index_to_position })
+            }
+            FieldKind::DisplacementsLps | FieldKind::DisplacementsRas | FieldKind::FslDisplacements => voxels,
         }
     }
 
     /// Whether points beyond the field look nowhere, instead of being left where they are.
     pub fn ends_at_faces(&self) -> bool {
-        self.kind == FieldKind::PositionsRas
+        matches!(self.kind, FieldKind::PositionsRas | FieldKind::FslPositions)
     }
 
     /// Whether `world` (RAS mm) is within the faces of the field.
@@ -162,11 +171,7 @@ impl FieldGrid {
 
     /// A vector of [`FieldGrid::displacements`] in RAS mm.
     pub fn displacement(&self, vector: [f64; 3]) -> [f64; 3] {
-        let [x, y, z] = vector.map(|v| v * self.unit_mm);
-        match self.kind {
-            FieldKind::DisplacementsLps => [-x, -y, z],
-            FieldKind::DisplacementsRas | FieldKind::PositionsRas => [x, y, z],
-        }
+        geometry::apply(&self.vector_to_world, vector)
     }
 }
 
@@ -221,16 +226,29 @@ fn niftyreg(path: &Path, kind: f64) -> Result<FieldKind> {
 /// FNIRT's files are 4-D, and speak of scaled voxels.
 fn refuse_fsl(path: &Path, header: &Header) -> Result<()> {
     let code = header.intent_code;
-    let is_four = header.dim[0] == 4 && header.dim[4] == 3;
-    let what = if FSL.contains(&code) {
-        format!("a field or coefficients of FSL (intent_code {code}) are not read")
-    } else if is_four {
-        "a 4-D image with 3 volumes is no field of ITK; FSL and others write theirs so, which are not read".to_string()
+    if FSL.contains(&code) {
+        let what = format!("coefficients or a field of FSL (intent_code {code}) are not read so");
+        let hint = "make a field of displacements of them: fnirtfileutils --in=FILE --ref=REF --out=NEW --withaff";
+        Err(unsupported(path, &what, hint))
+    } else if is_four(header) {
+        let what = "a 4-D image with 3 volumes does not say whether they are a field, and of whom";
+        let file = path.display();
+        let hint =
+            format!("say so: --transform {file},ras for a warp of MRtrix, --transform {file},fsl for a field of FSL");
+        Err(unsupported(path, what, &hint))
     } else {
-        return Ok(());
-    };
-    let hint = "write it as a field of ITK, which is 5-D: wb_command -convert-warpfield -from-fnirt FILE SOURCE -to-itk NEW.nii";
-    Err(unsupported(path, &what, hint))
+        Ok(())
+    }
+}
+
+/// Whether a file has three volumes along its fourth axis.
+pub(super) fn is_four(header: &Header) -> bool {
+    header.dim[0] == 4 && header.dim[4] == 3
+}
+
+pub(super) fn singular(path: &Path, grid: &Grid) -> Error {
+    let found = format!("singular: {:?}", grid.index_to_world.m);
+    Error::malformed(path, "the affine of the displacement field", found, "axes that span space")
 }
 
 fn unsupported(path: &Path, what: &str, hint: &str) -> Error {

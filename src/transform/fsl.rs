@@ -30,21 +30,27 @@ pub(super) fn to_world(path: &Path, flirt: &Affine, roles: &Roles<'_>) -> Result
 }
 
 /// World (mm) to FSL's scaled voxels.
-fn world_to_scaled(image: &RoleImage) -> Result<Affine> {
+pub(super) fn world_to_scaled(image: &RoleImage) -> Result<Affine> {
     let mm = image.grid.index_to_millimetres();
     // Columns from storage order to i, j, k.
     let index_to_world = Affine { m: mm.m.map(|[k, j, i, t]| [i, j, k, t]) };
     let [di, dj, dk] = steps(image);
     let mut scale = Affine::from_columns([[di, 0.0, 0.0], [0.0, dj, 0.0], [0.0, 0.0, dk]], [0.0; 3]);
-    if image.is_coded && index_to_world.determinant() > 0.0 {
+    if is_neurological(image) {
         scale.m[0] = [-di, 0.0, 0.0, (image.grid.shape[2].saturating_sub(1)) as f64 * di];
     }
     let world_to_index = index_to_world.inverse().ok_or_else(|| no_inverse(image))?;
     Ok(scale.after(&world_to_index))
 }
 
+/// Whether the first axis is counted from the other end.
+pub(super) fn is_neurological(image: &RoleImage) -> bool {
+    // Columns in the other order: the sign of the determinant is the other one.
+    image.is_coded && image.grid.index_to_millimetres().determinant() < 0.0
+}
+
 /// Steps along i, j, k as FSL takes them: the numbers of `pixdim`, whatever their unit.
-fn steps(image: &RoleImage) -> [f64; 3] {
+pub(super) fn steps(image: &RoleImage) -> [f64; 3] {
     let factor = image.grid.unit.factor_to(&Unit::Millimetre).unwrap_or(1.0);
     let [dk, dj, di] = image.grid.spacing().map(|step| step * factor);
     let stated = image.steps.unwrap_or([0.0; 3]);

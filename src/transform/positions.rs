@@ -13,8 +13,8 @@ use crate::{
 /// A source of positions as one of displacements. NaN, which says that a voxel looks nowhere, stays NaN.
 pub(super) struct Displacements<T> {
     pub inner: Box<dyn Source<T>>,
-    /// Index (storage order) to world (x, y, z), in the field's unit.
-    pub index_to_world: Affine,
+    /// Index (storage order) to the position (x, y, z) of its voxel, in the field's own numbers.
+    pub index_to_position: Affine,
 }
 
 impl<T: Voxel> Displacements<T> {
@@ -24,7 +24,7 @@ impl<T: Voxel> Displacements<T> {
         let places =
             components.into_iter().flat_map(|component| region.tiles([1, 1, width]).map(move |row| (component, row)));
         for ((component, row), voxels) in places.zip(voxels.chunks_exact_mut(width.max(1))) {
-            let [k, j, i, origin] = self.index_to_world.m[component as usize % 3];
+            let [k, j, i, origin] = self.index_to_position.m[component as usize % 3];
             let [z, y, x] = row.lo.map(|index| index as f64);
             for (n, voxel) in voxels.iter_mut().enumerate() {
                 let place = k * z + j * y + i * (x + n as f64) + origin;

@@ -24,6 +24,15 @@ impl MatrixKind {
     }
 }
 
+/// Where a displacement field is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FieldFile {
+    /// A NIfTI, NRRD or MetaImage file, a Zarr folder or URL, or a transform in HDF5 (`FILE.h5?transform=2`).
+    pub path: PathBuf,
+    /// What the numbers of a file are that does not say it.
+    pub said: Option<MatrixKind>,
+}
+
 /// A transform as asked for: `FILE[,inverse][,ras|fsl][,src=A][,ref=B]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct TransformRequest {

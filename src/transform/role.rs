@@ -76,6 +76,20 @@ pub(super) struct Roles<'a> {
 }
 
 impl<'a> Roles<'a> {
+    /// Those of a field: the source that the request names, else that of the run, and the field's own voxels as reference.
+    ///
+    /// # Errors
+    /// A source that neither says, or that cannot be opened.
+    pub fn of_field(request: &TransformRequest, ends: Option<&'a Ends>, field: &'a RoleImage) -> Result<Roles<'a>> {
+        let of_run = ends.map(|Ends { source, target }| if request.inverse { target } else { source });
+        let source = match (&request.source, of_run) {
+            (Some(path), _) => Cow::Owned(RoleImage::open(path)?),
+            (None, Some(image)) => Cow::Borrowed(image),
+            (None, None) => return Err(unknown_source(request)),
+        };
+        Ok(Roles { source, reference: Cow::Borrowed(field) })
+    }
+
     /// Those that a request names, else the ends of the run; inverted, the run looks from FLIRT's source into its reference.
     ///
     /// # Errors
@@ -94,11 +108,22 @@ impl<'a> Roles<'a> {
     }
 }
 
+fn unknown_source(request: &TransformRequest) -> Error {
+    let path = request.path.display();
+    let inverse = if request.inverse { ",inverse" } else { "" };
+    Error::usage_hint(
+        format!(
+            "{path} is an FSL field, which speaks of the voxels of two images, and it is not said which its source is"
+        ),
+        format!("name applywarp's -i: --transform {path}{inverse},src=IN.nii"),
+    )
+}
+
 fn unknown(request: &TransformRequest) -> Error {
     let path = request.path.display();
     let inverse = if request.inverse { ",inverse" } else { "" };
     Error::usage_hint(
-        format!("{path} is an FSL matrix, which speaks of the voxels of two images, and it is not said which"),
+        format!("{path} is FSL's, which speaks of the voxels of two images, and it is not said which"),
         format!(
             "name FLIRT's -in and -ref: --transform {path}{inverse},src=IN.nii,ref=REF.nii; a matrix of world coordinates, such as greedy and c3d write: --transform {path}{inverse},ras"
         ),

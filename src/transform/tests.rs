@@ -289,7 +289,7 @@ fn fields_are_told_apart_by_the_name_of_their_intent() {
         assert!(error.contains("of FSL"), "{error}");
     }
     let four = kind(&|h| h.dim = [4, 7, 6, 5, 3, 1, 1, 1]).unwrap_err();
-    assert!(four.to_string().contains("4-D") && four.hint().unwrap().contains("wb_command"), "{four}");
+    assert!(four.to_string().contains("4-D") && four.hint().unwrap().contains(",ras for a warp of MRtrix"), "{four}");
     let flow = kind(&|h| h.descrip[..10].copy_from_slice(b"Flow Field")).unwrap_err().to_string();
     assert!(flow.contains("flow fields"), "{flow}");
 }

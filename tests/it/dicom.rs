@@ -14,8 +14,11 @@ use serde_json::Value;
 
 use crate::kit::folder::{Folder, numbers, read};
 
+mod dct;
 mod files;
 mod jpeg;
+mod jpeg2000;
+mod lossy;
 
 use files::{BIG, DEFLATED, EXPLICIT, IMPLICIT, JPEG_LOSSLESS, JPEG_LS, RLE, Slice, put, slice, text, voxels};
 use jpeg::{Coding, encode};
@@ -194,7 +197,7 @@ fn volumes_of_the_same_places_become_times() {
 fn what_is_not_read_is_named() {
     let folder = Folder::new();
     for (name, syntax, says) in [
-        ("jpeg", "1.2.840.10008.1.2.4.90", "JPEG 2000 lossless, which is not read"),
+        ("video", "1.2.840.10008.1.2.4.102", "MPEG-4, which is not read"),
         ("strange", "1.2.3.4.5", "a transfer syntax that is not known"),
     ] {
         put(&folder, name, &[Slice { syntax, ..slice(0) }]);

@@ -49,6 +49,7 @@ mod vectors;
 mod verify;
 mod view;
 mod warped;
+mod warps;
 mod zarr_damage;
 mod zarr_damage_flips;
 mod zarr_foreign;

@@ -1,14 +1,20 @@
 //! Frames that are coded each by itself: which codings are read, and what they take.
 
 use super::{
+    colours,
     format::Format,
-    jpeg::{self, lossless},
-    rle,
+    jpeg::{self, dct, lossless},
+    jpeg2000, rle,
     walk::{Fault, Span},
 };
 
 /// The mark of an item, and its length.
 const ITEM_BYTES: u64 = 8;
+/// Headers of JPEG 2000, of the shortest stream.
+const LEAST_JPEG_2000: u64 = 64;
+
+/// Bytes of a frame in which its header ends, unless somebody wrote a book into it.
+pub const HEADER_BYTES: u64 = 64 << 10;
 
 /// A coding of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +25,12 @@ pub enum Codec {
     JpegLossless,
     /// JPEG-LS, lossless or not.
     JpegLs,
+    /// Lossy JPEG, sequential: baseline and extended.
+    JpegDct,
+    /// JPEG 2000, lossless or not.
+    Jpeg2000,
+    /// JPEG 2000 with blocks that are coded for speed, lossless or not.
+    Htj2k,
 }
 
 /// What a frame is to be.
@@ -37,7 +49,10 @@ impl Codec {
             Codec::JpegLs if format.samples > 1 => {
                 Some(format!("{} samples of a voxel in JPEG-LS, of which one is read", format.samples))
             }
-            Codec::JpegLs | Codec::JpegLossless if format.float => Some("floats in JPEG".into()),
+            Codec::Rle => None,
+            _ if format.float => Some("floats in JPEG".into()),
+            // DICOM PS3.5, table 8.2.1-1: rounding would turn the largest values into the smallest ones.
+            Codec::JpegDct if format.signed => Some("samples with a sign in lossy JPEG, which has none".into()),
             _ => None,
         }
     }
@@ -56,6 +71,10 @@ impl Codec {
             Codec::JpegLossless => frame_bytes / format.sample_bytes() as u64 / 8,
             // A bit for a row of one value.
             Codec::JpegLs => u64::from(rows) / 8,
+            // Two bits for a block of 64 samples, of which those of colours may be shared by sixteen voxels.
+            Codec::JpegDct => frame_bytes / format.sample_bytes() as u64 / 1024,
+            // Nothing is said of blocks without samples: a bit for a tile.
+            Codec::Jpeg2000 | Codec::Htj2k => LEAST_JPEG_2000,
         }
     }
 
@@ -88,13 +107,19 @@ impl Codec {
     }
 
     /// What decoding takes beyond what is handed over: stored bytes, and samples in the form of the decoder.
-    pub fn memory_bytes(self, largest: u64, frame_bytes: u64) -> u64 {
+    pub fn memory_bytes(self, format: &Format, largest: u64, frame_bytes: u64) -> u64 {
+        let samples = frame_bytes / format.sample_bytes() as u64;
         let decoded = match self {
             Codec::Rle => frame_bytes,
             // Two rows of four bytes a sample.
             Codec::JpegLossless => frame_bytes.saturating_add(2 << 20),
             // Samples of two bytes, where the frame may have one, and rows.
             Codec::JpegLs => frame_bytes.saturating_mul(3).saturating_add(2 << 20),
+            // Planes of two bytes a sample.
+            Codec::JpegDct => samples.saturating_mul(2).saturating_add(frame_bytes).saturating_add(2 << 20),
+            Codec::Jpeg2000 | Codec::Htj2k => {
+                samples.saturating_mul(jpeg2000::BYTES_A_SAMPLE).saturating_add(frame_bytes).saturating_add(4 << 20)
+            }
         };
         // As they stand in the file, and put together.
         largest.saturating_mul(2).saturating_add(decoded)
@@ -109,13 +134,19 @@ impl Codec {
         let Expected { format, rows, columns, frame_bytes } = *expected;
         let decoded = match self {
             Codec::Rle => rle::decode(&bytes, format.samples as usize, format.sample_bytes(), frame_bytes as usize),
-            Codec::JpegLossless => checked(&bytes, jpeg::SOF_LOSSLESS, expected)
+            Codec::JpegLossless => checked(&bytes, &[jpeg::SOF_LOSSLESS], expected)
                 .and_then(|frame| lossless::decode(&bytes, &frame, format.sample_bytes())),
-            Codec::JpegLs => checked(&bytes, jpeg::SOF_LS, expected).and_then(|frame| {
+            Codec::JpegLs => checked(&bytes, &[jpeg::SOF_LS], expected).and_then(|frame| {
                 let (samples, ..) = jpegls::decode(&bytes, columns, rows).map_err(|error| error.to_string())?;
-                let size = format.sample_bytes();
-                let stored = samples.iter().map(|&sample| within(sample, frame.precision, format));
-                Ok(stored.flat_map(|sample| sample.to_le_bytes().into_iter().take(size)).collect())
+                Ok(packed(&samples, frame.precision, format))
+            }),
+            Codec::JpegDct => checked(&bytes, &jpeg::SOF_DCT, expected).and_then(|frame| {
+                let planes = dct::decode(&bytes, &frame)?;
+                Ok(colours::interleaved(&planes, [columns, rows], frame.precision, format))
+            }),
+            Codec::Jpeg2000 | Codec::Htj2k => jpeg2000::Frame::parse(&bytes).and_then(|frame| {
+                frame.check(self == Codec::Htj2k, [columns, rows], format.samples, bits(format))?;
+                Ok(packed(&jpeg2000::decode(&bytes, &frame)?, frame.precision, format))
             }),
         };
         let decoded = decoded.map_err(|found| Fault::wrong("a frame", found, "one that is whole"))?;
@@ -125,36 +156,43 @@ impl Codec {
         Ok(decoded)
     }
 
+    /// Whether samples are only near those that were coded, from the beginning of a frame ([`HEADER_BYTES`]) with the marks of its fragments.
+    pub fn is_lossy(self, stored: &[u8]) -> bool {
+        match self {
+            Codec::JpegDct => true,
+            Codec::Jpeg2000 | Codec::Htj2k => {
+                jpeg2000::Frame::before_tiles(&joined(stored)).is_ok_and(|(frame, _)| !frame.is_reversible)
+            }
+            Codec::Rle | Codec::JpegLossless | Codec::JpegLs => false,
+        }
+    }
+
     /// Whether samples of a voxel come in planes of their own.
     pub fn has_planes(self) -> bool {
         self == Codec::Rle
     }
 }
 
-/// A sample of a stream of so many bits, brought to the bits that are stored: near-lossless streams come out a little beyond them, and the bits
-/// above would be cut off.
-fn within(sample: u16, precision: u32, format: &Format) -> u32 {
-    let Format { stored, high, signed, .. } = *format;
-    let is_plain = stored < precision && high + 1 == stored;
-    match (is_plain, signed) {
-        (false, _) => u32::from(sample),
-        (true, false) => u32::from(sample).min((1 << stored) - 1),
-        (true, true) => {
-            let (unused, half) = (32 - precision, 1 << (stored - 1));
-            let whole = (i32::from(sample) << unused) >> unused;
-            whole.clamp(-half, half - 1) as u32
-        }
-    }
-}
-
 /// The header of a frame, held against the data set.
-fn checked(bytes: &[u8], process: u8, expected: &Expected<'_>) -> Result<jpeg::Frame, String> {
+fn checked(bytes: &[u8], processes: &[u8], expected: &Expected<'_>) -> Result<jpeg::Frame, String> {
     let Expected { format, rows, columns, .. } = *expected;
     let frame = jpeg::frame_of(bytes)?;
-    // Of signed samples the highest bit that is stored is the sign.
-    let least = if format.signed { format.stored } else { 2 };
-    frame.check(process, rows, columns, format.samples, (least, format.allocated))?;
+    frame.check(processes, rows, columns, format.samples, bits(format))?;
     Ok(frame)
+}
+
+/// Bits of a sample, at least and at most: of those with a sign the highest that is stored is the sign.
+fn bits(format: &Format) -> (u32, u32) {
+    (if format.signed { format.stored } else { 2 }, format.allocated)
+}
+
+/// Samples of a stream as bytes of the format.
+fn packed(samples: &[u16], precision: u32, format: &Format) -> Vec<u8> {
+    let size = format.sample_bytes();
+    let stored = samples.iter().map(|&sample| format.within(sample, precision));
+    let mut bytes = Vec::with_capacity(samples.len() * size);
+    stored.for_each(|sample| bytes.extend_from_slice(&sample.to_le_bytes()[..size]));
+    bytes
 }
 
 /// Fragments without their marks; as far as they go, where the last one is cut.
@@ -172,18 +210,6 @@ fn joined(stored: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn samples_beyond_the_stored_bits_become_the_nearest() {
-        let format = |signed| Format { samples: 1, allocated: 16, stored: 12, high: 11, signed, ..Format::default() };
-        let of = |sample, signed| within(sample, 16, &format(signed)) as i32;
-        assert_eq!([4094, 4095, 4096, 4100].map(|n| of(n, false)), [4094, 4095, 4095, 4095]);
-        assert_eq!(
-            [2047, 2048, 2050, 0xffff, 0xf800, 0xf7fe].map(|n| of(n, true)),
-            [2047, 2047, 2047, -1, -2048, -2048]
-        );
-        assert_eq!(within(0xf800, 12, &format(true)), 0xf800);
-    }
 
     #[test]
     fn marks_of_fragments_are_left_out() {

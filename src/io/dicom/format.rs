@@ -20,6 +20,8 @@ pub struct Format {
     pub big_endian: bool,
     /// Bytes that stand in words of 16 bits, with the first one behind the second.
     pub bytes_in_words: bool,
+    /// Whether samples are luminance and two differences of colour, with the whole range of numbers.
+    pub ybr: bool,
 }
 
 impl Format {
@@ -115,6 +117,22 @@ impl Format {
             }),
         }
     }
+
+    /// A sample of a stream of so many bits, brought to the bits that are stored: lossy streams come out a little beyond them, and the bits
+    /// above would be cut off.
+    pub fn within(&self, sample: u16, precision: u32) -> u32 {
+        let Format { stored, high, signed, .. } = *self;
+        let is_plain = stored < precision && high + 1 == stored;
+        match (is_plain, signed) {
+            (false, _) => u32::from(sample),
+            (true, false) => u32::from(sample).min((1 << stored) - 1),
+            (true, true) => {
+                let (unused, half) = (32 - precision, 1 << (stored - 1));
+                let whole = (i32::from(sample) << unused) >> unused;
+                whole.clamp(-half, half - 1) as u32
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -143,5 +161,16 @@ mod tests {
         let mut long = 0x00ff_ffffu32.to_ne_bytes();
         of(32, 24, 23, true).whole(&mut long);
         assert_eq!(i32::from_ne_bytes(long), -1);
+    }
+
+    #[test]
+    fn samples_beyond_the_stored_bits_become_the_nearest() {
+        let of_sample = |sample, signed| of(16, 12, 11, signed).within(sample, 16) as i32;
+        assert_eq!([4094, 4095, 4096, 4100].map(|n| of_sample(n, false)), [4094, 4095, 4095, 4095]);
+        assert_eq!(
+            [2047, 2048, 2050, 0xffff, 0xf800, 0xf7fe].map(|n| of_sample(n, true)),
+            [2047, 2047, 2047, -1, -2048, -2048]
+        );
+        assert_eq!(of(16, 12, 11, true).within(0xf800, 12), 0xf800);
     }
 }

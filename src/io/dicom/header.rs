@@ -30,6 +30,8 @@ pub struct Header {
     pub modality: String,
     pub image_type: String,
     pub photometric: String,
+    /// Whether it says that its voxels were once made smaller at a loss.
+    pub lossy: bool,
     pub rows: u32,
     pub columns: u32,
     pub frames: Option<f64>,
@@ -170,6 +172,7 @@ impl Visit for Header {
             0x0028_0101,
             0x0028_0102,
             0x0028_0103,
+            0x0028_2110,
         ];
         is_field(tag) || plain.contains(&tag)
     }
@@ -190,7 +193,11 @@ impl Visit for Header {
             0x0020_000E => self.series = text(value),
             0x0020_0011 => self.series_number = integer(),
             0x0020_0013 => self.instance = integer(),
-            0x0028_0004 => self.photometric = text(value),
+            0x0028_0004 => {
+                self.photometric = text(value);
+                self.format.ybr = self.photometric.starts_with("YBR_FULL");
+            }
+            0x0028_2110 => self.lossy = text(value) == "01",
             0x0028_0008 => self.frames = number(value),
             0x0028_0010 => self.rows = whole(value).unwrap_or(0),
             0x0028_0011 => self.columns = whole(value).unwrap_or(0),

@@ -1,9 +1,12 @@
-//! JPEG streams: what stands before the samples of a frame, for JPEG lossless and JPEG-LS alike.
+//! JPEG streams: what stands before the samples of a frame, whatever the process.
 //!
 //! Source: ITU-T T.81, annex B; ITU-T T.87, annex C.
 
+pub mod dct;
 pub mod huffman;
+mod inverse_dct;
 pub mod lossless;
+mod tables;
 
 /// Segments of one frame.
 const MOST_SEGMENTS: u32 = 1 << 10;
@@ -11,10 +14,26 @@ const MOST_SEGMENTS: u32 = 1 << 10;
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;
 const SOS: u8 = 0xDA;
+const DHT: u8 = 0xC4;
+const DQT: u8 = 0xDB;
+const DRI: u8 = 0xDD;
+/// Of the sequential processes by DCT and Huffman codes: baseline and extended.
+pub const SOF_DCT: [u8; 2] = [0xC0, 0xC1];
 /// Of lossless JPEG by Huffman codes.
 pub const SOF_LOSSLESS: u8 = 0xC3;
 /// Of JPEG-LS.
 pub const SOF_LS: u8 = 0xF7;
+
+/// Of the samples of a voxel, one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// What scans call it by.
+    pub id: u8,
+    /// How many samples of it there are along a row and a column, beside those of the others.
+    pub sampling: [u8; 2],
+    /// The place of its table of quantisers.
+    pub quantisers: u8,
+}
 
 /// The header of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,10 +43,15 @@ pub struct Frame {
     pub precision: u32,
     pub rows: u32,
     pub columns: u32,
-    /// Of the samples of a voxel: what scans call them by.
-    pub components: Vec<u8>,
+    pub components: Vec<Component>,
     /// Whether there is one of each for each voxel.
     pub is_whole: bool,
+}
+
+impl Component {
+    fn new([id, sampling, quantisers]: [u8; 3]) -> Component {
+        Component { id, sampling: [sampling >> 4, sampling & 15], quantisers }
+    }
 }
 
 impl Frame {
@@ -41,22 +65,31 @@ impl Frame {
             rows: u32::from(u16::from_be_bytes([*a, *b])),
             columns: u32::from(u16::from_be_bytes([*c, *d])),
             is_whole: specs.iter().all(|spec| spec[1] == 0x11),
-            components: specs.iter().map(|spec| spec[0]).collect(),
+            components: specs.iter().map(|spec| Component::new([spec[0], spec[1], spec[2]])).collect(),
         })
         .filter(|frame| frame.components.len() == usize::from(*count) && (1..=4).contains(count))
     }
 
-    /// Whether the frame is what the data set says of it; `bits` are the least and the most of a sample.
+    /// Whether the frame is of one of these processes, and what the data set says of it; `bits` are the least and the most of a sample.
     ///
     /// # Errors
     /// Both, where they differ.
-    pub fn check(&self, process: u8, rows: u32, columns: u32, samples: u32, bits: (u32, u32)) -> Result<(), String> {
+    pub fn check(
+        &self,
+        processes: &[u8],
+        rows: u32,
+        columns: u32,
+        samples: u32,
+        bits: (u32, u32),
+    ) -> Result<(), String> {
         let Frame { precision, .. } = *self;
-        let found = (self.process, self.rows, self.columns, self.components.len() as u32);
+        let found = (self.rows, self.columns, self.components.len() as u32);
         let (least, most) = (bits.0, bits.1.min(16));
-        if found == (process, rows, columns, samples) && (least..=most).contains(&precision) {
+        let is_process = processes.contains(&self.process);
+        if is_process && found == (rows, columns, samples) && (least..=most).contains(&precision) {
             return Ok(());
         }
+        let process = processes[0];
         let Frame { process: own, rows: height, columns: width, components, .. } = self;
         let count = components.len();
         Err(format!(

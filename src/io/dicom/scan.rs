@@ -31,6 +31,8 @@ pub struct Series {
     pub description: String,
     pub modality: String,
     pub photometric: String,
+    /// Whether the first file says that its voxels were once stored at a loss.
+    pub lossy: bool,
     pub syntax: Syntax,
     pub rows: u32,
     pub columns: u32,
@@ -165,6 +167,7 @@ impl Folder {
             description: header.description.clone(),
             modality: header.modality.clone(),
             photometric: header.photometric.clone(),
+            lossy: header.lossy,
             syntax,
             rows: header.rows,
             columns: header.columns,

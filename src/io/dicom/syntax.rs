@@ -24,19 +24,24 @@ pub const EXPLICIT: Coding = Coding { explicit: true, big_endian: false };
 /// Implicit little endian.
 pub const IMPLICIT: Coding = Coding { explicit: false, big_endian: false };
 
-const CODED: [(&str, Codec, &str); 5] = [
+const NEAR_LOSSLESS: &str = "JPEG-LS near-lossless";
+
+const CODED: [(&str, Codec, &str); 12] = [
     ("5", Codec::Rle, "RLE"),
+    ("4.50", Codec::JpegDct, "JPEG baseline"),
+    ("4.51", Codec::JpegDct, "JPEG extended"),
     ("4.57", Codec::JpegLossless, "JPEG lossless"),
     ("4.70", Codec::JpegLossless, "JPEG lossless"),
     ("4.80", Codec::JpegLs, "JPEG-LS"),
-    ("4.81", Codec::JpegLs, "JPEG-LS near-lossless"),
+    ("4.81", Codec::JpegLs, NEAR_LOSSLESS),
+    ("4.90", Codec::Jpeg2000, "JPEG 2000 lossless"),
+    ("4.91", Codec::Jpeg2000, "JPEG 2000"),
+    ("4.201", Codec::Htj2k, "HTJ2K lossless"),
+    ("4.202", Codec::Htj2k, "HTJ2K lossless"),
+    ("4.203", Codec::Htj2k, "HTJ2K"),
 ];
 
-const ENCODED: [(&str, &str); 21] = [
-    ("4.50", "JPEG baseline"),
-    ("4.51", "JPEG extended"),
-    ("4.90", "JPEG 2000 lossless"),
-    ("4.91", "JPEG 2000"),
+const ENCODED: [(&str, &str); 14] = [
     ("4.92", "JPEG 2000 multi-component lossless"),
     ("4.93", "JPEG 2000 multi-component"),
     ("4.94", "JPIP"),
@@ -51,9 +56,6 @@ const ENCODED: [(&str, &str); 21] = [
     ("4.110", "JPEG XL lossless"),
     ("4.111", "JPEG XL of JPEG"),
     ("4.112", "JPEG XL"),
-    ("4.201", "HTJ2K lossless"),
-    ("4.202", "HTJ2K lossless"),
-    ("4.203", "HTJ2K"),
 ];
 
 impl Syntax {
@@ -81,6 +83,11 @@ impl Syntax {
             Syntax::Coded(codec, _) => Some(codec),
             _ => None,
         }
+    }
+
+    /// Whether it is one in which voxels are only near those that were coded; others may be, and their streams say so.
+    pub fn is_lossy(self) -> bool {
+        self.name() == NEAR_LOSSLESS
     }
 
     /// How its elements are written.

@@ -68,6 +68,7 @@ fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
     let what = match transform::kind_of(header).filter(|_| !is_stated) {
         Some(FieldKind::PositionsRas) => "positions",
         Some(FieldKind::DisplacementsRas) => "displacements in RAS",
+        Some(FieldKind::FslDisplacements | FieldKind::FslPositions) => "scaled voxels of FSL",
         Some(FieldKind::DisplacementsLps) | None => return,
     };
     warnings.push(format!(

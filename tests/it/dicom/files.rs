@@ -18,6 +18,8 @@ pub struct Slice {
     /// Allocated, stored, highest, signed.
     pub bits: [u16; 4],
     pub samples: u16,
+    /// PhotometricInterpretation, where it is not that of grey or RGB.
+    pub colours: Option<&'static str>,
     pub slope: Option<(f64, f64)>,
     pub extra: Vec<(u32, &'static [u8; 2], Vec<u8>)>,
     pub voxels: Vec<u16>,
@@ -32,6 +34,11 @@ pub const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 pub const RLE: &str = "1.2.840.10008.1.2.5";
 pub const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
 pub const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
+pub const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
+pub const JPEG_EXTENDED: &str = "1.2.840.10008.1.2.4.51";
+pub const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
+pub const JPEG_2000_LOSSY: &str = "1.2.840.10008.1.2.4.91";
+pub const HTJ2K: &str = "1.2.840.10008.1.2.4.201";
 
 /// Slice `k` of a series of 3 columns and 2 rows, 0.5 mm by 1.5 mm, with steps of 2 mm.
 pub fn slice(k: u16) -> Slice {
@@ -43,6 +50,7 @@ pub fn slice(k: u16) -> Slice {
         orientation: "1\\0\\0\\0\\1\\0",
         bits: [16, 16, 15, 0],
         samples: 1,
+        colours: None,
         slope: None,
         extra: Vec::new(),
         voxels: (0..6).map(|n| 100 * k + n).collect(),
@@ -99,8 +107,8 @@ impl Slice {
 
     fn pixels(&self) -> Vec<u8> {
         let fragments = match self.syntax {
+            _ if !self.streams.is_empty() => self.streams.clone(),
             RLE => vec![self.runs()],
-            JPEG_LOSSLESS | JPEG_LS if !self.streams.is_empty() => self.streams.clone(),
             JPEG_LOSSLESS => {
                 let coding = jpeg::Coding { precision: self.bits[1].into(), ..jpeg::Coding::default() };
                 vec![jpeg::encode(&self.voxels, self.size, self.samples.into(), coding)]
@@ -159,7 +167,7 @@ impl Slice {
             (0x0020_0032, b"DS", text(format!("{x}\\{y}\\{z}"))),
             (0x0020_0037, b"DS", text(self.orientation)),
             (0x0028_0002, b"US", self.u16(self.samples)),
-            (0x0028_0004, b"CS", text(if self.samples == 3 { "RGB" } else { "MONOCHROME2" })),
+            (0x0028_0004, b"CS", text(self.colours.unwrap_or(if self.samples == 3 { "RGB" } else { "MONOCHROME2" }))),
             (0x0028_0010, b"US", self.u16(rows)),
             (0x0028_0011, b"US", self.u16(columns)),
             (0x0028_0030, b"DS", text("1.5\\0.5")),

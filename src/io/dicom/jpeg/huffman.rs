@@ -3,7 +3,7 @@
 /// Bits that are looked up at once.
 const LOOKED_UP: u32 = 9;
 
-/// Codes of numbers from 0 to 16.
+/// Codes of numbers of one byte.
 #[derive(Clone, Debug)]
 pub struct Table {
     /// By the next bits: length and number, where a code is no longer than that; length 0 where it is.
@@ -14,11 +14,11 @@ pub struct Table {
 }
 
 impl Table {
-    /// Of the counts of codes of each length, and their numbers in order.
+    /// Of the counts of codes of each length, and their numbers in order, none above `most`.
     ///
     /// # Errors
-    /// More codes than there can be, or numbers that are no length of a difference.
-    pub fn new(counts: &[u8; 16], numbers: &[u8]) -> Result<Table, String> {
+    /// More codes than there can be, or a number that there is not.
+    pub fn new(counts: &[u8; 16], numbers: &[u8], most: u8) -> Result<Table, String> {
         let mut lengths = [(0, 0, 0); 16];
         let mut short = vec![(0, 0); 1 << LOOKED_UP];
         let (mut code, mut first) = (0u32, 0u32);
@@ -36,8 +36,8 @@ impl Table {
             (code, first) = ((code + count) << 1, first + count);
         }
         let numbers = numbers[..first as usize].to_vec();
-        if numbers.iter().any(|&number| number > 16) {
-            return Err("codes of more than 16 bits of a difference".into());
+        if let Some(number) = numbers.iter().find(|&&number| number > most) {
+            return Err(format!("a code of {number}, where {most} is the highest"));
         }
         Ok(Table { short, lengths, numbers })
     }
@@ -83,15 +83,25 @@ impl<'a> Bits<'a> {
 
     /// The next difference; `None` where bits are missing, or no code.
     pub fn difference(&mut self, table: &Table) -> Option<i32> {
+        match self.code(table)? {
+            16 => Some(32768),
+            bits => self.signed(bits),
+        }
+    }
+
+    /// The number of the next code; `None` where bits are missing, or no code.
+    pub fn code(&mut self, table: &Table) -> Option<u8> {
         if self.count < 32 {
             self.fill();
         }
-        let bits = u32::from(self.number(table)?);
-        match bits {
-            16 => return Some(32768),
-            0 => return Some(0),
-            _ if bits > self.count => return None,
-            _ => {}
+        self.number(table)
+    }
+
+    /// The number that so many bits (15 at most) behind a code stand for; `None` where they are missing.
+    pub fn signed(&mut self, bits: u8) -> Option<i32> {
+        let bits = u32::from(bits);
+        if bits == 0 || bits > self.count {
+            return (bits == 0).then_some(0);
         }
         let found = self.take(bits) as i32;
         // The lower half stands for negative differences.
@@ -141,7 +151,7 @@ mod tests {
         // 0: 00, 1: 01, 2: 10, 3: 110, and 16 by a code of twelve bits.
         let mut counts = [0; 16];
         (counts[1], counts[2], counts[11]) = (3, 1, 1);
-        let table = Table::new(&counts, &[0, 1, 2, 3, 16]).unwrap();
+        let table = Table::new(&counts, &[0, 1, 2, 3, 16], 16).unwrap();
         // 00 | 01 1 | 01 0 | 110 011 | 10 11 | 111000000000 and ones up to the next byte.
         let bits = "00011010110011101111100000000011";
         let bytes: Vec<u8> =
@@ -156,8 +166,8 @@ mod tests {
     fn codes_that_cannot_be() {
         let mut counts = [0; 16];
         counts[0] = 3;
-        assert!(Table::new(&counts, &[0, 1, 2]).is_err());
+        assert!(Table::new(&counts, &[0, 1, 2], 16).is_err());
         counts[0] = 2;
-        assert!(Table::new(&counts, &[0]).is_err() && Table::new(&counts, &[0, 17]).is_err());
+        assert!(Table::new(&counts, &[0], 16).is_err() && Table::new(&counts, &[0, 17], 16).is_err());
     }
 }

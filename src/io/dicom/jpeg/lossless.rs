@@ -1,14 +1,13 @@
 //! JPEG lossless by Huffman codes: ITU-T T.81, annex H; DICOM's processes 14, of any predictor.
 
 use super::{
-    Frame, Segments,
+    DHT, DRI, Frame, Segments,
     huffman::{Bits, Table},
+    tables::{Tables, restart_interval},
 };
 
-const DHT: u8 = 0xC4;
-const DRI: u8 = 0xDD;
-/// Tables of codes in one stream; each takes a moment to make.
-const MOST_TABLES: u32 = 64;
+/// Bits of a difference, at most.
+const MOST_BITS: u8 = 16;
 
 /// What a scan says of itself.
 struct Scan<'a> {
@@ -33,16 +32,13 @@ pub fn decode(bytes: &[u8], frame: &Frame, sample_bytes: usize) -> Result<Vec<u8
     }
     let count = frame.components.len();
     let mut samples = vec![0; frame.rows as usize * frame.columns as usize * count * sample_bytes];
-    let mut tables: [Option<Table>; 4] = Default::default();
-    let (mut made, mut restart, mut found) = (0, 0, vec![false; count]);
+    let mut tables = Tables::default();
+    let (mut restart, mut found) = (0, vec![false; count]);
     let mut segments = Segments::of(bytes)?;
     while let Some(segment) = segments.next()? {
         match segment.marker {
-            DHT => define(segment.body, &mut tables, &mut made)?,
-            DRI => {
-                let [a, b, ..] = segment.body else { return Err("an interval that is cut off".into()) };
-                restart = usize::from(u16::from_be_bytes([*a, *b]));
-            }
+            DHT => tables.define(segment.body, |_| MOST_BITS)?,
+            DRI => restart = restart_interval(segment.body)?,
             _ if segment.is_scan() => {
                 let scan = scan(segment.body, frame, &tables, restart)?;
                 let mut bits = Bits::new(bytes, segment.end);
@@ -59,20 +55,7 @@ pub fn decode(bytes: &[u8], frame: &Frame, sample_bytes: usize) -> Result<Vec<u8
     Err("samples that are missing".into())
 }
 
-fn define(mut body: &[u8], tables: &mut [Option<Table>; 4], made: &mut u32) -> Result<(), String> {
-    while let Some((&place, rest)) = body.split_first() {
-        let counts = rest.first_chunk::<16>().ok_or("a table of codes that is cut off")?;
-        let total = counts.iter().map(|&count| usize::from(count)).sum::<usize>();
-        let numbers = rest.get(16..16 + total).ok_or("a table of codes that is cut off")?;
-        *made += 1;
-        let slot = tables.get_mut(usize::from(place)).filter(|_| *made <= MOST_TABLES);
-        *slot.ok_or("a table of codes that no lossless stream has")? = Some(Table::new(counts, numbers)?);
-        body = &rest[16 + total..];
-    }
-    Ok(())
-}
-
-fn scan<'a>(body: &[u8], frame: &Frame, tables: &'a [Option<Table>; 4], restart: usize) -> Result<Scan<'a>, String> {
+fn scan<'a>(body: &[u8], frame: &Frame, tables: &'a Tables, restart: usize) -> Result<Scan<'a>, String> {
     let cut = || "a header of a scan that is cut off".to_string();
     let (&count, rest) = body.split_first().ok_or_else(cut)?;
     let count = usize::from(count);
@@ -89,8 +72,8 @@ fn scan<'a>(body: &[u8], frame: &Frame, tables: &'a [Option<Table>; 4], restart:
         restart_rows: restart / frame.columns.max(1) as usize,
     };
     for spec in specs.chunks_exact(2) {
-        let component = frame.components.iter().position(|&id| id == spec[0]);
-        let table = tables.get(usize::from(spec[1] >> 4)).and_then(Option::as_ref);
+        let component = frame.components.iter().position(|component| component.id == spec[0]);
+        let table = tables.of(false, spec[1] >> 4);
         scan.components.push(component.ok_or("a scan of a component that the frame does not have")?);
         scan.tables.push(table.ok_or("a scan without its table of codes")?);
     }
