@@ -273,7 +273,7 @@ mod tests {
             };
             boxes.iter().map(part).fold(Tally::default(), Tally::and).differences(&grid())
         };
-        let whole = found(&[0..8]);
+        let whole = found(&[0..4, 4..8]);
         assert_eq!(found(&[3..8, 0..3]).largest, whole.largest, "the first of equal ones");
         let largest = whole.largest.unwrap();
         assert_eq!((largest.volume, largest.index, largest.position), (3, [1, 0, 0], [2.0, 0.0, 0.0]));
