@@ -80,7 +80,7 @@ fn beside(error: Error, held_bytes: u64) -> Error {
             instead.iter_mut().for_each(|instead| less(&mut instead.memory_bytes));
         }
         PlanError::TablesTooLarge { memory_bytes, .. } => less(memory_bytes),
-        PlanError::WalkTooSmall { memory_bytes, smallest_bytes }
+        PlanError::WalkTooSmall { memory_bytes, smallest_bytes, .. }
         | PlanError::VerificationTooSmall { memory_bytes, smallest_bytes, .. } => {
             [memory_bytes, smallest_bytes].into_iter().for_each(less);
         }
