@@ -92,4 +92,3 @@ def test_behind_a_url(reslice, resample, tmp_path, sharding):
         assert (copy_of(resample, tmp_path, url) == array[..., 0]).all()
         assert json.loads(reslice("info", url, "--json").stdout)["grid"]["shape"] == list(SIZE)
         refused("info", f"{web.url}/v.ims", says="HDF5 is not read from a URL")
-    refused("info", url)
