@@ -86,28 +86,41 @@ fn grid(path: &Path, header: &Header, flirt: &Affine, reference: &RoleImage, sha
     let linear = |affine: &Affine| affine.m.map(|row| [row[0], row[1], row[2]]);
     let to_world = scaled.inverse().map(|inverse| product(&linear(&inverse), &linear(flirt)));
     let to_world = to_world.ok_or_else(|| unsupported(path, "have a reference whose axes do not span space"))?;
-    Ok(FieldGrid::of_spline(shape, Affine { m: [index(2), index(1), index(0)] }, to_world))
+    Ok(FieldGrid::of_spline(padded(shape), Affine { m: [index(2), index(1), index(0)] }, to_world))
 }
 
+/// The coefficients, and behind the last ones along each axis some of 0: the last voxels of a reference may look at them, and FNIRT does not
+/// write them.
 fn spline(path: &Path, input: &Input) -> Result<Spline> {
     let conversion = Conversion { slope: input.slope(), ..input.conversion() };
     let source = input.source::<f64>(conversion, IoMode::Auto)?;
     let shape = source.layout().grid.shape;
-    let count = shape.iter().fold(3u64, |count, &len| count.saturating_mul(len));
-    let expected = || format!("3 for each step of a grid with at least 4 along each axis, {MOST_COEFFICIENTS} at most");
+    let more = padded(shape);
+    let count = more.iter().fold(3u64, |count, &len| count.saturating_mul(len));
+    let expected = || format!("3 for each step of a grid with at least 3 along each axis, {MOST_COEFFICIENTS} at most");
     let malformed = |found: String| Error::malformed(path, "the coefficients", found, expected());
     if count > MOST_COEFFICIENTS {
         return Err(malformed(format!("{count}")));
     }
+    let [nz, ny, nx] = shape.map(|n| n as usize);
     let mut coefficients = vec![0.0; count as usize];
+    let mut part = vec![0.0; nz * ny * nx];
     let mut reader = RegionReader::new(source.as_ref());
-    for (component, part) in coefficients.chunks_exact_mut((count as usize / 3).max(1)).enumerate() {
-        reader.read(component as u64, BlockMut::new(Region::of_shape(shape), 1, part))?;
+    for (component, into) in coefficients.chunks_exact_mut(count as usize / 3).enumerate() {
+        reader.read(component as u64, BlockMut::new(Region::of_shape(shape), 1, &mut part))?;
+        for (n, row) in part.chunks_exact(nx.max(1)).enumerate() {
+            let start = ((n / ny) * (ny + 1) + n % ny) * (nx + 1);
+            into[start..start + nx].copy_from_slice(row);
+        }
     }
     if let Some(found) = coefficients.iter().find(|value| !value.is_finite()) {
         return Err(malformed(format!("a coefficient of {found}")));
     }
-    Spline::new(shape, coefficients).ok_or_else(|| malformed(format!("{count} on a grid of {shape:?}")))
+    Spline::new(more, coefficients).ok_or_else(|| malformed(format!("{count} on a grid of {shape:?}")))
+}
+
+fn padded(shape: [u64; 3]) -> [u64; 3] {
+    shape.map(|n| n.saturating_add(1))
 }
 
 fn unsupported(path: &Path, what: &str) -> Error {

@@ -73,7 +73,7 @@ fn what_cannot_be_told_is_asked_for() {
     assert!(run(&folder, "bare.nii,ras", 0).contains("displacement field, RAS"));
     assert!(run(&folder, "bare.nii,fsl", 0).contains("FSL displacement field"));
     // Places along one axis only.
-    said(2006).write::<f32>(&folder.path("mixed.nii"), &vectors(|c, voxel| if c == 0 { voxel[0] as f32 } else { 0.0 }));
+    said(2006).write::<f32>(&folder.path("mixed.nii"), &vectors(|c, voxel| if c == 1 { voxel[1] as f32 } else { 0.0 }));
     let told = run(&folder, "mixed.nii", 1);
     assert!(told.contains("rises with the voxels along 1 of 3 axes"), "{told}");
     said(2006).write::<f32>(&folder.path("warp.nii"), &vec![0.0; 1440]);

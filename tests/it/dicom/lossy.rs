@@ -139,7 +139,7 @@ fn streams_that_are_not_read_are_named() {
         ("fast", coded(HTJ2K, bits, whole.clone()), "a stream of JPEG 2000, 13x11 voxels"),
         ("slow", coded(JPEG_2000, bits, stream(FAST_16)), "a stream of HTJ2K, 13x11 voxels"),
         ("deep", coded(JPEG_2000, [8, 8, 7, 0], whole.clone()), "samples of 16 bits, where the data set has"),
-        ("wide", coded(JPEG_2000, bits, with(8, &[0, 0, 0, 14])), "14x11 voxels"),
+        ("wide", coded(JPEG_2000, bits, with(8, &[0, 0, 0, 12])), "12x11 voxels"),
         ("tiles", coded(JPEG_2000, bits, with(24, &[0, 0, 0, 1, 0, 0, 0, 1])), "tile 1 of 143 is missing"),
         ("gone", coded(JPEG_2000, bits, whole[..100].to_vec()), "a tile of"),
         ("none", coded(JPEG_2000, bits, vec![7; 400]), "no beginning of a JPEG 2000 stream"),
