@@ -15,11 +15,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "performance.md"
+# Tables that stand on another page.
+PAGES = {}
 BENCHMARKS = [
-    "seed_job", "interpolators", "methods", "picking", "atlas", "displacement", "dicom_series", "microscopy", "thumbnail", "pyramid", "blosc",
+    "jobs", "seed_job", "interpolators", "methods", "picking", "atlas", "displacement", "dicom_series", "microscopy", "thumbnail", "pyramid", "blosc",
     "fixed_memory", "same_bytes", "cgroup", "ranks",
 ]
-REPEATED = ["seed_job", "interpolators", "picking", "atlas"]
+REPEATED = ["jobs", "seed_job", "interpolators", "picking", "atlas"]
 
 
 def main():
@@ -27,13 +29,15 @@ def main():
     parser.add_argument("--only", default=",".join(BENCHMARKS))
     parser.add_argument("--repeats", help=f"of {', '.join(REPEATED)} (default: what each says)")
     args = parser.parse_args()
-    page = PAGE.read_text()
     for name in args.only.split(","):
         options = ["--repeats", args.repeats] if name in REPEATED and args.repeats else []
-        page = replaced(page, name, table_of(name, options))
-        page = replaced(page, "machine", machine())
-        PAGE.write_text(page)
-    print(f"wrote {PAGE.relative_to(ROOT)}")
+        write(PAGES.get(name, PAGE), name, table_of(name, options))
+        write(PAGE, "machine", machine())
+        print(f"wrote {name}")
+
+
+def write(path, name, text):
+    path.write_text(replaced(path.read_text(), path.name, name, text))
 
 
 def table_of(name, options):
@@ -46,11 +50,11 @@ def table_of(name, options):
         return json.loads(path.read_text())["table"]
 
 
-def replaced(page, name, text):
+def replaced(page, page_name, name, text):
     """`page` with what stands between `<!-- NAME -->` and `<!-- /NAME -->` replaced."""
     pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
     if not pattern.search(page):
-        sys.exit(f"{PAGE.name} has no <!-- {name} --> markers")
+        sys.exit(f"{page_name} has no <!-- {name} --> markers")
     return pattern.sub(lambda m: f"{m[1]}{text}\n{m[2]}", page)
 
 

@@ -4,15 +4,13 @@ Runs alternate; each is a process of its own. Time of SimpleITK is that of readi
 of Python and the import of SimpleITK are left out of the ratio (and shown). Ours is the whole process.
 """
 
-import gzip
 import json
-import shutil
 import statistics
 import sys
 from pathlib import Path
 
 from measure import measure
-from tables import Workspace, arguments, markdown, parse, remove, report, size_of
+from tables import Workspace, arguments, markdown, parse, remove, report, size_of, unpacked
 
 RECIPE = Path(__file__).with_name("simpleitk_recipe.py")
 PAIRS = [(".nii.gz", ".nii.gz"), (".nii", ".nii")]
@@ -28,9 +26,7 @@ def main():
         sys.exit(f"no scan at {args.scan}")
     figures = []
     with Workspace(args.work) as folder:
-        plain = folder / "scan.nii"
-        with gzip.open(args.scan) as compressed, open(plain, "wb") as f:
-            shutil.copyfileobj(compressed, f, 1 << 20)
+        plain = unpacked(args.scan, folder / "scan.nii")
         for source_suffix, target_suffix in PAIRS:
             source = args.scan if source_suffix == ".nii.gz" else plain
             figures.append(compare(args, source, folder, source_suffix, target_suffix))

@@ -1,6 +1,7 @@
 """What every benchmark shares: arguments, markdown tables, and where results go."""
 
 import argparse
+import gzip
 import json
 import os
 import shutil
@@ -43,6 +44,13 @@ class Workspace:
     def __exit__(self, *_):
         if self.owned:
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+def unpacked(scan, path):
+    """The compressed scan as the plain file `path`."""
+    with gzip.open(scan) as compressed, open(path, "wb") as f:
+        shutil.copyfileobj(compressed, f, 1 << 20)
+    return path
 
 
 def remove(path):

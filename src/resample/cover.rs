@@ -87,16 +87,19 @@ impl<T: Voxel> Footprint for Covered<T> {
         let row = (inside[2].end - inside[2].start).max(0) as usize;
         let source = self.source_region(target).shape()[2];
         let samples = || self.box_samples(&inside);
+        let taps = || self.axes.tables[2].most_taps(inside[2].clone());
         let picking = match self.pick {
             Pick::Extreme(_) => source * size_of::<T>(),
             Pick::Mode(_) => {
                 let most = samples().min(vote::MOST_SAMPLES);
-                tally_bytes::<T>(samples()) + vote_bytes::<T>(most) + lane_bytes::<T, { vote::LANES }>(row, most)
+                tally_bytes::<T>(samples())
+                    + vote_bytes::<T>(most)
+                    + lane_bytes::<T, { vote::LANES }>(row, taps(), most)
             }
             Pick::Median => {
                 let most = samples().min(network::MOST_SAMPLES);
                 (samples() + 2 * most * network::LANES) * size_of::<T>()
-                    + lane_bytes::<T, { network::LANES }>(row, most)
+                    + lane_bytes::<T, { network::LANES }>(row, taps(), most)
             }
         };
         (row * size_of::<T>() + picking) as u64
@@ -254,7 +257,7 @@ impl Boxes<'_> {
     /// Fills each target voxel with the smallest or largest of its box: rows first, then along them.
     fn extremes<T: Voxel>(&self, source: BlockRef<'_, T>, target: &mut BlockMut<'_, T>, extreme: Extreme) {
         let tables = &self.axes.tables;
-        let (x_lo, x_hi) = (source.region.lo[2], source.region.hi[2]);
+        let Range { start: x_lo, end: x_hi } = tables[2].source(self.inside[2].clone());
         let mut folded = vec![T::default(); (x_hi - x_lo) as usize];
         self.each_row(target, |volume, at, out| {
             let source = source.volume(volume);

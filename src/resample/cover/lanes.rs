@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use multiversion::multiversion;
+
 use super::{Boxes, Spanned};
 use crate::{
     block::{BlockMut, BlockRef},
-    resample::TapTable,
+    resample::{TapTable, order::is_nan},
     voxel::Voxel,
 };
 
@@ -19,27 +21,65 @@ pub struct Lanes<'a, T, const N: usize> {
     pub along: &'a [[f64; N]],
 }
 
-/// Memory for [`Lanes`].
-pub struct LaneMemory<T, const N: usize> {
-    samples: Vec<[T; N]>,
-    rows: Vec<f64>,
-    along: Vec<[f64; N]>,
+/// Numbers of taps that voxels of a row have: those within it one of two, and those next to its ends fewer. Voxels with others are made one
+/// by one.
+const CLASSES: usize = 6;
+
+/// Up to `N` voxels of a row with as many taps. They are the same for all rows of a piece.
+struct Group<const N: usize> {
+    /// Which of [`Groups::order`].
+    voxels: Range<usize>,
+    taps: usize,
+    /// The source voxels along a row that they look at.
+    columns: Range<i64>,
+    /// The first of each lane's, from the start of `columns`. Lanes without a voxel of their own have the last one's.
+    from: [u32; N],
+}
+
+/// The voxels of a row in groups.
+struct Groups<const N: usize> {
     /// Voxels of a row, from its first one on: those with fewest taps first.
     order: Vec<u32>,
+    groups: Vec<Group<N>>,
+    /// Weights along rows, by lane: `taps` of each group.
+    along: Vec<[f64; N]>,
+    /// Of `order`, those that are in no group.
+    rest: Range<usize>,
 }
 
-/// Bytes of [`LaneMemory`] for rows of `voxels` voxels with boxes of up to `samples` samples; lists grow by doubling, and are sorted in others.
-pub fn lane_bytes<T, const N: usize>(voxels: usize, samples: usize) -> usize {
-    let of_samples = samples * (size_of::<[T; N]>() + size_of::<f64>() + size_of::<[f64; N]>());
-    2 * (of_samples + voxels * size_of::<u32>())
+/// Bytes of groups and of their samples, for rows of `voxels` voxels with up to `taps` taps, and boxes of up to `samples` samples; lists grow
+/// by doubling, and are sorted in others.
+pub fn lane_bytes<T, const N: usize>(voxels: usize, taps: usize, samples: usize) -> usize {
+    let of_samples = samples * (size_of::<[T; N]>() + size_of::<f64>());
+    let groups = voxels.div_ceil(N) + CLASSES;
+    let of_groups = groups * (size_of::<Group<N>>() + taps.min(samples) * size_of::<[f64; N]>());
+    2 * (of_samples + of_groups + voxels * size_of::<u32>())
 }
 
-impl<T: Voxel, const N: usize> LaneMemory<T, N> {
-    /// For target indices `inside` along `table`.
-    pub fn new(table: &TapTable<f64>, inside: &Range<i64>) -> LaneMemory<T, N> {
+impl<const N: usize> Groups<N> {
+    /// For target indices `inside` along `table`; voxels with more than `most` taps are in no group.
+    fn new(table: &TapTable<f64>, inside: &Range<i64>, most: usize) -> Groups<N> {
+        let at = |n: u32| table.at(inside.start + i64::from(n));
         let mut order: Vec<u32> = (0..(inside.end - inside.start) as u32).collect();
-        order.sort_by_key(|&n| table.at(inside.start + i64::from(n)).1.len());
-        LaneMemory { samples: Vec::new(), rows: Vec::new(), along: Vec::new(), order }
+        order.sort_by_key(|&n| at(n).1.len());
+        let (mut groups, mut along, mut end) = (Vec::new(), Vec::new(), 0);
+        for alike in order.chunk_by(|&a, &b| at(a).1.len() == at(b).1.len()).take(CLASSES) {
+            let taps = at(alike[0]).1.len();
+            if taps > most {
+                break;
+            }
+            for some in alike.chunks(N) {
+                let of: [(i64, &[f64]); N] = std::array::from_fn(|lane| at(some[lane.min(some.len() - 1)]));
+                let first = of.iter().map(|(first, _)| *first).fold(i64::MAX, i64::min);
+                let last = of.iter().map(|(first, _)| *first).fold(i64::MIN, i64::max);
+                let from = of.map(|(of_lane, _)| (of_lane - first) as u32);
+                along.extend((0..taps).map(|tap| of.map(|(_, weights)| weights[tap])));
+                groups.push(Group { voxels: end..end + some.len(), taps, columns: first..last + taps as i64, from });
+                end += some.len();
+            }
+        }
+        let rest = end..order.len();
+        Groups { order, groups, along, rest }
     }
 }
 
@@ -56,71 +96,96 @@ impl Boxes<'_> {
     ) {
         let tables = &self.axes.tables;
         let start = self.inside[2].start;
-        let mut memory = LaneMemory::<T, N>::new(&tables[2], &self.inside[2]);
-        let order = std::mem::take(&mut memory.order);
+        let Groups { order, groups, along, rest } = Groups::<N>::new(&tables[2], &self.inside[2], most);
+        let (mut samples, mut rows): (Vec<[T; N]>, Vec<f64>) = (Vec::new(), Vec::new());
         self.each_row(target, |volume, at, out| {
             let source = source.volume(volume);
             let across = [tables[0].at(at[0]), tables[1].at(at[1])];
-            let along = |n: u32| tables[2].at(start + i64::from(n));
-            let spanned = |n: u32| Spanned { source: &source, taps: [across[0], across[1], along(n)] };
-            let alike = order.chunk_by(|&a, &b| along(a).1.len() == along(b).1.len());
-            for group in alike.flat_map(|alike| alike.chunks(N)) {
-                let known = if spanned(group[0]).samples() > most {
+            let [(_, z_weights), (_, y_weights)] = across;
+            rows.clear();
+            rows.extend(z_weights.iter().flat_map(|z| y_weights.iter().map(move |y| z * y)));
+            let spanned =
+                |n: u32| Spanned { source: &source, taps: [across[0], across[1], tables[2].at(start + i64::from(n))] };
+            let mut along = along.as_slice();
+            for group in &groups {
+                let (of_group, others) = along.split_at(group.taps);
+                along = others;
+                let voxels = &order[group.voxels.clone()];
+                let known = if rows.len() * group.taps > most {
                     [false; N]
                 } else {
-                    let (found, known) = memory.made(&mut lanes, group, spanned);
-                    group.iter().zip(found).for_each(|(&n, voxel)| out[n as usize] = voxel);
+                    group.gather(
+                        &source,
+                        across.map(|(first, weights)| first..first + weights.len() as i64),
+                        &mut samples,
+                    );
+                    let (found, known) = match samples.first() {
+                        Some(first) if !differ(&samples) => (*first, [true; N]),
+                        _ => lanes(Lanes { samples: &samples, rows: &rows, along: of_group }),
+                    };
+                    voxels.iter().zip(found).for_each(|(&n, voxel)| out[n as usize] = voxel);
                     known
                 };
-                for (&n, _) in group.iter().zip(known).filter(|(_, known)| !known) {
+                for (&n, _) in voxels.iter().zip(known).filter(|(_, known)| !known) {
                     out[n as usize] = single(&spanned(n));
                 }
+            }
+            for &n in &order[rest.clone()] {
+                out[n as usize] = single(&spanned(n));
             }
         });
     }
 }
 
-impl<T: Voxel, const N: usize> LaneMemory<T, N> {
-    /// What `lanes` makes of a group of voxels with as many taps.
-    fn made<'a>(
-        &mut self,
-        lanes: impl FnOnce(Lanes<'_, T, N>) -> ([T; N], [bool; N]),
-        group: &[u32],
-        spanned: impl Fn(u32) -> Spanned<'a, T>,
-    ) -> ([T; N], [bool; N]) {
-        // Lanes without a voxel of their own have the last one's.
-        let boxes: [Spanned<'a, T>; N] = std::array::from_fn(|lane| spanned(group[lane.min(group.len() - 1)]));
-        let first = &boxes[0];
-        let taps = first.taps[2].1.len();
-        let (mut lowest, mut highest) = (i64::MAX, i64::MIN);
-        for of in &boxes {
-            (lowest, highest) = (lowest.min(of.taps[2].0), highest.max(of.taps[2].0));
-        }
-        let mut from = [0; N];
-        from.iter_mut().zip(&boxes).for_each(|(from, of)| *from = (of.taps[2].0 - lowest) as usize);
-        self.samples.clear();
-        self.rows.clear();
-        first.rows_within(lowest..highest + taps as i64, |row, weight| {
-            self.rows.push(weight);
-            for tap in 0..taps {
-                let (row, mut values) = (&row[tap..], [T::default(); N]);
-                values.iter_mut().zip(from).for_each(|(value, from)| *value = row[from]);
-                self.samples.push(values);
+impl<const N: usize> Group<N> {
+    /// The samples of all boxes, row by row.
+    fn gather<T: Voxel>(&self, source: &BlockRef<'_, T>, [zs, ys]: [Range<i64>; 2], samples: &mut Vec<[T; N]>) {
+        let rows = (zs.end - zs.start) as usize * (ys.end - ys.start) as usize;
+        samples.resize(rows * self.taps, [T::default(); N]);
+        let of_rows = zs.flat_map(|z| ys.clone().map(move |y| (z, y)));
+        for (values, (z, y)) in samples.chunks_exact_mut(self.taps).zip(of_rows) {
+            let row = source.row(0, z, y, self.columns.clone());
+            match self.taps {
+                1 => self.gather_row::<T, 1>(row, values),
+                2 => self.gather_row::<T, 2>(row, values),
+                3 => self.gather_row::<T, 3>(row, values),
+                4 => self.gather_row::<T, 4>(row, values),
+                _ => self.gather_long_row(row, values),
             }
-        });
-        self.along.clear();
-        for tap in 0..taps {
-            let mut weights = [0.0; N];
-            weights.iter_mut().zip(&boxes).for_each(|(weight, of)| *weight = of.taps[2].1[tap]);
-            self.along.push(weights);
         }
-        let mut differ = false;
-        for lanes in &self.samples {
-            lanes.iter().zip(&self.samples[0]).for_each(|(value, first)| differ |= value != first);
-        }
-        if !differ {
-            return (self.samples[0], [true; N]);
-        }
-        lanes(Lanes { samples: &self.samples, rows: &self.rows, along: &self.along })
     }
+
+    /// `values[k][lane]` becomes the sample of tap `k` of each lane, of which there are `K`.
+    #[inline]
+    fn gather_row<T: Voxel, const K: usize>(&self, row: &[T], values: &mut [[T; N]]) {
+        let Some(values) = values.first_chunk_mut::<K>() else { return };
+        for (lane, &from) in self.from.iter().enumerate() {
+            let Some(taps) = row[from as usize..].first_chunk::<K>() else { return };
+            for k in 0..K {
+                values[k][lane] = taps[k];
+            }
+        }
+    }
+
+    fn gather_long_row<T: Voxel>(&self, row: &[T], values: &mut [[T; N]]) {
+        for (lane, &from) in self.from.iter().enumerate() {
+            for (values, &sample) in values.iter_mut().zip(&row[from as usize..]) {
+                values[lane] = sample;
+            }
+        }
+    }
+}
+
+/// Whether any sample of a box is another than its first.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+fn differ<T: Voxel, const N: usize>(samples: &[[T; N]]) -> bool {
+    let Some((first, others)) = samples.split_first() else { return false };
+    let mut any = false;
+    for lanes in others {
+        for n in 0..N {
+            any |= lanes[n] != first[n];
+        }
+    }
+    // A NaN differs from itself.
+    first.iter().fold(any, |any, &value| any | is_nan(value))
 }

@@ -41,18 +41,32 @@ impl<T: Voxel> Votes<T> {
         if T::DTYPE.is_float() && !lanes.samples.iter().flatten().all(|&value| is_single(value)) {
             return ([T::default(); LANES], [false; LANES]);
         }
-        self.keys.clear();
-        self.keys.extend(lanes.samples.iter().map(|values| values.map(T::to_key)));
-        self.weights.clear();
-        for &row in lanes.rows {
-            self.weights.extend(lanes.along.iter().map(|along| along.map(|weight| row * weight)));
-        }
-        self.sums.resize(self.keys.len(), [0.0; LANES]);
+        self.keys.resize(lanes.samples.len(), [T::Key::default(); LANES]);
+        self.weights.resize(lanes.samples.len(), [0.0; LANES]);
+        self.sums.resize(lanes.samples.len(), [0.0; LANES]);
+        weigh(lanes, &mut self.keys, &mut self.weights);
         let (keys, known) = match order {
             Order::Rising => heaviest::<T::Key, false>(&self.keys, &self.weights, &mut self.sums),
             Order::Falling => heaviest::<T::Key, true>(&self.keys, &self.weights, &mut self.sums),
         };
         (keys.map(T::of_key), known)
+    }
+}
+
+/// The key and the weight of every sample.
+#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+fn weigh<T: Voxel>(lanes: &Lanes<'_, T, LANES>, keys: &mut [[T::Key; LANES]], weights: &mut [[f64; LANES]]) {
+    for (keys, samples) in keys.iter_mut().zip(lanes.samples) {
+        for n in 0..LANES {
+            keys[n] = samples[n].to_key();
+        }
+    }
+    for (weights, &row) in weights.chunks_exact_mut(lanes.along.len().max(1)).zip(lanes.rows) {
+        for (weights, along) in weights.iter_mut().zip(lanes.along) {
+            for n in 0..LANES {
+                weights[n] = row * along[n];
+            }
+        }
     }
 }
 
