@@ -290,13 +290,14 @@ struct Pairing {
 }
 
 impl Pairing {
-    /// By name, where both have axes of the same names; else by place.
+    /// By name, where both have axes of the same names; else by place. Components that the other file has as an axis are one of the name `c`.
     fn of(a: &Layout, b: &Layout) -> Pairing {
-        let long = |layout: &Layout| -> Vec<String> {
-            let axes = layout.outer.axes.iter().filter(|axis| axis.len > 1);
-            axes.map(|axis| axis.name.clone()).collect()
+        let long = |layout: &Layout, other: &Layout| -> Vec<String> {
+            let axes = layout.outer.axes.iter().filter(|axis| axis.len > 1).map(|axis| axis.name.clone());
+            let components = (layout.components > 1 && other.components == 1).then(|| "c".to_string());
+            axes.chain(components).collect()
         };
-        let (a_names, b_names) = (long(a), long(b));
+        let (a_names, b_names) = (long(a, b), long(b, a));
         let sorted = |names: &[String]| {
             let mut names = names.to_vec();
             names.sort_unstable();
@@ -307,7 +308,11 @@ impl Pairing {
             return by_place;
         }
         let (a_told, b_told) = (a_names.join(", "), b_names.join(", "));
-        if a.components != b.components || sorted(&a_names) != sorted(&b_names) {
+        let can_turn = |layout: &Layout, other: &Layout| {
+            layout.access != Access::Ascending && (layout.components == 1 || layout.components == other.components)
+        };
+        let (turns_b, turns_a) = (can_turn(b, a), can_turn(a, b));
+        if !(turns_a || turns_b) || sorted(&a_names) != sorted(&b_names) {
             let told =
                 format!("the outer axes have different names (A {a_told}; B {b_told}) and are paired by their places");
             let is_worth_telling = by_place.same_lengths && a.components == b.components;
@@ -317,13 +322,13 @@ impl Pairing {
             View::all(&layout.outer).in_order_of(&names.iter().map(String::as_str).collect::<Vec<_>>())
         };
         let told = Some(format!("the outer axes are paired by their names (A {a_told}; B {b_told})"));
-        let lengths = |view: &View| outer_lengths(&Layout { outer: view.outer(), ..a.clone() });
-        if b.access == Access::Ascending {
-            let view = in_order(a, &b_names);
-            return Pairing { same_lengths: lengths(&view) == outer_lengths(b), views: [Some(view), None], told };
+        let lengths = |view: &View, layout: &Layout| outer_lengths(&Layout { outer: view.outer(), ..layout.clone() });
+        if turns_b {
+            let view = in_order(b, &a_names);
+            return Pairing { same_lengths: lengths(&view, b) == outer_lengths(a), views: [None, Some(view)], told };
         }
-        let view = in_order(b, &a_names);
-        Pairing { same_lengths: lengths(&view) == outer_lengths(a), views: [None, Some(view)], told }
+        let view = in_order(a, &b_names);
+        Pairing { same_lengths: lengths(&view, a) == outer_lengths(b), views: [Some(view), None], told }
     }
 }
 

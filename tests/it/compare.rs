@@ -101,3 +101,20 @@ fn values_are_told_where_they_are_asked_for() {
     assert!(idle.stderr.contains("--threads does nothing here"), "{}", idle.stderr);
     folder.run(&["info", "scan.nii", "--stats", "--memory", "1MiB"]).expect(2);
 }
+
+/// By its header, OME-Zarr made of it has times before channels.
+#[test]
+fn colours_of_a_series_are_held_against_channels_by_name() {
+    let folder = Folder::new();
+    let rgb = Said { components: 3, ..said([4, 5, 6], 1.0, 0.0) }.with_outer(&[("t", 2)]);
+    let voxels: Vec<u8> = (0..rgb.samples()).map(|n| (n * 7 % 251) as u8).collect();
+    rgb.write(&folder.path("rgb.nii"), &voxels);
+    rgb.write(&folder.path("rgb.nii.gz"), &voxels);
+    folder.run(&["resample", "rgb.nii", "rgb.zarr"]).expect(0);
+    for [a, b] in
+        [["rgb.nii", "rgb.zarr"], ["rgb.zarr", "rgb.nii"], ["rgb.nii.gz", "rgb.zarr"], ["rgb.zarr", "rgb.nii.gz"]]
+    {
+        let found = folder.run(&["compare", a, b, "--json"]).expect(0).json();
+        assert_eq!(found["differences"]["compared"], 720, "{a} {b}");
+    }
+}

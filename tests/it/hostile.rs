@@ -210,7 +210,7 @@ fn a_slash_at_the_end_changes_nothing() {
         names
     };
     assert_eq!(names(folder.0.path()), [&b"scan.nii"[..], b"x.zarr"]);
-    assert_eq!(names(&folder.path("x.zarr")), [&b"0"[..], b"1", b"zarr.json"]);
+    assert_eq!(names(&folder.path("x.zarr")), [&b"0"[..], b"1", b"nifti", b"zarr.json"]);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What was stored and is gone, cut or replaced must be noticed: nothing of it may become voxels.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::kit::{folder::Folder, nifti::Said, stores};
 
@@ -15,7 +18,8 @@ impl Folder {
         said.write::<u16>(&self.path("scan.nii"), &voxels);
         self.run(&[&["resample", "scan.nii", name], args].concat()).expect(0);
         let mut files = stores::files(&self.path(name), false);
-        files.retain(|path| path.strip_prefix(self.0.path()).unwrap().components().any(|part| part.as_os_str() == "c"));
+        let has = |path: &Path, name: &str| path.components().any(|part| part.as_os_str() == name);
+        files.retain(|path| path.strip_prefix(self.0.path()).is_ok_and(|path| has(path, "c") && !has(path, "nifti")));
         files.sort();
         files
     }
