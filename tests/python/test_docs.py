@@ -72,7 +72,7 @@ def test_every_option_of_the_command_is_an_option_here():
     named = {"interpolation": "interp", "shape": "size", "disk_check": "no-disk-check", "transforms": "transform"}
     ours = {named.get(name, name.replace("_", "-")) for name in _options.FileOptions.__annotations__}
     assert theirs - ours == {"dry-run", "summary", "progress", "verbose", "quiet", "help"}
-    assert ours - theirs == {"grid", "labels"}
+    assert ours - theirs == {"labels"}
 
 
 def checked(*command):
