@@ -14,14 +14,20 @@ const PLACES: usize = 4;
 
 /// Bytes of the program's file that a run may make resident beyond what the margins of plans are for.
 ///
-/// Linux only; 0 where the kernel does not say.
+/// Linux only; 0 where the kernel does not say, and for a library within another program, whose budget is beside what that holds.
 pub fn growth_bytes() -> u64 {
     static STEP: OnceLock<u64> = OnceLock::new();
-    let step = *STEP.get_or_init(|| own_file().and_then(|path| step_bytes(&path)).unwrap_or(USUAL_BYTES));
+    let step = *STEP.get_or_init(|| own_program().and_then(|path| step_bytes(&path)).unwrap_or(USUAL_BYTES));
     match step > USUAL_BYTES {
         true => (FAULTS * (step - USUAL_BYTES)).min(left_bytes()),
         false => 0,
     }
+}
+
+/// The file of the program, where this code is a part of it.
+fn own_program() -> Option<String> {
+    let program = std::env::current_exe().ok()?;
+    own_file().filter(|path| program.as_os_str() == path.as_str())
 }
 
 /// The file that this code was mapped from: a program, or a library within one.
