@@ -135,22 +135,19 @@ fn refuse_suffixes(request: &TransformRequest, convention: &Convention) -> Resul
     let has_roles = matches!(convention, Convention::Fsl { .. } | Convention::FslSpline { .. });
     let is_field = matches!(convention, Convention::FslField { .. });
     let is_said = is_field && request.matrix == Some(MatrixKind::Fsl);
-    let (suffixes, whose) = if request.matrix.is_some() && !is_bare && !is_said {
-        ("ras and fsl", "a matrix of bare numbers")
+    let what = if request.matrix.is_some() && !is_bare && !is_said {
+        "is not a matrix of bare numbers, and ras and fsl are for those"
     } else if is_field && request.reference.is_some() {
-        ("ref=", "an FSL matrix; a field lies on the voxels of its reference")
+        "is a field, which lies on the voxels of its reference: ref= is for FSL matrices"
     } else if (request.source.is_some() || request.reference.is_some()) && !has_roles && !is_field {
-        ("src= and ref=", "an FSL matrix")
+        "is not an FSL matrix, and src= and ref= are for those"
     } else {
         return Ok(());
     };
     let inverse = if request.inverse { ",inverse" } else { "" };
     let source = request.source.iter().filter(|_| is_field).map(|source| format!(",src={}", source.display()));
     let (path, source) = (request.path.display(), source.collect::<String>());
-    Err(Error::usage_hint(
-        format!("{path} is not {whose}, and {suffixes} are for those"),
-        format!("leave them out: --transform {path}{inverse}{source}"),
-    ))
+    Err(Error::usage_hint(format!("{path} {what}"), format!("leave them out: --transform {path}{inverse}{source}")))
 }
 
 /// A name that ends in what is no suffix is looked for as it stands.

@@ -145,7 +145,7 @@ fn told(values: &Values) -> String {
     };
     for (count, what) in [(values.zero, "0"), (values.nan, "NaN"), (values.infinite, "infinite")] {
         if count > 0 {
-            text += &format!(", {} % {what}", percent(count));
+            text += &format!(", {} % are {what}", percent(count));
         }
     }
     match values.labels {

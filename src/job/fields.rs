@@ -172,8 +172,7 @@ impl Way {
     /// Through a grid of vectors in the world that is reached.
     fn meet(&mut self, grid: &FieldGrid, vectors: geometry::Vectors, is_inverse: bool, target_shape: [u64; 3]) {
         let to_own = linear(&grid.world_to_index);
-        let columns = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]].map(|unit| grid.displacement(unit));
-        let vector_to_world: Matrix = std::array::from_fn(|r| columns.map(|moved| moved[r]));
+        let vector_to_world = grid.vector_to_world();
         self.stages.push(Stage {
             target_to_own: snapped(grid.world_to_index.after(&self.base), target_shape),
             earlier: self.added.iter().map(|added| geometry::product(&to_own, added)).collect(),

@@ -50,8 +50,7 @@ pub(super) fn hull(
 
 /// Ranges of vectors as they are stored, in RAS millimetres; no displacement, as beyond the field, is among them.
 fn in_millimetres(grid: &FieldGrid, vectors: Hull) -> Hull {
-    let ends = [0, 1].map(|end| grid.displacement(vectors.map(|range| range[end])));
-    std::array::from_fn(|r| [ends[0][r].min(ends[1][r]).min(0.0), ends[0][r].max(ends[1][r]).max(0.0)])
+    grid.displacements_within(vectors).map(|[least, most]| [least.min(0.0), most.max(0.0)])
 }
 
 fn inverse(affine: &Affine) -> Result<Affine> {

@@ -12,7 +12,7 @@ use std::path::Path;
 use super::{FieldKind, positions::Displacements};
 use crate::{
     error::{Error, Result},
-    geometry::{self, Affine, Grid, Matrix, Unit, inside},
+    geometry::{self, Affine, Grid, Hull, Matrix, Unit, inside},
     io::{Source, nifti::Header, view::components::Components},
     layout::Layout,
     voxel::Voxel,
@@ -167,6 +167,16 @@ impl FieldGrid {
             stencil.second[a] = second;
         }
         Some(stencil)
+    }
+
+    /// What turns a vector of [`FieldGrid::displacements`] to RAS mm.
+    pub fn vector_to_world(&self) -> Matrix {
+        self.vector_to_world
+    }
+
+    /// Ranges that hold every vector within `vectors` in RAS mm, along x, y and z.
+    pub fn displacements_within(&self, vectors: Hull) -> Hull {
+        geometry::moved(&self.vector_to_world, vectors)
     }
 
     /// A vector of [`FieldGrid::displacements`] in RAS mm.

@@ -275,21 +275,26 @@ fn damaged_files_are_errors_or_images_and_nothing_else() {
     let path = dir.path().join("a.dcm");
     for syntax in [IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE, JPEG_LOSSLESS, JPEG_LS] {
         let whole = Slice { syntax, slope: Some((2.0, 1.0)), ..slice(0) }.bytes();
-        fs::write(&path, &whole).unwrap();
-        read_all(&path, whole.len()).unwrap();
-        let mut images = 0;
-        for at in 128..whole.len() {
-            for flip in [0x01, 0x80, 0xff] {
-                let mut damaged = whole.clone();
-                damaged[at] ^= flip;
-                fs::write(&path, &damaged).unwrap();
-                images += usize::from(read_all(&path, damaged.len()).is_ok());
-            }
-            fs::write(&path, &whole[..at]).unwrap();
-            let _ = read_all(&path, at);
-        }
-        assert!(images > 0, "{syntax}");
+        assert!(images_of_damaged(&path, &whole, 128) > 0, "{syntax}");
     }
+}
+
+/// Reads a file with each of its bytes from `begin` on changed, and cut off there; how many changed ones are still images.
+fn images_of_damaged(path: &std::path::Path, whole: &[u8], begin: usize) -> usize {
+    fs::write(path, whole).unwrap();
+    read_all(path, whole.len()).unwrap();
+    let mut images = 0;
+    for at in begin..whole.len() {
+        for flip in [0x01, 0x80, 0xff] {
+            let mut damaged = whole.to_vec();
+            damaged[at] ^= flip;
+            fs::write(path, &damaged).unwrap();
+            images += usize::from(read_all(path, damaged.len()).is_ok());
+        }
+        fs::write(path, &whole[..at]).unwrap();
+        let _ = read_all(path, at);
+    }
+    images
 }
 
 /// Of any predictor, precision and sign; begun anew, with low bits left out, in scans and fragments of their own.

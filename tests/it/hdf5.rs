@@ -2,18 +2,10 @@
 
 use std::{fs, time::Instant};
 
-use reslice::{
-    block::BlockMut,
-    io::{
-        input::{Input, IoMode},
-        reader::RegionReader,
-        zarr::OpenOptions,
-    },
-    region::Region,
-};
 use serde_json::Value;
 
 use crate::kit::{
+    damaged,
     folder::{Folder, numbers, read},
     hdf5s::{Cells, Hdf5, bdv, imaris, xml},
     rng::Rng,
@@ -220,24 +212,7 @@ fn damage_is_found_by_verify() {
 fn body(folder: &Folder, bytes: &[u8]) -> bool {
     let path = folder.path("mutant.h5");
     fs::write(&path, bytes).unwrap();
-    let Ok(input) = Input::open(&path, &OpenOptions::default()) else { return false };
-    let layout = input.layout();
-    let chunk = layout.chunk.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));
-    if chunk > 1 << 20 || layout.resident_bytes > 1 << 20 || layout.transfer_bytes > 64 << 20 {
-        return false;
-    }
-    let Ok(source) = input.source::<f32>(input.conversion(), IoMode::Auto) else { return false };
-    let mut reader = RegionReader::new(source.as_ref());
-    let whole = Region::of_shape(layout.grid.shape);
-    let step = layout.chunk.map(|extent| extent.min(64) as usize);
-    let mut is_read = true;
-    for volume in 0..layout.outer.volumes().min(2) {
-        for region in whole.tiles(step).take(20) {
-            let mut voxels = vec![0.0; region.voxels() as usize];
-            is_read &= reader.read(volume, BlockMut::new(region, 1, &mut voxels)).is_ok();
-        }
-    }
-    is_read
+    damaged::reads(&path, 20)
 }
 
 /// Changes of what HDF5 is made of: numbers of any width, addresses, structures that are copied to other places.

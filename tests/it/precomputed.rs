@@ -3,18 +3,10 @@
 use std::{fs, io::Write, path::Path, time::Instant};
 
 use flate2::{Compression, write::GzEncoder};
-use reslice::{
-    block::BlockMut,
-    io::{
-        input::{Input, IoMode},
-        reader::RegionReader,
-        zarr::OpenOptions,
-    },
-    region::Region,
-};
 use serde_json::{Value, json};
 
 use crate::kit::{
+    damaged,
     folder::{Folder, numbers, read},
     rng::Rng,
 };
@@ -263,23 +255,6 @@ fn damage_is_found_by_verify() {
     }
 }
 
-fn body(path: &Path) -> bool {
-    let Ok(input) = Input::open(path, &OpenOptions::default()) else { return false };
-    let layout = input.layout();
-    let chunk = layout.chunk.iter().fold(layout.outer.largest_group(), |n, &extent| n.saturating_mul(extent));
-    if chunk > 1 << 20 || layout.transfer_bytes > 64 << 20 {
-        return false;
-    }
-    let Ok(source) = input.source::<f32>(input.conversion(), IoMode::Auto) else { return false };
-    let mut reader = RegionReader::new(source.as_ref());
-    let whole = Region::of_shape(layout.grid.shape);
-    let step = layout.chunk.map(|extent| extent.min(64) as usize);
-    whole.tiles(step).take(20).fold(true, |is_read, region| {
-        let mut voxels = vec![0.0; region.voxels() as usize];
-        is_read & reader.read(0, BlockMut::new(region, 1, &mut voxels)).is_ok()
-    })
-}
-
 /// Documents and shards with bytes changed, numbers replaced and ends cut off: errors or voxels.
 #[test]
 fn damaged_volumes_are_errors_or_voxels() {
@@ -288,7 +263,7 @@ fn damaged_volumes_are_errors_or_voxels() {
     let (mut slowest, mut read) = (0, 0);
     for (n, volume) in volumes().into_iter().enumerate().filter(|(n, _)| [0, 3, 6].contains(n)) {
         volume.put(&path);
-        assert!(body(&path), "volume {n}");
+        assert!(damaged::reads(&path, 20), "volume {n}");
         let chunk = ["4_4_40/-5-3_100-104_3-7", "4_4_40/-5-3_100-104_3-7.gz", "4_4_40/0.shard"][n / 3];
         for (name, rounds) in [("info", 80), (chunk, 80)] {
             let whole = fs::read(path.join(name)).unwrap();
@@ -307,7 +282,7 @@ fn damaged_volumes_are_errors_or_voxels() {
                 }
                 fs::write(path.join(name), bytes).unwrap();
                 let begun = Instant::now();
-                read += u64::from(body(&path));
+                read += u64::from(damaged::reads(&path, 20));
                 slowest = slowest.max(begun.elapsed().as_millis());
             }
             fs::write(path.join(name), whole).unwrap();

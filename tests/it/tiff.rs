@@ -3,21 +3,15 @@
 use std::{fs, time::Instant};
 
 use reslice::{
-    block::BlockMut,
     geometry::{Affine, Grid, Unit},
-    io::{
-        input::{Input, IoMode},
-        reader::RegionReader,
-        tiff::{TargetSpec, open, target_header},
-        zarr::OpenOptions,
-    },
+    io::tiff::{TargetSpec, open, target_header},
     layout::{Axis, Layout, Outer},
-    region::Region,
     voxel::Dtype,
 };
 use serde_json::Value;
 
 use crate::kit::{
+    damaged,
     folder::{Folder, numbers, read},
     rng::Rng,
     tiffs::Tiff,
@@ -201,25 +195,7 @@ fn a_hundred_thousand_pages_are_walked_once_and_circles_end() {
 fn body(folder: &Folder, bytes: &[u8]) -> bool {
     let path = folder.path("mutant.tif");
     fs::write(&path, bytes).unwrap();
-    let Ok(input) = Input::open(&path, &OpenOptions::default()) else { return false };
-    let layout = input.layout();
-    let group = (layout.components as u64).saturating_mul(layout.outer.largest_group());
-    let chunk = layout.chunk.iter().fold(group, |n, &extent| n.saturating_mul(extent));
-    if chunk > 1 << 20 || layout.resident_bytes > 1 << 20 || layout.transfer_bytes > 64 << 20 {
-        return false;
-    }
-    let Ok(source) = input.source::<f32>(input.conversion(), IoMode::Auto) else { return false };
-    let mut reader = RegionReader::new(source.as_ref());
-    let whole = Region::of_shape(layout.grid.shape);
-    let step = layout.chunk.map(|extent| extent.min(64) as usize);
-    let mut is_read = true;
-    for volume in 0..layout.outer.volumes().min(2) {
-        for region in whole.tiles(step).take(4) {
-            let mut voxels = vec![0.0; region.voxels() as usize * layout.components];
-            is_read &= reader.read(volume, BlockMut::new(region, layout.components, &mut voxels)).is_ok();
-        }
-    }
-    is_read
+    damaged::reads(&path, 4)
 }
 
 /// Changes of what a TIFF file is made of: fields of directories, lists, links, descriptions, streams.

@@ -81,7 +81,10 @@ fn what_cannot_be_told_is_asked_for() {
     let told = folder.run(&args).expect(2).stderr;
     assert!(told.contains("name applywarp's -i: --transform") && told.contains("warp.nii,src=IN.nii"), "{told}");
     let told = run(&folder, "warp.nii,ref=scan.nii", 2);
-    assert!(told.contains("ref= are for those") && told.contains("leave them out"), "{told}");
+    assert!(
+        told.contains("is a field, which lies on the voxels of its reference") && told.contains("leave them out"),
+        "{told}"
+    );
     for (intent, says) in [(2008, "of FSL (intent_code 2008)"), (2009, "of FSL (intent_code 2009)")] {
         said(intent).write::<f32>(&folder.path("dct.nii"), &vec![0.0; 1440]);
         assert!(run(&folder, "dct.nii", 1).contains(says));

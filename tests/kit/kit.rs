@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod cases;
 pub mod counted;
+pub mod damaged;
 pub mod faulty;
 pub mod folder;
 pub mod hdf5s;
