@@ -270,3 +270,26 @@ fn text(field: &[u8]) -> String {
     let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
     String::from_utf8_lossy(&field[..end]).trim().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame that is turned mixes the components: two corners of the ranges are not enough.
+    #[test]
+    fn displacements_of_a_turned_frame_are_within_their_ranges() {
+        let grid = Grid::with_spacing([3, 4, 5], [2.0; 3], Unit::Millimetre);
+        let field = FieldGrid::of_grid(&grid, FieldKind::DisplacementsLps).unwrap();
+        let turned = field.in_frame(Affine::identity(), [[0.6, -0.8, 0.0], [0.8, 0.6, 0.0], [0.0, 0.0, 1.0]]);
+        let ranges = turned.displacements_within([[0.0, 5.0], [-5.0, 0.0], [0.0, 0.0]]);
+        for vector in [[0.0, 0.0, 0.0], [5.0, 0.0, 0.0], [0.0, -5.0, 0.0], [5.0, -5.0, 0.0]] {
+            let moved = turned.displacement(vector);
+            assert!((0..3).all(|r| (ranges[r][0]..=ranges[r][1]).contains(&moved[r])), "{vector:?} {ranges:?}");
+        }
+        let expected = [[0.0, 7.0], [-3.0, 4.0], [0.0, 0.0]];
+        assert!(
+            ranges.iter().flatten().zip(expected.iter().flatten()).all(|(a, b)| (a - b).abs() < 1e-7),
+            "{ranges:?}"
+        );
+    }
+}
