@@ -191,19 +191,19 @@ def vtk(spec):
     import numpy as np
     import vtk as v
 
-    def interpolator():
+    def interpolate(reslice):
         method = spec["method"]
         if method == "bspline3":
-            return v.vtkImageBSplineInterpolator()
-        if method == "lanczos3":
+            reslice.SetInterpolator(v.vtkImageBSplineInterpolator())
+        elif method == "lanczos3":
             made = v.vtkImageSincInterpolator()
             made.SetWindowFunctionToLanczos()
             made.SetWindowHalfWidth(3)
-            return made
-        made = v.vtkImageInterpolator()
-        {"nearest": made.SetInterpolationModeToNearest, "linear": made.SetInterpolationModeToLinear,
-         "cubic": made.SetInterpolationModeToCubic}[method]()
-        return made
+            reslice.SetInterpolator(made)
+        else:
+            # The mode of a vtkImageInterpolator that is given to it would be set back to nearest.
+            {"nearest": reslice.SetInterpolationModeToNearestNeighbor, "linear": reslice.SetInterpolationModeToLinear,
+             "cubic": reslice.SetInterpolationModeToCubic}[method]()
 
     def work(source, out):
         v.vtkMultiThreader.SetGlobalMaximumNumberOfThreads(spec["threads"])
@@ -225,7 +225,7 @@ def vtk(spec):
             coefficients.SetInputConnection(reader.GetOutputPort())
         reslice = v.vtkImageReslice()
         reslice.SetInputConnection(coefficients.GetOutputPort())
-        reslice.SetInterpolator(interpolator())
+        interpolate(reslice)
         reslice.SetResliceTransform(transform)
         reslice.SetOutputOrigin(0, 0, 0)
         reslice.SetOutputSpacing(1, 1, 1)

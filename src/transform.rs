@@ -12,7 +12,7 @@ use std::path::Path;
 use crate::{
     error::{Error, Result},
     geometry::Affine,
-    io::{input::Input, zarr::OpenOptions},
+    io::input::Input,
     storage::{InArchive, Location},
 };
 
@@ -24,6 +24,7 @@ mod field;
 mod field_of_file;
 mod file;
 mod fnirt;
+mod freesurfer;
 mod fsl;
 mod fsl_field;
 mod itk;
@@ -35,6 +36,7 @@ mod itk_text;
 mod list;
 mod lta;
 mod matrix;
+mod niftyreg;
 mod positions;
 mod request;
 mod rising;
@@ -170,34 +172,39 @@ fn has_comma(path: &Path) -> bool {
 fn field_at(request: &TransformRequest, ends: Option<&Ends>) -> Result<Transform> {
     let by = |said| By::Field(FieldFile { path: request.path.clone(), said });
     let field = |said| Map::Displacing(Displacing { by: by(said), is_inverse: false });
-    let image = in_four_dimensions(&request.path)?;
-    if let Some((input, intent)) = &image {
-        let is_said = *intent == 0 && request.matrix == Some(MatrixKind::Fsl);
-        if *intent == fnirt::CUBIC {
-            return fnirt::transform(request, input, ends);
+    // Without an intent the request says what the vectors are.
+    let mut said = None;
+    let image = image_at(&request.path)?;
+    if let Some(file) = image.as_ref().and_then(freesurfer::file_of) {
+        return freesurfer::transform(request, file, field(None));
+    }
+    if let Some((input, file)) = image.as_ref().and_then(|input| Some((input, input.nifti()?))) {
+        if let Some(between) = niftyreg::Between::of(&file.header) {
+            return niftyreg::transform(request, input, file, (between, field(None)));
         }
-        if *intent == fsl_field::FIELD || is_said {
-            return fsl_field::transform(request, input, field(request.matrix.filter(|_| is_said)), ends);
+        match file.header.intent_code {
+            _ if !field::is_four(&file.header) => {}
+            fnirt::CUBIC => return fnirt::transform(request, input, ends),
+            fsl_field::FIELD => return fsl_field::transform(request, input, field(None), ends),
+            0 if request.matrix == Some(MatrixKind::Fsl) => {
+                return fsl_field::transform(request, input, field(request.matrix), ends);
+            }
+            0 => said = request.matrix,
+            _ => {}
         }
     }
-    // Without an intent the request says what they are.
-    let said = request.matrix.filter(|_| image.is_some_and(|(_, intent)| intent == 0));
-    let field = field(said);
     let convention = Convention::Field { vectors: None };
-    let request = &TransformRequest { matrix: request.matrix.filter(|_| said.is_none()), ..request.clone() };
-    refuse_suffixes(request, &convention)?;
-    Ok(Transform { maps: directed(request, vec![field])?, convention })
+    let rest = &TransformRequest { matrix: request.matrix.filter(|_| said.is_none()), ..request.clone() };
+    refuse_suffixes(rest, &convention)?;
+    Ok(Transform { maps: directed(rest, vec![field(said)])?, convention })
 }
 
-/// The image at a path, and the code of its intent, where it is a NIfTI file of three volumes along its fourth axis.
-fn in_four_dimensions(path: &Path) -> Result<Option<(Input, i32)>> {
+/// The image at a path, where that is a file on this machine and an image.
+fn image_at(path: &Path) -> Result<Option<Input>> {
     if !Location::of(path)?.local().is_some_and(Path::is_file) {
         return Ok(None);
     }
-    let Ok(input) = Input::open(path, &OpenOptions::default()) else { return Ok(None) };
-    let Some(header) = input.nifti().map(|file| &file.header) else { return Ok(None) };
-    let (is_four, intent) = (field::is_four(header), header.intent_code);
-    Ok(is_four.then_some((input, intent)))
+    Ok(Input::open_field(path).ok())
 }
 
 /// Maps as they are asked for: as they stand, or the other way round. Each affine has an inverse, also where it is not asked for.
@@ -211,7 +218,9 @@ fn directed(request: &TransformRequest, maps: Vec<Map>) -> Result<Vec<Map>> {
 fn is_field_by_name(path: &Path) -> Result<bool> {
     let location = Location::of(path)?;
     let Some(local) = location.local() else { return Ok(true) };
-    let endings = [".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd"];
+    let endings = [
+        ".nii", ".nii.gz", ".hdr", ".img", ".img.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".mgh", ".mgz", ".m3z", ".m3d",
+    ];
     Ok(local.is_dir() || InArchive::of(&location)?.is_some() || endings.iter().any(|ending| has_ending(local, ending)))
 }
 

@@ -341,7 +341,8 @@ def transform_points(
     transforms : sequence
         Files, or tuples such as ``("0GenericAffine.mat", "inverse")``; the first one meets the points first, as in antsApplyTransforms.
     inverse : bool
-        Go the other way: the inverses, last one first. Displacement fields have none.
+        Go the other way: the inverses, last one first. That of a displacement field is found point by point; a warning counts the points
+        for which it does not settle.
     lps : bool
         Points are LPS, as ITK and ANTs have them.
     source, target : path-like, optional

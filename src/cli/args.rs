@@ -130,7 +130,7 @@ pub struct ValueArgs {
     /// Transform of ITK, ANTs, FSL or FreeSurfer; repeated in the order of ANTs
     ///
     /// HOW is inverse, ras, fsl, src=A, ref=B, or several with commas. Where target voxels look in the source, from target world to source world: ITK or ANTs .tfm, .txt, .mat, .h5, elastix .txt, FSL .mat,
-    /// FreeSurfer .lta, a 4x4 matrix as text (RAS mm), a displacement field of ITK, SPM, NiftyReg, FSL or MRtrix; repeated, the first one given
+    /// FreeSurfer .lta, .mgz or .m3z, a 4x4 matrix as text (RAS mm), a displacement field of ITK, SPM, NiftyReg, FSL or MRtrix; repeated, the first one given
     /// meets the target point first, the last is nearest the source, as in antsApplyTransforms. A bare matrix called .mat is
     /// FSL's, any other RAS: ,ras and ,fsl say otherwise; src= and ref= name the images (-in, -ref) that FLIRT had, which are
     /// needed in a chain and without --like

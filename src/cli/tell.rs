@@ -69,10 +69,14 @@ fn convention(convention: &Convention) -> String {
             };
             format!("FSL {what}, src={}", source.display())
         }
+        Convention::NiftyRegSpline => "NiftyReg control points, B-splines".into(),
         Convention::Field { vectors: None } => "displacement field".into(),
         Convention::Field { vectors: Some(FieldKind::DisplacementsLps) } => "displacement field, LPS".into(),
         Convention::Field { vectors: Some(FieldKind::DisplacementsRas) } => "displacement field, RAS".into(),
         Convention::Field { vectors: Some(FieldKind::PositionsRas) } => "field of positions, RAS".into(),
+        Convention::Field { vectors: Some(FieldKind::VoxelDisplacements | FieldKind::VoxelPositions) } => {
+            "FreeSurfer warp, voxels".into()
+        }
         Convention::Field { vectors: Some(FieldKind::FslDisplacements | FieldKind::FslPositions) } => {
             "FSL field".into()
         }

@@ -97,7 +97,7 @@ impl PlanError {
             }
             PlanError::TablesTooLarge { table_bytes, .. } => {
                 let way_out = "fewer target voxels, or a method that looks less far (--interp nearest has no weights)";
-                match mebibytes(table_bytes.saturating_add(BESIDE_TABLES_BYTES)) {
+                match beside_tables(*table_bytes) {
                     _ if *table_bytes == u64::MAX => format!("use {way_out}"),
                     mebibytes => format!("use --memory {mebibytes}MiB or more, or {way_out}"),
                 }
@@ -121,6 +121,12 @@ pub fn mebibytes(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / SPARE_SHARE).div_ceil(1 << 20) + 1
 }
 
+/// What is named where tables take so much: four fifths of it would not hold large ones.
+fn beside_tables(table_bytes: u64) -> u64 {
+    let enough = table_bytes.saturating_add(BESIDE_TABLES_BYTES);
+    mebibytes(enough).min((table_bytes / 4 * 5) >> 20).max(enough.div_ceil(1 << 20))
+}
+
 /// In file order.
 fn shape([z, y, x]: &[u64; 3]) -> String {
     format!("{x}x{y}x{z}")
@@ -130,5 +136,19 @@ fn detail(window_bytes: &u64) -> String {
     match window_bytes {
         0 => String::new(),
         bytes => format!(", {} of it for decoded chunks", ByteSize(*bytes).display().iec()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_fifths_of_what_is_named_do_not_hold_large_tables() {
+        for table_mib in [64u64, 100, 128, 129, 209, 5000, 1 << 30] {
+            let named = beside_tables(table_mib << 20);
+            assert!(named >= table_mib + 32, "{table_mib}: {named}");
+            assert!(table_mib < 128 || named * 4 / 5 <= table_mib, "{table_mib}: {named}");
+        }
     }
 }

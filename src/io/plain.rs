@@ -28,10 +28,14 @@ use crate::{
 pub mod header;
 mod metaimage;
 mod mgh;
+mod morph;
 mod nrrd;
 mod target;
+mod warp;
 
+pub use morph::{Nodes, open as open_morph};
 pub use target::{TargetSpec, metaimage_header, mgh_header, nrrd_header};
+pub use warp::{Numbers, Warp};
 
 /// The most bytes of a header.
 const MOST_HEADER_BYTES: u64 = 1 << 20;
@@ -57,6 +61,8 @@ pub struct PlainFile {
     pub lacking: [bool; 3],
     /// Whether the file says that voxels are names and not quantities.
     pub is_label: bool,
+    /// What a file of FreeSurfer says of its vectors, where it says that they are a warp.
+    pub warp: Option<Warp>,
     /// What a segmentation of 3D Slicer says of its segments: lines `key:=value`.
     pub segments: Vec<String>,
     /// The volumes that `layout` has of those in the file, where it does not have them all.
@@ -85,6 +91,7 @@ struct Description {
     big_endian: bool,
     data: Data,
     is_label: bool,
+    is_warp: bool,
     segments: Vec<String>,
     warnings: Vec<String>,
 }
@@ -171,6 +178,7 @@ fn finish(path: &Path, described: Description) -> Result<PlainFile> {
     }
     let grid = Grid { anatomical, ..Grid::new(shape, index_to_world, unit) };
     let (data_offset, stream, data_bytes) = place(path, &described.data, bytes)?;
+    let warp = described.is_warp.then(|| warp::behind_voxels(path, stream.is_some(), bytes)).transpose()?;
     let layout = Layout {
         access: if stream.is_some() { Access::Ascending } else { Access::Random },
         outer,
@@ -188,6 +196,7 @@ fn finish(path: &Path, described: Description) -> Result<PlainFile> {
         conversion,
         lacking,
         is_label: described.is_label,
+        warp,
         segments: described.segments,
         view: None,
         warnings: described.warnings,

@@ -135,6 +135,11 @@ impl Batch<'_> {
         })
     }
 
+    /// Whether job `n` reads displacement fields to be opened. No share is set aside for that: nothing else runs meanwhile.
+    fn opens_alone(&self, n: usize) -> bool {
+        self.jobs.request(n).is_ok_and(|request| request.grid.is_transformed())
+    }
+
     fn resolve(&self, n: usize) -> Result<Box<Job>> {
         let request = Request { memory_bytes: self.memory_bytes, threads: self.threads, ..self.jobs.request(n)? };
         Job::resolve(request).map(Box::new)
@@ -278,6 +283,9 @@ impl<'a> Scheduler<'a, '_> {
                 false
             }
             None if self.next < self.batch.jobs.len() => {
+                if !self.room.is_empty() && self.batch.opens_alone(self.next) {
+                    return false;
+                }
                 self.next += 1;
                 let only = self.next == self.batch.jobs.len() && self.room.is_empty();
                 self.take(self.next - 1, self.batch.ready(self.next - 1, &self.room, only))

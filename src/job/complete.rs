@@ -171,11 +171,9 @@ impl<T: Voxel> Prepared<T> {
     fn make(&mut self, work: &Work, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let Prepared { summary, job, source, vectors, route, levels, budget, .. } = self;
         let (source, vectors) = (source.as_ref(), vectors.as_slice());
-        let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
-        run.finest(summary, on_event)?;
-        // The tables of the finest level go before those of the others are made.
-        route.steps.clear();
-        let run = Run { job, source, vectors, route, levels, budget: *budget, work, stop };
+        let run = Run { job, source, vectors, levels, budget: *budget, work, stop };
+        // Its tables go before those of the coarser levels are made.
+        run.finest(std::mem::take(route), summary, on_event)?;
         run.coarser(summary, on_event)
     }
 

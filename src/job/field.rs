@@ -22,7 +22,6 @@ use crate::{
         convert::Conversion,
         input::{Input, IoMode},
         raw::RawSink,
-        zarr::OpenOptions,
     },
     layout::{Access, Layout},
     pipeline::{self, Pass, Progress},
@@ -63,7 +62,7 @@ impl Field {
     /// # Errors
     /// A file that is no displacement field.
     pub fn open(file: &FieldFile) -> Result<Field> {
-        let input = Input::open(&file.path, &OpenOptions::default())?;
+        let input = Input::open_field(&file.path)?;
         let grid = FieldGrid::of(file, &input)?;
         Ok(Field { input, grid })
     }

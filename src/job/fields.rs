@@ -63,7 +63,7 @@ pub fn ranges(chain: &Chain, memory_bytes: u64) -> Result<Vec<(FieldGrid, Hull)>
         let small = Budget::new(reserved.saturating_add(memory_bytes / 8).min(memory_bytes), 1, reserved);
         let budget = if field.plan(small).is_ok() { small } else { Budget::new(memory_bytes, 1, reserved) };
         let reading = Reading { folder: None, checks_disk: false, budget };
-        let (ranges, _) = field.read(reading, &AtomicBool::new(false), &mut |_| {})?;
+        let (ranges, _) = field.read(reading, sys::stop_flag(), &mut |_| {})?;
         all.push((field.grid.clone(), ranges.all()));
     }
     Ok(all)

@@ -41,7 +41,7 @@ pub fn cannot_matter(option: &str, request: &Request) -> Option<Error> {
             "--align says what keeps its place where the step changes, and here it does not".into(),
             "leave it out, or give --spacing, --size, --scale or --isotropic",
         ),
-        "grid" if is_transformed(&request.grid) && request.transforms.is_empty() => refused(
+        "grid" if request.grid.is_transformed() && request.transforms.is_empty() => refused(
             "--grid transformed holds the source where transforms move it, and there are none".into(),
             "leave it out, or give --transform",
         ),
@@ -55,10 +55,6 @@ pub fn cannot_matter(option: &str, request: &Request) -> Option<Error> {
         }
         _ => None,
     }
-}
-
-fn is_transformed(grid: &GridChoice) -> bool {
-    matches!(grid, GridChoice::Rules(rules) if rules.transformed)
 }
 
 const LEAVE_ROUNDING: &str = "leave it out, or give an integer --dtype";

@@ -34,6 +34,13 @@ pub enum GridChoice {
     Like { path: PathBuf, rules: GridRequest },
 }
 
+impl GridChoice {
+    /// Whether the grid holds the source where the transforms move it.
+    pub(super) fn is_transformed(&self) -> bool {
+        matches!(self, GridChoice::Rules(rules) if rules.transformed)
+    }
+}
+
 /// Coarser levels as asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct PyramidRequest {
@@ -59,7 +66,7 @@ pub struct Request {
     pub open: OpenOptions,
     pub io: IoMode,
     pub grid: GridChoice,
-    /// From target world to source world; the last one is applied first.
+    /// From target world to source world; the first one meets the target point first.
     pub transforms: Vec<TransformRequest>,
     /// A text or folder with a transform for each volume, applied after the others.
     pub transform_list: Option<PathBuf>,

@@ -82,6 +82,7 @@ impl<T: Voxel> RouteStep<T> {
 }
 
 /// The cheapest way through that fits.
+#[derive(Default)]
 pub struct Route<T: Voxel> {
     pub steps: Vec<RouteStep<T>>,
     pub scratch_bytes: u64,

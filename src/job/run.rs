@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::Result,
     io::{Sink, Source},
-    layout::Access,
+    layout::{Access, Layout},
     pictures::{WatchedSink, WatchedSource},
     pipeline::{self, Coarser, Pass, Progress},
     plan::Budget,
@@ -29,7 +29,6 @@ pub struct Run<'a, T: Voxel> {
     pub job: &'a Job,
     pub source: &'a dyn Source<T>,
     pub vectors: &'a [Vectors],
-    pub route: &'a Route<T>,
     pub levels: &'a [LevelPass],
     pub budget: Budget,
     pub work: &'a Work,
@@ -37,11 +36,11 @@ pub struct Run<'a, T: Voxel> {
 }
 
 impl<T: Voxel> Run<'_, T> {
-    /// The passes to the finest level, or to the only one.
-    pub fn finest(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    /// The passes to the finest level, or to the only one. The tables of a step go before the next one begins.
+    pub fn finest(&self, route: Route<T>, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let staging = &self.work.staging;
         let scratch = match &self.job.request.scratch {
-            Some(folder) => ScratchFile::within(folder, "scratch", self.route.scratch_bytes),
+            Some(folder) => ScratchFile::within(folder, "scratch", route.scratch_bytes),
             None => ScratchFile::at(staging.path(&format!("scratch-{}", staging.writer()))),
         };
         on_event(Event::Planned(summary));
@@ -51,10 +50,11 @@ impl<T: Voxel> Run<'_, T> {
         let source: &dyn Source<T> = seen_source.as_ref().map_or(self.source, |seen| seen);
         let seen_sink = pictures.map(|pictures| WatchedSink::new(sink.as_ref(), pictures));
         let target: &dyn Sink<T> = seen_sink.as_ref().map_or(sink.as_ref(), |seen| seen);
-        let mut number = 0;
-        for (n, step) in self.route.steps.iter().enumerate() {
-            let (first, last) = (n == 0, n + 1 == self.route.steps.len());
-            let unpacked = if first { None } else { Some(scratch.source::<T>(self.route.steps[n - 1].target())?) };
+        let (mut number, steps) = (0, route.steps.len());
+        let mut before: Option<Layout> = None;
+        for (n, step) in route.steps.into_iter().enumerate() {
+            let last = n + 1 == steps;
+            let unpacked = before.take().map(|layout| scratch.source::<T>(&layout)).transpose()?;
             let scratch_source: Option<Box<dyn Source<T>>> = unpacked.map(|source| -> Box<dyn Source<T>> {
                 match (self.job.turn, self.source.layout().access) {
                     (Some(turn), Access::Ascending) => Box::new(Turned::new(Box::new(source), turn)),
@@ -64,7 +64,8 @@ impl<T: Voxel> Run<'_, T> {
             let scratch_sink = if last { None } else { Some(scratch.sink::<T>(step.target())?) };
             let from: &dyn Source<T> = scratch_source.as_deref().unwrap_or(source);
             let to: &dyn Sink<T> = scratch_sink.as_ref().map_or(target, |s| s);
-            number += self.step(step, from, to, number, summary, on_event)?;
+            number += self.step(&step, from, to, number, summary, on_event)?;
+            before = Some(step.target().clone());
         }
         drop(sink);
         scratch.remove()

@@ -6,7 +6,7 @@ use super::Displacement;
 use crate::{
     error::Result,
     geometry::{MOST_STEPS, SETTLED_VOXELS},
-    io::{input::Input, zarr::OpenOptions},
+    io::input::Input,
     transform::{Beyond, By, Displacing, FieldGrid, FieldKind, SplineGrid},
 };
 
@@ -29,7 +29,7 @@ impl Mover {
     pub fn open(what: &Displacing) -> Result<Mover> {
         let by = match &what.by {
             By::Field(file) => {
-                let input = Input::open(&file.path, &OpenOptions::default())?;
+                let input = Input::open_field(&file.path)?;
                 Opened::Field(Box::new(Displacement::open(input, file)?))
             }
             By::Spline(spline) => Opened::Spline(spline.clone()),

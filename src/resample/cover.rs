@@ -276,14 +276,21 @@ impl Boxes<'_> {
         });
     }
 
-    /// Has `row` fill each row along source axis 2: of a volume, at target indices along source axes 0 and 1.
+    /// Has `row` fill each row along source axis 2: of a volume, at target indices along source axes 0 and 1. A row that covers the same
+    /// voxels as the one before it, as on finer grids, is the same.
     fn each_row<T: Voxel>(&self, target: &mut BlockMut<'_, T>, mut row: impl FnMut(usize, [i64; 2], &mut [T])) {
         let stride = self.axes.stride(target.region);
         let mut out = vec![T::default(); (self.inside[2].end - self.inside[2].start) as usize];
+        let tables = &self.axes.tables;
         for volume in 0..target.volumes {
+            let mut covered = None;
             for z in self.inside[0].clone() {
                 for y in self.inside[1].clone() {
-                    row(volume, [z, y], &mut out);
+                    let covers = Some((tables[0].at(z), tables[1].at(y)));
+                    if covers != covered {
+                        row(volume, [z, y], &mut out);
+                        covered = covers;
+                    }
                     let first = target.offset(volume, self.axes.target_index([z, y, self.inside[2].start]));
                     target.voxels[first..].iter_mut().step_by(stride).zip(&out).for_each(|(voxel, &v)| *voxel = v);
                 }

@@ -107,12 +107,26 @@ impl<A: Real> TapTable<A> {
         (self.first[n], &self.weights[self.start[n] as usize..self.start[n + 1] as usize])
     }
 
+    /// The same of every target index of `target`, which are all inside.
+    #[inline(always)]
+    pub fn each(&self, target: Range<i64>) -> impl Iterator<Item = (i64, &[A])> {
+        let [from, to] = [target.start, target.end.max(target.start)].map(|i| (i - self.inside.start) as usize);
+        let ends = self.start[from..=to].windows(2);
+        let weights = ends.map(|ends| &self.weights[ends[0] as usize..ends[1] as usize]);
+        self.first[from..to].iter().copied().zip(weights)
+    }
+
     /// The most taps of any target index of `target`, which are all inside; of a long range at most.
     pub fn most_taps(&self, target: Range<i64>) -> usize {
         if target.end - target.start > LONG {
             return self.widest;
         }
-        target.map(|i| self.at(i).1.len()).max().unwrap_or(0)
+        if target.is_empty() {
+            return 0;
+        }
+        let [from, to] = [target.start, target.end].map(|i| (i - self.inside.start) as usize);
+        let starts = &self.start[from..=to];
+        starts.iter().zip(&starts[1..]).fold(0, |most, (start, end)| most.max(end - start)) as usize
     }
 
     /// The source indices that target index `i`, which must be inside, looks at.

@@ -24,6 +24,8 @@ pub enum Convention {
     FslSpline { source: PathBuf, reference: PathBuf },
     /// FSL's displacement field, from the reference, on whose voxels it lies, to the source; `vectors` is known once it is opened.
     FslField { source: PathBuf, vectors: Option<FieldKind> },
+    /// NiftyReg's control points of cubic B-splines, target to source, RAS mm.
+    NiftyRegSpline,
     /// A displacement field; `vectors` is known once it is opened.
     Field { vectors: Option<FieldKind> },
 }
@@ -36,10 +38,27 @@ pub enum FieldKind {
     DisplacementsLps,
     /// Displacements in RAS mm: NIfTI files of intent 1006, NiftyReg's displacement fields.
     DisplacementsRas,
-    /// The place in the source that each voxel looks at, in RAS mm: SPM's `y_*.nii`, NiftyReg's deformation fields.
+    /// The place in the source that each voxel looks at, in RAS mm: SPM's `y_*.nii`, NiftyReg's deformation fields and control points between which lines go.
     PositionsRas,
+    /// FreeSurfer's steps of voxels: the voxel of the source less that of the target.
+    VoxelDisplacements,
+    /// FreeSurfer's voxels of the source.
+    VoxelPositions,
     /// Displacements of FSL's scaled voxels of the reference.
     FslDisplacements,
     /// The place in FSL's scaled voxels of the source that each voxel looks at.
     FslPositions,
+}
+
+impl FieldKind {
+    /// Whether a vector is the place that a voxel looks at, and not the way there.
+    pub fn is_positions(self) -> bool {
+        match self {
+            FieldKind::PositionsRas | FieldKind::VoxelPositions | FieldKind::FslPositions => true,
+            FieldKind::DisplacementsLps
+            | FieldKind::DisplacementsRas
+            | FieldKind::VoxelDisplacements
+            | FieldKind::FslDisplacements => false,
+        }
+    }
 }

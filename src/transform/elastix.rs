@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Convention, Displacing, Map,
+    Convention, Displacing, FieldKind, Map,
     file::{self, Contents, Line, Text},
     itk::Record,
     itk_spline,
@@ -234,6 +234,6 @@ impl<'a> Parameters<'a> {
         let by_row = (0..9).map(|n| direction(n / 3, n % 3));
         let fixed: Vec<f64> = size.into_iter().chain((0..3).map(first)).chain(spacing).chain(by_row).collect();
         let grid = itk::grid(self.path, "GridSize and GridSpacing", SPLINE, &fixed)?;
-        itk_spline::on_grid(self.path, place, grid, coefficients)
+        itk_spline::on_grid(self.path, place, (grid, FieldKind::DisplacementsLps), coefficients)
     }
 }

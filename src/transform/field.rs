@@ -9,11 +9,11 @@
 
 use std::path::Path;
 
-use super::{FieldKind, positions::Displacements};
+use super::{FieldKind, niftyreg, positions::Displacements};
 use crate::{
     error::{Error, Result},
     geometry::{self, Affine, Grid, Hull, Matrix, Unit, inside},
-    io::{Source, nifti::Header, view::components::Components},
+    io::{Source, nifti::Header, plain::Nodes, view::components::Components},
     layout::Layout,
     voxel::Voxel,
 };
@@ -26,7 +26,7 @@ const VECTOR: i32 = 1007;
 /// What SPM writes into `intent_name`: positions.
 const SPM: &str = "Mapping";
 /// What NiftyReg writes there; `intent_p1` has the kind.
-const NIFTYREG: &str = "NREG_TRANS";
+pub(super) const NIFTYREG: &str = "NREG_TRANS";
 /// FNIRT's displacements and coefficients, topup's too.
 const FSL: [i32; 7] = [2006, 2007, 2008, 2009, 2016, 2017, 2018];
 
@@ -130,19 +130,21 @@ impl FieldGrid {
 
     /// The field's voxels as displacements, whatever they are in the file: three volumes.
     pub fn displacements<T: Voxel>(&self, voxels: Box<dyn Source<T>>) -> Box<dyn Source<T>> {
-        let voxels: Box<dyn Source<T>> =
-            if voxels.layout().components > 1 { Box::new(Components::new(voxels)) } else { voxels };
-        match self.kind {
-            FieldKind::PositionsRas | FieldKind::FslPositions => {
-                Box::new(Displacements { inner: voxels, index_to_position: self.index_to_position })
-            }
-            FieldKind::DisplacementsLps | FieldKind::DisplacementsRas | FieldKind::FslDisplacements => voxels,
+        let voxels: Box<dyn Source<T>> = match Nodes::new(voxels) {
+            Ok(nodes) => Box::new(nodes),
+            Err(voxels) if voxels.layout().components > 1 => Box::new(Components::new(voxels)),
+            Err(voxels) => voxels,
+        };
+        if self.kind.is_positions() {
+            Box::new(Displacements { inner: voxels, index_to_position: self.index_to_position })
+        } else {
+            voxels
         }
     }
 
     /// Whether points beyond the field look nowhere, instead of being left where they are.
     pub fn ends_at_faces(&self) -> bool {
-        matches!(self.kind, FieldKind::PositionsRas | FieldKind::FslPositions)
+        self.kind.is_positions()
     }
 
     /// Whether `world` (RAS mm) is within the faces of the field.
@@ -195,7 +197,7 @@ pub(super) fn kind(path: &Path, header: &Header) -> Result<FieldKind> {
     }
     let name = text(&header.intent_name);
     if name == NIFTYREG {
-        return niftyreg(path, header.intent_p[0]);
+        return kind_of_niftyreg(path, header.intent_p[0]);
     }
     if text(&header.descrip).contains("Flow Field") {
         let what = "SPM's flow fields (u_*.nii) are not read";
@@ -219,14 +221,13 @@ pub fn kind_of(header: &Header) -> Option<FieldKind> {
     kind(Path::new(""), header).ok()
 }
 
-fn niftyreg(path: &Path, kind: f64) -> Result<FieldKind> {
+fn kind_of_niftyreg(path: &Path, kind: f64) -> Result<FieldKind> {
     let what = match kind {
-        0.0 => return Ok(FieldKind::PositionsRas),
+        0.0 | niftyreg::LINEAR => return Ok(FieldKind::PositionsRas),
         1.0 => return Ok(FieldKind::DisplacementsRas),
         2.0 => "a grid of cubic splines",
         3.0 | 4.0 => "a field of velocities",
         5.0 => "a grid of splines of velocities",
-        6.0 => "a grid of linear splines",
         _ => "of a kind that is not known",
     };
     let what = format!("NiftyReg's transform is {what} (intent_p1 {kind}), which is not read");
@@ -266,7 +267,7 @@ fn unsupported(path: &Path, what: &str, hint: &str) -> Error {
 }
 
 /// A field of letters, up to the first NUL.
-fn text(field: &[u8]) -> String {
+pub(super) fn text(field: &[u8]) -> String {
     let end = field.iter().position(|&byte| byte == 0).unwrap_or(field.len());
     String::from_utf8_lossy(&field[..end]).trim().to_string()
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{
     FieldFile, FieldGrid, FieldKind, MatrixKind,
     field::{is_four, singular},
-    fsl_field, rising,
+    freesurfer, fsl_field, rising,
 };
 use crate::{error::Result, io::input::Input};
 
@@ -16,6 +16,9 @@ impl FieldGrid {
     /// Not three components, another intent, a singular affine; those of reading.
     pub fn of(file: &FieldFile, input: &Input) -> Result<FieldGrid> {
         let path = &file.path;
+        if let Some(file) = freesurfer::file_of(input) {
+            return freesurfer::grid(path, file);
+        }
         let header = input.nifti().map(|file| &file.header);
         match (header.filter(|header| is_four(header)).map(|header| header.intent_code), file.said) {
             (Some(fsl_field::FIELD), _) | (Some(0), Some(MatrixKind::Fsl)) => fsl_field::grid(path, input),

@@ -24,14 +24,21 @@ pub(super) fn read(path: &Path, record: &Record<'_>) -> Result<Displacing> {
         Some(order) => return Err(other_order(path, place, order.trim_start_matches('_'))),
         None => return Err(Error::malformed(path, place, name, "a transform of 3 dimensions (_3_3)")),
     }
-    on_grid(path, place, itk::grid(path, place, name, fixed)?, parameters.to_vec())
+    let grid = itk::grid(path, place, name, fixed)?;
+    on_grid(path, place, (grid, FieldKind::DisplacementsLps), parameters.to_vec())
 }
 
-/// The spline of coefficients: all for x, then for y and z, in LPS mm, each x fastest.
+/// The spline of coefficients, which are displacements: all for x, then for y and z, each x fastest. Of positions `kind` says only that there
+/// is nothing beyond them, and that the frame is RAS.
 ///
 /// # Errors
 /// Coefficients that are not those of the grid, too many, or not finite.
-pub(super) fn on_grid(path: &Path, place: &str, grid: Grid, coefficients: Vec<f64>) -> Result<Displacing> {
+pub(super) fn on_grid(
+    path: &Path,
+    place: &str,
+    (grid, kind): (Grid, FieldKind),
+    coefficients: Vec<f64>,
+) -> Result<Displacing> {
     let [nz, ny, nx] = grid.shape;
     let len = coefficients.len();
     if len as u64 > MOST_COEFFICIENTS {
@@ -49,7 +56,7 @@ pub(super) fn on_grid(path: &Path, place: &str, grid: Grid, coefficients: Vec<f6
     let expected = || format!("3 for each of {nx}x{ny}x{nz} steps of a grid with at least 4 along each axis");
     let spline = Spline::new(grid.shape, coefficients);
     let spline = spline.ok_or_else(|| Error::malformed(path, place, format!("{len} coefficients"), expected()))?;
-    let grid = FieldGrid::of_grid(&grid, FieldKind::DisplacementsLps)
+    let grid = FieldGrid::of_grid(&grid, kind)
         .ok_or_else(|| Error::malformed(path, place, format!("{:?}", grid.index_to_world.m), "axes that span space"))?;
     Ok(Displacing { by: By::Spline(Arc::new(SplineGrid { grid, spline: Arc::new(spline) })), is_inverse: false })
 }

@@ -279,9 +279,8 @@ fn fields_are_told_apart_by_the_name_of_their_intent() {
         })
     };
     assert_eq!(niftyreg(1.0).unwrap(), FieldKind::DisplacementsRas);
-    for (p1, says) in
-        [(2.0, "cubic splines"), (3.0, "velocities"), (5.0, "velocities"), (6.0, "linear splines"), (9.0, "not known")]
-    {
+    assert_eq!(niftyreg(6.0).unwrap(), FieldKind::PositionsRas);
+    for (p1, says) in [(2.0, "cubic splines"), (3.0, "velocities"), (5.0, "velocities"), (9.0, "not known")] {
         assert!(niftyreg(p1).unwrap_err().to_string().contains(says), "{p1}");
     }
     for code in FSL_INTENTS {

@@ -7,11 +7,14 @@
 #[path = "../kit/fuzzed.rs"]
 pub mod kit;
 
+mod dicom;
 mod gzip;
 mod hdf5;
 mod journal;
 mod nifti;
+mod plain;
 mod plan;
+mod precomputed;
 pub mod reading;
 mod state;
 mod tiff;
@@ -33,6 +36,9 @@ pub const ZARR_CHUNKS: Target = Target { name: "zarr_chunks", body: zarr::body, 
 pub const ZIP: Target = Target { name: "zip", body: zip::body, seeds: zip::seeds };
 pub const TIFF: Target = Target { name: "tiff", body: tiff::body, seeds: tiff::seeds };
 pub const HDF5: Target = Target { name: "hdf5", body: hdf5::body, seeds: hdf5::seeds };
+pub const DICOM: Target = Target { name: "dicom", body: dicom::body, seeds: dicom::seeds };
+pub const PRECOMPUTED: Target = Target { name: "precomputed", body: precomputed::body, seeds: precomputed::seeds };
+pub const PLAIN: Target = Target { name: "plain", body: plain::body, seeds: plain::seeds };
 pub const TRANSFORMS: Target = Target { name: "transforms", body: transforms::body, seeds: transforms::seeds };
 pub const JOURNAL: Target = Target { name: "journal", body: journal::body, seeds: journal::seeds };
 pub const STATE: Target = Target { name: "state", body: state::body, seeds: state::seeds };

@@ -12,10 +12,13 @@ use runner::fuzz;
 /// Seeds that are refused at once would find nothing.
 #[test]
 fn seeds_are_valid() {
-    for target in [bodies::NIFTI, bodies::GZIP, bodies::ZARR_METADATA, bodies::ZARR_CHUNKS, bodies::ZIP, bodies::TIFF] {
-        let (seeds, before) = ((target.seeds)(), bodies::reading::files_read());
-        seeds.iter().for_each(|bytes| (target.body)(bytes));
-        assert_eq!(bodies::reading::files_read() - before, seeds.len() as u64, "{}", target.name);
+    use bodies::{DICOM, GZIP, HDF5, NIFTI, PLAIN, PRECOMPUTED, TIFF, ZARR_CHUNKS, ZARR_METADATA, ZIP};
+    for target in [NIFTI, GZIP, ZARR_METADATA, ZARR_CHUNKS, ZIP, TIFF, HDF5, DICOM, PRECOMPUTED, PLAIN] {
+        for (n, seed) in (target.seeds)().iter().enumerate() {
+            let before = bodies::reading::files_read();
+            (target.body)(seed);
+            assert!(bodies::reading::files_read() > before, "seed {n} of {} is not read", target.name);
+        }
     }
 }
 
@@ -52,6 +55,21 @@ fn tiff() {
 #[test]
 fn hdf5() {
     fuzz(&bodies::HDF5);
+}
+
+#[test]
+fn dicom() {
+    fuzz(&bodies::DICOM);
+}
+
+#[test]
+fn precomputed() {
+    fuzz(&bodies::PRECOMPUTED);
+}
+
+#[test]
+fn plain() {
+    fuzz(&bodies::PLAIN);
 }
 
 #[test]

@@ -11,8 +11,9 @@ use std::{
 
 use crate::kit::folder::{Answer, Folder};
 use reslice::{
-    Request,
-    job::{Batch, Event, Outcome},
+    GridRequest, Request,
+    job::{Batch, Event, GridChoice, Outcome},
+    transform::TransformRequest,
 };
 use serde_json::Value;
 
@@ -352,4 +353,29 @@ fn plans_and_progress_are_told_per_job() {
     let answer = folder.run(&["batch", "jobs.tsv", "--progress", "json"]).expect(0);
     let progress: Vec<Value> = answer.stderr.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     assert!([1, 2].iter().all(|job| progress.iter().any(|line| line["job"] == *job)), "{}", answer.stderr);
+}
+
+const SHIFT: &str = "#Insight Transform File V1.0\nTransform: AffineTransform_double_3_3\n\
+                     Parameters: 1 0 0 0 1 0 0 0 1 3 0 0\nFixedParameters: 0 0 0\n";
+
+/// The transform of the second job is only there when the first one ends: had its box been looked for beside the first one, it would be missing.
+#[test]
+fn a_box_around_a_moved_source_is_looked_for_when_nothing_else_runs() {
+    let folder = Folder::new();
+    folder.phantom("a.nii", [20, 23, 29]);
+    let mut moved = Request::new(folder.path("a.nii"), folder.path("moved.nii"), 64 << 20, 2);
+    moved.transforms = vec![TransformRequest::new(folder.path("shift.txt"))];
+    moved.grid = GridChoice::Rules(GridRequest { transformed: true, ..GridRequest::default() });
+    let first = Request::new(folder.path("a.nii"), folder.path("b.nii"), 64 << 20, 2);
+    let jobs = vec![first, moved];
+    let batch = Batch { jobs: &jobs, memory_bytes: 64 << 20, threads: 2, keep_going: true };
+    let on_event = |n: usize, event: Event<'_>| {
+        if let (0, Event::Begin(_)) = (n, event) {
+            std::thread::sleep(Duration::from_millis(300));
+            fs::write(folder.path("shift.txt"), SHIFT).unwrap();
+        }
+    };
+    let mut outcomes = Vec::new();
+    batch.run(&AtomicBool::new(false), &on_event, &mut |n, outcome| outcomes.push((n, outcome)));
+    assert!(matches!(outcomes[..], [(0, Outcome::Done(_)), (1, Outcome::Done(_))]), "{outcomes:?}");
 }

@@ -12,16 +12,24 @@ use reslice::{
 };
 use serde_json::Value;
 
-use crate::kit::folder::{Folder, numbers, read};
+use crate::kit::{
+    dicoms::{BIG, DEFLATED, EXPLICIT, IMPLICIT, JPEG_LOSSLESS, JPEG_LS, RLE, Slice, slice, text, voxels},
+    folder::{Folder, numbers, read},
+    jpeg_lossless::{Coding, encode},
+};
 
-mod dct;
-mod files;
-mod jpeg;
 mod jpeg2000;
 mod lossy;
 
-use files::{BIG, DEFLATED, EXPLICIT, IMPLICIT, JPEG_LOSSLESS, JPEG_LS, RLE, Slice, put, slice, text, voxels};
-use jpeg::{Coding, encode};
+/// Writes a series with names that tell nothing of its order.
+pub fn put(folder: &Folder, name: &str, slices: &[Slice]) {
+    fs::create_dir_all(folder.path(name)).unwrap();
+    for (n, slice) in slices.iter().enumerate() {
+        let path = folder.path(&format!("{name}/{}.dcm", (n * 7 + 3) % 11));
+        assert!(!path.exists());
+        fs::write(path, slice.bytes()).unwrap();
+    }
+}
 
 fn refused(folder: &Folder, name: &str, code: i32) -> String {
     folder.run(&["info", name]).expect(code).stderr

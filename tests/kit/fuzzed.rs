@@ -2,9 +2,13 @@
 #![allow(dead_code)]
 
 pub mod cases;
+pub mod dicoms;
 pub mod hdf5s;
+pub mod jpeg_lossless;
+pub mod jpeg_lossy;
 pub mod nifti;
 pub mod plans;
+pub mod precomputeds;
 pub mod rng;
 pub mod runs;
 pub mod stores;

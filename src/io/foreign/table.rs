@@ -133,14 +133,16 @@ fn by_name(name: &str, start: &[u8], found: Known) -> Known {
 /// Formats without a mark, by numbers that only they have there.
 fn by_layout(name: &str, start: &[u8]) -> Option<Known> {
     let int = |at: usize| Some(i32::from_be_bytes(*start.get(at..)?.first_chunk()?));
-    let mgh = int(0) == Some(1) && matches!(int(20), Some(0 | 1 | 3 | 4 | 10)) && start.len() >= 24;
+    let mgh = int(0).is_some_and(|version| version & !0xff00 == 1)
+        && matches!(int(20), Some(0 | 1 | 3 | 4 | 10))
+        && start.len() >= 24;
     if mgh {
         let what = "begins like a FreeSurfer MGH image, and its header is cut or damaged";
         return Some(known(what, "write it anew: mri_convert FILE STEM.nii.gz"));
     }
     if name.ends_with(".m3z") && start.starts_with(&1f32.to_be_bytes()) {
-        let hint = "write it as a field of ITK: mri_warp_convert --inm3z FILE --outitk STEM.nii.gz";
-        return Some(known("is a FreeSurfer morph (.m3z), which is not read", hint));
+        let hint = "give it to resample: --transform FILE";
+        return Some(known("is a FreeSurfer morph (.m3z), a transform and no image", hint));
     }
     if start.starts_with(&[0x70, 0, 0, 0]) && start.get(8) == Some(&0x2a) {
         return Some(known("is a Leica LIF file, which is not read", BY_BIOFORMATS));

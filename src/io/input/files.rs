@@ -5,11 +5,23 @@ use std::path::{Path, PathBuf};
 use super::Input;
 use crate::{
     error::{Error, Result},
-    io::nifti,
+    io::{nifti, plain, zarr::OpenOptions},
     layout::Layout,
+    storage::Location,
 };
 
 impl Input {
+    /// Opens a file whose voxels are vectors: an image, or a morph of FreeSurfer.
+    ///
+    /// # Errors
+    /// Those of [`Input::open`].
+    pub fn open_field(path: &Path) -> Result<Input> {
+        if let Some(morph) = Location::of(path)?.local().map(plain::open_morph).transpose()?.flatten() {
+            return Ok(Input::Plain(Box::new(morph)));
+        }
+        Input::open(path, &OpenOptions::default())
+    }
+
     /// Where its voxels are: a file, a folder or a URL; `None` where there is no file.
     pub fn voxels_path(&self) -> Option<&Path> {
         match self {

@@ -49,6 +49,12 @@ pub struct NiftiFile {
 }
 
 impl NiftiFile {
+    /// The content of the first extension, in whatever form its writer gave it.
+    pub fn first_extension(&self) -> Option<&[u8]> {
+        let chain = extension::chain(&self.extensions, self.header.big_endian);
+        chain.extensions.first().map(|(_, content)| *content)
+    }
+
     /// The format, for summaries.
     pub fn format_name(&self) -> String {
         let version = match self.header.version {

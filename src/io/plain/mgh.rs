@@ -23,14 +23,14 @@ pub const HEADER_BYTES: u64 = 284;
 const CORONAL: [[f64; 3]; 3] = [[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]];
 
 /// Numbers at their offsets.
-struct Fields<'a>(&'a [u8]);
+pub(super) struct Fields<'a>(pub &'a [u8]);
 
 impl Fields<'_> {
     fn bytes<const N: usize>(&self, at: usize) -> [u8; N] {
         self.0.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
     }
 
-    fn int(&self, at: usize) -> i32 {
+    pub fn int(&self, at: usize) -> i32 {
         i32::from_be_bytes(self.bytes(at))
     }
 
@@ -38,7 +38,7 @@ impl Fields<'_> {
         f64::from(f32::from_be_bytes(self.bytes(at)))
     }
 
-    fn vector(&self, at: usize) -> [f64; 3] {
+    pub fn vector(&self, at: usize) -> [f64; 3] {
         std::array::from_fn(|n| self.float(at + 4 * n))
     }
 }
@@ -46,14 +46,36 @@ impl Fields<'_> {
 /// Where the fields end; what follows is zero up to the voxels.
 const FIELDS_BYTES: usize = 90;
 
-/// Whether a file that begins like this is one: version 1, a type of samples, and zeros behind the fields. The first two alone would take
+/// What a volume is of, in the second byte of the version (`MGZ_INTENT_LABEL` and the like); of others nothing is known here.
+const LABELS: i32 = 1;
+const WARP: i32 = 3;
+const MOST_INTENT: i32 = 0xff;
+
+/// Whether a file that begins like this is one: version 1 and what it is of, a type of samples, and zeros behind the fields. The first two alone would take
 /// other files for it.
 pub fn is_one(head: &[u8]) -> bool {
     let fields = Fields(head);
     let rest = head.get(FIELDS_BYTES..HEADER_BYTES as usize);
-    fields.int(0) == 1
+    fields.int(0) & 0xff == 1
+        && (0..=MOST_INTENT).contains(&intent(&fields))
         && matches!(fields.int(20), 0 | 1 | 3 | 4 | 10)
         && rest.is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
+}
+
+fn intent(fields: &Fields<'_>) -> i32 {
+    fields.int(0) >> 8
+}
+
+/// Where one step along each axis leads, and where the first voxel stands: the place that is stated is that of voxel n/2.
+pub(super) fn place(
+    shape: [f64; 3],
+    steps: [f64; 3],
+    directions: [[f64; 3]; 3],
+    centre: [f64; 3],
+) -> ([[f64; 3]; 3], [f64; 3]) {
+    let columns: [[f64; 3]; 3] = std::array::from_fn(|a| directions[a].map(|x| x * steps[a]));
+    let origin = std::array::from_fn(|c| centre[c] - (0..3).map(|a| columns[a][c] * shape[a] / 2.0).sum::<f64>());
+    (columns, origin)
 }
 
 /// Reads a header.
@@ -77,9 +99,7 @@ pub fn parse(path: &Path, head: &[u8], gzip: bool) -> Result<Description> {
         true => (fields.vector(30), [42, 54, 66].map(|at| fields.vector(at)), fields.vector(78)),
         false => ([1.0; 3], CORONAL, [0.0; 3]),
     };
-    let columns: [[f64; 3]; 3] = std::array::from_fn(|a| directions[a].map(|x| x * steps[a]));
-    let half: Vec<f64> = shape.iter().map(|&n: &u64| n as f64 / 2.0).collect();
-    let origin = std::array::from_fn(|c| centre[c] - (0..3).map(|a| columns[a][c] * half[a]).sum::<f64>());
+    let (columns, origin) = place([shape[0] as f64, shape[1] as f64, shape[2] as f64], steps, directions, centre);
     let mut warnings = Vec::new();
     if !is_good {
         warnings.push("the header does not say where the volume is (goodRASFlag 0): coronal slices of 1 mm are assumed, as FreeSurfer does".into());
@@ -101,7 +121,8 @@ pub fn parse(path: &Path, head: &[u8], gzip: bool) -> Result<Description> {
             place: if gzip { Place::InStream(HEADER_BYTES) } else { Place::At(HEADER_BYTES) },
             coding: gzip.then_some(Coding::Gzip),
         },
-        is_label: false,
+        is_label: intent(&fields) == LABELS,
+        is_warp: intent(&fields) == WARP,
         segments: Vec::new(),
         warnings,
     })

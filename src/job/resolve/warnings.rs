@@ -63,13 +63,21 @@ fn warn_of_frame(input: &Input, format: Format, warnings: &mut Vec<String>) {
 
 /// Other formats state nothing of vectors, and are read as displacements in LPS.
 fn warn_of_field(input: &Input, format: Format, warnings: &mut Vec<String>) {
+    if let Input::Plain(file) = input
+        && file.warp.is_some()
+    {
+        warnings.push(
+            "the source is a warp of FreeSurfer, and a copy does not say so: give the .mgz itself to --transform"
+                .into(),
+        );
+    }
     let Some((header, _)) = input.nifti_header() else { return };
     let is_stated = format.is_nifti() || format.is_store();
     let what = match transform::kind_of(header).filter(|_| !is_stated) {
         Some(FieldKind::PositionsRas) => "positions",
         Some(FieldKind::DisplacementsRas) => "displacements in RAS",
         Some(FieldKind::FslDisplacements | FieldKind::FslPositions) => "scaled voxels of FSL",
-        Some(FieldKind::DisplacementsLps) | None => return,
+        Some(FieldKind::DisplacementsLps | FieldKind::VoxelDisplacements | FieldKind::VoxelPositions) | None => return,
     };
     warnings.push(format!(
         "the source is a field of {what}, which {} cannot state: --transform would take it for displacements in LPS; write .nii.gz to keep it a transform",

@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::look::Strip;
+use super::look::{STRIP, Strip};
 use crate::{block::BlockRef, geometry::settle, region::Region, voxel::Voxel};
 
 /// Takes voxel `floor(c + 0.5)` for each point of the strip.
@@ -15,13 +15,25 @@ pub fn strip<S: Voxel, T: Voxel, F: Fn(S) -> T>(
     out: &mut [T],
 ) {
     let region = samples.region;
-    let [_, ny, nx] = region.shape();
-    for (n, voxel) in out.iter_mut().enumerate() {
-        let c = strip.index(n);
-        let [z, y, x]: [usize; 3] = std::array::from_fn(|a| {
-            let i = ((settle(c[a]) + 0.5).floor() as i64).clamp(bounds.lo[a], bounds.hi[a] - 1);
-            (i - region.lo[a]) as usize
-        });
-        *voxel = convert(samples.voxels[(z * ny + y) * nx + x]);
+    let [_, ny, nx] = region.shape().map(|extent| extent as f64);
+    let mut offsets = [0.0; STRIP];
+    for (a, stride) in [ny * nx, nx, 1.0].into_iter().enumerate() {
+        let (lo, last, origin) = (bounds.lo[a] as f64, (bounds.hi[a] - 1) as f64, region.lo[a] as f64);
+        for (offset, &c) in offsets.iter_mut().zip(&strip.at[a]).take(out.len()) {
+            let nearest = (settle(c) + 0.5).floor();
+            let nearest = if nearest > lo { nearest } else { lo };
+            let nearest = if nearest < last { nearest } else { last };
+            *offset += (nearest - origin) * stride;
+        }
+    }
+    // By way of i32, where that holds them: 64-bit integers are slower to convert.
+    if i32::try_from(samples.voxels.len()).is_ok() {
+        for (voxel, offset) in out.iter_mut().zip(offsets) {
+            *voxel = convert(samples.voxels[offset as i32 as usize]);
+        }
+    } else {
+        for (voxel, offset) in out.iter_mut().zip(offsets) {
+            *voxel = convert(samples.voxels[offset as usize]);
+        }
     }
 }

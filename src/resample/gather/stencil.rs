@@ -18,6 +18,19 @@ use crate::{
 
 /// Phases of the table over one voxel.
 const PHASES: usize = 4096;
+/// A whole number below 2^52 that is added to it stands in its lowest bits, which is faster than a conversion.
+const WHOLE: f64 = (1u64 << 52) as f64;
+
+/// Where a point lies between voxels along an axis, and between two rows of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Phase<A> {
+    /// The voxel before it.
+    pub whole: f64,
+    pub row: u32,
+    /// Shares of that row and of the next one.
+    pub rest: A,
+    pub part: A,
+}
 
 /// The taps of a kernel around any continuous index along an axis.
 ///
@@ -76,21 +89,39 @@ impl<A: Real> Stencil<A> {
         Stencil { shift, first, taps, table, cut: None, border }
     }
 
-    /// First voxel of the taps at `c`, and their weights into `weights`, one for each tap.
+    /// Where `c` lies. Without branches, for loops over many.
     #[inline(always)]
-    pub fn at(&self, c: f64, weights: &mut [A]) -> i64 {
+    pub fn phase(&self, c: f64) -> Phase<A> {
         let c = c + self.shift;
         let whole = c.floor();
         let place = (c - whole) * PHASES as f64;
-        // By way of i32: 64-bit integers are slower to convert.
-        let phase = (place as i32 as usize).min(PHASES - 1);
-        let part = A::of_f64(place - phase as f64);
-        let rest = A::of_f64(1.0 - (place - phase as f64));
+        let (row, last) = (place.floor(), (PHASES - 1) as f64);
+        let row = if row > last { last } else { row };
+        let part = place - row;
+        let number = (row + WHOLE).to_bits() as u32 & (PHASES as u32 - 1);
+        Phase { whole, row: number, rest: A::of_f64(1.0 - part), part: A::of_f64(part) }
+    }
+
+    /// The first voxel of the taps behind voxel `whole`.
+    #[inline(always)]
+    pub fn first_tap(&self, whole: f64) -> f64 {
+        whole + self.first as f64
+    }
+
+    /// The weights of a phase into `weights`, one for each tap.
+    #[inline(always)]
+    pub fn weigh(&self, row: u32, [rest, part]: [A; 2], weights: &mut [A]) {
         let taps = weights.len();
-        let rows = &self.table[phase * taps..][..2 * taps];
+        let rows = &self.table[row as usize * taps..][..2 * taps];
         for (k, weight) in weights.iter_mut().enumerate() {
             *weight = rows[k] * rest + rows[taps + k] * part;
         }
+    }
+
+    /// First voxel of the taps at `c`, and their weights into `weights`, one for each tap.
+    fn at(&self, c: f64, weights: &mut [A]) -> i64 {
+        let Phase { whole, row, rest, part } = self.phase(c);
+        self.weigh(row, [rest, part], weights);
         whole as i64 + self.first
     }
 

@@ -10,7 +10,7 @@ use crate::{
     block::BlockRef,
     region::Region,
     resample::rows,
-    voxel::{Rounding, Voxel, num::Arithmetic},
+    voxel::{Real, Rounding, Voxel, num::Arithmetic},
 };
 
 /// Sums the taps of `stencil` around each point: along y first, then along z, then along x.
@@ -69,53 +69,71 @@ fn fixed<const K: usize, const L: usize, const G: usize, S: Voxel>(
     let region = samples.region;
     let [_, ny, nx] = region.shape();
     let strides = [ny * nx, nx];
+    let places = Places::of(samples.region, bounds, stencil, strip, sums.len());
     // Of all points first: sums then wait for voxels alone.
     let mut weights = [[[S::Acc::ZERO; K]; 3]; STRIP];
-    let mut offsets = [None; STRIP];
-    for (n, (weights, offset)) in weights.iter_mut().zip(&mut offsets).enumerate().take(sums.len()) {
-        *offset = place(samples, bounds, stencil, strip.index(n), weights);
+    let mut are_whole = [false; STRIP];
+    for (n, weights) in weights.iter_mut().enumerate().take(sums.len()) {
+        for (a, weights) in weights.iter_mut().enumerate() {
+            stencil.weigh(places.rows[a][n], [places.rests[a][n], places.parts[a][n]], weights);
+        }
+        // A weight of 0 is no tap, which matters where voxels may be NaN or infinite.
+        let some_are_zero = weights.iter().flatten().fold(false, |any, weight| any | (*weight == S::Acc::ZERO));
+        are_whole[n] = !(S::DTYPE.is_float() && some_are_zero);
     }
     let (mut taps, mut lanes) = ([Taps::new(), Taps::new(), Taps::new()], Lanes::new());
     for (n, sum) in sums.iter_mut().enumerate() {
-        *sum = match offsets[n] {
-            Some(offset) => {
-                let voxels = &samples.voxels[offset as usize..];
-                if voxels.len() >= (K - 1) * (strides[0] + strides[1]) + L {
-                    sum_fixed::<K, L, G, S>(voxels, strides, &weights[n])
-                } else {
-                    sum_fixed::<K, K, G, S>(voxels, strides, &weights[n])
-                }
+        let offset = places.offsets[n];
+        *sum = if offset >= 0.0 && are_whole[n] && stencil.cut.is_none() {
+            let voxels = &samples.voxels[offset as usize..];
+            if voxels.len() >= (K - 1) * (strides[0] + strides[1]) + L {
+                sum_fixed::<K, L, G, S>(voxels, strides, &weights[n])
+            } else {
+                sum_fixed::<K, K, G, S>(voxels, strides, &weights[n])
             }
-            None => {
-                stencil.taps_around(strip.index(n), bounds, region, &mut taps);
-                sum_listed(samples.voxels, &taps, &mut lanes)
-            }
+        } else {
+            stencil.taps_around(strip.index(n), bounds, region, &mut taps);
+            sum_listed(samples.voxels, &taps, &mut lanes)
         };
     }
 }
 
-/// Weights of the taps at `c`, and where the first voxel of them is; nothing where some do not exist or do not count.
-#[inline(always)]
-fn place<const K: usize, S: Voxel>(
-    samples: BlockRef<'_, S>,
-    bounds: Region,
-    stencil: &Stencil<S::Acc>,
-    c: [f64; 3],
-    weights: &mut [[S::Acc; K]; 3],
-) -> Option<u32> {
-    let (lo, [_, ny, nx]) = (samples.region.lo, samples.region.shape());
-    let mut first = [0; 3];
-    for ((first, weights), c) in first.iter_mut().zip(&mut *weights).zip(c) {
-        *first = stencil.at(c, weights);
+/// Where the points of a strip lie, axis by axis.
+struct Places<A> {
+    rows: [[u32; STRIP]; 3],
+    rests: [[A; STRIP]; 3],
+    parts: [[A; STRIP]; 3],
+    /// From the first voxel of the region to the first tap; NaN where some taps do not exist.
+    offsets: [f64; STRIP],
+}
+
+impl<A: Real> Places<A> {
+    /// Of the first `len` points.
+    #[inline(always)]
+    fn of(region: Region, bounds: Region, stencil: &Stencil<A>, strip: &Strip, len: usize) -> Places<A> {
+        let mut places = Places {
+            rows: [[0; STRIP]; 3],
+            rests: [[A::ZERO; STRIP]; 3],
+            parts: [[A::ZERO; STRIP]; 3],
+            offsets: [0.0; STRIP],
+        };
+        let [_, ny, nx] = region.shape().map(|extent| extent as f64);
+        for (a, stride) in [ny * nx, nx, 1.0].into_iter().enumerate() {
+            let (lo, origin) = (bounds.lo[a] as f64, region.lo[a] as f64);
+            let last = bounds.hi[a] as f64 - stencil.taps as f64;
+            for n in 0..len {
+                let phase = stencil.phase(strip.at[a][n]);
+                places.rows[a][n] = phase.row;
+                places.rests[a][n] = phase.rest;
+                places.parts[a][n] = phase.part;
+                let first = stencil.first_tap(phase.whole);
+                let all_exist = (first >= lo) & (first <= last);
+                let offset = places.offsets[n] + (first - origin) * stride;
+                places.offsets[n] = if all_exist { offset } else { f64::NAN };
+            }
+        }
+        places
     }
-    let all_exist = (0..3).all(|a| first[a] >= bounds.lo[a] && first[a] + K as i64 <= bounds.hi[a]);
-    // A weight of 0 is no tap, which matters where voxels may be NaN or infinite.
-    let some_are_zero = weights.iter().flatten().fold(false, |any, weight| any | (*weight == S::Acc::ZERO));
-    if !all_exist || stencil.cut.is_some() || S::DTYPE.is_float() && some_are_zero {
-        return None;
-    }
-    let [z, y, x]: [usize; 3] = std::array::from_fn(|a| (first[a] - lo[a]) as usize);
-    u32::try_from((z * ny + y) * nx + x).ok()
 }
 
 /// The sum over `K` taps along each axis from the first voxel on. What rows have beyond them, up to `L`, is left out.

@@ -2,10 +2,12 @@
 
 use std::ops::Range;
 
+use multiversion::multiversion;
+
 use super::{Extents, Separable};
 use crate::{
     block::{BlockMut, BlockRef},
-    resample::rows,
+    resample::{rows, taps::TapTable},
     voxel::{Real, Voxel},
 };
 
@@ -83,7 +85,7 @@ impl<T: Voxel> Piece<'_, T> {
                         self.row
                     }
                 };
-                self.op.along_row(row, self.source.region.lo[2], &self.inside[2], passed);
+                along_row(&self.op.axes.tables[2], row, self.source.region.lo[2], &self.inside[2], passed);
             }
         }
         for y in 0..ty {
@@ -111,7 +113,8 @@ impl<T: Voxel> Piece<'_, T> {
                         }
                     }
                 }
-                self.op.along_row(&sum[..sx], self.source.region.lo[2], &self.inside[2], &mut rest[..tx]);
+                let table = &self.op.axes.tables[2];
+                along_row(table, &sum[..sx], self.source.region.lo[2], &self.inside[2], &mut rest[..tx]);
                 self.op.emit(self.inside, target_y, y, &rest[..tx], &mut out, &mut self.beyond);
             }
         }
@@ -141,23 +144,22 @@ fn source_row<'a, T: Voxel>(source: &BlockRef<'a, T>, z: i64, y: usize) -> &'a [
     source.row(0, z, source.region.lo[1] + y as i64, source.region.lo[2]..source.region.hi[2])
 }
 
-impl<T: Voxel> Separable<T> {
-    /// The pass along a row: target indices `inside` from source samples that start at index `source_lo`.
-    fn along_row(&self, samples: &[T::Acc], source_lo: i64, inside: &Range<i64>, out: &mut [T::Acc]) {
-        for (i, out) in inside.clone().zip(out) {
-            let (first, weights) = self.axes.tables[2].at(i);
-            let first = (first - source_lo) as usize;
-            *out = match weights {
-                [w] => samples[first] * *w,
-                [w0, w1] => samples[first] * *w0 + samples[first + 1] * *w1,
-                _ if self.axes.tables[2].has_gaps() => {
-                    rows::dot_of_some(weights, &samples[first..first + weights.len()])
-                }
-                _ => rows::dot(weights, &samples[first..first + weights.len()]),
-            };
-        }
+/// The pass along a row: target indices `inside` from source samples that start at index `source_lo`.
+#[multiversion(targets("x86_64+avx2"))]
+fn along_row<A: Real>(table: &TapTable<A>, samples: &[A], source_lo: i64, inside: &Range<i64>, out: &mut [A]) {
+    let has_gaps = table.has_gaps();
+    for ((first, weights), out) in table.each(inside.clone()).zip(out) {
+        let first = (first - source_lo) as usize;
+        *out = match weights {
+            [w] => samples[first] * *w,
+            [w0, w1] => samples[first] * *w0 + samples[first + 1] * *w1,
+            _ if has_gaps => rows::dot_of_some(weights, &samples[first..first + weights.len()]),
+            _ => rows::dot(weights, &samples[first..first + weights.len()]),
+        };
     }
+}
 
+impl<T: Voxel> Separable<T> {
     fn emit(
         &self,
         inside: &[Range<i64>; 3],

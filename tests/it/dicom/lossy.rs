@@ -3,13 +3,15 @@
 use serde_json::Value;
 
 use super::{
-    dct::{Coding, encode},
-    files::{HTJ2K, JPEG_2000, JPEG_2000_LOSSY, JPEG_BASELINE, JPEG_EXTENDED, Slice, put, slice},
     images_of_damaged,
     jpeg2000::{COLOURS, FAST_16, LOSSY, WHOLE_12_SIGNED, WHOLE_16, colours, noise, ramp, stream},
-    refused,
+    put, refused,
 };
-use crate::kit::folder::{Folder, read};
+use crate::kit::{
+    dicoms::{HTJ2K, JPEG_2000, JPEG_2000_LOSSY, JPEG_BASELINE, JPEG_EXTENDED, Slice, slice},
+    folder::{Folder, read},
+    jpeg_lossy::{Coding, encode},
+};
 
 const SIZE: [u16; 2] = [13, 11];
 

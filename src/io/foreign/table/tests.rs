@@ -60,6 +60,6 @@ fn hints_name_the_file_and_its_folder() {
     assert_eq!(hint("my d/s.dcm", &[&[0; 128][..], b"DICM"].concat()), "convert its folder: dcm2niix -z y 'my d'");
     assert!(hint("a b.czi", b"ZISRAWFILE").contains("bioformats2raw 'a b.czi' 'a b.zarr'; then"));
     let morph = hint("d/warp.m3z", &1f32.to_be_bytes());
-    assert_eq!(morph, "write it as a field of ITK: mri_warp_convert --inm3z d/warp.m3z --outitk d/warp.nii.gz");
+    assert_eq!(morph, "give it to resample: --transform d/warp.m3z");
     assert!(hint("x.vtk", b"# vtk DataFile Version 3.0").ends_with("\" x.vtk x.nii.gz"));
 }

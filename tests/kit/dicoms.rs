@@ -1,11 +1,10 @@
 //! DICOM files, written by hand.
 
-use std::{fs, io::Write};
+use std::io::Write;
 
 use flate2::{Compression, write::DeflateEncoder};
 
-use super::jpeg;
-use crate::kit::folder::Folder;
+use super::jpeg_lossless;
 
 /// One file of a series.
 #[derive(Clone)]
@@ -110,8 +109,9 @@ impl Slice {
             _ if !self.streams.is_empty() => self.streams.clone(),
             RLE => vec![self.runs()],
             JPEG_LOSSLESS => {
-                let coding = jpeg::Coding { precision: self.bits[1].into(), ..jpeg::Coding::default() };
-                vec![jpeg::encode(&self.voxels, self.size, self.samples.into(), coding)]
+                let coding =
+                    jpeg_lossless::Coding { precision: self.bits[1].into(), ..jpeg_lossless::Coding::default() };
+                vec![jpeg_lossless::encode(&self.voxels, self.size, self.samples.into(), coding)]
             }
             JPEG_LS => vec![self.jpeg_ls()],
             _ => return self.element(0x7fe0_0010, b"OW", &self.stored_voxels(), None),
@@ -190,15 +190,5 @@ impl Slice {
         uid.resize(uid.len().next_multiple_of(2), 0);
         let meta = [&[2, 0, 0x10, 0], &b"UI"[..], &(uid.len() as u16).to_le_bytes(), &uid].concat();
         [&[0; 128], &b"DICM"[..], &meta, &set].concat()
-    }
-}
-
-/// Writes a series with names that tell nothing of its order.
-pub fn put(folder: &Folder, name: &str, slices: &[Slice]) {
-    fs::create_dir_all(folder.path(name)).unwrap();
-    for (n, slice) in slices.iter().enumerate() {
-        let path = folder.path(&format!("{name}/{}.dcm", (n * 7 + 3) % 11));
-        assert!(!path.exists());
-        fs::write(path, slice.bytes()).unwrap();
     }
 }
