@@ -81,6 +81,25 @@ impl PlanError {
         }
     }
 
+    /// The budget that is named: enough for what was refused, as far as that is known.
+    pub(crate) fn named_bytes(&self) -> u64 {
+        match self {
+            PlanError::TablesTooLarge { table_bytes, .. } => beside_tables(*table_bytes).saturating_mul(1 << 20),
+            other => mebibytes(other.smallest_bytes()).saturating_mul(1 << 20),
+        }
+    }
+
+    /// The same refusal, of another budget.
+    pub(crate) fn of_budget(mut self, asked_bytes: u64) -> PlanError {
+        match &mut self {
+            PlanError::TooSmall { memory_bytes, .. }
+            | PlanError::WalkTooSmall { memory_bytes, .. }
+            | PlanError::VerificationTooSmall { memory_bytes, .. }
+            | PlanError::TablesTooLarge { memory_bytes, .. } => *memory_bytes = asked_bytes,
+        }
+        self
+    }
+
     /// The way out.
     pub fn hint(&self) -> Option<String> {
         Some(match self {

@@ -12,10 +12,9 @@ use std::{
 use super::{
     Event, Job, Request, Summary,
     execute::{Admission, Runnable},
-    least,
 };
 use crate::{
-    error::{Error, PlanError, Result},
+    error::{Error, Result},
     layout::Layout,
     pipeline::{self, Crew},
     sys,
@@ -172,17 +171,12 @@ impl<'a> DryRuns<'a> {
         let asked_bytes = self.batch.memory_bytes;
         let mut most = (n, error);
         for other in n + 1..self.batch.jobs.len() {
-            let Error::Plan(PlanError::TooSmall { smallest_bytes, .. }) = &most.1 else { break };
+            let Error::Plan(refused) = &most.1 else { break };
             if begun.elapsed() > PATIENCE {
                 break;
             }
-            if let Err(mut error @ Error::Plan(PlanError::TooSmall { .. })) =
-                self.within(least::named_bytes(*smallest_bytes)).forecast(other)
-            {
-                if let Error::Plan(PlanError::TooSmall { memory_bytes, .. }) = &mut error {
-                    *memory_bytes = asked_bytes;
-                }
-                most = (other, error);
+            if let Err(Error::Plan(refused)) = self.within(refused.named_bytes()).forecast(other) {
+                most = (other, refused.of_budget(asked_bytes).into());
             }
         }
         most

@@ -193,17 +193,26 @@ impl<T: Voxel> Ways<'_, T> {
         Ok(RouteStep::whole(planned(PassKind::Resample, op, source, target, *budget, todo)?))
     }
 
-    /// The step that copies all voxels from one layout to the other.
-    fn copying(&self, kind: PassKind, source: &Layout, target: &Layout, todo: &Arc<Todo>) -> Result<RouteStep<T>> {
+    /// The step that copies all voxels from one layout to the other, beside `held_bytes` of tables of a later step.
+    fn copying(
+        &self,
+        kind: PassKind,
+        [source, target]: [&Layout; 2],
+        todo: &Arc<Todo>,
+        held_bytes: u64,
+    ) -> Result<RouteStep<T>> {
         let copy = block_op::<T>(&copying(source)).into();
-        Ok(RouteStep::whole(planned(kind, copy, source, target, self.budget, todo)?))
+        let reserved_bytes = self.budget.reserved_bytes.saturating_add(held_bytes);
+        let budget = Budget { reserved_bytes, ..self.budget };
+        Ok(RouteStep::whole(planned(kind, copy, source, target, budget, todo)?))
     }
 
     /// Source stream to scratch file, scratch file to target.
     fn unpacking(&self) -> Result<Route<T>> {
         let Ways { task, source, target, .. } = self;
         let scratch = scratch_layout::<T>(source);
-        let unpack = self.copying(PassKind::Unpack, source, &scratch, &everything(source))?;
+        let tables = self.op.as_ref().map_or(0, |op| op.table_bytes());
+        let unpack = self.copying(PassKind::Unpack, [source, &scratch], &everything(source), tables)?;
         let reading = read_back(scratch);
         let reading = task.turn.map_or_else(|| reading.clone(), |turn| turn.layout::<T>(&reading));
         let resample = self.resampling(task.todo, &reading, target)?;
@@ -218,7 +227,8 @@ impl<T: Voxel> Ways<'_, T> {
         let all = everything(target);
         let todo = if source.outer.largest_group() > 1 { &all } else { task.todo };
         let resample = self.resampling(todo, source, &scratch)?;
-        let pack = self.copying(PassKind::Pack, &read_back(scratch), target, task.todo)?;
+        // The tables have gone before it begins.
+        let pack = self.copying(PassKind::Pack, [&read_back(scratch), target], task.todo, 0)?;
         Ok(through_scratch::<T>(vec![resample, pack], target))
     }
 }

@@ -5,7 +5,11 @@
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
-use super::{Request, slabs::Slabs};
+use super::{
+    Request,
+    limits::{MOST_FETCHES, PIECE_BYTES},
+    slabs::Slabs,
+};
 use crate::{
     region::Region,
     resample::{Footprint, ObliqueFootprint},
@@ -42,6 +46,13 @@ struct Extents {
     pieces: f64,
 }
 
+impl Pieces {
+    /// Whether a run with them would end in some time, where that fetches `needed` voxels once and makes `made` ones.
+    pub fn are_sane(&self, needed: u64, made: u64) -> bool {
+        self.fetched_voxels <= MOST_FETCHES * needed.saturating_add(made) as f64
+    }
+}
+
 impl<'a> PieceSizer<'a> {
     /// For what is to be made by `request`.
     pub fn new(request: &Request<'a>) -> PieceSizer<'a> {
@@ -72,6 +83,19 @@ impl<'a> PieceSizer<'a> {
                 None if pieces.shape[2] > 1 => pieces = halved(2),
                 None => break,
             }
+        }
+        pieces
+    }
+
+    /// The smallest pieces of a size that is tried with which a run would end in some time; of all the largest, where none would.
+    pub fn smallest(&mut self, request: &Request<'_>, block: [u64; 3], voxel_bytes: u64) -> Pieces {
+        let (needed, made) = extents(request);
+        let mut pieces = self.pieces(block, voxel_bytes, PIECE_BYTES[0]);
+        for limit in &PIECE_BYTES[1..] {
+            if pieces.are_sane(needed, made) {
+                break;
+            }
+            pieces = self.pieces(block, voxel_bytes, *limit);
         }
         pieces
     }
@@ -204,4 +228,9 @@ fn samples(target: [u64; 3], block: [u64; 3], piece: [usize; 3]) -> impl Iterato
             })
         })
     })
+}
+/// Voxels of the source that a target needs, and its own.
+pub fn extents(request: &Request<'_>) -> (u64, u64) {
+    let target = Region::of_shape(request.footprint.target_shape());
+    (request.footprint.source_region(target).voxels(), target.voxels())
 }

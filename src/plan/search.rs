@@ -9,11 +9,11 @@ use super::{
         STREAM_LOOKS, STREAM_SEARCH_LOOKS, TRIAL_LOOKS,
     },
     lines::Lines,
-    pieces::PieceSizer,
+    pieces::{PieceSizer, extents},
     refusal,
     sweeps::Sweep,
 };
-use crate::{error::PlanError, layout::Access, region::Region};
+use crate::{error::PlanError, layout::Access};
 
 pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
     let plan = cheapest_within(request, candidates::BLOCK_BYTES).ok_or_else(|| match request.budget.effort {
@@ -109,8 +109,7 @@ impl<'a> Search<'a> {
     fn pieces(&mut self, block: [u64; 3]) -> Vec<Pieces> {
         let voxel_bytes = voxel_bytes(self.request);
         let is_product = self.request.footprint.reach().is_none();
-        let needed =
-            self.request.footprint.source_region(Region::of_shape(self.request.footprint.target_shape())).voxels();
+        let (needed, made) = extents(self.request);
         let mut pieces: Vec<Pieces> = Vec::new();
         for limit in PIECE_BYTES {
             let is_good = pieces.last().is_some_and(|last| last.fetched_voxels <= GOOD_FETCH * needed as f64);
@@ -120,6 +119,8 @@ impl<'a> Search<'a> {
             pieces.push(self.ruler.pieces(block, voxel_bytes, limit));
         }
         pieces.dedup_by_key(|pieces| pieces.shape);
+        let insane = pieces.iter().take_while(|pieces| !pieces.are_sane(needed, made)).count();
+        pieces.drain(..insane.min(pieces.len() - 1));
         pieces
     }
 

@@ -27,7 +27,7 @@ pub fn most_table_bytes<T: Voxel>(request: &OpRequest) -> u64 {
         (_, Method::Label(LabelWeights::Gaussian { sigma })) => gather::gaussian_bytes(sigma, size_of::<f64>()),
         (_, Method::Label(LabelWeights::Linear) | Method::Nearest) => 0.0,
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
-            let taps = |map: &AxisMap, _: &Range<i64>| most_of_kernel(&kernel(request, map, shape));
+            let taps = |map: &AxisMap, bounds: &Range<i64>| most_of_kernel(&kernel(request, map, shape), bounds);
             aligned(request, maps, taps, weight_bytes)
         }
         (Mapping::AxisAligned(maps), Method::Area(_)) => aligned(request, maps, most_covered, size_of::<f64>() as f64),

@@ -1,6 +1,9 @@
 //! Interpolation kernels: a support and a weight function each, nothing more.
 
-use std::f64::consts::{PI, SQRT_2};
+use std::{
+    f64::consts::{PI, SQRT_2},
+    ops::{Range, RangeInclusive},
+};
 
 use super::bspline;
 
@@ -61,6 +64,9 @@ impl Window {
         }
     }
 }
+
+/// Points between voxels whose weights are kept.
+const MOST_PHASES: usize = 8;
 
 /// What stands for the voxels that a kernel asks for beyond the source's border.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,16 +153,69 @@ impl Kernel {
     ///
     /// Indices may lie outside the source; weights of 0 may be among them.
     pub fn taps(&self, c: f64) -> (i64, Vec<f64>) {
+        let taps = self.around(c);
+        (*taps.start(), self.weights(c, taps))
+    }
+
+    /// The same of the voxels `within` alone, which sum to 1 among themselves; none where it reaches none of them.
+    pub(super) fn taps_within(&self, c: f64, within: &Range<i64>) -> (i64, Vec<f64>) {
+        let taps = self.around(c);
+        let first = (*taps.start()).max(within.start);
+        (first, self.weights(c, first..=(*taps.end()).min(within.end - 1)))
+    }
+
+    fn around(&self, c: f64) -> RangeInclusive<i64> {
         let support = self.support();
-        let first = (c - support).ceil() as i64;
-        let last = (c + support).floor() as i64;
+        (c - support).ceil() as i64..=(c + support).floor() as i64
+    }
+
+    fn weights(&self, c: f64, taps: RangeInclusive<i64>) -> Vec<f64> {
         let mut weights: Vec<f64> = match self.shape {
-            KernelShape::BSpline { order } => bspline::weights(order, c, first..=last),
-            shape => (first..=last).map(|i| shape.weight((i as f64 - c) / self.stretch)).collect(),
+            KernelShape::BSpline { order } => bspline::weights(order, c, taps),
+            shape => taps.map(|i| shape.weight((i as f64 - c) / self.stretch)).collect(),
         };
         if self.stretch != 1.0 || self.shape.is_normalised() {
             let sum: f64 = weights.iter().sum();
             weights.iter_mut().for_each(|w| *w /= sum);
+        }
+        weights
+    }
+}
+
+/// The taps of a kernel at one index after another. Weights are those of a distance, so where a point lies between voxels as one did before,
+/// which is so again and again where steps have a simple ratio, they are the same.
+pub(super) struct Repeating<'a> {
+    pub kernel: &'a Kernel,
+    /// The last ones that were worked out: where they lie between voxels, and their first and last tap from there.
+    known: Vec<([u64; 3], Vec<f64>)>,
+    next: usize,
+}
+
+impl<'a> Repeating<'a> {
+    /// Nothing is known yet.
+    pub fn new(kernel: &'a Kernel) -> Repeating<'a> {
+        Repeating { kernel, known: Vec::new(), next: 0 }
+    }
+
+    /// [`Kernel::taps`].
+    pub fn taps(&mut self, c: f64) -> (i64, Vec<f64>) {
+        // Those of a B-spline are not those of a distance alone, and of a line they are quickly done.
+        if matches!(self.kernel.shape, KernelShape::BSpline { .. } | KernelShape::Linear) {
+            return self.kernel.taps(c);
+        }
+        let (taps, whole) = (self.kernel.around(c), c.floor());
+        let (first, last) = (*taps.start(), *taps.end());
+        let from_whole = |i: i64| i.wrapping_sub(whole as i64) as u64;
+        let phase = [(c - whole).to_bits(), from_whole(first), from_whole(last)];
+        if let Some((_, weights)) = self.known.iter().find(|(known, _)| *known == phase) {
+            return (first, weights.clone());
+        }
+        let weights = self.kernel.weights(c, taps);
+        if self.known.len() < MOST_PHASES {
+            self.known.push((phase, weights.clone()));
+        } else {
+            self.known[self.next] = (phase, weights.clone());
+            self.next = (self.next + 1) % MOST_PHASES;
         }
         (first, weights)
     }
@@ -188,6 +247,23 @@ mod tests {
         let splines = bspline::ORDERS.map(|order| KernelShape::BSpline { order });
         let sincs = Window::ALL.map(|window| KernelShape::Sinc { window, radius: 5 });
         [KernelShape::Linear, KernelShape::CatmullRom].into_iter().chain(lanczos).chain(splines).chain(sincs).collect()
+    }
+
+    #[test]
+    fn repeated_weights_are_those_of_each_place() {
+        let steps = [1.0, 0.5, 2.0 / 3.0, 0.8, 1.0 / 7.0, 2.5, 0.123_456_7];
+        for shape in interpolating().into_iter().chain(gaussians()) {
+            for (step, from) in steps.into_iter().flat_map(|step| [0.0, -7.25, 1e6 + 0.1, 3e9].map(|from| (step, from)))
+            {
+                let stretch = if shape.stretches() { f64::max(step, 1.0) } else { 1.0 };
+                let kernel = Kernel { shape, stretch };
+                let mut repeating = Repeating::new(&kernel);
+                for n in 0..40 {
+                    let c = from + step * f64::from(n);
+                    assert_eq!(repeating.taps(c), kernel.taps(c), "{shape:?} at {c}");
+                }
+            }
+        }
     }
 
     fn gaussians() -> [KernelShape; 3] {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Border, Kernel};
+use super::{Border, Kernel, kernel::Repeating};
 use crate::{
     geometry::{AxisMap, inside, settle},
     voxel::Real,
@@ -40,8 +40,9 @@ impl<A: Real> TapTable<A> {
     ///
     /// With `extend`, target indices beyond the source look at its edge voxels instead of being outside.
     pub fn new(map: &AxisMap, len: u64, bounds: Range<i64>, kernel: &Kernel, extend: bool) -> TapTable<A> {
-        let most = most_of_kernel(kernel);
-        Self::of_taps(map, len, &bounds, extend, most, |c| clamped_taps(kernel, c, &bounds))
+        let most = most_of_kernel(kernel, &bounds);
+        let mut repeating = Repeating::new(kernel);
+        Self::of_taps(map, len, &bounds, extend, most, |c| clamped_taps(&mut repeating, c, &bounds))
     }
 
     /// The table of the source voxels that target voxels cover, [c - |scale|/2, c + |scale|/2], and the parts of what exists of that.
@@ -61,7 +62,7 @@ impl<A: Real> TapTable<A> {
         bounds: &Range<i64>,
         extend: bool,
         most: f64,
-        taps: impl Fn(f64) -> (i64, Vec<f64>),
+        mut taps: impl FnMut(f64) -> (i64, Vec<f64>),
     ) -> TapTable<A> {
         let inside = inside_range(map, len, bounds, extend);
         let count = (inside.end - inside.start) as usize;
@@ -200,9 +201,17 @@ pub fn inside_range(map: &AxisMap, len: u64, bounds: &Range<i64>, extend: bool) 
     start..end
 }
 
-/// The most taps of a kernel, those beyond the source among them: its weight is 0 at both ends of the support.
-pub(super) fn most_of_kernel(kernel: &Kernel) -> f64 {
-    (2.0 * kernel.support()).ceil()
+/// Voxels from which on a kernel reaches so far that of one whose taps beyond the source do not count only the others are made.
+const FAR: f64 = 65_536.0;
+
+fn is_cut_at_bounds(kernel: &Kernel) -> bool {
+    kernel.shape.border() == Border::LeaveOut && kernel.support() > FAR
+}
+
+/// The most taps of a kernel that are made at once, those beyond the source among them: its weight is 0 at both ends of the support.
+pub(super) fn most_of_kernel(kernel: &Kernel, bounds: &Range<i64>) -> f64 {
+    let most = (2.0 * kernel.support()).ceil();
+    if is_cut_at_bounds(kernel) { most.min((bounds.end - bounds.start) as f64) } else { most }
 }
 
 /// The most source voxels that a target voxel covers a part of.
@@ -231,7 +240,8 @@ pub(super) fn bisect(range: Range<i64>, holds: impl Fn(i64) -> bool) -> i64 {
 }
 
 /// The taps at `c` with those beyond `bounds` added to the voxels that stand for them.
-fn clamped_taps(kernel: &Kernel, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>) {
+fn clamped_taps(repeating: &mut Repeating<'_>, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>) {
+    let kernel = repeating.kernel;
     if kernel.shape.border() == Border::Mirror && !inside(c, bounds.start, bounds.end) {
         // What lies farther out than the border is the edge voxel, and no mirror image.
         return (if c < bounds.start as f64 { bounds.start } else { bounds.end - 1 }, vec![1.0]);
@@ -239,7 +249,11 @@ fn clamped_taps(kernel: &Kernel, c: f64, bounds: &Range<i64>) -> (i64, Vec<f64>)
     // Beyond the edges every tap is the edge voxel; moving `c` next to the edge first keeps indices small.
     let reach = kernel.support() + 1.0;
     let c = c.clamp(bounds.start as f64 - reach, (bounds.end - 1) as f64 + reach);
-    let (first, weights) = kernel.taps(c);
+    if is_cut_at_bounds(kernel) {
+        let (first, weights) = kernel.taps_within(c, bounds);
+        return existing_taps(first, &weights, bounds);
+    }
+    let (first, weights) = repeating.taps(c);
     let stand_in = match kernel.shape.border() {
         Border::LeaveOut => return existing_taps(first, &weights, bounds),
         Border::Repeat => |i: i64, bounds: &Range<i64>| i.clamp(bounds.start, bounds.end - 1),
@@ -289,99 +303,4 @@ fn existing_taps(first: i64, weights: &[f64], bounds: &Range<i64>) -> (i64, Vec<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::resample::KernelShape;
-
-    fn map(scale: f64, offset: f64) -> AxisMap {
-        AxisMap { source_axis: 0, scale, offset }
-    }
-
-    const LINEAR: Kernel = Kernel { shape: KernelShape::Linear, stretch: 1.0 };
-    const CUBIC: Kernel = Kernel { shape: KernelShape::CatmullRom, stretch: 1.0 };
-
-    #[test]
-    fn whole_indices_are_single_taps() {
-        let table = TapTable::<f32>::new(&map(2.0, 1.0), 5, 0..11, &CUBIC, false);
-        assert_eq!(table.inside(), 0..5);
-        for i in 0..5 {
-            assert_eq!(table.at(i), (2 * i + 1, &[1.0f32][..]));
-        }
-        assert!(table.selects());
-        assert_eq!(table.source(1..3), 3..6);
-    }
-
-    #[test]
-    fn taps_beyond_the_border_repeat_the_edge_voxel() {
-        let table = TapTable::<f64>::new(&map(0.5, -0.5), 12, 0..5, &LINEAR, false);
-        assert_eq!(table.inside(), 0..10);
-        assert_eq!(table.at(0), (0, &[1.0][..]));
-        assert_eq!(table.at(2), (0, &[0.5, 0.5][..]));
-        assert_eq!(table.at(9), (4, &[1.0][..]));
-    }
-
-    #[test]
-    fn long_ranges_have_the_hull_of_their_indices() {
-        let kernel = Kernel { shape: KernelShape::Lanczos { lobes: 3 }, stretch: 1.0 };
-        for scale in [0.37, -1.0, 2.5] {
-            let offset = if scale < 0.0 { 900.0 } else { -3.0 };
-            let table = TapTable::<f32>::new(&map(scale, offset), 700, 0..901, &kernel, false);
-            for (lo, hi) in [(0, 700), (5, 69), (64, 128), (63, 193), (100, 101), (690, 700), (-9, 1000)] {
-                let one_by_one = (lo..hi).map(|i| table.source(i..i + 1)).fold(0..0, join);
-                assert_eq!(table.source(lo..hi), one_by_one, "{scale} {lo}..{hi}");
-            }
-        }
-    }
-
-    #[test]
-    fn outside_has_no_taps_unless_extended() {
-        let outside = TapTable::<f64>::new(&map(1.0, 100.0), 4, 0..5, &CUBIC, false);
-        assert!(outside.inside().is_empty() && outside.source(0..4).is_empty());
-        let extended = TapTable::<f64>::new(&map(1e9, -1e12), 4, 0..5, &CUBIC, true);
-        assert_eq!(extended.inside(), 0..4);
-        assert_eq!(extended.at(3), (0, &[1.0][..]));
-    }
-
-    #[test]
-    fn a_flip_reads_backwards() {
-        let table = TapTable::<f64>::new(&map(-1.0, 4.0), 7, 0..5, &LINEAR, false);
-        assert_eq!(table.inside(), 0..5);
-        assert_eq!((table.at(0).0, table.at(4).0), (4, 0));
-    }
-
-    #[test]
-    fn the_half_integer_rule_decides_the_border() {
-        let table = TapTable::<f64>::new(&map(1.0, -0.5 - 5e-7), 6, 0..5, &LINEAR, false);
-        assert_eq!(table.inside(), 0..5);
-        let table = TapTable::<f64>::new(&map(1.0, -0.5 - 5e-6), 6, 0..5, &LINEAR, false);
-        assert_eq!(table.inside(), 1..6);
-    }
-
-    #[test]
-    fn beyond_the_border_an_extended_spline_is_the_edge_voxel() {
-        for order in 2..=5 {
-            let kernel = Kernel { shape: KernelShape::BSpline { order }, stretch: 1.0 };
-            for (offset, edge) in [(-0.7, 2), (-40.3, 2), (6.5, 6), (1e9, 6)] {
-                let table = TapTable::<f64>::new(&map(1.0, offset), 1, 2..7, &kernel, true);
-                assert_eq!(table.at(0), (edge, &[1.0][..]), "order {order} at {offset}");
-            }
-        }
-    }
-
-    #[test]
-    fn overlaps_are_parts_of_what_exists() {
-        let covering = |scale, offset, extend| TapTable::<f64>::covering(&map(scale, offset), 3, 0..6, 1e-6, extend);
-        let table = covering(2.0, 0.5, false);
-        assert_eq!((table.at(0), table.at(1)), ((0, &[0.5, 0.5][..]), (2, &[0.5, 0.5][..])));
-        assert_eq!(covering(2.0, 0.0, false).at(0), (0, &[2.0 / 3.0, 1.0 / 3.0][..]));
-        assert_eq!(covering(-4.0, 6.0, false).at(1), (0, &[0.125, 0.25, 0.25, 0.25, 0.125][..]));
-        // A voxel touched by rounding alone, and boxes within one voxel.
-        assert_eq!(covering(1.0, 1.0 + 1e-7, false).at(0), (1, &[1.0][..]));
-        assert!(covering(0.25, 0.8, false).selects());
-        // Out of reach, an extended edge.
-        assert_eq!(
-            (covering(3.0, -90.0, true).at(0), covering(1e-9, 1e9, true).at(2)),
-            ((0, &[1.0][..]), (5, &[1.0][..]))
-        );
-    }
-}
+mod tests;

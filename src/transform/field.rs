@@ -9,7 +9,7 @@
 
 use std::path::Path;
 
-use super::{FieldKind, niftyreg, positions::Displacements};
+use super::{FieldKind, positions::Displacements};
 use crate::{
     error::{Error, Result},
     geometry::{self, Affine, Grid, Hull, Matrix, Unit, inside},
@@ -27,6 +27,8 @@ const VECTOR: i32 = 1007;
 const SPM: &str = "Mapping";
 /// What NiftyReg writes there; `intent_p1` has the kind.
 pub(super) const NIFTYREG: &str = "NREG_TRANS";
+/// LIN_SPLINE_GRID: places between which lines go.
+pub(super) const LINEAR: f64 = 6.0;
 /// FNIRT's displacements and coefficients, topup's too.
 const FSL: [i32; 7] = [2006, 2007, 2008, 2009, 2016, 2017, 2018];
 
@@ -223,7 +225,7 @@ pub fn kind_of(header: &Header) -> Option<FieldKind> {
 
 fn kind_of_niftyreg(path: &Path, kind: f64) -> Result<FieldKind> {
     let what = match kind {
-        0.0 | niftyreg::LINEAR => return Ok(FieldKind::PositionsRas),
+        0.0 | LINEAR => return Ok(FieldKind::PositionsRas),
         1.0 => return Ok(FieldKind::DisplacementsRas),
         2.0 => "a grid of cubic splines",
         3.0 | 4.0 => "a field of velocities",

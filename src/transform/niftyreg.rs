@@ -22,9 +22,8 @@ use crate::{
     region::Region,
 };
 
-/// CUB_SPLINE_GRID and LIN_SPLINE_GRID.
+/// CUB_SPLINE_GRID.
 const CUBIC: f64 = 2.0;
-pub(super) const LINEAR: f64 = 6.0;
 /// A matrix of 4 x 4 numbers of 32 bits, row by row.
 const AFFINE_BYTES: usize = 64;
 
@@ -41,7 +40,7 @@ impl Between {
         let is_grid = field::text(&header.intent_name) == field::NIFTYREG && header.dim[0] == 5 && header.dim[5] == 3;
         match header.intent_p[0] {
             CUBIC if is_grid => Some(Between::Splines),
-            LINEAR if is_grid => Some(Between::Lines),
+            field::LINEAR if is_grid => Some(Between::Lines),
             _ => None,
         }
     }
