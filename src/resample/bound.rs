@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     KernelShape, LabelWeights, Method, OpRequest, Outside,
-    build::{bounds, kernel, selects_by_whole_steps},
+    build::{bounds, kernel, selects_for_certain},
     gather,
     taps::{inside_range, most_covered, most_of_kernel},
 };
@@ -63,7 +63,7 @@ fn aligned(
         }
         entries * ENTRY_BYTES + weights * weight_bytes + taps * MAKING_BYTES
     };
-    if selects_by_whole_steps(request) { 0.0 } else { (0..3).map(along).sum() }
+    if selects_for_certain(request) { 0.0 } else { (0..3).map(along).sum() }
 }
 
 #[cfg(test)]

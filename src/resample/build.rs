@@ -32,7 +32,7 @@ pub fn block_op<T: Voxel>(request: &OpRequest) -> Box<dyn BlockOp<T>> {
         (_, Method::Label(weights)) => Box::new(gather::labels(request, weights)),
         (Mapping::AxisAligned(maps), Method::Nearest) => Box::new(nearest(request, maps)),
         // Interpolating would only copy: this way 64-bit integers stay exact.
-        (Mapping::AxisAligned(maps), _) if selects_by_whole_steps(request) => Box::new(nearest(request, maps)),
+        (Mapping::AxisAligned(maps), _) if selects_for_certain(request) => Box::new(nearest(request, maps)),
         (Mapping::AxisAligned(maps), Method::Kernel(shape)) => {
             separable(request, maps, kernel_tables(request, maps, shape))
         }
@@ -63,14 +63,15 @@ fn selects(request: &OpRequest) -> bool {
     })
 }
 
-/// Whether target indices look at whole source indices and at those alone: few of them stand for all, and no table is needed.
-pub(super) fn selects_by_whole_steps(request: &OpRequest) -> bool {
+/// Whether target indices look at single source indices, as far as that can be told without tables: where steps are whole few of them stand
+/// for all, and of a few all are looked at.
+pub(super) fn selects_for_certain(request: &OpRequest) -> bool {
     let Mapping::AxisAligned(maps) = &request.mapping else { return false };
     let is_whole = |x: f64| x.fract() == 0.0 && x.abs() < WHOLE;
-    maps.iter()
-        .zip(request.target_shape)
-        .all(|(map, len)| is_whole(map.scale) && is_whole(map.offset) && is_whole(map.scale * len as f64))
-        && selects(request)
+    let is_certain = |(map, len): (&AxisMap, u64)| {
+        len <= LOOKED_AT as u64 || is_whole(map.scale) && is_whole(map.offset) && is_whole(map.scale * len as f64)
+    };
+    maps.iter().zip(request.target_shape).all(is_certain) && selects(request)
 }
 
 /// Whether each target index of a run looks at one source index alone.
@@ -97,7 +98,7 @@ fn nearest<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3]) -> Nearest<T> {
 fn separable<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], tables: [TapTable<T::Acc>; 3]) -> Box<dyn BlockOp<T>> {
     if tables.iter().all(TapTable::selects) {
         // Interpolating would only copy: this way 64-bit integers stay exact.
-        return Box::new(nearest(request, maps));
+        return Box::new(nearest(request, maps).instead_of(&tables));
     }
     let op = Separable::new(request.target_shape, maps, tables, request.outside, request.rounding);
     let overshoots = matches!(request.method, Method::Kernel(shape) if shape.overshoots());
@@ -114,7 +115,7 @@ fn covered<T: Voxel>(request: &OpRequest, maps: &[AxisMap; 3], cover: Area) -> B
     };
     let tables = cover_tables::<f64>(request, maps, cover);
     if tables.iter().all(TapTable::selects) {
-        return Box::new(nearest(request, maps));
+        return Box::new(nearest(request, maps).instead_of(&tables));
     }
     let axes = Axes::new(request.target_shape, maps, tables);
     Box::new(Covered::new(axes, pick, request.outside, request.rounding))

@@ -282,15 +282,15 @@ impl Boxes<'_> {
         let stride = self.axes.stride(target.region);
         let mut out = vec![T::default(); (self.inside[2].end - self.inside[2].start) as usize];
         let tables = &self.axes.tables;
+        let same = |s: usize, a: i64, b: i64| a == b || tables[s].at(a) == tables[s].at(b);
         for volume in 0..target.volumes {
-            let mut covered = None;
+            let mut before: Option<[i64; 2]> = None;
             for z in self.inside[0].clone() {
                 for y in self.inside[1].clone() {
-                    let covers = Some((tables[0].at(z), tables[1].at(y)));
-                    if covers != covered {
+                    if !before.is_some_and(|[before_z, before_y]| same(0, before_z, z) && same(1, before_y, y)) {
                         row(volume, [z, y], &mut out);
-                        covered = covers;
                     }
+                    before = Some([z, y]);
                     let first = target.offset(volume, self.axes.target_index([z, y, self.inside[2].start]));
                     target.voxels[first..].iter_mut().step_by(stride).zip(&out).for_each(|(voxel, &v)| *voxel = v);
                 }

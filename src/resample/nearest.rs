@@ -7,13 +7,13 @@ use super::{
     carry::{Carry, Carrying, Extents},
     fill::fill,
     looks::Looks,
-    taps::inside_range,
+    taps::{TapTable, inside_range},
 };
 use crate::{
     block::{BlockMut, BlockRef},
     geometry::{AxisMap, settle},
     region::Region,
-    voxel::Voxel,
+    voxel::{Real, Voxel},
 };
 
 mod passed;
@@ -29,6 +29,8 @@ pub struct Nearest<T> {
     /// Per target axis: the indices that look inside the source.
     inside: [Range<i64>; 3],
     outside: T,
+    /// Memory of the tables that showed that nothing else is to be done.
+    shown_bytes: u64,
 }
 
 impl<T: Voxel> Nearest<T> {
@@ -38,7 +40,12 @@ impl<T: Voxel> Nearest<T> {
             let s = maps[t].source_axis;
             inside_range(&maps[t], target_shape[t], &(bounds.lo[s]..bounds.hi[s]), outside == Outside::Edge)
         });
-        Nearest { target_shape, maps, bounds, inside, outside: outside.voxel() }
+        Nearest { target_shape, maps, bounds, inside, outside: outside.voxel(), shown_bytes: 0 }
+    }
+
+    /// The same, where tables had to be made first: a plan counts them, for they were held while it was made.
+    pub(super) fn instead_of<A: Real>(self, tables: &[TapTable<A>; 3]) -> Nearest<T> {
+        Nearest { shown_bytes: tables.iter().map(TapTable::bytes).sum(), ..self }
     }
 
     /// The source index that target index `i` along target axis `t` looks at.
@@ -83,7 +90,7 @@ impl<T: Voxel> Footprint for Nearest<T> {
     }
 
     fn table_bytes(&self) -> u64 {
-        0
+        self.shown_bytes
     }
 
     fn carrying(&self) -> Option<&dyn Carrying> {

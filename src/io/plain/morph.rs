@@ -19,7 +19,7 @@ use crate::{
     error::{Error, Result},
     geometry::Unit,
     io::{Source, gzip::Coding},
-    layout::{Axis, Layout},
+    layout::{Access, Axis, Layout, stream_unit},
     storage::nfs,
     voxel::{Rounding, Voxel},
 };
@@ -29,6 +29,8 @@ const VERSION: [u8; 4] = 1f32.to_be_bytes();
 /// Numbers of a node; those before `PLACE + 3` say whether it leads anywhere.
 const NUMBERS: usize = 9;
 const PLACE: usize = 3;
+/// Bytes of a chunk of nodes, where the file has none.
+const CHUNK_BYTES: u64 = 512 << 10;
 
 /// Opens a morph; `None` where a file is none.
 ///
@@ -115,6 +117,10 @@ impl<T: Voxel> Nodes<T> {
         layout.outer.axes.push(Axis { name: "c".into(), len: 3, step: 1.0, start: 0.0, unit: None });
         layout.outer.chunk.push(3);
         layout.components = 1;
+        if layout.access == Access::Random {
+            layout.access = Access::Chunked;
+            layout.chunk = stream_unit(layout.grid.shape, (NUMBERS * layout.stored.bytes()) as u64, CHUNK_BYTES);
+        }
         // A chunk is read with all of its numbers.
         let voxels = layout.chunk.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));
         layout.transfer_bytes =
