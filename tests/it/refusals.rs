@@ -166,3 +166,27 @@ fn tables_that_no_budget_near_is_enough_for_are_refused_before_a_field_is_read()
     assert!(refused.stderr.contains("the weights along the axes of 1x1x1 target voxels take"), "{}", refused.stderr);
     assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
 }
+
+/// Pieces of one voxel each, which look far around themselves, were taken where nothing larger fitted: each voxel of the source would have been
+/// fetched 200 000 times.
+#[test]
+fn what_would_not_end_in_any_time_is_refused_with_a_budget_that_is_enough() {
+    let folder = Folder::new();
+    let said = Said::new([71, 53, 61]);
+    said.write::<f32>(&folder.path("a.nii"), &vec![1.0; said.samples()]);
+    fs::write(folder.path("turn.txt"), "0.96 -0.28 0 3\n0.28 0.96 0 -5\n0 0 1 2\n0 0 0 1\n").unwrap();
+    let options = ["--transform", "turn.txt", "--scale", "0.53,4.29,0.65", "--interp", "bspline5", "--threads", "1"];
+    let refused = folder.resample("a.nii", "b.nii", &[&options[..], &["--memory", "1MiB"]].concat()).expect(2).stderr;
+    let named = refused.split("use --memory ").nth(1).and_then(|rest| rest.split("MiB").next()?.parse::<u64>().ok());
+    let named = named.unwrap_or_else(|| panic!("no budget is named: {refused}"));
+    for mib in named.saturating_sub(4)..named + 4 {
+        let memory = format!("{mib}MiB");
+        let run = folder.resample("a.nii", "b.nii", &[&options[..], &["--memory", &memory, "--dry-run=json"]].concat());
+        assert!(run.code == 2 || run.code == 0 && mib > 4, "{}", run.stderr);
+        assert!(run.code == 0 || mib < named, "{mib} of {named}: {}", run.stderr);
+        if run.code == 0 {
+            let ratio = run.json()["passes"][0]["plan"]["fetch_ratio"].as_f64().unwrap();
+            assert!(ratio < 20_000.0, "{mib}: {ratio}");
+        }
+    }
+}
