@@ -34,6 +34,7 @@ pub mod reader;
 pub mod tiff;
 pub mod view;
 pub mod zarr;
+mod zstandard;
 
 use convert::Lost;
 

@@ -7,6 +7,7 @@ use crate::{
     io::{
         tiff::fault::Fault,
         zarr::{deflated::decode_zlib, limit::SizeLimit},
+        zstandard,
     },
     sys,
 };
@@ -148,7 +149,7 @@ fn room(len: u64) -> Result<Vec<u8>, String> {
 
 fn zstd(bytes: &[u8], len: u64) -> Result<Vec<u8>, String> {
     let mut room = room(len)?;
-    let made = zstd::bulk::decompress_to_buffer(bytes, &mut room).map_err(|error| format!("zstd: {error}"))?;
+    let made = zstandard::decode(bytes, &mut room[..]).map_err(|error| format!("zstd: {error}"))?;
     room.truncate(made);
     Ok(room)
 }

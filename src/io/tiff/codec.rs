@@ -9,6 +9,7 @@ use libdeflater::{DecompressionError, Decompressor};
 use weezl::{BitOrder, LzwStatus, decode::Decoder};
 
 use super::fault::Fault;
+use crate::io::zstandard;
 
 /// Compressions that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,8 +150,7 @@ fn deflate(stored: &[u8], into: &mut [u8]) -> Result<usize, String> {
 }
 
 fn zstd(stored: &[u8], into: &mut [u8]) -> Result<usize, String> {
-    let mut decoder = zstd::bulk::Decompressor::new().map_err(|error| error.to_string())?;
-    decoder.decompress_to_buffer(stored, into).map_err(|error| error.to_string())
+    zstandard::decode(stored, into)
 }
 
 fn pack_bits(stored: &[u8], into: &mut [u8]) -> usize {

@@ -6,9 +6,9 @@
 //! Any Blosc decoder reads these frames (c-blosc 1.21, README_CHUNK_FORMAT.rst).
 
 use multiversion::multiversion;
-use zstd::{bulk::Compressor, zstd_safe::compress_bound};
+use zstd::zstd_safe::compress_bound;
 
-use crate::sys;
+use crate::{io::zstandard, sys};
 
 /// Bytes of a stream in a full block: the most that zstd compresses at a time.
 const STREAM_BYTES: usize = 128 << 10;
@@ -73,17 +73,17 @@ fn block_samples(samples: usize) -> usize {
 /// bytes would depend on the order of chunks.
 struct Encoder {
     sample_bytes: usize,
-    quick: Compressor<'static>,
+    quick: zstandard::Encoder,
     /// At the level that was asked for; none where that is the lowest.
-    deep: Option<Compressor<'static>>,
+    deep: Option<zstandard::Encoder>,
     shuffled: Vec<u8>,
 }
 
 impl Encoder {
     fn new(sample_bytes: usize, level: u8) -> Result<Encoder, String> {
-        let compressor = |level| Compressor::new(level).map_err(|e| e.to_string());
-        let deep = if level > 1 { Some(compressor(zstd_level(level))?) } else { None };
-        Ok(Encoder { sample_bytes, quick: compressor(1)?, deep, shuffled: Vec::new() })
+        let encoder = |level| zstandard::Encoder::new(level, false);
+        let deep = if level > 1 { Some(encoder(zstd_level(level))?) } else { None };
+        Ok(Encoder { sample_bytes, quick: encoder(1)?, deep, shuffled: Vec::new() })
     }
 
     /// Appends where blocks begin, and the blocks; false where that takes more than the raw bytes do.
@@ -147,9 +147,9 @@ impl Encoder {
 }
 
 /// What a decoder takes for `raw`: compressed, or as it is where that would be no smaller.
-fn smaller(compressor: &mut Compressor<'_>, raw: &[u8]) -> Result<Vec<u8>, String> {
+fn smaller(encoder: &mut zstandard::Encoder, raw: &[u8]) -> Result<Vec<u8>, String> {
     let mut encoded = sys::reserve(compress_bound(raw.len()) as u64)?;
-    let len = compressor.compress_to_buffer(raw, &mut encoded).map_err(|e| e.to_string())?;
+    let len = encoder.encode(raw, &mut encoded)?;
     Ok(if len < raw.len() { encoded } else { raw.to_vec() })
 }
 

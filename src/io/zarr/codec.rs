@@ -13,7 +13,7 @@ use super::{
     limit::SizeLimit,
 };
 
-use crate::sys;
+use crate::{io::zstandard, sys};
 
 /// Largest block that c-blosc chooses by itself (1.21, compute_blocksize). Its decoder takes memory for two blocks of whatever
 /// size a chunk claims.
@@ -150,8 +150,7 @@ impl Chain {
 
 fn decode_zstd(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
     let mut decoded = sys::reserve(limit.bytes())?;
-    let mut decoder = zstd::bulk::Decompressor::new().map_err(|e| e.to_string())?;
-    decoder.decompress_to_buffer(encoded, &mut decoded).map_err(|e| e.to_string())?;
+    zstandard::decode(encoded, &mut decoded)?;
     Ok(decoded)
 }
 

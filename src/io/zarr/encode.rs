@@ -7,7 +7,7 @@ use zarrs::array::codec::{BloscCompressionLevel, BloscCompressor, BloscShuffleMo
 
 use super::blosc;
 
-use crate::sys;
+use crate::{io::zstandard, sys};
 
 /// Level of zstd where none is given: the fastest.
 pub const DEFAULT_ZSTD_LEVEL: i32 = 1;
@@ -186,10 +186,9 @@ pub(super) fn with_crc32c(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 pub(super) fn encode_zstd(raw: &[u8], level: i32) -> Result<Vec<u8>, String> {
-    let mut compressor = zstd::bulk::Compressor::new(level).map_err(|e| e.to_string())?;
-    compressor.include_checksum(true).map_err(|e| e.to_string())?;
+    let mut encoder = zstandard::Encoder::new(level, true)?;
     let mut encoded = sys::reserve(zstd::zstd_safe::compress_bound(raw.len()) as u64)?;
-    compressor.compress_to_buffer(raw, &mut encoded).map_err(|e| e.to_string())?;
+    encoder.encode(raw, &mut encoded)?;
     Ok(encoded)
 }
 
