@@ -48,7 +48,7 @@ struct Extents {
 
 impl Pieces {
     /// Whether a run with them would end in some time, where that fetches `needed` voxels once and makes `made` ones.
-    pub fn are_sane(&self, needed: u64, made: u64) -> bool {
+    pub fn would_end(&self, needed: u64, made: u64) -> bool {
         self.fetched_voxels <= MOST_FETCHES * needed.saturating_add(made) as f64
     }
 }
@@ -92,7 +92,7 @@ impl<'a> PieceSizer<'a> {
         let (needed, made) = extents(request);
         let mut pieces = self.pieces(block, voxel_bytes, PIECE_BYTES[0]);
         for limit in &PIECE_BYTES[1..] {
-            if pieces.are_sane(needed, made) {
+            if pieces.would_end(needed, made) {
                 break;
             }
             pieces = self.pieces(block, voxel_bytes, *limit);

@@ -119,8 +119,8 @@ impl<'a> Search<'a> {
             pieces.push(self.ruler.pieces(block, voxel_bytes, limit));
         }
         pieces.dedup_by_key(|pieces| pieces.shape);
-        let insane = pieces.iter().take_while(|pieces| !pieces.are_sane(needed, made)).count();
-        pieces.drain(..insane.min(pieces.len() - 1));
+        let endless = pieces.iter().take_while(|pieces| !pieces.would_end(needed, made)).count();
+        pieces.drain(..endless.min(pieces.len() - 1));
         pieces
     }
 
