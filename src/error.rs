@@ -158,7 +158,8 @@ impl Error {
         Error::Usage { what: what.into(), hint: Some(hint.into()) }
     }
 
-    /// The way out, where there is one.
+    /// The way out, where there is one. It names the options of the command: `--overwrite` is `request.target.overwrite`, `--memory` is
+    /// `request.memory_bytes`, and so on.
     pub fn hint(&self) -> Option<String> {
         match self {
             Error::Usage { hint, .. } | Error::Unsupported { hint, .. } => hint.clone(),
