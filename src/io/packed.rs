@@ -8,6 +8,9 @@ use crate::{
     voxel::Voxel,
 };
 
+/// Voxels whose components are taken apart, or put together, at once.
+const RUN: usize = 4096;
+
 /// Where each voxel stands in a stream, and how its samples are stored.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Packed {
@@ -64,11 +67,15 @@ impl Packed {
             return;
         }
         let volume_len = into.voxels.len() / into.volumes;
-        let mut interleaved = vec![T::default(); samples];
-        self.conversion.decode(bytes, &mut interleaved);
-        for c in 0..self.components {
-            let volume = &mut into.voxels[c * volume_len + first..c * volume_len + first + voxels];
-            volume.iter_mut().zip(interleaved[c..].iter().step_by(self.components)).for_each(|(v, &s)| *v = s);
+        let mut interleaved = vec![T::default(); samples.min(RUN * self.components)];
+        for (run, bytes) in bytes.chunks(RUN * self.voxel_bytes() as usize).enumerate() {
+            let interleaved = &mut interleaved[..bytes.len() / self.conversion.stored.bytes()];
+            self.conversion.decode(bytes, interleaved);
+            let start = first + run * RUN;
+            for c in 0..self.components {
+                let volume = &mut into.voxels[c * volume_len + start..c * volume_len + first + voxels];
+                volume.iter_mut().zip(interleaved[c..].iter().step_by(self.components)).for_each(|(v, &s)| *v = s);
+            }
         }
     }
 
@@ -84,12 +91,15 @@ impl Packed {
                     lost = lost.and(self.conversion.encode(block.row(0, z, y, x.clone()), bytes));
                     continue;
                 }
-                interleaved.resize(unit.shape()[2] * self.components, T::default());
-                for c in 0..self.components {
-                    let row = block.row(c, z, y, x.clone());
-                    interleaved[c..].iter_mut().step_by(self.components).zip(row).for_each(|(s, &v)| *s = v);
+                for start in x.clone().step_by(RUN) {
+                    let run = start..(start + RUN as i64).min(x.end);
+                    interleaved.resize((run.end - run.start) as usize * self.components, T::default());
+                    for c in 0..self.components {
+                        let row = block.row(c, z, y, run.clone());
+                        interleaved[c..].iter_mut().step_by(self.components).zip(row).for_each(|(s, &v)| *s = v);
+                    }
+                    lost = lost.and(self.conversion.encode(&interleaved, bytes));
                 }
-                lost = lost.and(self.conversion.encode(&interleaved, bytes));
             }
         }
         lost

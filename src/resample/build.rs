@@ -69,7 +69,12 @@ pub(super) fn selects_for_certain(request: &OpRequest) -> bool {
     let Mapping::AxisAligned(maps) = &request.mapping else { return false };
     let is_whole = |x: f64| x.fract() == 0.0 && x.abs() < WHOLE;
     let is_certain = |(map, len): (&AxisMap, u64)| {
-        len <= LOOKED_AT as u64 || is_whole(map.scale) && is_whole(map.offset) && is_whole(map.scale * len as f64)
+        if len > LOOKED_AT as u64 {
+            return is_whole(map.scale) && is_whole(map.offset) && is_whole(map.scale * len as f64);
+        }
+        // Those beyond the source too, where they look at its edge.
+        let run = inside_range(map, len, &bounds(request, map), request.outside == Outside::Edge);
+        run.is_empty() || is_single(request, map, run)
     };
     maps.iter().zip(request.target_shape).all(is_certain) && selects(request)
 }

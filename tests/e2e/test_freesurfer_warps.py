@@ -138,3 +138,11 @@ def test_labels_are_told_by_the_version(reslice, resample, tmp_path):
     assert is_label("aseg.mgz") and not is_label("norm.mgz")
     resample(tmp_path / "aseg.mgz", tmp_path / "out.nii.gz", "--spacing", "1", "--interp", "auto")
     assert set(np.unique(nib.load(tmp_path / "out.nii.gz").get_fdata())) <= {0.0, 17.0, 2035.0}
+
+
+def test_a_copy_is_no_warp(reslice, tmp_path):
+    source = image(tmp_path / "in.nii", (25, 21, 19), (1.4, 1.5, 1.6), 0, 1)
+    reference = image(tmp_path / "ref.nii", (23, 24, 17), (1.3, 1.2, 1.7), 0, 2)
+    warp(tmp_path / "warp.mgz", source, reference, VOXELS)
+    run = reslice("resample", tmp_path / "warp.mgz", tmp_path / "copy.nii.gz")
+    assert "a copy does not say so" in run.stderr, run.stderr

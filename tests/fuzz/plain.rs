@@ -33,11 +33,9 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
     zlib.write_all(&voxels).unwrap();
     let file = |header: &str, end: &str, data: &[u8]| [header.as_bytes(), end.as_bytes(), data].concat();
-    let text = "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24";
     vec![
         choosing(0, file(NRRD, "encoding: raw\n\n", &voxels)),
         choosing(0, file(NRRD, "encoding: gzip\n\n", &gzip.finish().unwrap())),
-        choosing(0, file(NRRD, "encoding: ascii\n\n", text.as_bytes())),
         choosing(1, file(META, "CompressedData = False\nElementDataFile = LOCAL\n", &voxels)),
         choosing(1, file(META, "CompressedData = True\nElementDataFile = LOCAL\n", &zlib.finish().unwrap())),
         choosing(2, mgh(&voxels)),

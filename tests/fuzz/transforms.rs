@@ -132,9 +132,11 @@ fn warp() -> Vec<u8> {
 fn control_points() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("seed.nii");
-    let said = Said { components: 3, intent: 1007, ..Said::new([4, 4, 4]) };
+    let said = Said { intent: 1007, ..Said::new([4, 4, 4]).with_outer(&[("t", 3)]) };
     said.write::<f32>(&path, &vec![1.0; said.samples()]);
     let mut file = std::fs::read(&path).unwrap();
+    file[40..42].copy_from_slice(&5i16.to_le_bytes());
+    file[48..52].copy_from_slice(&[1, 0, 3, 0]);
     file[56..60].copy_from_slice(&2f32.to_le_bytes());
     file[328..338].copy_from_slice(b"NREG_TRANS");
     file[108..112].copy_from_slice(&432f32.to_le_bytes());

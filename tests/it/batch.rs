@@ -363,12 +363,12 @@ const SHIFT: &str = "#Insight Transform File V1.0\nTransform: AffineTransform_do
 fn a_box_around_a_moved_source_is_looked_for_when_nothing_else_runs() {
     let folder = Folder::new();
     folder.phantom("a.nii", [20, 23, 29]);
-    let mut moved = Request::new(folder.path("a.nii"), folder.path("moved.nii"), 64 << 20, 2);
+    let mut moved = Request::new(folder.path("a.nii"), folder.path("moved.nii"), 4 << 30, 2);
     moved.transforms = vec![TransformRequest::new(folder.path("shift.txt"))];
     moved.grid = GridChoice::Rules(GridRequest { transformed: true, ..GridRequest::default() });
-    let first = Request::new(folder.path("a.nii"), folder.path("b.nii"), 64 << 20, 2);
+    let first = Request::new(folder.path("a.nii"), folder.path("b.nii"), 4 << 30, 2);
     let jobs = vec![first, moved];
-    let batch = Batch { jobs: &jobs, memory_bytes: 64 << 20, threads: 2, keep_going: true };
+    let batch = Batch { jobs: &jobs, memory_bytes: 4 << 30, threads: 2, keep_going: true };
     let on_event = |n: usize, event: Event<'_>| {
         if let (0, Event::Begin(_)) = (n, event) {
             std::thread::sleep(Duration::from_millis(300));

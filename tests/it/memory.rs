@@ -49,7 +49,7 @@ fn volumes_of_many_small_units_keep_to_their_budget() {
 
 /// The smallest budget that a refusal names.
 fn named_mib(folder: &Folder, args: &[&str]) -> u64 {
-    let refused = folder.run(&[&["resample"], args, &["--memory", "1MiB"]].concat()).expect(2).stderr;
+    let refused = folder.run(&[&["resample"], args, &["--memory", "1MiB", "--overwrite"]].concat()).expect(2).stderr;
     let number = refused.split("use --memory ").nth(1).and_then(|rest| rest.split("MiB").next());
     number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no budget is named: {refused}"))
 }

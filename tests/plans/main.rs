@@ -191,7 +191,7 @@ fn tables_that_do_not_fit_are_refused_by_their_size() {
 fn offers_tell_of_voxels_that_are_fetched_many_times() {
     let spline = turned(Method::Kernel(KernelShape::BSpline { order: 5 }), [400, 512, 512]);
     let job = setting(spline, None, To::Raw);
-    let request = Request { budget: budget(6 * MIB + 7 * MIB / 2, 1), ..job.request(0, 1) };
+    let request = Request { budget: budget(6 * MIB + 9 * MIB / 2, 1), ..job.request(0, 1) };
     let plan = Plan::new(&request).unwrap();
     assert!(plan.fetches_often(), "{plan:?}");
     let offers = timed("offers", || plan.offers(&request));
