@@ -140,7 +140,7 @@ pub fn mebibytes(bytes: u64) -> u64 {
     bytes.saturating_add(bytes / SPARE_SHARE).div_ceil(1 << 20) + 1
 }
 
-/// What is named where tables take so much: four fifths of it would not hold large ones.
+/// The budget in MiB that is named for tables of this size. Four fifths of it are less than large tables take.
 fn beside_tables(table_bytes: u64) -> u64 {
     let enough = table_bytes.saturating_add(BESIDE_TABLES_BYTES);
     mebibytes(enough).min((table_bytes / 4 * 5) >> 20).max(enough.div_ceil(1 << 20))

@@ -33,7 +33,7 @@ mod nrrd;
 mod target;
 mod warp;
 
-pub use morph::{Nodes, open as open_morph};
+pub use morph::{NUMBERS as NODE_NUMBERS, Nodes, open as open_morph};
 pub use target::{TargetSpec, metaimage_header, mgh_header, nrrd_header};
 pub use warp::{Numbers, Warp};
 
@@ -91,7 +91,6 @@ struct Description {
     big_endian: bool,
     data: Data,
     is_label: bool,
-    is_warp: bool,
     segments: Vec<String>,
     warnings: Vec<String>,
 }
@@ -138,7 +137,11 @@ pub fn open(path: &Path) -> Result<Option<PlainFile>> {
             if !mgh::is_one(head) {
                 return Ok(None);
             }
-            mgh::parse(path, head, gzip)?
+            let mut file = finish(path, mgh::parse(path, head, gzip)?)?;
+            if mgh::is_warp(head) {
+                file.warp = Some(warp::behind_voxels(path, gzip, &file.layout)?);
+            }
+            return Ok(Some(file));
         }
     };
     finish(path, described).map(Some)
@@ -178,7 +181,6 @@ fn finish(path: &Path, described: Description) -> Result<PlainFile> {
     }
     let grid = Grid { anatomical, ..Grid::new(shape, index_to_world, unit) };
     let (data_offset, stream, data_bytes) = place(path, &described.data, bytes)?;
-    let warp = described.is_warp.then(|| warp::behind_voxels(path, stream.is_some(), bytes)).transpose()?;
     let layout = Layout {
         access: if stream.is_some() { Access::Ascending } else { Access::Random },
         outer,
@@ -196,7 +198,7 @@ fn finish(path: &Path, described: Description) -> Result<PlainFile> {
         conversion,
         lacking,
         is_label: described.is_label,
-        warp,
+        warp: None,
         segments: described.segments,
         view: None,
         warnings: described.warnings,

@@ -1,4 +1,4 @@
-//! Zstandard. Its contexts may not be had where memory is limited, which the crate's own functions for whole buffers answer by a panic.
+//! Zstandard. Where memory is limited a context may not be granted: the crate's functions for whole buffers panic then, these return an error.
 
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, WriteBuf, get_error_name};
 

@@ -134,7 +134,7 @@ impl Batch<'_> {
         })
     }
 
-    /// Whether job `n` reads displacement fields to be opened. No share is set aside for that: nothing else runs meanwhile.
+    /// Whether job `n` may read displacement fields while it is opened. No share of the memory is set aside for that, so nothing else runs then.
     fn opens_alone(&self, n: usize) -> bool {
         self.jobs.request(n).is_ok_and(|request| request.grid.is_transformed())
     }

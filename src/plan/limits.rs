@@ -22,5 +22,5 @@ pub const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 
 pub const PRODUCT_PIECE_BYTES: u64 = 4 << 20;
 /// Times that a voxel may be fetched before larger blocks and pieces are tried.
 pub const GOOD_FETCH: f64 = 1.5;
-/// Voxels that pieces may fetch for each one of source and target: beyond, a run would not end in any time, and more memory is asked for.
+/// The most voxels that pieces may fetch for each voxel of source and target. A run that fetches more would take days, and is refused.
 pub const MOST_FETCHES: f64 = 4096.0;

@@ -34,6 +34,8 @@ pub struct PieceSizer<'a> {
     reach: Option<Arc<dyn ObliqueFootprint>>,
     /// What is made, about: blocks are cut where it ends.
     made: Region,
+    /// Source voxels that all of the target needs.
+    pub needed: u64,
     /// By axis, block and piece.
     extents: HashMap<(usize, u64, u64), Extents>,
 }
@@ -46,13 +48,6 @@ struct Extents {
     pieces: f64,
 }
 
-impl Pieces {
-    /// Whether a run with them would end in some time, where that fetches `needed` voxels once and makes `made` ones.
-    pub fn would_end(&self, needed: u64, made: u64) -> bool {
-        self.fetched_voxels <= MOST_FETCHES * needed.saturating_add(made) as f64
-    }
-}
-
 impl<'a> PieceSizer<'a> {
     /// For what is to be made by `request`.
     pub fn new(request: &Request<'a>) -> PieceSizer<'a> {
@@ -60,7 +55,9 @@ impl<'a> PieceSizer<'a> {
         let all = Region::of_shape(footprint.target_shape());
         let made = request.todo.map_or(all, |todo| todo.hull()).intersect(&all);
         let made = if made.is_empty() { all } else { made };
-        PieceSizer { footprint, slabs: Slabs::new(footprint), reach: footprint.reach(), made, extents: HashMap::new() }
+        let needed = footprint.source_region(all).voxels();
+        let (slabs, reach) = (Slabs::new(footprint), footprint.reach());
+        PieceSizer { footprint, slabs, reach, made, needed, extents: HashMap::new() }
     }
 
     /// Cuts blocks of `block` voxels until a piece takes at most `limit_bytes`, or is a single voxel.
@@ -87,12 +84,17 @@ impl<'a> PieceSizer<'a> {
         pieces
     }
 
-    /// The smallest pieces of a size that is tried with which a run would end in some time; of all the largest, where none would.
-    pub fn smallest(&mut self, request: &Request<'_>, block: [u64; 3], voxel_bytes: u64) -> Pieces {
-        let (needed, made) = extents(request);
+    /// Whether a run with these pieces would end in some time.
+    pub fn would_end(&self, pieces: &Pieces) -> bool {
+        let made = Region::of_shape(self.footprint.target_shape()).voxels();
+        pieces.fetched_voxels <= MOST_FETCHES * self.needed.saturating_add(made) as f64
+    }
+
+    /// The smallest pieces, of the sizes that are tried, with which a run would end in some time; the largest ones where no size would do.
+    pub fn smallest(&mut self, block: [u64; 3], voxel_bytes: u64) -> Pieces {
         let mut pieces = self.pieces(block, voxel_bytes, PIECE_BYTES[0]);
         for limit in &PIECE_BYTES[1..] {
-            if pieces.would_end(needed, made) {
+            if self.would_end(&pieces) {
                 break;
             }
             pieces = self.pieces(block, voxel_bytes, *limit);
@@ -228,9 +230,4 @@ fn samples(target: [u64; 3], block: [u64; 3], piece: [usize; 3]) -> impl Iterato
             })
         })
     })
-}
-/// Voxels of the source that a target needs, and its own.
-pub fn extents(request: &Request<'_>) -> (u64, u64) {
-    let target = Region::of_shape(request.footprint.target_shape());
-    (request.footprint.source_region(target).voxels(), target.voxels())
 }

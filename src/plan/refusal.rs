@@ -54,7 +54,7 @@ pub(super) fn refusal(request: &Request<'_>) -> PlanError {
             continue;
         }
         if table_bytes > LARGE_TABLE_BYTES {
-            let pieces = ruler.smallest(request, block, voxel_bytes(request));
+            let pieces = ruler.smallest(block, voxel_bytes(request));
             let memory = Memory::of_block(request, (block, table_bytes), pieces.bytes, ALONE);
             let chunk_bytes = lines.chunk_bytes();
             least.offer(memory, block, lines.sampled_chunks(block).saturating_mul(chunk_bytes));
@@ -63,7 +63,7 @@ pub(super) fn refusal(request: &Request<'_>) -> PlanError {
         let ground = BlockShape::new(&mut lines, block);
         let sweeps = candidates::orders(request, &ground.touch);
         // The smallest pieces take the least.
-        let pieces = ruler.smallest(request, block, voxel_bytes(request));
+        let pieces = ruler.smallest(block, voxel_bytes(request));
         let memory = Memory::without_window(request, &ground.touch, pieces.bytes, ALONE);
         for sweep in &sweeps {
             let trial = Candidate { ground: &ground, sweep, workers: ALONE, pieces, memory };

@@ -9,7 +9,7 @@ use super::{
         STREAM_LOOKS, STREAM_SEARCH_LOOKS, TRIAL_LOOKS,
     },
     lines::Lines,
-    pieces::{PieceSizer, extents},
+    pieces::PieceSizer,
     refusal,
     sweeps::Sweep,
 };
@@ -109,17 +109,17 @@ impl<'a> Search<'a> {
     fn pieces(&mut self, block: [u64; 3]) -> Vec<Pieces> {
         let voxel_bytes = voxel_bytes(self.request);
         let is_product = self.request.footprint.reach().is_none();
-        let (needed, made) = extents(self.request);
         let mut pieces: Vec<Pieces> = Vec::new();
         for limit in PIECE_BYTES {
-            let is_good = pieces.last().is_some_and(|last| last.fetched_voxels <= GOOD_FETCH * needed as f64);
+            let is_good =
+                pieces.last().is_some_and(|last| last.fetched_voxels <= GOOD_FETCH * self.ruler.needed as f64);
             if is_product && limit > PRODUCT_PIECE_BYTES && is_good {
                 break;
             }
             pieces.push(self.ruler.pieces(block, voxel_bytes, limit));
         }
         pieces.dedup_by_key(|pieces| pieces.shape);
-        let endless = pieces.iter().take_while(|pieces| !pieces.would_end(needed, made)).count();
+        let endless = pieces.iter().take_while(|pieces| !self.ruler.would_end(pieces)).count();
         pieces.drain(..endless.min(pieces.len() - 1));
         pieces
     }

@@ -59,8 +59,6 @@ struct Held {
     next_use: u128,
     /// The last block that used it.
     last_block: u64,
-    /// Whether it stands among those that may go.
-    may_go: bool,
 }
 
 /// The walk itself. Memory is a few words for each chunk held.
@@ -165,9 +163,7 @@ impl<'a> Walk<'a> {
             self.spent.pop_front();
             // A chunk of a stream that is loaded for its only block stands here twice.
             if let Some(held) = self.held.remove(&chunk) {
-                if held.may_go {
-                    self.by_next_use.remove(&(held.next_use, chunk));
-                }
+                self.by_next_use.remove(&(held.next_use, chunk));
                 step.frees.push(chunk);
             }
         }
@@ -180,10 +176,9 @@ impl<'a> Walk<'a> {
                 break;
             }
             self.recent.pop_front();
-            if let Some(held) = self.held.get_mut(&chunk)
+            if let Some(held) = self.held.get(&chunk)
                 && held.last_block == last_block
             {
-                held.may_go = true;
                 self.by_next_use.insert((held.next_use, chunk));
             }
         }
@@ -245,9 +240,7 @@ impl<'a> Walk<'a> {
 
     /// Notes that `chunk` is in the window until its next use at least.
     fn hold(&mut self, chunk: Chunk, next_use: u128, last_block: u64) {
-        if let Some(old) = self.held.insert(chunk, Held { next_use, last_block, may_go: false })
-            && old.may_go
-        {
+        if let Some(old) = self.held.insert(chunk, Held { next_use, last_block }) {
             self.by_next_use.remove(&(old.next_use, chunk));
         }
         self.recent.push_back((last_block, chunk));

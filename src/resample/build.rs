@@ -53,30 +53,37 @@ pub fn passes_through(request: &OpRequest) -> bool {
 /// The same for methods with tap tables; told by some indices at either end of each axis and in its middle.
 fn selects(request: &OpRequest) -> bool {
     let Mapping::AxisAligned(maps) = &request.mapping else { return false };
-    maps.iter().zip(request.target_shape).all(|(map, len)| {
-        let Range { start, end } = inside_range(map, len, &bounds(request, map), false);
-        let middle = start + (end - start) / 2;
-        [start, middle, end - LOOKED_AT].into_iter().all(|from| {
-            let from = from.max(start);
-            is_single(request, map, from..(from + LOOKED_AT).min(end))
-        })
+    maps.iter().zip(request.target_shape).all(|(map, len)| selects_along(request, map, len))
+}
+
+fn selects_along(request: &OpRequest, map: &AxisMap, len: u64) -> bool {
+    let Range { start, end } = inside_range(map, len, &bounds(request, map), false);
+    let middle = start + (end - start) / 2;
+    [start, middle, end - LOOKED_AT].into_iter().all(|from| {
+        let from = from.max(start);
+        is_single(request, map, from..(from + LOOKED_AT).min(end))
     })
 }
 
-/// Whether target indices look at single source indices, as far as that can be told without tables: where steps are whole few of them stand
-/// for all, and of a few all are looked at.
+/// Whether each target index looks at one source index alone, where that can be told without tables. An axis with whole steps is tested at a
+/// few indices, which stand for all; a short axis is tested at every index.
 pub(super) fn selects_for_certain(request: &OpRequest) -> bool {
     let Mapping::AxisAligned(maps) = &request.mapping else { return false };
     let is_whole = |x: f64| x.fract() == 0.0 && x.abs() < WHOLE;
+    let is_short = |len: u64| len <= LOOKED_AT as u64;
     let is_certain = |(map, len): (&AxisMap, u64)| {
-        if len > LOOKED_AT as u64 {
-            return is_whole(map.scale) && is_whole(map.offset) && is_whole(map.scale * len as f64);
+        is_short(len) || is_whole(map.scale) && is_whole(map.offset) && is_whole(map.scale * len as f64)
+    };
+    let selects = |(map, len): (&AxisMap, u64)| {
+        if !is_short(len) {
+            return selects_along(request, map, len);
         }
         // Those beyond the source too, where they look at its edge.
         let run = inside_range(map, len, &bounds(request, map), request.outside == Outside::Edge);
         run.is_empty() || is_single(request, map, run)
     };
-    maps.iter().zip(request.target_shape).all(is_certain) && selects(request)
+    let axes = || maps.iter().zip(request.target_shape);
+    axes().all(is_certain) && axes().all(selects)
 }
 
 /// Whether each target index of a run looks at one source index alone.

@@ -65,7 +65,7 @@ impl Window {
     }
 }
 
-/// Points between voxels whose weights are kept.
+/// Positions between two voxels whose weights are kept.
 const MOST_PHASES: usize = 8;
 
 /// What stands for the voxels that a kernel asks for beyond the source's border.
@@ -182,11 +182,11 @@ impl Kernel {
     }
 }
 
-/// The taps of a kernel at one index after another. Weights are those of a distance, so where a point lies between voxels as one did before,
-/// which is so again and again where steps have a simple ratio, they are the same.
+/// The taps of a kernel at one index after another. Weights depend on the position between two voxels only. Where steps have a simple ratio
+/// the same positions come again, and their weights are copied.
 pub(super) struct Repeating<'a> {
     pub kernel: &'a Kernel,
-    /// The last ones that were worked out: where they lie between voxels, and their first and last tap from there.
+    /// The last positions, each with its first and last tap counted from the voxel before it, and the weights.
     known: Vec<([u64; 3], Vec<f64>)>,
     next: usize,
 }

@@ -29,7 +29,7 @@ pub struct Nearest<T> {
     /// Per target axis: the indices that look inside the source.
     inside: [Range<i64>; 3],
     outside: T,
-    /// Memory of the tables that showed that nothing else is to be done.
+    /// Memory of the tables that showed that every voxel is copied.
     shown_bytes: u64,
 }
 
@@ -43,7 +43,7 @@ impl<T: Voxel> Nearest<T> {
         Nearest { target_shape, maps, bounds, inside, outside: outside.voxel(), shown_bytes: 0 }
     }
 
-    /// The same, where tables had to be made first: a plan counts them, for they were held while it was made.
+    /// The same op in place of `tables`, whose memory it counts: they were held while the plan was made.
     pub(super) fn instead_of<A: Real>(self, tables: &[TapTable<A>; 3]) -> Nearest<T> {
         Nearest { shown_bytes: tables.iter().map(TapTable::bytes).sum(), ..self }
     }

@@ -201,7 +201,7 @@ pub fn inside_range(map: &AxisMap, len: u64, bounds: &Range<i64>, extend: bool) 
     start..end
 }
 
-/// Voxels from which on a kernel reaches so far that of one whose taps beyond the source do not count only the others are made.
+/// A kernel that reaches farther than so many voxels, and whose taps beyond the source do not count, gets taps within the source only.
 const FAR: f64 = 65_536.0;
 
 fn is_cut_at_bounds(kernel: &Kernel) -> bool {

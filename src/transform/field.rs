@@ -13,7 +13,12 @@ use super::{FieldKind, positions::Displacements};
 use crate::{
     error::{Error, Result},
     geometry::{self, Affine, Grid, Hull, Matrix, Unit, inside},
-    io::{Source, nifti::Header, plain::Nodes, view::components::Components},
+    io::{
+        Source,
+        nifti::Header,
+        plain::{NODE_NUMBERS, Nodes},
+        view::components::Components,
+    },
     layout::Layout,
     voxel::Voxel,
 };
@@ -132,10 +137,10 @@ impl FieldGrid {
 
     /// The field's voxels as displacements, whatever they are in the file: three volumes.
     pub fn displacements<T: Voxel>(&self, voxels: Box<dyn Source<T>>) -> Box<dyn Source<T>> {
-        let voxels: Box<dyn Source<T>> = match Nodes::new(voxels) {
-            Ok(nodes) => Box::new(nodes),
-            Err(voxels) if voxels.layout().components > 1 => Box::new(Components::new(voxels)),
-            Err(voxels) => voxels,
+        let voxels: Box<dyn Source<T>> = match voxels.layout().components {
+            1 => voxels,
+            NODE_NUMBERS => Box::new(Nodes::new(voxels)),
+            _ => Box::new(Components::new(voxels)),
         };
         if self.kind.is_positions() {
             Box::new(Displacements { inner: voxels, index_to_position: self.index_to_position })

@@ -29,7 +29,8 @@ pub(super) fn file_of(input: &Input) -> Option<&PlainFile> {
     }
 }
 
-/// The warp, and where it counts the steps of voxels, the way between the images where there are none.
+/// The warp. Voxel steps start at the same column, row and slice of the source: behind them comes the affine from a voxel's place in the target to
+/// its place in the source.
 ///
 /// # Errors
 /// A file that does not say that it is a warp, or does not know the image that it leads to.

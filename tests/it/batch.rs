@@ -183,9 +183,8 @@ fn a_refused_batch_names_what_its_most_demanding_job_needs() {
     ]);
     let refused = folder.run(&["batch", "jobs.tsv", "--dry-run", "--memory", "1MiB"]).expect(2);
     assert!(refused.stderr.contains("2 of 3, b.zarr: memory budget"), "{}", refused.stderr);
-    let named = refused.stderr.lines().find_map(|line| line.strip_prefix("hint: use --memory ")).unwrap();
-    let enough = named.split(' ').next().unwrap();
-    folder.run(&["batch", "jobs.tsv", "--dry-run", "--memory", enough]).expect(0);
+    let enough = format!("{}MiB", refused.named_mib());
+    folder.run(&["batch", "jobs.tsv", "--dry-run", "--memory", &enough]).expect(0);
 }
 
 #[test]

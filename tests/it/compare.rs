@@ -79,8 +79,8 @@ fn a_comparison_in_space_keeps_to_its_budget_and_refuses_one_that_is_too_small()
     coarse.write(&folder.path("coarse.nii"), &ramp(&coarse));
     let arguments = ["compare", "fine.nii", "coarse.nii", "--memory"];
     let refused = folder.run(&[&arguments[..], &["1MiB"]].concat()).expect(2);
-    let named = refused.stderr.split("use --memory ").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-    let found = folder.run(&[&arguments[..], &[named, "--json"]].concat()).expect(1).json();
+    let named = format!("{}MiB", refused.named_mib());
+    let found = folder.run(&[&arguments[..], &[named.as_str(), "--json"]].concat()).expect(1).json();
     let bytes = |name: &str| found[name].as_u64().unwrap();
     assert!(bytes("peak_bytes") <= bytes("memory_bytes"), "{found}");
 }

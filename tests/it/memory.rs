@@ -47,11 +47,9 @@ fn volumes_of_many_small_units_keep_to_their_budget() {
     check(&folder, 36, &["cube.zarr", "cube-out.nii", "--threads", "2", "--interp", "mode", "--scale", "0.1"]);
 }
 
-/// The smallest budget that a refusal names.
+/// The smallest budget that the refusal of a job names.
 fn named_mib(folder: &Folder, args: &[&str]) -> u64 {
-    let refused = folder.run(&[&["resample"], args, &["--memory", "1MiB", "--overwrite"]].concat()).expect(2).stderr;
-    let number = refused.split("use --memory ").nth(1).and_then(|rest| rest.split("MiB").next());
-    number.and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("no budget is named: {refused}"))
+    folder.run(&[&["resample"], args, &["--memory", "1MiB", "--overwrite"]].concat()).expect(2).named_mib()
 }
 
 /// Tables of weights once stayed until the last pass had ended, or were there before the pass that needs them, and no plan counted that:

@@ -176,9 +176,8 @@ fn what_would_not_end_in_any_time_is_refused_with_a_budget_that_is_enough() {
     said.write::<f32>(&folder.path("a.nii"), &vec![1.0; said.samples()]);
     fs::write(folder.path("turn.txt"), "0.96 -0.28 0 3\n0.28 0.96 0 -5\n0 0 1 2\n0 0 0 1\n").unwrap();
     let options = ["--transform", "turn.txt", "--scale", "0.53,4.29,0.65", "--interp", "bspline5", "--threads", "1"];
-    let refused = folder.resample("a.nii", "b.nii", &[&options[..], &["--memory", "1MiB"]].concat()).expect(2).stderr;
-    let named = refused.split("use --memory ").nth(1).and_then(|rest| rest.split("MiB").next()?.parse::<u64>().ok());
-    let named = named.unwrap_or_else(|| panic!("no budget is named: {refused}"));
+    let refused = folder.resample("a.nii", "b.nii", &[&options[..], &["--memory", "1MiB"]].concat()).expect(2);
+    let named = refused.named_mib();
     for mib in named.saturating_sub(4)..named + 4 {
         let memory = format!("{mib}MiB");
         let run = folder.resample("a.nii", "b.nii", &[&options[..], &["--memory", &memory, "--dry-run=json"]].concat());

@@ -20,6 +20,12 @@ impl Answer {
         self
     }
 
+    /// The smallest budget that a refusal names, in MiB.
+    pub fn named_mib(&self) -> u64 {
+        let number = self.stderr.split("use --memory ").nth(1).and_then(|rest| rest.split("MiB").next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("no budget is named: {}", self.stderr))
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
     }

@@ -140,9 +140,9 @@ fn by_layout(name: &str, start: &[u8]) -> Option<Known> {
         let what = "begins like a FreeSurfer MGH image, and its header is cut or damaged";
         return Some(known(what, "write it anew: mri_convert FILE STEM.nii.gz"));
     }
-    if name.ends_with(".m3z") && start.starts_with(&1f32.to_be_bytes()) {
+    if [".m3z", ".m3d"].iter().any(|ending| name.ends_with(ending)) && start.starts_with(&1f32.to_be_bytes()) {
         let hint = "give it to resample: --transform FILE";
-        return Some(known("is a FreeSurfer morph (.m3z), a transform and no image", hint));
+        return Some(known("is a FreeSurfer morph, which is a transform and no image", hint));
     }
     if start.starts_with(&[0x70, 0, 0, 0]) && start.get(8) == Some(&0x2a) {
         return Some(known("is a Leica LIF file, which is not read", BY_BIOFORMATS));

@@ -113,7 +113,6 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         big_endian: header.is_true(&["BinaryDataByteOrderMSB", "ElementByteOrderMSB"]),
         data: data(&header, path)?,
         is_label: false,
-        is_warp: false,
         segments: Vec::new(),
         warnings: Vec::new(),
     })

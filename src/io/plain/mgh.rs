@@ -46,13 +46,13 @@ impl Fields<'_> {
 /// Where the fields end; what follows is zero up to the voxels.
 const FIELDS_BYTES: usize = 90;
 
-/// What a volume is of, in the second byte of the version (`MGZ_INTENT_LABEL` and the like); of others nothing is known here.
+/// What a volume holds, by the second byte of the version (`MGZ_INTENT_LABEL`, `MGZ_INTENT_WARPMAP`).
 const LABELS: i32 = 1;
 const WARP: i32 = 3;
 const MOST_INTENT: i32 = 0xff;
 
-/// Whether a file that begins like this is one: version 1 and what it is of, a type of samples, and zeros behind the fields. The first two alone would take
-/// other files for it.
+/// Whether a file that begins like this is one: version 1, with what the volume holds, a type of samples, and zeros behind the fields. The
+/// first two alone would take other files for it.
 pub fn is_one(head: &[u8]) -> bool {
     let fields = Fields(head);
     let rest = head.get(FIELDS_BYTES..HEADER_BYTES as usize);
@@ -60,6 +60,11 @@ pub fn is_one(head: &[u8]) -> bool {
         && (0..=MOST_INTENT).contains(&intent(&fields))
         && matches!(fields.int(20), 0 | 1 | 3 | 4 | 10)
         && rest.is_some_and(|rest| rest.iter().all(|&byte| byte == 0))
+}
+
+/// Whether a header says that its volume is a warp.
+pub fn is_warp(head: &[u8]) -> bool {
+    intent(&Fields(head)) == WARP
 }
 
 fn intent(fields: &Fields<'_>) -> i32 {
@@ -122,7 +127,6 @@ pub fn parse(path: &Path, head: &[u8], gzip: bool) -> Result<Description> {
             coding: gzip.then_some(Coding::Gzip),
         },
         is_label: intent(&fields) == LABELS,
-        is_warp: intent(&fields) == WARP,
         segments: Vec::new(),
         warnings,
     })

@@ -18,19 +18,17 @@ use crate::{
     block::BlockMut,
     error::{Error, Result},
     geometry::Unit,
-    io::{Source, gzip::Coding},
-    layout::{Access, Axis, Layout, stream_unit},
+    io::{Source, gzip::Coding, view::components::Components},
+    layout::{Layout, Outer},
     storage::nfs,
-    voxel::{Rounding, Voxel},
+    voxel::{Dtype, Rounding, Voxel},
 };
 
 const HEADER_BYTES: u64 = 24;
 const VERSION: [u8; 4] = 1f32.to_be_bytes();
 /// Numbers of a node; those before `PLACE + 3` say whether it leads anywhere.
-const NUMBERS: usize = 9;
+pub const NUMBERS: usize = 9;
 const PLACE: usize = 3;
-/// Bytes of a chunk of nodes, where the file has none.
-const CHUNK_BYTES: u64 = 512 << 10;
 
 /// Opens a morph; `None` where a file is none.
 ///
@@ -81,7 +79,7 @@ pub fn open(path: &Path) -> Result<Option<PlainFile>> {
             anatomical: true,
             outer: Vec::new(),
             components: NUMBERS,
-            stored: crate::voxel::Dtype::F32,
+            stored: Dtype::F32,
             big_endian: true,
             data: Data {
                 path: path.to_path_buf(),
@@ -89,7 +87,6 @@ pub fn open(path: &Path) -> Result<Option<PlainFile>> {
                 coding: gzip.then_some(Coding::Gzip),
             },
             is_label: false,
-            is_warp: false,
             segments: Vec::new(),
             warnings: Vec::new(),
         },
@@ -100,32 +97,23 @@ pub fn open(path: &Path) -> Result<Option<PlainFile>> {
 
 /// The voxels of the image that nodes lead to, as three volumes: NaN where a node leads nowhere.
 pub struct Nodes<T> {
-    inner: Box<dyn Source<T>>,
+    /// A volume for each number.
+    numbers: Components<T>,
     layout: Layout,
 }
 
 impl<T: Voxel> Nodes<T> {
-    /// Of a morph; `None` for any other source.
-    ///
-    /// # Errors
-    /// The source itself, where it is none.
-    pub fn new(inner: Box<dyn Source<T>>) -> std::result::Result<Nodes<T>, Box<dyn Source<T>>> {
-        let mut layout = inner.layout().clone();
-        if layout.components != NUMBERS {
-            return Err(inner);
-        }
-        layout.outer.axes.push(Axis { name: "c".into(), len: 3, step: 1.0, start: 0.0, unit: None });
-        layout.outer.chunk.push(3);
-        layout.components = 1;
-        if layout.access == Access::Random {
-            layout.access = Access::Chunked;
-            layout.chunk = stream_unit(layout.grid.shape, (NUMBERS * layout.stored.bytes()) as u64, CHUNK_BYTES);
-        }
+    /// Of a source with [`NUMBERS`] components.
+    pub fn new(nodes: Box<dyn Source<T>>) -> Nodes<T> {
+        let numbers = Components::new(nodes);
+        let mut layout = numbers.layout().clone();
+        layout.outer = Outer { chunk: vec![3], axes: layout.outer.axes };
+        layout.outer.axes.iter_mut().for_each(|axis| axis.len = 3);
         // A chunk is read with all of its numbers.
         let voxels = layout.chunk.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));
         layout.transfer_bytes =
             layout.transfer_bytes.saturating_add(voxels.saturating_mul((NUMBERS * size_of::<T>()) as u64));
-        Ok(Nodes { inner, layout })
+        Nodes { numbers, layout }
     }
 }
 
@@ -136,8 +124,8 @@ impl<T: Voxel> Source<T> for Nodes<T> {
 
     fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
         let voxels = into.region.voxels() as usize;
-        let mut numbers = vec![T::from_f64(0.0, Rounding::Nearest); voxels * NUMBERS];
-        self.inner.read(group, BlockMut { region: into.region, volumes: NUMBERS, voxels: &mut numbers })?;
+        let mut numbers = vec![T::default(); voxels * NUMBERS];
+        self.numbers.read(group, BlockMut { region: into.region, volumes: NUMBERS, voxels: &mut numbers })?;
         let nowhere = T::from_f64(f64::NAN, Rounding::Nearest);
         let of = |number: usize, n: usize| numbers[number * voxels + n];
         for n in 0..voxels {
@@ -150,6 +138,6 @@ impl<T: Voxel> Source<T> for Nodes<T> {
     }
 
     fn missing_chunks(&self) -> u64 {
-        self.inner.missing_chunks()
+        self.numbers.missing_chunks()
     }
 }

@@ -124,7 +124,6 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         big_endian,
         data: data(&header, path)?,
         is_label,
-        is_warp: false,
         segments: if is_label { header.segments } else { Vec::new() },
         warnings,
     })

@@ -15,6 +15,7 @@ use super::mgh::{self, Fields};
 use crate::{
     error::{Error, Result},
     geometry::Affine,
+    layout::Layout,
     storage::nfs,
 };
 
@@ -82,11 +83,13 @@ pub(super) struct Tags {
     shear: Vec<f64>,
 }
 
-/// What stands behind the voxels of an MGH file, which has `voxel_bytes` of them.
+/// What stands behind the voxels of an MGH file with this layout.
 ///
 /// # Errors
 /// Those of reading; no tags of a warp, or too large ones; axes with a shear.
-pub(super) fn behind_voxels(path: &Path, gzip: bool, voxel_bytes: u64) -> Result<Warp> {
+pub(super) fn behind_voxels(path: &Path, gzip: bool, layout: &Layout) -> Result<Warp> {
+    let voxels = layout.grid.voxels().saturating_mul(layout.outer.volumes());
+    let voxel_bytes = voxels.saturating_mul(layout.voxel_bytes());
     let skipped = mgh::HEADER_BYTES.saturating_add(voxel_bytes).saturating_add(SCAN_BYTES);
     let found = behind(path, gzip, &Behind { skipped, is_morph: false })?;
     let (Some(format), true) = (found.format, found.has_geometries) else {

@@ -26,14 +26,7 @@ pub fn strip<S: Voxel, T: Voxel, F: Fn(S) -> T>(
             *offset += (nearest - origin) * stride;
         }
     }
-    // By way of i32, where that holds them: 64-bit integers are slower to convert.
-    if i32::try_from(samples.voxels.len()).is_ok() {
-        for (voxel, offset) in out.iter_mut().zip(offsets) {
-            *voxel = convert(samples.voxels[offset as i32 as usize]);
-        }
-    } else {
-        for (voxel, offset) in out.iter_mut().zip(offsets) {
-            *voxel = convert(samples.voxels[offset as usize]);
-        }
+    for (voxel, offset) in out.iter_mut().zip(offsets) {
+        *voxel = convert(samples.voxels[offset as i64 as usize]);
     }
 }

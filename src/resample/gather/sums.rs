@@ -72,19 +72,19 @@ fn fixed<const K: usize, const L: usize, const G: usize, S: Voxel>(
     let places = Places::of(samples.region, bounds, stencil, strip, sums.len());
     // Of all points first: sums then wait for voxels alone.
     let mut weights = [[[S::Acc::ZERO; K]; 3]; STRIP];
-    let mut are_whole = [false; STRIP];
+    let mut all_count = [false; STRIP];
     for (n, weights) in weights.iter_mut().enumerate().take(sums.len()) {
         for (a, weights) in weights.iter_mut().enumerate() {
             stencil.weigh(places.rows[a][n], [places.rests[a][n], places.parts[a][n]], weights);
         }
         // A weight of 0 is no tap, which matters where voxels may be NaN or infinite.
         let some_are_zero = weights.iter().flatten().fold(false, |any, weight| any | (*weight == S::Acc::ZERO));
-        are_whole[n] = !(S::DTYPE.is_float() && some_are_zero);
+        all_count[n] = !(S::DTYPE.is_float() && some_are_zero);
     }
     let (mut taps, mut lanes) = ([Taps::new(), Taps::new(), Taps::new()], Lanes::new());
     for (n, sum) in sums.iter_mut().enumerate() {
         let offset = places.offsets[n];
-        *sum = if offset >= 0.0 && are_whole[n] && stencil.cut.is_none() {
+        *sum = if offset >= 0.0 && all_count[n] && stencil.cut.is_none() {
             let voxels = &samples.voxels[offset as usize..];
             if voxels.len() >= (K - 1) * (strides[0] + strides[1]) + L {
                 sum_fixed::<K, L, G, S>(voxels, strides, &weights[n])
