@@ -21,6 +21,7 @@ pub mod gzip;
 pub mod hdf5;
 pub mod input;
 pub mod itk;
+mod jpeg;
 pub mod memory;
 pub mod nifti;
 pub mod ome;
@@ -91,9 +92,16 @@ pub struct Fetched {
     pub region: Region,
     /// `None` where the chunk is absent and stands for the fill value.
     pub stored: Option<Vec<u8>>,
+    /// Filters that were not applied to this chunk when it was stored, a bit for each; HDF5 alone has such.
+    pub filters_left_out: u32,
 }
 
 impl Fetched {
+    /// A chunk to which every filter was applied.
+    pub fn new(group: u64, region: Region, stored: Option<Vec<u8>>) -> Fetched {
+        Fetched { group, region, stored, filters_left_out: 0 }
+    }
+
     /// Memory that it holds.
     pub fn bytes(&self) -> u64 {
         self.stored.as_ref().map_or(0, |stored| stored.capacity() as u64)

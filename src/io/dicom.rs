@@ -26,7 +26,6 @@ mod colours;
 mod fields;
 mod format;
 mod header;
-mod jpeg;
 mod jpeg2000;
 mod rle;
 mod scan;

@@ -19,6 +19,7 @@ use crate::{
     storage::{Store, StoreError},
 };
 
+mod images;
 mod info;
 mod segmentation;
 mod shard;
@@ -102,11 +103,6 @@ fn finish(store: Arc<dyn Store>, info: Info, options: &OpenOptions) -> Result<Pr
             info::short(&key)
         )));
     }
-    if let Encoding::Segmentation(_) = scale.encoding
-        && !matches!(info.dtype.bytes(), 4 | 8)
-    {
-        return Err(Fault::wrong("data_type", info.dtype, "uint32 or uint64 for compressed_segmentation"));
-    }
     let outer = match info.channels {
         1 => Outer::default(),
         len => {
@@ -122,14 +118,16 @@ fn finish(store: Arc<dyn Store>, info: Info, options: &OpenOptions) -> Result<Pr
         conversion: Conversion { big_endian: false, ..Conversion::plain(info.dtype) },
         view: None,
         level: (options.level.unwrap_or(0), info.keys.len()),
-        warnings: Vec::new(),
+        warnings: lossy(&info),
         key,
         info: Arc::new(info),
         store,
     };
     let most_stored = file.most_stored();
     let index = if file.info.scale.sharding.is_some() { file.most_index() } else { 0 };
-    let decoding = most_stored.saturating_mul(2).saturating_add(file.chunk_bytes()).saturating_add(64 << 10);
+    let times = if file.info.scale.encoding.is_image() { 1 + images::TIMES } else { 1 };
+    let decoded = file.chunk_bytes().saturating_mul(times);
+    let decoding = most_stored.saturating_mul(2).saturating_add(decoded).saturating_add(64 << 10);
     let layout = Layout {
         // An index that is read, inflated and taken apart.
         transfer_bytes: decoding.saturating_add(index.saturating_mul(3)).saturating_add(memory.request_bytes),
@@ -138,6 +136,12 @@ fn finish(store: Arc<dyn Store>, info: Info, options: &OpenOptions) -> Result<Pr
         ..file.layout.clone()
     };
     Ok(PrecomputedFile { layout, ..file })
+}
+
+/// What is to be told of voxels that are not those that were coded.
+fn lossy(info: &Info) -> Vec<String> {
+    let told = || "voxels are decoded from lossy JPEG: they are near those that were coded, not equal".into();
+    (info.scale.encoding == Encoding::Jpeg).then(told).into_iter().collect()
 }
 
 /// The centre of the finest scale's first voxel is at its offset; scales share their edges.
@@ -158,10 +162,7 @@ impl PrecomputedFile {
     /// The format, for summaries.
     pub fn format_name(&self) -> String {
         let scale = &self.info.scale;
-        let encoding = match scale.encoding {
-            Encoding::Raw => "raw",
-            Encoding::Segmentation(_) => "compressed_segmentation",
-        };
+        let encoding = scale.encoding.name();
         let shards = if scale.sharding.is_some() { " in shards" } else { "" };
         let levels =
             if self.level.1 > 1 { format!(", level {} of {}", self.level.0, self.level.1) } else { String::new() };
@@ -185,10 +186,15 @@ impl PrecomputedFile {
         voxels.saturating_mul(self.info.dtype.bytes() as u64)
     }
 
-    /// The most bytes that a chunk is stored in; labels of a block may take three times theirs: a table and places of 32 bits.
+    /// The most bytes that a chunk is stored in; labels of a block may take three times theirs: a table and places of 32 bits. Images of
+    /// noise take more than their samples.
     fn most_stored(&self) -> u64 {
         let raw = self.chunk_bytes();
-        let times = if self.info.scale.encoding == Encoding::Raw { 1 } else { 4 };
+        let times = match self.info.scale.encoding {
+            Encoding::Raw => 1,
+            Encoding::Jpeg | Encoding::Png => 2,
+            Encoding::Segmentation(_) => 4,
+        };
         raw.saturating_mul(times).saturating_add(raw / 64).saturating_add(64 << 10)
     }
 

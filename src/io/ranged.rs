@@ -54,11 +54,11 @@ impl<T: Voxel> Source<T> for RangedSource<T> {
 
     fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
         let stored = Some(self.bytes(group, into.region)?);
-        self.read_fetched(Fetched { group, region: into.region, stored }, into)
+        self.read_fetched(Fetched::new(group, into.region, stored), into)
     }
 
     fn fetch(&self, group: u64, region: Region) -> Result<Option<Fetched>> {
-        Ok(Some(Fetched { group, region, stored: Some(self.bytes(group, region)?) }))
+        Ok(Some(Fetched::new(group, region, Some(self.bytes(group, region)?))))
     }
 
     fn read_fetched(&self, fetched: Fetched, mut into: BlockMut<'_, T>) -> Result<()> {

@@ -217,7 +217,7 @@ impl<T: Voxel> Source<T> for ViewSource<'_, T> {
     }
 
     fn read_absent(&self, fetched: &Fetched) -> Result<Option<T>> {
-        self.inner().read_absent(&Fetched { group: self.behind(fetched.group).0, region: fetched.region, stored: None })
+        self.inner().read_absent(&Fetched::new(self.behind(fetched.group).0, fetched.region, None))
     }
 
     fn missing_chunks(&self) -> u64 {

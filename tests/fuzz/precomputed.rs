@@ -9,12 +9,13 @@ use super::{
 };
 
 /// What one file of it is changed of.
-fn volumes() -> [(Volume, &'static str); 5] {
+fn volumes() -> [(Volume, &'static str); 6] {
     let sharded = Volume { shards: Some(([1, 2, 1], true)), ..PLAIN };
     [
         (PLAIN, "info"),
         (PLAIN, "4_4_40/-5-3_100-104_3-7"),
         (Volume { gzip: Some(".gz"), ..PLAIN }, "4_4_40/-5-3_100-104_3-7.gz"),
+        (Volume { png: true, ..PLAIN }, "4_4_40/-5-3_100-104_3-7"),
         (sharded.clone(), "info"),
         (sharded, "4_4_40/0.shard"),
     ]

@@ -76,7 +76,7 @@ impl Source<u16> for Distant {
         let mut voxels = vec![0u16; region.voxels() as usize * volumes];
         self.inner.read(group, BlockMut::new(region, volumes, &mut voxels))?;
         let stored = voxels.iter().flat_map(|voxel| voxel.to_le_bytes()).collect();
-        Ok(Some(Fetched { group, region, stored: Some(stored) }))
+        Ok(Some(Fetched::new(group, region, Some(stored))))
     }
 
     fn read_fetched(&self, fetched: Fetched, into: BlockMut<'_, u16>) -> Result<()> {

@@ -194,11 +194,14 @@ fn what_is_not_read_is_named() {
 #[test]
 fn damage_is_found_by_verify() {
     let folder = Folder::new();
-    let file = imaris(&[vec![vec![padded()]], vec![vec![Cells::new([3, 4, 5], [4, 4, 8])]]], &IMAGE);
+    let raw = Cells { packing: 0, ..Cells::new([3, 4, 5], [4, 4, 8]) };
+    let file = imaris(&[vec![vec![padded()]], vec![vec![raw]]], &IMAGE);
     fs::write(folder.path("a.ims"), &file).unwrap();
     let whole = folder.run(&["verify", "a.ims", "--json"]).expect(0).json();
     assert_eq!((&whole["ok"], whole["arrays"].as_array().unwrap().len()), (&Value::from(true), 2));
     assert_eq!(whole["arrays"][0]["chunks"], 12);
+    // Which filters were left out of a chunk was counted too, 4 bytes each.
+    assert_eq!(whole["arrays"][1]["stored_bytes"], 4 * 4 * 8 * 2);
     let mut bad = file;
     // Within the first chunk.
     bad[96 + 20] ^= 0x55;

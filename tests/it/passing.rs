@@ -172,7 +172,7 @@ impl<T: Voxel> Source<T> for Holed<T> {
     fn fetch(&self, group: u64, region: Region) -> Result<Option<Fetched>> {
         let at = std::array::from_fn(|a| region.lo[a] as u64 / self.layout().chunk[a]);
         let stored = (!self.holes.contains(&at)).then(Vec::new);
-        Ok(Some(Fetched { group, region, stored }))
+        Ok(Some(Fetched::new(group, region, stored)))
     }
 
     fn read_absent(&self, fetched: &Fetched) -> Result<Option<T>> {

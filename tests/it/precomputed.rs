@@ -2,11 +2,12 @@
 
 use std::{fs, time::Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::kit::{
     damaged,
     folder::{Folder, numbers, read},
+    jpeg_lossy::{self, Coding},
     precomputeds::{CHUNK, PLAIN, Volume, counts, voxel},
     rng::Rng,
 };
@@ -35,6 +36,8 @@ fn volumes() -> Vec<Volume> {
         sharded([1, 2, 1], true),
         sharded([0, 1, 5], false),
         Volume { absent: vec![0, 7], channels: 2, ..sharded([2, 1, 1], true) },
+        Volume { png: true, absent: vec![3], ..PLAIN },
+        Volume { png: true, channels: 3, ..sharded([1, 1, 1], true) },
     ]
 }
 
@@ -92,11 +95,70 @@ fn what_is_not_read_is_named() {
         assert!(answer.code == 1, "{}", answer.stdout);
         answer.stderr
     };
+    let jxl = told(&|info| info["scales"][0]["encoding"] = "jxl".into());
+    assert!(jxl.contains("encoded as \"jxl\", which is not read") && jxl.contains("tensorstore"), "{jxl}");
     let jpeg = told(&|info| info["scales"][0]["encoding"] = "jpeg".into());
-    assert!(jpeg.contains("encoded as \"jpeg\", which is not read") && jpeg.contains("tensorstore"), "{jpeg}");
+    assert!(jpeg.contains("data_type is u16, expected u8 for jpeg"), "{jpeg}");
     assert!(told(&|info| info["scales"][0]["key"] = "../../etc".into()).contains("leads out of its folder"));
     assert!(told(&|info| info["data_type"] = "complex64".into()).contains("data_type"));
     assert!(told(&|info| info["@type"] = "neuroglancer_skeletons".into()).contains("without a volume"));
+}
+
+/// A volume of one chunk of 16x8x4 bytes, of one or three channels, in a JPEG of 32 columns; its voxels, channels slowest.
+fn put_jpeg(folder: &Folder, channels: usize, change: impl Fn(&mut Vec<u8>)) -> Vec<u16> {
+    let smooth = |n: usize, c: usize| (20 + c * 30 + n % 32 * 3 + n / 32 * 5) as u16;
+    let components: Vec<Vec<u16>> = (0..channels).map(|c| (0..512).map(|n| smooth(n, c)).collect()).collect();
+    let mut stream = jpeg_lossy::encode(&components, [32, 16], Coding::default());
+    change(&mut stream);
+    let info = json!({
+        "@type": "neuroglancer_multiscale_volume", "type": "image", "data_type": "uint8", "num_channels": channels,
+        "scales": [{"key": "s", "size": [16, 8, 4], "resolution": [8, 8, 8], "chunk_sizes": [[16, 8, 4]], "encoding": "jpeg"}]
+    });
+    fs::create_dir_all(folder.path("j/s")).unwrap();
+    fs::write(folder.path("j/info"), info.to_string()).unwrap();
+    fs::write(folder.path("j/s/0-16_0-8_0-4"), stream).unwrap();
+    components.concat()
+}
+
+#[test]
+fn chunks_of_jpeg_are_near_their_voxels() {
+    let folder = Folder::new();
+    let near = |copy: &[u8], voxels: &[u16]| copy.iter().zip(voxels).all(|(&a, &b)| u16::from(a).abs_diff(b) <= 1);
+    let voxels = put_jpeg(&folder, 1, |_| {});
+    let (info, copy) = read(&folder, "j");
+    assert!(copy.len() == 512 && near(&copy, &voxels));
+    assert_eq!(info["format"], "Neuroglancer precomputed, jpeg");
+    assert!(info["warnings"].to_string().contains("decoded from lossy JPEG"), "{info}");
+    // Components of these names are colours as they stand; others are luminance and differences.
+    let names = |stream: &mut Vec<u8>| {
+        let frame = stream.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+        let scan = stream.windows(2).position(|marker| marker == [0xff, 0xda]).unwrap();
+        (0..3).for_each(|n| (stream[frame + 10 + 3 * n], stream[scan + 5 + 2 * n]) = (b"RGB"[n], b"RGB"[n]));
+    };
+    let voxels = put_jpeg(&folder, 3, names);
+    assert!(near(&read(&folder, "j").1, &voxels));
+    put_jpeg(&folder, 3, |_| {});
+    assert!(!near(&read(&folder, "j").1, &voxels));
+    // Adobe's segment goes before names.
+    let adobe = [&[0xff, 0xd8, 0xff, 0xee, 0, 14][..], b"Adobe", &[0, 100, 0, 0, 0, 0, 0]].concat();
+    put_jpeg(&folder, 3, |stream| drop(stream.splice(..2, adobe.clone())));
+    assert!(near(&read(&folder, "j").1, &voxels));
+    let told = |change: &dyn Fn(&mut Vec<u8>)| {
+        put_jpeg(&folder, 1, change);
+        folder.run(&["resample", "j", "k.nii", "--scale", "1", "--overwrite"]).expect(1).stderr
+    };
+    let frame = |stream: &[u8]| stream.windows(2).position(|marker| marker == [0xff, 0xc0]).unwrap();
+    assert!(told(&|stream| stream.truncate(stream.len() / 2)).contains("cannot read chunk"));
+    let progressive = told(&|stream| {
+        let at = frame(stream) + 1;
+        stream[at] = 0xc2;
+    });
+    assert!(progressive.contains("a progressive JPEG, which is not read"), "{progressive}");
+    let wide = told(&|stream| {
+        let at = frame(stream) + 8;
+        stream[at] = 33;
+    });
+    assert!(wide.contains("an image of 33x16 pixels of 1 samples of 8 bits, expected 512 pixels"), "{wide}");
 }
 
 #[test]

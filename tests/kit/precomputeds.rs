@@ -18,9 +18,26 @@ pub struct Volume {
     /// Bits before the hash, of minishards and of shards, and whether indexes and chunks are gzip.
     pub shards: Option<([u32; 3], bool)>,
     pub absent: Vec<usize>,
+    /// Whether chunks are PNG.
+    pub png: bool,
 }
 
-pub const PLAIN: Volume = Volume { channels: 1, gzip: None, shards: None, absent: Vec::new() };
+pub const PLAIN: Volume = Volume { channels: 1, gzip: None, shards: None, absent: Vec::new(), png: false };
+
+/// The words of a chunk, channels slowest, as an image of half as many rows as there are along y and z, where these are even.
+fn image(samples: &[u8], channels: usize, [x, y, z]: [usize; 3]) -> Vec<u8> {
+    let voxels = x * y * z;
+    let fold = if (y * z).is_multiple_of(2) { 2 } else { 1 };
+    let colour = [png::ColorType::Grayscale, png::ColorType::GrayscaleAlpha, png::ColorType::Rgb][channels - 1];
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(&mut file, (x * fold) as u32, (y * z / fold) as u32);
+    encoder.set_color(colour);
+    encoder.set_depth(png::BitDepth::Sixteen);
+    let of = |n: usize| (0..channels).flat_map(move |c| [1, 0].map(|byte| samples[2 * (c * voxels + n) + byte]));
+    let pixels: Vec<u8> = (0..voxels).flat_map(of).collect();
+    encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    file
+}
 
 fn gzip(raw: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
@@ -59,7 +76,8 @@ impl Volume {
         let mut info = json!({
             "@type": "neuroglancer_multiscale_volume", "type": "image", "data_type": "uint16", "num_channels": self.channels,
             "scales": [
-                {"key": "4_4_40", "size": SIZE, "resolution": [4, 4, 40], "voxel_offset": OFFSET, "chunk_sizes": [CHUNK], "encoding": "raw"},
+                {"key": "4_4_40", "size": SIZE, "resolution": [4, 4, 40], "voxel_offset": OFFSET, "chunk_sizes": [CHUNK],
+                 "encoding": if self.png { "png" } else { "raw" }},
                 {"key": "8_8_40", "size": [6, 5, 7], "resolution": [8, 8, 40], "voxel_offset": [-2, 50, 3], "chunk_sizes": [[64, 64, 64]], "encoding": "raw"}
             ]
         });
@@ -84,7 +102,8 @@ impl Volume {
                 let [x, y, z] = [n % nx, n / nx % ny, n / (nx * ny) % nz];
                 voxel(n / (nx * ny * nz), [first[0] + x, first[1] + y, first[2] + z]).to_le_bytes()
             };
-            (0..nx * ny * nz * self.channels).flat_map(one).collect()
+            let samples: Vec<u8> = (0..nx * ny * nz * self.channels).flat_map(one).collect();
+            if self.png { image(&samples, self.channels, [nx, ny, nz]) } else { samples }
         };
         places.map(|n| [n % cx, n / cx % cy, n / (cx * cy)]).map(|at| (at, samples(at))).collect()
     }

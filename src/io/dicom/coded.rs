@@ -3,10 +3,10 @@
 use super::{
     colours,
     format::Format,
-    jpeg::{self, dct, lossless},
     jpeg2000, rle,
     walk::{Fault, Span},
 };
+use crate::io::jpeg::{self, dct, lossless};
 
 /// The mark of an item, and its length.
 const ITEM_BYTES: u64 = 8;

@@ -28,9 +28,6 @@ use crate::{
     voxel::Voxel,
 };
 
-/// Behind the stored bytes of a chunk that was fetched stands which filters were left out.
-const MASK_BYTES: usize = 4;
-
 /// A file as a source of voxels.
 pub struct Hdf5Source {
     table: Arc<Table>,
@@ -63,17 +60,18 @@ impl Hdf5Source {
         Error::Chunk { action: "read", path, chunk, stored_bytes, what: what.to_string() }
     }
 
-    /// The stored bytes of the chunk that begins with voxel `first`, with the mask of its filters behind them; `None` where it was never stored.
-    fn stored(&self, volume: u64, first: [u64; 3]) -> Result<Option<Vec<u8>>> {
+    /// The chunk of a volume that `region` is, as it is stored; a chunk may never have been.
+    fn fetched(&self, volume: u64, region: Region) -> Result<Fetched> {
+        let first = self.first(region)?;
         let Table { bytes, volumes, storage } = &*self.table;
         let error = |stored_bytes: u64, what: String| self.error(volume, first, stored_bytes, what);
         let tree = volumes.trees.get(volume as usize).copied().flatten();
-        let Some(tree) = tree else { return Ok(None) };
+        let Some(tree) = tree else { return Ok(Fetched::new(volume, region, None)) };
         let found = tree::find(bytes, tree, first).map_err(|fault| match fault {
             Fault::Wrong { field, found, expected } => error(0, format!("{field} is {found}, expected {expected}")),
             other => other.of(&self.path),
         })?;
-        let Some(stored) = found else { return Ok(None) };
+        let Some(stored) = found else { return Ok(Fetched::new(volume, region, None)) };
         let most = most_stored(storage.chunk_bytes());
         if stored.len > most {
             return Err(error(stored.len, format!("larger than any chunk of this dataset can be ({most} bytes)")));
@@ -82,19 +80,10 @@ impl Hdf5Source {
             let what = format!("it stands at byte {}, and the file has {}", stored.at, bytes.len());
             return Err(error(stored.len, what));
         }
-        let mut packed = sys::reserve(stored.len + MASK_BYTES as u64).map_err(|what| error(stored.len, what))?;
+        let mut packed = sys::reserve(stored.len).map_err(|what| error(stored.len, what))?;
         packed.resize(stored.len as usize, 0);
         bytes.fill(&mut packed, stored.at).map_err(Error::io("read", &self.path))?;
-        packed.extend(stored.left_out.to_le_bytes());
-        Ok(Some(packed))
-    }
-
-    /// What such bytes hold: the samples of a whole chunk.
-    fn decoded(&self, mut stored: Vec<u8>) -> std::result::Result<Vec<u8>, String> {
-        let storage = &self.table.storage;
-        let left_out = stored.split_last_chunk::<MASK_BYTES>().map_or(0, |(_, mask)| u32::from_le_bytes(*mask));
-        stored.truncate(stored.len().saturating_sub(MASK_BYTES));
-        decode(&storage.filters, left_out, stored, storage.chunk_bytes())
+        Ok(Fetched { filters_left_out: stored.left_out, ..Fetched::new(volume, region, Some(packed)) })
     }
 }
 
@@ -104,13 +93,11 @@ impl<T: Voxel> Source<T> for Hdf5Source {
     }
 
     fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
-        let stored = self.stored(group, self.first(into.region)?)?;
-        self.read_fetched(Fetched { group, region: into.region, stored }, into)
+        self.read_fetched(self.fetched(group, into.region)?, into)
     }
 
     fn fetch(&self, group: u64, region: Region) -> Result<Option<Fetched>> {
-        let stored = self.stored(group, self.first(region)?)?;
-        Ok(Some(Fetched { group, region, stored }))
+        self.fetched(group, region).map(Some)
     }
 
     fn read_fetched(&self, fetched: Fetched, mut into: BlockMut<'_, T>) -> Result<()> {
@@ -127,8 +114,9 @@ impl<T: Voxel> Source<T> for Hdf5Source {
             into.voxels.fill(fill[0]);
             return Ok(());
         };
-        let stored_bytes = stored.len().saturating_sub(MASK_BYTES) as u64;
-        let bytes = self.decoded(stored).map_err(|what| self.error(fetched.group, first, stored_bytes, what))?;
+        let stored_bytes = stored.len() as u64;
+        let bytes = decode(&storage.filters, fetched.filters_left_out, stored, storage.chunk_bytes())
+            .map_err(|what| self.error(fetched.group, first, stored_bytes, what))?;
         let [_, ny, nx] = storage.chunk.map(|extent| extent as usize);
         let sample = Sample::Plain(self.conversion.stored);
         let view = ChunkView { bytes: &bytes, strides: [ny * nx, nx, 1], sample, conversion: self.conversion };

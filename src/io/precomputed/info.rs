@@ -18,6 +18,44 @@ pub enum Encoding {
     Raw,
     /// Labels in blocks of this extent, x, y, z.
     Segmentation([u64; 3]),
+    Jpeg,
+    Png,
+}
+
+impl Encoding {
+    /// Its name in documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Encoding::Raw => "raw",
+            Encoding::Segmentation(_) => "compressed_segmentation",
+            Encoding::Jpeg => "jpeg",
+            Encoding::Png => "png",
+        }
+    }
+
+    /// Whether chunks are images.
+    pub fn is_image(self) -> bool {
+        matches!(self, Encoding::Jpeg | Encoding::Png)
+    }
+
+    /// An error where chunks of such samples cannot be encoded so.
+    fn check(self, dtype: Dtype, channels: u64) -> Result<(), Fault> {
+        let (types, most): (&[Dtype], u64) = match self {
+            Encoding::Raw => return Ok(()),
+            Encoding::Segmentation(_) => (&[Dtype::U32, Dtype::U64], MOST_CHANNELS),
+            Encoding::Jpeg => (&[Dtype::U8], 3),
+            Encoding::Png => (&[Dtype::U8, Dtype::U16], 4),
+        };
+        if !types.contains(&dtype) {
+            let names: Vec<String> = types.iter().map(ToString::to_string).collect();
+            return Err(Fault::wrong("data_type", dtype, format!("{} for {}", names.join(" or "), self.name())));
+        }
+        if channels > most || (self, channels) == (Encoding::Jpeg, 2) {
+            let expected = if self == Encoding::Jpeg { "1 or 3 for jpeg".into() } else { format!("1 to {most}") };
+            return Err(Fault::wrong("num_channels", channels, expected));
+        }
+        Ok(())
+    }
 }
 
 /// One scale, triples along x, y, z.
@@ -88,13 +126,15 @@ impl Info {
         let key = |scale: &Value| scale.get("key").and_then(Value::as_str).map(str::to_string);
         let keys: Option<Vec<String>> = scales.iter().map(key).collect();
         let keys = keys.ok_or_else(|| Fault::wrong("a scale", "without a key", "a name"))?;
+        let scale = Scale::read(own)?;
+        scale.encoding.check(dtype, channels)?;
         Ok(Info {
             dtype,
             channels,
             is_label: document.get("type").and_then(Value::as_str) == Some("segmentation"),
             keys,
             finest: steps(&scales[0])?,
-            scale: Scale::read(own)?,
+            scale,
         })
     }
 }
@@ -119,6 +159,8 @@ impl Scale {
             "compressed_segmentation" => {
                 Encoding::Segmentation(three(scale, "compressed_segmentation_block_size", extent)?)
             }
+            "jpeg" => Encoding::Jpeg,
+            "png" => Encoding::Png,
             other => return Err(Fault::Unread(format!("has chunks encoded as {}, which is not read", short(other)))),
         };
         let offset = match scale.get("voxel_offset") {
@@ -220,7 +262,8 @@ mod tests {
         assert_eq!(told("resolution", serde_json::json!([1, 0, 1])), "resolution");
         assert_eq!(told("chunk_sizes", serde_json::json!([])), "chunk_sizes");
         assert_eq!(told("voxel_offset", serde_json::json!([0, 0, 1.5])), "voxel_offset");
-        assert!(told("encoding", "jpeg".into()).contains("\"jpeg\", which is not read"));
+        assert!(told("encoding", "jxl".into()).contains("\"jxl\", which is not read"));
+        assert_eq!(told("encoding", "jpeg".into()), "data_type");
         assert!(told("sharding", serde_json::json!({"@type": "other"})).contains("sharding"));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    PrecomputedFile,
+    PrecomputedFile, images,
     info::Encoding,
     segmentation,
     shard::{Minishard, Sharding, number},
@@ -187,14 +187,24 @@ impl PrecomputedSource {
             SizeLimit::AtMost(self.file.most_stored())
         };
         let stored = if is_packed { decode_gzip(&stored, most).map_err(error)? } else { stored };
-        let Encoding::Segmentation(block) = info.scale.encoding else {
+        if info.scale.encoding == Encoding::Raw {
             SizeLimit::Exactly(len).check(stored.len() as u64).map_err(error)?;
             return Ok(stored);
-        };
+        }
         let mut room = sys::reserve(len).map_err(error)?;
         room.resize(len as usize, 0);
-        let chunk = segmentation::Chunk { extent, channels: info.channels, block, sample_bytes };
-        segmentation::decode(&stored, chunk, &mut room).map_err(error)?;
+        let (channels, voxels) = (info.channels, extent.iter().product());
+        let image = images::Chunk { voxels, channels, sample_bytes };
+        match info.scale.encoding {
+            Encoding::Raw => Ok(()),
+            Encoding::Segmentation(block) => {
+                let chunk = segmentation::Chunk { extent, channels, block, sample_bytes };
+                segmentation::decode(&stored, chunk, &mut room)
+            }
+            Encoding::Jpeg => images::from_jpeg(&stored, image, &mut room),
+            Encoding::Png => images::from_png(&stored, image, &mut room),
+        }
+        .map_err(error)?;
         Ok(room)
     }
 }
@@ -206,12 +216,12 @@ impl<T: Voxel> Source<T> for PrecomputedSource {
 
     fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
         let stored = self.stored(self.chunk_at(into.region)?)?;
-        self.read_fetched(Fetched { group, region: into.region, stored }, into)
+        self.read_fetched(Fetched::new(group, into.region, stored), into)
     }
 
     fn fetch(&self, group: u64, region: Region) -> Result<Option<Fetched>> {
         let stored = self.stored(self.chunk_at(region)?)?;
-        Ok(Some(Fetched { group, region, stored }))
+        Ok(Some(Fetched::new(group, region, stored)))
     }
 
     fn read_fetched(&self, fetched: Fetched, mut into: BlockMut<'_, T>) -> Result<()> {

@@ -263,13 +263,13 @@ impl<T: Voxel> Source<T> for ZarrSource<T> {
 
     fn read(&self, group: u64, into: BlockMut<'_, T>) -> Result<()> {
         let stored = self.stored(&self.place_of(group, into.region)?)?;
-        self.read_fetched(Fetched { group, region: into.region, stored }, into)
+        self.read_fetched(Fetched::new(group, into.region, stored), into)
     }
 
     /// Always `Some`: fetching takes no part in decoding.
     fn fetch(&self, group: u64, region: Region) -> Result<Option<Fetched>> {
         let stored = self.stored(&self.place_of(group, region)?)?;
-        Ok(Some(Fetched { group, region, stored }))
+        Ok(Some(Fetched::new(group, region, stored)))
     }
 
     fn read_fetched(&self, fetched: Fetched, mut into: BlockMut<'_, T>) -> Result<()> {

@@ -2,11 +2,14 @@
 //!
 //! Source: ITU-T T.81, annex B; ITU-T T.87, annex C.
 
+mod colours;
 pub mod dct;
 pub mod huffman;
 mod inverse_dct;
 pub mod lossless;
 mod tables;
+
+pub use colours::rgb;
 
 /// Segments of one frame.
 const MOST_SEGMENTS: u32 = 1 << 10;
@@ -17,8 +20,12 @@ const SOS: u8 = 0xDA;
 const DHT: u8 = 0xC4;
 const DQT: u8 = 0xDB;
 const DRI: u8 = 0xDD;
+/// Of Adobe: what its components are.
+const APP14: u8 = 0xEE;
 /// Of the sequential processes by DCT and Huffman codes: baseline and extended.
 pub const SOF_DCT: [u8; 2] = [0xC0, 0xC1];
+/// Of the progressive process.
+pub const SOF_PROGRESSIVE: u8 = 0xC2;
 /// Of lossless JPEG by Huffman codes.
 pub const SOF_LOSSLESS: u8 = 0xC3;
 /// Of JPEG-LS.
@@ -182,4 +189,19 @@ pub fn frame_of(bytes: &[u8]) -> Result<Frame, String> {
         }
     }
     Err("no header of a frame before the samples".into())
+}
+
+/// Whether three components are red, green and blue, and not luminance and differences: as Adobe's segment says or, without one, as they
+/// are called.
+///
+/// # Errors
+/// Bytes that are no stream.
+pub fn is_rgb(bytes: &[u8], frame: &Frame) -> Result<bool, String> {
+    let mut segments = Segments::of(bytes)?;
+    while let Some(segment) = segments.next()?.filter(|segment| !segment.is_scan()) {
+        if let (APP14, [b'A', b'd', b'o', b'b', b'e', .., transform]) = (segment.marker, segment.body) {
+            return Ok(*transform == 0);
+        }
+    }
+    Ok(frame.components.iter().map(|component| component.id).eq(*b"RGB"))
 }
