@@ -1,7 +1,8 @@
 //! Carries blocks through read, apply and write with a bounded set of workers.
 //!
 //! Workers claim blocks in schedule order. A gate keeps them within `gate` blocks of the lowest unfinished one, so what is
-//! alive stays what the plan counted. Chunks are decoded once into the window and freed when the schedule says so.
+//! alive stays what the plan counted. Where the memory admits fewer workers than threads, the other threads compute pieces of the
+//! workers' blocks. Chunks are decoded once into the window and freed when the schedule says so.
 //! Stream targets take encoded blocks in order, through a turnstile. The first error, panic or request to stop ends the
 //! run: every waiter is woken, and the sink is not finished.
 //!
@@ -31,6 +32,7 @@ mod crew;
 mod halt;
 mod heartbeat;
 mod passing;
+mod pieces;
 mod tally;
 mod turnstile;
 mod window;
@@ -43,6 +45,7 @@ pub use crew::{Crew, side_by_side};
 use halt::{EndsRun, Halt};
 pub use heartbeat::heartbeat;
 use passing::Passing;
+use pieces::Helpers;
 use tally::Tally;
 pub use tally::{Progress, Stages};
 use turnstile::Turnstile;
@@ -85,6 +88,7 @@ struct Shared<'a, T: Voxel> {
     ahead: Option<Ahead<'a>>,
     /// Instead of claims and window, where chunks pass by.
     passing: Option<Passing<'a, T>>,
+    helpers: Option<Helpers<T>>,
     turnstile: Turnstile,
     tally: Tally,
 }
@@ -120,7 +124,7 @@ pub fn run_kept<T: Voxel>(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(&Progress),
 ) -> Result<Progress> {
-    let shared = Shared::new(pass, keep);
+    let shared = Shared::new(pass, keep)?;
     shared.work(stop, on_progress);
     let result = shared.outcome();
     // Also after an error: what was stored before it is good. The first error is the one to be told.
@@ -137,8 +141,8 @@ pub fn run_kept<T: Voxel>(
 }
 
 impl<'a, T: Voxel> Shared<'a, T> {
-    fn new(pass: &'a Pass<'a, T>, keep: Option<&'a dyn Keep>) -> Shared<'a, T> {
-        Shared {
+    fn new(pass: &'a Pass<'a, T>, keep: Option<&'a dyn Keep>) -> Result<Shared<'a, T>> {
+        Ok(Shared {
             pass,
             keep,
             halt: Halt::default(),
@@ -146,9 +150,10 @@ impl<'a, T: Voxel> Shared<'a, T> {
             window: Window::new(pass),
             ahead: Ahead::new(pass),
             passing: Passing::new(pass),
+            helpers: Helpers::new(pass.plan.helpers)?,
             turnstile: Turnstile::default(),
             tally: Tally::new(pass.plan.blocks, pass.plan.totals.decodes),
-        }
+        })
     }
 
     /// Begins a thread; where none is to be had, that ends the run.

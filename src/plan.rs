@@ -16,6 +16,7 @@ mod candidates;
 mod chunk_map;
 mod chunks;
 mod columns;
+mod helpers;
 mod limits;
 mod lines;
 mod memory;
@@ -113,6 +114,8 @@ pub struct Plan {
     pub blocks: u64,
     pub order: Order,
     pub workers: Workers,
+    /// Threads beside the workers that compute pieces of their blocks.
+    pub helpers: usize,
     /// Voxels of one piece: a block is fetched and computed piece by piece. Told in file order.
     #[serde(serialize_with = "in_file_order")]
     pub piece: [usize; 3],
@@ -146,6 +149,10 @@ impl Plan {
     /// # Errors
     /// Refuses with the smallest budget that works.
     pub fn new(request: &Request<'_>) -> Result<Plan, PlanError> {
+        Plan::of_workers(request).map(|plan| plan.with_helpers(request))
+    }
+
+    fn of_workers(request: &Request<'_>) -> Result<Plan, PlanError> {
         let ahead = memory::ahead(request);
         let kept_bytes = memory::ahead_bytes(request, ahead);
         if kept_bytes == 0 {

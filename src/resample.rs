@@ -92,6 +92,11 @@ pub trait Footprint: Send + Sync {
     /// Bytes of scratch that computing `target` takes, vectors of displacement fields included.
     fn scratch_bytes(&self, target: Region) -> u64;
 
+    /// Time that each source voxel of a piece takes, against that of copying it: more than 1 where all of them are filtered.
+    fn fetch_cost(&self) -> f64 {
+        1.0
+    }
+
     /// Bytes of tables that live as long as the op.
     fn table_bytes(&self) -> u64;
 

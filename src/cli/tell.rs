@@ -154,6 +154,11 @@ pub fn pass(pass: &PassSummary, threads: usize) -> String {
         plan.workers.count,
         threads
     );
+    match plan.helpers {
+        0 => {}
+        1 => text += ", 1 helper",
+        helpers => text += &format!(", {helpers} helpers"),
+    }
     if plan.window_bytes > 0 {
         let about = if plan.exact { "" } else { "about " };
         text += &format!(

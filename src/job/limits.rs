@@ -20,7 +20,7 @@ pub fn check_tables<T: Voxel>(op: &OpRequest, memory_bytes: u64) -> Result<()> {
 /// Refuses a plan that a limit of address space does not leave room for: what is resident is mapped, and each thread has a stack.
 pub fn check_address_room(summary: &Summary) -> Result<()> {
     let Some(room) = sys::address_room() else { return Ok(()) };
-    let threads = summary.passes.iter().map(|pass| pass.plan.workers.count).max().unwrap_or(1);
+    let threads = summary.passes.iter().map(|pass| pass.plan.workers.count + pass.plan.helpers).max().unwrap_or(1);
     let (projected_bytes, left_bytes) = (summary.projected_bytes(), room.memory_bytes(threads));
     if projected_bytes <= left_bytes {
         return Ok(());

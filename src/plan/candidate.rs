@@ -217,6 +217,7 @@ impl Candidate<'_> {
             blocks: walked.totals.blocks,
             order: self.sweep.order.clone(),
             workers: self.workers,
+            helpers: 0,
             piece: self.pieces.shape,
             passing: false,
             window_bytes,
@@ -236,7 +237,7 @@ impl Candidate<'_> {
         let ground = self.ground;
         let volumes = ground.request.target.outer.volumes() as f64;
         let bytes_per_voxel = voxel_bytes(ground.request) as f64 * volumes;
-        let fetched = self.pieces.fetched_voxels * bytes_per_voxel;
+        let fetched = self.pieces.fetched_voxels * bytes_per_voxel * ground.request.footprint.fetch_cost();
         let written = ground.touch.target.voxels() as f64 * bytes_per_voxel;
         let waits = ground.request.target.shard.is_some() && !self.sweep.in_line;
         let side = if waits { SIDE_COST * written } else { 0.0 };

@@ -16,7 +16,9 @@ pub const STREAM_SEARCH_LOOKS: u64 = 16_000_000;
 pub const SAMPLED_SEARCH_LOOKS: u64 = 500_000;
 /// Piece sizes tried, smallest first. Those of some MiB suit the caches, the smaller ones tight budgets, and the largest ops that
 /// look far around each voxel.
-pub const PIECE_BYTES: [u64; 6] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20];
+pub const PIECE_BYTES: [u64; 7] = [64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20, 64 << 20, 256 << 20];
+/// The largest piece of ops that fetch voxels and do nothing else with all of them.
+pub const PLAIN_PIECE_BYTES: u64 = 64 << 20;
 /// The largest piece where regions are products of intervals, unless it would fetch each voxel more than [`GOOD_FETCH`] times:
 /// kernels may look so far that no small piece is good.
 pub const PRODUCT_PIECE_BYTES: u64 = 4 << 20;

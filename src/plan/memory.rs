@@ -35,7 +35,7 @@ pub struct Memory {
 }
 
 /// Stack and allocator memory that a worker takes.
-const WORKER_BYTES: u64 = 512 << 10;
+pub(super) const WORKER_BYTES: u64 = 512 << 10;
 /// The same of a thread that only fetches.
 const FETCHER_BYTES: u64 = 128 << 10;
 /// Bytes of a raw target that are written at once where planes are small.

@@ -306,6 +306,7 @@ impl<'a> Candidate<'a> {
             blocks: totals.blocks,
             order: Order::raster(),
             workers,
+            helpers: 0,
             piece: self.block.map(|n| n as usize),
             passing: true,
             window_bytes: memory.window,

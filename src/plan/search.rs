@@ -5,8 +5,8 @@ use super::{
     candidate::{BlockShape, Candidate, Ended, Walked, voxel_bytes},
     candidates,
     limits::{
-        DRY_RUN_LOOKS, GOOD_FETCH, PIECE_BYTES, PRODUCT_PIECE_BYTES, SAMPLE_LOOKS, SAMPLED_SEARCH_LOOKS, SEARCH_LOOKS,
-        STREAM_LOOKS, STREAM_SEARCH_LOOKS, TRIAL_LOOKS,
+        DRY_RUN_LOOKS, GOOD_FETCH, PIECE_BYTES, PLAIN_PIECE_BYTES, PRODUCT_PIECE_BYTES, SAMPLE_LOOKS,
+        SAMPLED_SEARCH_LOOKS, SEARCH_LOOKS, STREAM_LOOKS, STREAM_SEARCH_LOOKS, TRIAL_LOOKS,
     },
     lines::Lines,
     pieces::PieceSizer,
@@ -20,8 +20,10 @@ pub(super) fn cheapest(request: &Request<'_>) -> Result<Plan, PlanError> {
         Effort::Full => refusal::refusal(request),
         Effort::Fits | Effort::Estimate => refusal::unknown(request),
     })?;
-    // Boxes around oblique blocks hold much that is not needed whatever their size: larger ones only cost memory there.
-    if plan.fetch_ratio <= GOOD_FETCH || request.footprint.reach().is_some() {
+    // Boxes around oblique blocks hold much that is not needed whatever their size: larger ones cost memory, and buy something where each
+    // voxel of the box is filtered.
+    let buys_nothing = request.footprint.reach().is_some() && is_plain(request);
+    if plan.fetch_ratio <= GOOD_FETCH || buys_nothing {
         return Ok(plan);
     }
     let larger = cheapest_within(request, candidates::WIDE_BLOCK_BYTES);
@@ -38,6 +40,11 @@ fn cheapest_within(request: &Request<'_>, block_bytes: u64) -> Option<Plan> {
         search.try_block(block);
     }
     search.confirmed()
+}
+
+/// Whether voxels are fetched, and nothing else is done with all of them.
+fn is_plain(request: &Request<'_>) -> bool {
+    request.footprint.fetch_cost() <= 1.0
 }
 
 /// A plan that was found, with what a longer dry run of it needs.
@@ -111,6 +118,9 @@ impl<'a> Search<'a> {
         let is_product = self.request.footprint.reach().is_none();
         let mut pieces: Vec<Pieces> = Vec::new();
         for limit in PIECE_BYTES {
+            if limit > PLAIN_PIECE_BYTES && is_plain(self.request) {
+                break;
+            }
             let is_good =
                 pieces.last().is_some_and(|last| last.fetched_voxels <= GOOD_FETCH * self.ruler.needed as f64);
             if is_product && limit > PRODUCT_PIECE_BYTES && is_good {

@@ -5,6 +5,7 @@ use crate::{
     job::{PassKind, Summary},
     pictures::MemoryPoint,
     pipeline::Stages,
+    plan::Plan,
 };
 
 fn name(kind: PassKind) -> &'static str {
@@ -44,7 +45,7 @@ pub fn section(summary: &Summary, points: &[MemoryPoint]) -> String {
 <td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
             name(pass.kind),
             words::count(pass.plan.blocks),
-            pass.plan.workers.count,
+            threads(&pass.plan),
             pass.amplification.map_or_else(|| "–".to_string(), |times| format!("{times:.3}")),
             words::bytes(done.bytes_written),
             words::seconds(done.seconds)
@@ -59,6 +60,14 @@ pub fn section(summary: &Summary, points: &[MemoryPoint]) -> String {
             escape(&summary.mapping.replace('_', "-")),
             escape(&summary.fingerprint)
         )
+}
+
+/// Workers, and those who help them.
+fn threads(plan: &Plan) -> String {
+    match plan.helpers {
+        0 => plan.workers.count.to_string(),
+        helpers => format!("{} + {helpers}", plan.workers.count),
+    }
 }
 
 /// Bars of the seconds that the workers together spent.

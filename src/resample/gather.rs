@@ -7,14 +7,14 @@
 use std::{ops::Range, sync::Arc};
 
 use super::{
-    Area, BlockOp, Border, Footprint, KernelShape, LabelWeights, ObliqueFootprint, OpRequest, Order, Outside,
-    Workspace, fill::fill, kernel::GAUSSIAN_CUT,
+    Area, BlockOp, Footprint, KernelShape, LabelWeights, ObliqueFootprint, OpRequest, Order, Outside, Workspace,
+    fill::fill, kernel::GAUSSIAN_CUT,
 };
 use crate::{
     block::{BlockMut, BlockRef},
     geometry::{Mapping, Warp},
     region::Region,
-    voxel::{Real, Rounding, Voxel},
+    voxel::{Rounding, Voxel},
 };
 
 mod at_stage;
@@ -26,6 +26,7 @@ mod label;
 mod linear;
 mod look;
 mod nearest;
+mod points;
 mod reach;
 mod stages;
 mod stencil;
@@ -37,24 +38,14 @@ pub use label::LABEL_CUT;
 use covered::AreaSamples;
 use filter::Filter;
 use linear::Neighbours;
-use look::{Line, STRIP, Strip};
-use reach::{Oblique, Span};
+use look::{STRIP, Strip};
+use points::{AtPoints, AtSamples, AtVoxels, Plain, Point, Summed, Weights};
+use reach::Oblique;
 use stages::Passage;
 use stencil::Stencil;
 
 /// Bytes of a vector of a displacement field.
 const VECTOR_BYTES: u64 = 12;
-
-/// What happens at a point.
-#[derive(Clone, Debug)]
-pub enum Point<A> {
-    Nearest,
-    Linear,
-    Weighted(Stencil<A>),
-    Label,
-    LabelGaussian(Stencil<f64>),
-    Covered(AreaSamples),
-}
 
 /// Target voxels gathered from around the points that they look at.
 #[derive(Clone, Debug)]
@@ -62,7 +53,6 @@ pub struct Gather<T: Voxel> {
     reach: Arc<Oblique>,
     /// The source axis of each target axis where the mapping is axis-aligned.
     source_axes: Option<[usize; 3]>,
-    filter: Option<Filter<T::Acc>>,
     point: Point<T::Acc>,
     outside: Outside,
     rounding: Rounding,
@@ -70,8 +60,7 @@ pub struct Gather<T: Voxel> {
 }
 
 impl<T: Voxel> Gather<T> {
-    /// Gathers voxels at points, from a filtered box where there is a filter.
-    pub fn new(request: &OpRequest, point: Point<T::Acc>, filter: Option<Filter<T::Acc>>) -> Gather<T> {
+    fn new(request: &OpRequest, point: Point<T::Acc>) -> Gather<T> {
         let (span, border) = point.span();
         let warp = match &request.mapping {
             Mapping::Warped(warp) => Some(warp.clone()),
@@ -86,7 +75,7 @@ impl<T: Voxel> Gather<T> {
             extend: request.outside == Outside::Edge,
             span,
             border,
-            halo: filter.as_ref().map_or([0; 3], Filter::halo),
+            halo: point.halo(),
             widths: Default::default(),
         };
         let source_axes = match &request.mapping {
@@ -94,39 +83,48 @@ impl<T: Voxel> Gather<T> {
             Mapping::Affine(_) | Mapping::Warped(_) => None,
         };
         let &OpRequest { outside, rounding, order, .. } = request;
-        Gather { reach: Arc::new(reach), source_axes, filter, point, outside, rounding, order }
+        Gather { reach: Arc::new(reach), source_axes, point, outside, rounding, order }
     }
 
-    /// Samples of scratch that a source region of this shape is filtered in.
-    fn scratch_len(&self, source: [usize; 3]) -> usize {
-        self.filter.as_ref().map_or(0, |filter| filter.scratch_len(source))
-    }
-
-    /// Fills `piece` of one volume from samples around every point of it; how many are below and above what the type holds.
-    fn gather<S: Voxel<Acc = T::Acc>>(
+    /// Lets `fill` take voxels at points of `piece` from one volume of the source.
+    fn at_points<R>(
         &self,
-        samples: BlockRef<'_, S>,
-        convert: impl Fn(S) -> T + Copy,
+        source: BlockRef<'_, T>,
+        piece: Region,
+        scratch: &mut Workspace<T::Acc>,
+        fill: impl FnOnce(&mut dyn AtPoints<T>) -> R,
+    ) -> R {
+        let (bounds, rounding, order) = (self.reach.bounds, self.rounding, self.order);
+        match &self.point {
+            Point::Plain(take) => {
+                let corners = Neighbours::new();
+                fill(&mut AtVoxels { take, voxels: source, bounds, rounding, order, corners })
+            }
+            Point::Summed(summed) => {
+                let (kept, corners) = (self.reach.gathered_region(piece), Neighbours::new());
+                let samples = summed.samples(source, kept, bounds, |len| scratch.take(len));
+                fill(&mut AtSamples { weights: &summed.weights, samples, bounds, rounding, corners })
+            }
+        }
+    }
+
+    /// Fills `piece` of one volume from what is around every point of it; how many are below and above what the type holds.
+    fn gather(
+        &self,
+        points: &mut dyn AtPoints<T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
         volume: usize,
     ) -> [u64; 2] {
-        let (mut strip, mut corners) = (Strip::new(), Neighbours::new());
-        let mut beyond = [0; 2];
+        let (mapping, mut strip, mut beyond) = (&self.reach.mapping, Strip::new(), [0; 2]);
         for z in piece.lo[0]..piece.hi[0] {
             for y in piece.lo[1]..piece.hi[1] {
                 let run = self.run([z, y], piece.lo[2]..piece.hi[2]);
                 for x in run.clone().step_by(STRIP) {
                     strip.len = (run.end - x).min(STRIP as i64) as usize;
-                    let (mapping, out) = (&self.reach.mapping, target.row(volume, z, y, x..x + strip.len as i64));
-                    if let Point::Linear = self.point {
-                        let line = Line::new(mapping, [z, y, x]);
-                        linear::strip(samples, self.reach.bounds, &line, &mut corners, self.rounding, out);
-                    } else {
-                        look::fill(mapping, [z, y, x], &mut strip);
-                        let [below, above] = self.strip(samples, convert, &strip, &mut corners, out);
-                        beyond = [beyond[0] + below, beyond[1] + above];
-                    }
+                    let out = target.row(volume, z, y, x..x + strip.len as i64);
+                    let [below, above] = points.row(mapping, [z, y, x], &mut strip, out);
+                    beyond = [beyond[0] + below, beyond[1] + above];
                 }
             }
         }
@@ -136,27 +134,6 @@ impl<T: Voxel> Gather<T> {
     /// The voxels of a row that are computed; the others look outside.
     fn run(&self, row: [i64; 2], x: Range<i64>) -> Range<i64> {
         if self.reach.extend { x } else { look::inside_run(&self.reach.mapping, row, x, self.reach.bounds) }
-    }
-
-    /// The voxels of a strip; how many are below and above what the type holds.
-    fn strip<S: Voxel<Acc = T::Acc>>(
-        &self,
-        samples: BlockRef<'_, S>,
-        convert: impl Fn(S) -> T,
-        strip: &Strip,
-        corners: &mut Neighbours<S, S::Acc>,
-        out: &mut [T],
-    ) -> [u64; 2] {
-        let (bounds, rounding, order) = (self.reach.bounds, self.rounding, self.order);
-        match &self.point {
-            Point::Nearest => nearest::strip(samples, bounds, strip, convert, out),
-            Point::Linear => linear::strip(samples, bounds, strip, corners, rounding, out),
-            Point::Weighted(stencil) => return sums::strip(samples, bounds, stencil, strip, rounding, out),
-            Point::Label => label::linear(samples, bounds, order, strip, convert, out),
-            Point::LabelGaussian(stencil) => label::gaussian(samples, bounds, (stencil, order), strip, convert, out),
-            Point::Covered(spread) => spread.strip(samples, bounds, strip, (convert, rounding, order), out),
-        }
-        [0; 2]
     }
 
     /// Sets the voxels of `piece` that look outside; how many there are.
@@ -175,31 +152,6 @@ impl<T: Voxel> Gather<T> {
             }
         }
         outside
-    }
-}
-
-impl<A: Real> Point<A> {
-    /// How far points look, and what stands beyond the border.
-    fn span(&self) -> (Span, Border) {
-        match self {
-            Point::Nearest => (Span { shift: 0.5, first: 0, count: 1 }, Border::Repeat),
-            Point::Linear | Point::Label => (Span { shift: 0.0, first: 0, count: 2 }, Border::Repeat),
-            Point::Weighted(stencil) => (stencil.span(), stencil.border),
-            Point::LabelGaussian(stencil) => (stencil.span(), stencil.border),
-            Point::Covered(spread) => {
-                let reach = spread.reach.ceil() as i64;
-                (Span { shift: 0.5, first: -reach, count: 2 * reach + 1 }, Border::Repeat)
-            }
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        match self {
-            Point::Nearest | Point::Linear | Point::Label => 0,
-            Point::Weighted(stencil) => stencil.bytes(),
-            Point::LabelGaussian(stencil) => stencil.bytes(),
-            Point::Covered(spread) => spread.bytes(),
-        }
     }
 }
 
@@ -237,17 +189,17 @@ impl<T: Voxel> Footprint for Gather<T> {
     fn scratch_bytes(&self, target: Region) -> u64 {
         let shape = target.shape().map(|n| n as u64);
         let vectors = self.reach.warp.as_ref().map_or(0, |warp| self.reach.vectors(warp, shape));
-        let points = if let Point::Covered(spread) = &self.point { spread.scratch_bytes() } else { 0 };
-        if self.filter.is_none() {
-            return vectors * VECTOR_BYTES + points;
-        }
-        let source = self.reach.largest_extents(shape).map(|n| n as usize);
-        (self.scratch_len(source) * size_of::<T::Acc>()) as u64 + vectors * VECTOR_BYTES
+        let source = || self.reach.largest_extents(shape).map(|n| n as usize);
+        vectors * VECTOR_BYTES + self.point.scratch_bytes::<T>(source)
+    }
+
+    fn fetch_cost(&self) -> f64 {
+        self.point.fetch_cost()
     }
 
     fn table_bytes(&self) -> u64 {
         let ranges = self.reach.warp.as_ref().map_or(0, Warp::bytes);
-        self.point.bytes() + self.filter.as_ref().map_or(0, Filter::bytes) + ranges
+        self.point.bytes() + ranges
     }
 }
 
@@ -268,18 +220,9 @@ impl<T: Voxel> BlockOp<T> for Gather<T> {
         if source.region.is_empty() {
             return;
         }
-        let rounding = self.rounding;
         for volume in 0..target.volumes {
             let source = source.volume(volume);
-            let beyond = match &self.filter {
-                None => self.gather(source, |sample| sample, target, piece, volume),
-                Some(filter) => {
-                    let kept = self.reach.gathered_region(piece);
-                    let memory = scratch.take(self.scratch_len(source.region.shape()));
-                    let filtered = filter.apply(source, kept, self.reach.bounds, memory);
-                    self.gather(filtered, move |sum| T::from_acc(sum, rounding), target, piece, volume)
-                }
-            };
+            let beyond = self.at_points(source, piece, scratch, |points| self.gather(points, target, piece, volume));
             scratch.add_beyond(beyond);
         }
     }
@@ -287,7 +230,7 @@ impl<T: Voxel> BlockOp<T> for Gather<T> {
 
 /// The nearest voxel.
 pub fn nearest<T: Voxel>(request: &OpRequest) -> Gather<T> {
-    Gather::new(request, Point::Nearest, None)
+    Gather::new(request, Point::Plain(Plain::Nearest))
 }
 
 /// A weighted sum on an oblique mapping: the kernel around each point, and what has to be filtered before.
@@ -297,16 +240,18 @@ pub fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
         _ if request.antialias => Filter::low_pass(request.mapping.ratio()),
         _ => None,
     };
-    let point = match shape {
-        KernelShape::Linear => Point::Linear,
-        shape => Point::Weighted(Stencil::new(shape)),
+    let weights = match shape {
+        KernelShape::Linear if filter.is_none() => return Gather::new(request, Point::Plain(Plain::Linear)),
+        KernelShape::Linear => Weights::Linear,
+        shape => Weights::Stencil(Stencil::new(shape)),
     };
-    Gather::new(request, point, filter)
+    Gather::new(request, Point::Summed(Summed { filter, weights }))
 }
 
 /// What target voxels cover, on an oblique mapping.
 pub fn covering<T: Voxel>(request: &OpRequest, cover: Area) -> Gather<T> {
-    Gather::new(request, Point::Covered(AreaSamples::new(cover, &request.mapping.affine())), None)
+    let spread = AreaSamples::new(cover, &request.mapping.affine());
+    Gather::new(request, Point::Plain(Plain::Covered(spread)))
 }
 
 /// Bytes of the table of a Gaussian of `sigma` voxels, with weights of so many bytes; what a number too large for one would take, too.
@@ -321,9 +266,9 @@ pub fn low_pass_bytes(ratio: [f64; 3], weight_bytes: usize) -> f64 {
 
 /// Labels on any mapping.
 pub fn labels<T: Voxel>(request: &OpRequest, weights: LabelWeights) -> Gather<T> {
-    let point = match weights {
-        LabelWeights::Linear => Point::Label,
-        LabelWeights::Gaussian { sigma } => Point::LabelGaussian(Stencil::gaussian(sigma, LABEL_CUT)),
+    let take = match weights {
+        LabelWeights::Linear => Plain::Label,
+        LabelWeights::Gaussian { sigma } => Plain::LabelGaussian(Stencil::gaussian(sigma, LABEL_CUT)),
     };
-    Gather::new(request, point, None)
+    Gather::new(request, Point::Plain(take))
 }

@@ -3,7 +3,10 @@
 //! No fused multiply-add and no reassociation by the compiler: sums are written in the order in which they are taken, so
 //! every instruction set gives the same bits.
 
+mod wide;
+
 use multiversion::multiversion;
+pub use wide::symmetric;
 
 use crate::voxel::{Real, Rounding, Voxel, num::Arithmetic};
 
@@ -122,49 +125,13 @@ pub fn add_scaled<A: Real>(w: A, a: &[A], out: &mut [A]) {
     }
 }
 
-/// `out[x] += rows[k][x] * w[k]`, k ascending.
-#[multiversion(targets("x86_64+avx2"))]
-pub fn add_four_scaled<A: Real>(w: [A; 4], rows: [&[A]; 4], out: &mut [A]) {
-    let [a, b, c, d] = rows.map(|row| &row[..out.len()]);
-    for (x, o) in out.iter_mut().enumerate() {
-        *o = *o + a[x] * w[0] + b[x] * w[1] + c[x] * w[2] + d[x] * w[3];
-    }
-}
-
-/// `out[x] += (a[x] + b[x]) * w`.
-#[multiversion(targets("x86_64+avx2"))]
-pub fn add_pair_scaled<A: Real>(w: A, a: &[A], b: &[A], out: &mut [A]) {
-    for ((o, &a), &b) in out.iter_mut().zip(a).zip(b) {
-        *o += (a + b) * w;
-    }
-}
-
 /// Weighs and sums whole rows: `out = sum_k weights[k] * row(k)`, in ascending k. Rows after the first that weigh 0 are passed over.
 pub fn combine<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: &mut [A]) {
     match weights {
+        [] => out.fill(A::ZERO),
         [w] => scale(*w, row(0), out),
         [w0, w1] => blend([*w0, *w1], row(0), row(1), out),
-        [w0, w1, rest @ ..] => {
-            if *w1 == A::ZERO {
-                scale(*w0, row(0), out)
-            } else {
-                blend([*w0, *w1], row(0), row(1), out)
-            }
-            // Four rows at a time, in the same order: the sums are loaded and stored a quarter as often.
-            let mut rest = rest.iter().enumerate().filter(|(_, w)| **w != A::ZERO).map(|(k, &w)| (w, row(k + 2)));
-            while let Some((w, first)) = rest.next() {
-                match (rest.next(), rest.next(), rest.next()) {
-                    (Some((x, second)), Some((y, third)), Some((z, fourth))) => {
-                        add_four_scaled([w, x, y, z], [first, second, third, fourth], out);
-                    }
-                    (second, third, fourth) => {
-                        let left = [Some((w, first)), second, third, fourth];
-                        left.into_iter().flatten().for_each(|(w, row)| add_scaled(w, row, out));
-                    }
-                }
-            }
-        }
-        [] => out.fill(A::ZERO),
+        weights => wide::weighted(weights, row, out),
     }
 }
 

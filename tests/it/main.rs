@@ -15,6 +15,7 @@ mod faults;
 mod formats;
 mod guide;
 mod hdf5;
+mod helpers;
 mod hostile;
 mod hostile_servers;
 mod in_place;

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use multiversion::multiversion;
-
 use super::{Boxes, Spanned};
 use crate::{
     block::{BlockMut, BlockRef},
@@ -176,16 +174,8 @@ impl<const N: usize> Group<N> {
     }
 }
 
-/// Whether any sample of a box is another than its first.
-#[multiversion(targets("x86_64+avx512f+avx512vl+avx512bw+avx512dq", "x86_64+avx2"))]
+/// Whether any sample of a box is another than its first; a NaN differs from itself.
 fn differ<T: Voxel, const N: usize>(samples: &[[T; N]]) -> bool {
     let Some((first, others)) = samples.split_first() else { return false };
-    let mut any = false;
-    for lanes in others {
-        for n in 0..N {
-            any |= lanes[n] != first[n];
-        }
-    }
-    // A NaN differs from itself.
-    first.iter().fold(any, |any, &value| any | is_nan(value))
+    others.iter().any(|lanes| lanes != first) || first.iter().any(|&value| is_nan(value))
 }

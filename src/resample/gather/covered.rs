@@ -60,12 +60,12 @@ impl AreaSamples {
     }
 
     /// Fills each voxel of the strip from the source voxels under its points; those beyond the border do not count.
-    pub fn strip<S: Voxel, T: Voxel>(
+    pub fn strip<T: Voxel>(
         &self,
-        samples: BlockRef<'_, S>,
+        samples: BlockRef<'_, T>,
         bounds: Region,
         strip: &Strip,
-        (convert, rounding, order): (impl Fn(S) -> T, Rounding, Order),
+        (rounding, order): (Rounding, Order),
         out: &mut [T],
     ) {
         let mut under: Vec<usize> = Vec::with_capacity(self.offsets.len());
@@ -81,28 +81,22 @@ impl AreaSamples {
                 let nearest = |a: usize| ((settle(c[a]) + 0.5).floor() as i64).clamp(bounds.lo[a], bounds.hi[a] - 1);
                 under.push(place(samples.region, std::array::from_fn(nearest)));
             }
-            *voxel = self.summary(samples.voxels, &mut under, &convert, (rounding, order));
+            *voxel = self.summary(samples.voxels, &mut under, (rounding, order));
         }
     }
 
-    fn summary<S: Voxel, T: Voxel>(
-        &self,
-        voxels: &[S],
-        under: &mut Vec<usize>,
-        convert: &impl Fn(S) -> T,
-        (rounding, order): (Rounding, Order),
-    ) -> T {
+    fn summary<T: Voxel>(&self, voxels: &[T], under: &mut Vec<usize>, (rounding, order): (Rounding, Order)) -> T {
         if self.cover == Area::Mean {
             let sum: f64 = under.iter().map(|&at| voxels[at].to_f64()).sum();
             return T::from_f64(sum / under.len() as f64, rounding);
         }
         if self.cover == Area::Mode {
-            let mut votes: Vec<(T, f64)> = under.iter().map(|&at| (convert(voxels[at]), 1.0)).collect();
+            let mut votes: Vec<(T, f64)> = under.iter().map(|&at| (voxels[at], 1.0)).collect();
             return most_frequent(&mut votes, order);
         }
         under.sort_unstable();
         under.dedup();
-        let mut found: Vec<T> = under.iter().map(|&at| convert(voxels[at])).collect();
+        let mut found: Vec<T> = under.iter().map(|&at| voxels[at]).collect();
         match self.cover {
             Area::Min => Extreme::Min.of(&found),
             Area::Max => Extreme::Max.of(&found),

@@ -11,6 +11,8 @@ use crate::{
 /// Sigma over the step ratio r: a full width at half maximum of one source voxel becomes one target voxel,
 /// `sqrt((r^2 - 1) / (8 ln 2))` (Cardoso et al. 2015).
 const SIGMA_OF_RATIO: f64 = 0.424_660_900_144_009_5;
+/// Pairs of taps that take as long as copying a voxel, about.
+const PAIRS_PER_COPY: f64 = 6.0;
 /// Where the low-pass is cut, in sigmas.
 const LOW_PASS_CUT: f64 = 4.0;
 
@@ -55,6 +57,11 @@ impl<A: Real> Filter<A> {
         [0, 1, 2].map(|a| self.sides[a].len() as i64 - 1)
     }
 
+    /// Time of a voxel, against that of copying it.
+    pub fn cost(&self) -> f64 {
+        1.0 + self.sides.iter().map(Vec::len).sum::<usize>() as f64 / PAIRS_PER_COPY
+    }
+
     /// Memory of the taps.
     pub fn bytes(&self) -> u64 {
         self.sides.iter().map(|side| (side.len() * size_of::<A>()) as u64).sum()
@@ -79,9 +86,7 @@ impl<A: Real> Filter<A> {
         let half = source.voxels.len();
         let (first, rest) = scratch.split_at_mut(half);
         let (second, rest) = rest.split_at_mut(half);
-        let at = |a: usize, i: i64, k: i64| -> [usize; 2] {
-            [i - k, i + k].map(|i| (self.fold(a, i, bounds) - source.region.lo[a]) as usize)
-        };
+        let place = |a: usize, i: i64| (self.fold(a, i, bounds) - source.region.lo[a]) as usize;
         // Along rows, then across rows, then across planes.
         let along =
             first[..sz * sy * kx].chunks_exact_mut(kx).zip(source.voxels.chunks_exact(source.region.shape()[2]));
@@ -90,15 +95,15 @@ impl<A: Real> Filter<A> {
             let plane = &first[z * sy * kx..(z + 1) * sy * kx];
             for y in 0..ky {
                 let out = &mut second[(z * ky + y) * kx..][..kx];
-                let row = |n: usize| &plane[n * kx..(n + 1) * kx];
-                across(&self.sides[1], |k| at(1, kept.lo[1] + y as i64, k).map(row), out);
+                let row = |i: i64| &plane[place(1, i) * kx..][..kx];
+                symmetric(&self.sides[1], kept.lo[1] + y as i64, row, out);
             }
         }
         let plane_len = ky * kx;
         for z in 0..kz {
             let out = &mut first[z * plane_len..(z + 1) * plane_len];
-            let plane = |n: usize| &second[n * plane_len..(n + 1) * plane_len];
-            across(&self.sides[0], |k| at(0, kept.lo[0] + z as i64, k).map(plane), out);
+            let plane = |i: i64| &second[place(0, i) * plane_len..][..plane_len];
+            symmetric(&self.sides[0], kept.lo[0] + z as i64, plane, out);
         }
         BlockRef::new(kept, 1, &first[..kz * plane_len])
     }
@@ -121,24 +126,23 @@ impl<A: Real> Filter<A> {
         memory: &mut [A],
         out: &mut [A],
     ) {
-        let halo = self.sides[2].len() - 1;
+        let (len, halo) = (out.len(), self.sides[2].len() as i64 - 1);
         let (samples, padded) = memory.split_at_mut(row.len());
         rows::load(row, samples);
-        let padded = &mut padded[..out.len() + 2 * halo];
-        for (n, sample) in padded.iter_mut().enumerate() {
-            let i = self.fold(2, kept.lo[2] + n as i64 - halo as i64, bounds);
-            *sample = samples[(i - source.lo[2]) as usize];
+        let padded = &mut padded[..len + 2 * halo as usize];
+        let first = kept.lo[2] - halo;
+        let exist = first.max(bounds.lo[2])..(first + padded.len() as i64).min(bounds.hi[2]);
+        let (before, rest) = padded.split_at_mut((exist.start - first) as usize);
+        let (copied, behind) = rest.split_at_mut((exist.end - exist.start) as usize);
+        copied.copy_from_slice(&samples[(exist.start - source.lo[2]) as usize..][..copied.len()]);
+        for (sample, i) in before.iter_mut().zip(first..).chain(behind.iter_mut().zip(exist.end..)) {
+            *sample = samples[(self.fold(2, i, bounds) - source.lo[2]) as usize];
         }
-        let len = out.len();
-        across(&self.sides[2], |k| [halo - k as usize, halo + k as usize].map(|n| &padded[n..n + len]), out);
+        symmetric(&self.sides[2], kept.lo[2], |i| &padded[(i - first) as usize..][..len], out);
     }
 }
 
-/// `out = side[0] * pair(0)[0] + sum_k side[k] * (pair(k)[0] + pair(k)[1])`, in ascending k.
-fn across<'a, A: Real>(side: &[A], pair: impl Fn(i64) -> [&'a [A]; 2], out: &mut [A]) {
-    rows::scale(side[0], pair(0)[0], out);
-    for (k, &weight) in side.iter().enumerate().skip(1) {
-        let [before, after] = pair(k as i64);
-        rows::add_pair_scaled(weight, before, after, out);
-    }
+/// The filter of one side `side` around index `i`: `out = side[0] * at(i) + sum_k side[k] * (at(i - k) + at(i + k))`, in ascending k.
+fn symmetric<'a, A: Real>(side: &[A], i: i64, at: impl Fn(i64) -> &'a [A], out: &mut [A]) {
+    rows::symmetric(side, at(i), |k| [at(i - k as i64), at(i + k as i64)], out);
 }

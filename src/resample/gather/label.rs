@@ -4,7 +4,7 @@ use multiversion::multiversion;
 
 use super::{
     linear::{Cell, Neighbours},
-    look::{STRIP, Strip},
+    look::Strip,
     stencil::{Stencil, Taps},
 };
 use crate::{
@@ -22,22 +22,13 @@ const GROUP: usize = 16;
 const TIE: f64 = 1e-6;
 
 /// Weighs the eight labels around each point as linear interpolation does.
-pub fn linear<S: Voxel, T: Voxel>(
-    samples: BlockRef<'_, S>,
-    bounds: Region,
-    order: Order,
-    strip: &Strip,
-    convert: impl Fn(S) -> T,
-    out: &mut [T],
-) {
+pub fn linear<S: Voxel>(samples: BlockRef<'_, S>, bounds: Region, order: Order, strip: &Strip, out: &mut [S]) {
     let mut corners = Neighbours::<S, f64>::new();
     corners.look(samples, bounds, strip, out.len());
-    let mut labels = [S::default(); STRIP];
     match order {
-        Order::Rising => vote::<S, false>(&corners, &mut labels[..out.len()]),
-        Order::Falling => vote::<S, true>(&corners, &mut labels[..out.len()]),
+        Order::Rising => vote::<S, false>(&corners, out),
+        Order::Falling => vote::<S, true>(&corners, out),
     }
-    out.iter_mut().zip(labels).for_each(|(voxel, label)| *voxel = convert(label));
 }
 
 /// The label of each point, ties to the lower, or to the higher where samples fall as values rise.
@@ -154,13 +145,12 @@ fn heaviest_of_eight<S: Voxel>(labels: &[S; 8], weights: &[f64; 8], order: Order
 }
 
 /// Weighs the labels around each point by a Gaussian.
-pub fn gaussian<S: Voxel, T: Voxel>(
+pub fn gaussian<S: Voxel>(
     samples: BlockRef<'_, S>,
     bounds: Region,
     (stencil, order): (&Stencil<f64>, Order),
     strip: &Strip,
-    convert: impl Fn(S) -> T,
-    out: &mut [T],
+    out: &mut [S],
 ) {
     let mut taps = [Taps::new(), Taps::new(), Taps::new()];
     let mut votes: Vec<(S, f64)> = Vec::new();
@@ -173,7 +163,7 @@ pub fn gaussian<S: Voxel, T: Voxel>(
                 votes.extend(xs.list.iter().map(|(x, wx)| (samples.voxels[z + y + x], wz * wy * wx)));
             }
         }
-        *voxel = convert(heaviest(&mut votes, order, |highest| highest - TIE));
+        *voxel = heaviest(&mut votes, order, |highest| highest - TIE);
     }
 }
 
@@ -245,7 +235,7 @@ mod tests {
             }
             for order in [Order::Rising, Order::Falling] {
                 let mut got = vec![S::default(); 100];
-                linear(samples, region, order, &strip, |label| label, &mut got);
+                linear(samples, region, order, &strip, &mut got);
                 for (n, got) in got.iter().enumerate() {
                     let (labels, weights) = around(samples, region, strip.index(n));
                     let expected = heaviest_of_eight(&labels, &weights, order);

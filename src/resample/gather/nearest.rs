@@ -7,14 +7,8 @@ use crate::{block::BlockRef, geometry::settle, region::Region, voxel::Voxel};
 
 /// Takes voxel `floor(c + 0.5)` for each point of the strip.
 #[multiversion(targets("x86_64+avx2"))]
-pub fn strip<S: Voxel, T: Voxel, F: Fn(S) -> T>(
-    samples: BlockRef<'_, S>,
-    bounds: Region,
-    strip: &Strip,
-    convert: F,
-    out: &mut [T],
-) {
-    let region = samples.region;
+pub fn strip<T: Voxel>(voxels: BlockRef<'_, T>, bounds: Region, strip: &Strip, out: &mut [T]) {
+    let region = voxels.region;
     let [_, ny, nx] = region.shape().map(|extent| extent as f64);
     let mut offsets = [0.0; STRIP];
     for (a, stride) in [ny * nx, nx, 1.0].into_iter().enumerate() {
@@ -27,6 +21,6 @@ pub fn strip<S: Voxel, T: Voxel, F: Fn(S) -> T>(
         }
     }
     for (voxel, offset) in out.iter_mut().zip(offsets) {
-        *voxel = convert(samples.voxels[offset as i64 as usize]);
+        *voxel = voxels.voxels[offset as i64 as usize];
     }
 }

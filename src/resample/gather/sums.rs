@@ -18,82 +18,81 @@ use crate::{
 /// Returns how many sums are below and above what the type holds.
 /// Points whose taps all exist and all count take a loop of fixed length, the others a list of taps; which of them depends on the point
 /// and the source's bounds alone.
-pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>>(
-    samples: BlockRef<'_, S>,
+pub fn strip<T: Voxel>(
+    samples: BlockRef<'_, T::Acc>,
     bounds: Region,
-    stencil: &Stencil<S::Acc>,
+    stencil: &Stencil<T::Acc>,
     strip: &Strip,
     rounding: Rounding,
     out: &mut [T],
 ) -> [u64; 2] {
-    let mut sums = [S::Acc::ZERO; STRIP];
+    let mut sums = [T::Acc::ZERO; STRIP];
     let sums = &mut sums[..out.len()];
+    let points = Points { samples, bounds, stencil, strip, are_finite: !T::DTYPE.is_float() };
     match stencil.taps {
-        3 => fixed::<3, 4, 3, S>(samples, bounds, stencil, strip, sums),
-        4 => fixed::<4, 4, 4, S>(samples, bounds, stencil, strip, sums),
-        5 => fixed::<5, 8, 5, S>(samples, bounds, stencil, strip, sums),
-        6 => fixed::<6, 6, 1, S>(samples, bounds, stencil, strip, sums),
-        8 => fixed::<8, 8, 1, S>(samples, bounds, stencil, strip, sums),
-        10 => fixed::<10, 10, 1, S>(samples, bounds, stencil, strip, sums),
-        _ => listed(samples, bounds, stencil, strip, sums),
+        3 => fixed::<3, 4, 3, _>(&points, sums),
+        4 => fixed::<4, 4, 4, _>(&points, sums),
+        5 => fixed::<5, 8, 5, _>(&points, sums),
+        6 => fixed::<6, 6, 1, _>(&points, sums),
+        8 => fixed::<8, 8, 1, _>(&points, sums),
+        10 => fixed::<10, 10, 1, _>(&points, sums),
+        _ => listed(&points, sums),
     }
     rows::store(sums, out, rounding);
     rows::count_beyond::<T>(sums)
 }
 
-#[multiversion(targets("x86_64+avx2"))]
-fn listed<S: Voxel>(
-    samples: BlockRef<'_, S>,
+/// Points, and what they look at.
+struct Points<'a, A> {
+    samples: BlockRef<'a, A>,
     bounds: Region,
-    stencil: &Stencil<S::Acc>,
-    strip: &Strip,
-    sums: &mut [S::Acc],
-) {
+    stencil: &'a Stencil<A>,
+    strip: &'a Strip,
+    /// Whether no sample is NaN or infinite.
+    are_finite: bool,
+}
+
+#[multiversion(targets("x86_64+avx2"))]
+fn listed<A: Real>(points: &Points<'_, A>, sums: &mut [A]) {
     let (mut taps, mut lanes) = ([Taps::new(), Taps::new(), Taps::new()], Lanes::new());
     for (n, sum) in sums.iter_mut().enumerate() {
-        stencil.taps_around(strip.index(n), bounds, samples.region, &mut taps);
-        *sum = sum_listed(samples.voxels, &taps, &mut lanes);
+        *sum = points.sum_listed(n, &mut taps, &mut lanes);
     }
 }
 
 /// As [`listed`] for `K` taps along each axis. Rows are read `L` voxels at a time, whole vectors, and `G` planes, a part of `K`, are under way at once:
 /// as many partial sums as registers hold.
 #[multiversion(targets("x86_64+avx2"))]
-fn fixed<const K: usize, const L: usize, const G: usize, S: Voxel>(
-    samples: BlockRef<'_, S>,
-    bounds: Region,
-    stencil: &Stencil<S::Acc>,
-    strip: &Strip,
-    sums: &mut [S::Acc],
-) {
-    let region = samples.region;
-    let [_, ny, nx] = region.shape();
-    let strides = [ny * nx, nx];
-    let places = Places::of(samples.region, bounds, stencil, strip, sums.len());
+fn fixed<const K: usize, const L: usize, const G: usize, A: Real>(points: &Points<'_, A>, sums: &mut [A]) {
+    let Points { samples, stencil, .. } = points;
+    let [_, ny, nx] = samples.region.shape();
+    // Of 32 bits, of which the compiler sees that no sum of them overflows: it then checks whole planes, not each row.
+    let Ok(plane) = u32::try_from(ny * nx) else { return listed(points, sums) };
+    let strides = [plane, nx as u32];
+    let span = (K - 1) * (strides[0] as usize + strides[1] as usize);
+    let places = Places::of(points, sums.len());
     // Of all points first: sums then wait for voxels alone.
-    let mut weights = [[[S::Acc::ZERO; K]; 3]; STRIP];
+    let mut weights = [[[A::ZERO; K]; 3]; STRIP];
     let mut all_count = [false; STRIP];
     for (n, weights) in weights.iter_mut().enumerate().take(sums.len()) {
         for (a, weights) in weights.iter_mut().enumerate() {
             stencil.weigh(places.rows[a][n], [places.rests[a][n], places.parts[a][n]], weights);
         }
         // A weight of 0 is no tap, which matters where voxels may be NaN or infinite.
-        let some_are_zero = weights.iter().flatten().fold(false, |any, weight| any | (*weight == S::Acc::ZERO));
-        all_count[n] = !(S::DTYPE.is_float() && some_are_zero);
+        all_count[n] = points.are_finite || weights.iter().flatten().all(|weight| *weight != A::ZERO);
     }
     let (mut taps, mut lanes) = ([Taps::new(), Taps::new(), Taps::new()], Lanes::new());
     for (n, sum) in sums.iter_mut().enumerate() {
         let offset = places.offsets[n];
         *sum = if offset >= 0.0 && all_count[n] && stencil.cut.is_none() {
             let voxels = &samples.voxels[offset as usize..];
-            if voxels.len() >= (K - 1) * (strides[0] + strides[1]) + L {
-                sum_fixed::<K, L, G, S>(voxels, strides, &weights[n])
+            if voxels.len() >= span + L {
+                sum_fixed::<K, L, G, A>(voxels, strides, &weights[n])
             } else {
-                sum_fixed::<K, K, G, S>(voxels, strides, &weights[n])
+                sum_fixed::<K, K, G, A>(voxels, strides, &weights[n])
             }
         } else {
-            stencil.taps_around(strip.index(n), bounds, region, &mut taps);
-            sum_listed(samples.voxels, &taps, &mut lanes)
+            points.sum_listed(n, &mut taps, &mut lanes)
         };
     }
 }
@@ -110,7 +109,8 @@ struct Places<A> {
 impl<A: Real> Places<A> {
     /// Of the first `len` points.
     #[inline(always)]
-    fn of(region: Region, bounds: Region, stencil: &Stencil<A>, strip: &Strip, len: usize) -> Places<A> {
+    fn of(points: &Points<'_, A>, len: usize) -> Places<A> {
+        let &Points { samples: BlockRef { region, .. }, bounds, stencil, strip, .. } = points;
         let mut places = Places {
             rows: [[0; STRIP]; 3],
             rests: [[A::ZERO; STRIP]; 3],
@@ -138,20 +138,21 @@ impl<A: Real> Places<A> {
 
 /// The sum over `K` taps along each axis from the first voxel on. What rows have beyond them, up to `L`, is left out.
 #[inline(always)]
-fn sum_fixed<const K: usize, const L: usize, const G: usize, S: Voxel>(
-    voxels: &[S],
-    [plane, row]: [usize; 2],
-    [along_z, along_y, along_x]: &[[S::Acc; K]; 3],
-) -> S::Acc {
-    let mut lanes = [S::Acc::ZERO; L];
+fn sum_fixed<const K: usize, const L: usize, const G: usize, A: Real>(
+    voxels: &[A],
+    strides: [u32; 2],
+    [along_z, along_y, along_x]: &[[A; K]; 3],
+) -> A {
+    let [plane, row] = strides.map(|stride| stride as usize);
+    let mut lanes = [A::ZERO; L];
     for (group, along_z) in along_z.chunks_exact(G).enumerate() {
-        let mut of_planes = [[S::Acc::ZERO; L]; G];
+        let mut of_planes = [[A::ZERO; L]; G];
         for (z, sums) in of_planes.iter_mut().enumerate() {
             let voxels = &voxels[(group * G + z) * plane..][..(K - 1) * row + L];
             for (y, &weight) in along_y.iter().enumerate() {
                 let of_row = &voxels[y * row..][..L];
-                for (sum, voxel) in sums.iter_mut().zip(of_row) {
-                    *sum += voxel.to_acc() * weight;
+                for (sum, &voxel) in sums.iter_mut().zip(of_row) {
+                    *sum += voxel * weight;
                 }
             }
         }
@@ -161,7 +162,7 @@ fn sum_fixed<const K: usize, const L: usize, const G: usize, S: Voxel>(
             }
         }
     }
-    let mut sum = S::Acc::ZERO;
+    let mut sum = A::ZERO;
     for (&lane, &weight) in lanes.iter().zip(along_x) {
         sum += lane * weight;
     }
@@ -180,36 +181,39 @@ impl<A> Lanes<A> {
     }
 }
 
-/// The same sum over lists of taps.
-#[inline(always)]
-fn sum_listed<S: Voxel>(voxels: &[S], [zs, ys, xs]: &[Taps<S::Acc>; 3], lanes: &mut Lanes<S::Acc>) -> S::Acc {
-    let Lanes { sums, of_plane } = lanes;
-    let (first, taps) = (xs.list[0].0, xs.list.len());
-    let is_run = xs.list.iter().zip(first..).all(|(&(x, _), at)| x == at);
-    sums.clear();
-    sums.resize(taps, S::Acc::ZERO);
-    for &(z, wz) in &zs.list {
-        of_plane.clear();
-        of_plane.resize(taps, S::Acc::ZERO);
-        for &(y, wy) in &ys.list {
-            let row = &voxels[z + y..];
-            if is_run {
-                for (lane, voxel) in of_plane.iter_mut().zip(&row[first..first + taps]) {
-                    *lane += voxel.to_acc() * wy;
-                }
-            } else {
-                for (lane, &(x, _)) in of_plane.iter_mut().zip(&xs.list) {
-                    *lane += row[x].to_acc() * wy;
+impl<A: Real> Points<'_, A> {
+    /// The same sum at point `n`, over lists of taps.
+    #[inline(always)]
+    fn sum_listed(&self, n: usize, taps: &mut [Taps<A>; 3], lanes: &mut Lanes<A>) -> A {
+        self.stencil.taps_around(self.strip.index(n), self.bounds, self.samples.region, taps);
+        let ([zs, ys, xs], Lanes { sums, of_plane }) = (&*taps, lanes);
+        let (first, taps) = (xs.list[0].0, xs.list.len());
+        let is_run = xs.list.iter().zip(first..).all(|(&(x, _), at)| x == at);
+        sums.clear();
+        sums.resize(taps, A::ZERO);
+        for &(z, wz) in &zs.list {
+            of_plane.clear();
+            of_plane.resize(taps, A::ZERO);
+            for &(y, wy) in &ys.list {
+                let row = &self.samples.voxels[z + y..];
+                if is_run {
+                    for (lane, &voxel) in of_plane.iter_mut().zip(&row[first..first + taps]) {
+                        *lane += voxel * wy;
+                    }
+                } else {
+                    for (lane, &(x, _)) in of_plane.iter_mut().zip(&xs.list) {
+                        *lane += row[x] * wy;
+                    }
                 }
             }
+            for (lane, &sum) in sums.iter_mut().zip(&*of_plane) {
+                *lane += sum * wz;
+            }
         }
-        for (lane, &sum) in sums.iter_mut().zip(&*of_plane) {
-            *lane += sum * wz;
+        let mut sum = A::ZERO;
+        for (&lane, &(_, wx)) in sums.iter().zip(&xs.list) {
+            sum += lane * wx;
         }
+        sum
     }
-    let mut sum = S::Acc::ZERO;
-    for (&lane, &(_, wx)) in sums.iter().zip(&xs.list) {
-        sum += lane * wx;
-    }
-    sum
 }

@@ -1,11 +1,9 @@
 //! Gathering through displacements: points wander, so that each is looked at by itself.
 
 use super::{
-    Gather, at_stage,
+    AtPoints, Gather, at_stage,
     displaced::{self, Moved},
-    fill,
-    linear::Neighbours,
-    look,
+    fill, look,
     look::{STRIP, Strip},
 };
 use crate::{
@@ -31,42 +29,34 @@ impl<T: Voxel> Gather<T> {
             scratch.outside += piece.voxels();
             return;
         }
-        let (rounding, fields) = (self.rounding, std::mem::take(&mut scratch.fields));
-        let (mut outside, mut unsettled, mut beyond) = (0, 0, [0; 2]);
+        let fields = std::mem::take(&mut scratch.fields);
+        let mut counts = [0; 4];
         for volume in 0..target.volumes {
             let source = source.volume(volume);
-            let [out, open, below, above] = match &self.filter {
-                None => self.wander(warp, &fields, source, |sample| sample, target, piece, volume),
-                Some(filter) => {
-                    let kept = self.reach.gathered_region(piece);
-                    let memory = scratch.take(self.scratch_len(source.region.shape()));
-                    let filtered = filter.apply(source, kept, self.reach.bounds, memory);
-                    let convert = move |sum| T::from_acc(sum, rounding);
-                    self.wander(warp, &fields, filtered, convert, target, piece, volume)
-                }
-            };
-            (outside, unsettled, beyond) = (out, open, [beyond[0] + below, beyond[1] + above]);
+            let [outside, unsettled, below, above] = self.at_points(source, piece, scratch, |points| {
+                self.wander((warp, &fields), points, target, piece, volume)
+            });
+            // All volumes have the same points.
+            counts = [outside, unsettled, counts[2] + below, counts[3] + above];
         }
+        let [outside, unsettled, below, above] = counts;
         scratch.fields = fields;
         scratch.outside += outside;
         scratch.unsettled += unsettled;
-        scratch.add_beyond(beyond);
+        scratch.add_beyond([below, above]);
     }
 
     /// Fills the voxels of one volume of `piece` that look inside; how many do not, how many an inverse did not settle, and how many
     /// are below and above what the type holds.
-    #[allow(clippy::too_many_arguments)]
-    fn wander<S: Voxel<Acc = T::Acc>>(
+    fn wander(
         &self,
-        warp: &Warp,
-        fields: &[Vectors],
-        samples: BlockRef<'_, S>,
-        convert: impl Fn(S) -> T + Copy,
+        (warp, fields): (&Warp, &[Vectors]),
+        points: &mut dyn AtPoints<T>,
         target: &mut BlockMut<'_, T>,
         piece: Region,
         volume: usize,
     ) -> [u64; 4] {
-        let (mut strip, mut corners, mut moved) = (Strip::new(), Neighbours::new(), Moved::new(warp));
+        let (mut strip, mut moved) = (Strip::new(), Moved::new(warp));
         let (mut found, mut counts) = ([T::default(); STRIP], [0; 4]);
         for run in piece.tiles([1, 1, STRIP]) {
             strip.len = run.shape()[2];
@@ -74,10 +64,10 @@ impl<T: Voxel> Gather<T> {
             let unsettled = displaced::displace(warp, fields, run.lo, &mut strip, &mut moved);
             let row = target.row(volume, run.lo[0], run.lo[1], run.lo[2]..run.hi[2]);
             let [below, above] = match self.keep_inside(&mut strip) {
-                None => self.strip(samples, convert, &strip, &mut corners, row),
+                None => points.strip(&strip, row),
                 Some(places) => {
                     let places = &places[..strip.len];
-                    let beyond = self.strip(samples, convert, &strip, &mut corners, &mut found[..places.len()]);
+                    let beyond = points.strip(&strip, &mut found[..places.len()]);
                     places.iter().zip(&found).for_each(|(&place, &voxel)| row[usize::from(place)] = voxel);
                     beyond
                 }
