@@ -165,7 +165,8 @@ impl<'a> DryRuns<'a> {
 
     /// Finds the job that needs most memory, with its refusal: `n`, which was refused with `error`, or one after it.
     ///
-    /// Plans the jobs after `n` for a second at most. The budget that the refusal names is enough for all of these.
+    /// Plans the jobs after `n` for a second at most. The budget that the refusal names is enough for all of these, with something to
+    /// spare: what a process holds before it plans a later job differs from one to the next.
     pub fn most_demanding(&mut self, n: usize, error: Error) -> (usize, Error) {
         let begun = Instant::now();
         let asked_bytes = self.batch.memory_bytes;
@@ -175,7 +176,7 @@ impl<'a> DryRuns<'a> {
             if begun.elapsed() > PATIENCE {
                 break;
             }
-            if let Err(Error::Plan(refused)) = self.within(refused.named_bytes()).forecast(other) {
+            if let Err(Error::Plan(refused)) = self.within(refused.least_bytes()).forecast(other) {
                 most = (other, refused.of_budget(asked_bytes).into());
             }
         }

@@ -250,10 +250,16 @@ impl Job {
 
     /// Does it: plans, runs every pass, and gives the finished target its name.
     pub fn run(self, stop: &AtomicBool, mut on_event: impl FnMut(Event<'_>)) -> Result<Summary> {
+        self.run_as(stop, &mut on_event)
+    }
+
+    /// The same, not generic: what it dispatches to, most of the library for every type of voxel, is compiled once, and not again by each
+    /// crate that calls it.
+    fn run_as(self, stop: &AtomicBool, on_event: &mut dyn FnMut(Event<'_>)) -> Result<Summary> {
         self.check_target()?;
         let folder = self.output.scratch_folder(self.request.scratch.as_deref());
         dispatch!(self.values.pipeline, T => {
-            let opened = self.open::<T>()?.look_through(Some(&folder), stop, &mut on_event)?;
+            let opened = self.open::<T>()?.look_through(Some(&folder), stop, on_event)?;
             let mut prepared = Box::new(opened.prepare()?);
             prepared.note_offers(true);
             let pictures = prepared.job.pictures.clone();
