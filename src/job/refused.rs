@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Tables up to this size are made to find out what the job needs with them.
-const MODERATE_TABLE_BYTES: u64 = 64 << 20;
+const MODERATE_TABLE_BYTES: u64 = 96 << 20;
 
 impl<T: Voxel> Opened<T> {
     /// The refusal `error` with the smallest budget that the whole job can be planned with, and with methods that need less.
@@ -38,7 +38,15 @@ impl<T: Voxel> Opened<T> {
                     PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks, instead };
                 self.refusal(told.into(), cut.as_ref(), budget)
             }
-            _ => error,
+            // Tables may come to less than what they are held against, beside which there is room then.
+            Ok((route, _)) => {
+                let block = route.summaries().first().map_or([1; 3], |pass| pass.plan.block);
+                let (memory_bytes, has_chunks) =
+                    (budget.memory_bytes, self.job.output.layout.access == Access::Chunked);
+                let (smallest_bytes, window_bytes, instead) = (table_bytes, 0, None);
+                PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks, instead }.into()
+            }
+            Err(_) => error,
         }
     }
 

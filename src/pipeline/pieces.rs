@@ -171,6 +171,8 @@ impl<T: Voxel> Block<'_, '_, T> {
         }
         scratch.fields.resize_with(fields.len(), Default::default);
         let regions = shared.pass.op.field_regions(piece);
+        // An op that looks through fields and names no regions of them would move nothing.
+        assert_eq!(regions.len(), fields.len(), "regions of displacement fields");
         for ((field, vectors), region) in fields.iter().zip(&mut scratch.fields).zip(regions) {
             vectors.fill(region, |component, into| {
                 let read = shared.tally.time(Stage::Read, || field.read(component, into));

@@ -25,6 +25,8 @@ use crate::{
     voxel::{Rounding, Voxel},
 };
 
+/// Products of a weight that take as long as copying a voxel, about.
+const PRODUCTS_PER_COPY: f64 = 4.0;
 /// Pieces of more planes are not looked at plane by plane each time a plan asks.
 const LONG_PLANES: i64 = 1024;
 
@@ -38,6 +40,8 @@ pub struct Separable<T: Voxel> {
     reversed: bool,
     /// Planes that must stay at hand for the longest piece there is.
     longest_ring: usize,
+    /// [`Footprint::fetch_cost`]
+    fetch_cost: f64,
     outside: T,
     rounding: Rounding,
     /// Whether sums may go beyond the source's range, and are counted where they do.
@@ -68,11 +72,16 @@ impl<T: Voxel> Separable<T> {
             rows_last: scale(1).abs() <= 1.0,
             reversed: scale(0) < 0.0,
             longest_ring: 0,
+            fetch_cost: 1.0,
             axes,
             outside: outside.voxel(),
             rounding,
             overshoots: false,
         };
+        let [planes, rows, along] = op.axes.tables.each_ref().map(TapTable::products);
+        // The passes that each source voxel takes part in by itself.
+        let products = if op.planes_last { rows + along } else { planes };
+        op.fetch_cost = 1.0 + products / PRODUCTS_PER_COPY;
         op.longest_ring = if op.planes_last { op.ring_of(&op.axes.tables[0].inside()) } else { 0 };
         op
     }
@@ -142,6 +151,10 @@ impl<T: Voxel> Footprint for Separable<T> {
         }
         let parts = self.scratch_parts(&self.extents(&self.axes.inside(target), source));
         (parts.iter().sum::<usize>() * size_of::<T::Acc>()) as u64
+    }
+
+    fn fetch_cost(&self) -> f64 {
+        self.fetch_cost
     }
 
     fn table_bytes(&self) -> u64 {

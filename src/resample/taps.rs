@@ -117,6 +117,13 @@ impl<A: Real> TapTable<A> {
         self.first[from..to].iter().copied().zip(weights)
     }
 
+    /// Products for each source voxel along this axis, at most about, where all of the target is made.
+    pub fn products(&self) -> f64 {
+        let source = self.source(self.inside());
+        let [made, looked_at] = [self.inside(), source].map(|range| (range.end - range.start).max(0) as f64);
+        self.widest as f64 * made / looked_at.max(1.0)
+    }
+
     /// The most taps of any target index of `target`, which are all inside; of a long range at most.
     pub fn most_taps(&self, target: Range<i64>) -> usize {
         if target.end - target.start > LONG {

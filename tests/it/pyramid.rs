@@ -8,6 +8,8 @@ use std::{
 };
 
 use crate::kit::{
+    folder::Folder,
+    nifti::Said,
     rng::Rng,
     timeout::within,
     volumes::{count, random_voxels},
@@ -333,4 +335,25 @@ fn a_target_may_have_shards_and_chunks_beyond_a_short_axis() {
         TargetOptions { chunk: Some([64, 16, 16]), shard: Some(Some([100, 60, 32])), ..TargetOptions::default() };
     let target = setting.dir.path().join("u.zarr");
     assert!(Job::resolve(Request { target: uneven, ..request(&setting.scan, &target, None, AMPLE, 2) }).is_err());
+}
+
+/// The op that makes level 1 along with level 0 once named no regions of displacement fields: nothing was moved.
+#[test]
+fn levels_made_along_go_through_displacement_fields() {
+    let folder = Folder::new();
+    let said = Said::new([40, 44, 48]);
+    said.write(&folder.path("scan.nii"), &random_voxels::<u8>(said.samples(), &mut Rng::new("moved")));
+    let field = Said { intent: 1007, ..said }.with_outer(&[("c", 3), ("t", 1)]);
+    let vectors: Vec<f32> = (0..field.samples()).map(|n| (n % 50) as f32 / 10.0 - 2.5).collect();
+    field.write(&folder.path("field.nii"), &vectors);
+    let chunks = ["--chunk=16", "--shard=none", "--transform=field.nii", "--overwrite"];
+    for interp in ["--interp=linear", "--interp=bspline3", "--interp=label"] {
+        folder.run(&[&["resample", "scan.nii", "alone.zarr", interp], &chunks[..]].concat()).expect(0);
+        let levels = ["resample", "scan.nii", "levels.zarr", interp, "--pyramid", "--summary=run.json"];
+        folder.run(&[&levels[..], &chunks].concat()).expect(0);
+        let run: serde_json::Value = serde_json::from_slice(&fs::read(folder.path("run.json")).unwrap()).unwrap();
+        let passes = run["passes"].as_array().unwrap();
+        assert!(passes.iter().any(|pass| pass["makes_next_level"] == true), "{run}");
+        folder.run(&["compare", "alone.zarr", "levels.zarr"]).expect(0);
+    }
 }

@@ -47,8 +47,16 @@ impl<T: Voxel> Footprint for Cascade<T> {
         self.fine.reach()
     }
 
+    fn field_regions(&self, target: Region) -> Vec<Region> {
+        self.fine.field_regions(target)
+    }
+
     fn scratch_bytes(&self, target: Region) -> u64 {
         self.fine.scratch_bytes(target)
+    }
+
+    fn fetch_cost(&self) -> f64 {
+        self.fine.fetch_cost()
     }
 
     fn table_bytes(&self) -> u64 {
