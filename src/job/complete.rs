@@ -135,9 +135,9 @@ impl<T: Voxel> Prepared<T> {
     /// Takes over what is stored, and plans again where some of what this run is to make is among it.
     fn plan_rest(&mut self, work: &mut Work) -> Result<()> {
         let (todo, source) = (self.job.todo(self.cut.as_ref()), self.source.layout());
-        let is_stream = self.job.output.layout.access == Access::Ascending;
+        let is_by_volume = self.job.output.layout.access == Access::Ascending || self.job.series.is_some();
         let is_ours = |volume: u64, region: Region| {
-            let key = if is_stream { volume } else { source.outer.locate(volume).0 };
+            let key = if is_by_volume { volume } else { source.outer.locate(volume).0 };
             todo.regions(key).iter().any(|own| !own.intersect(&region).is_empty())
         };
         work.stored = self.stored(work, &Whose::Own(&is_ours))?;

@@ -25,7 +25,7 @@ use crate::{
     error::{Error, Result},
     geometry::Mapping,
     io::{Source, raw::READ_TRANSFER_BYTES, view::components::Components},
-    layout::{Access, Layout},
+    layout::{Access, Layout, Outer},
     pipeline::Progress,
     plan::{self, Budget, Partition, Todo},
     rank::Rank,
@@ -93,7 +93,12 @@ impl<T: Voxel> Opened<T> {
     pub fn cut(&self) -> Option<Partition> {
         let rank = self.job.request.rank?;
         let op = block_op::<T>(&self.job.op);
-        let (footprint, source, target) = (op.as_ref(), self.source.layout(), &self.job.output.layout);
+        let mut source = self.source.layout().clone();
+        if self.job.series.is_some() {
+            // Each volume has a pass of its own, also where chunks of the source span several.
+            source.outer = Outer::separate(source.outer.axes);
+        }
+        let (footprint, source, target) = (op.as_ref(), &source, &self.job.output.layout);
         let (sample_bytes, budget) = (size_of::<T>(), self.job.budget());
         Some(Partition::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
     }

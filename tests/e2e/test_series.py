@@ -220,3 +220,10 @@ def test_chunks_that_span_volumes(resample, tmp_path):
     assert (a != 0).mean() > 0.4
     for entry in summary_of(tmp_path / "s.json")["passes"]:
         assert entry["done"]["decodes"] == entry["plan"]["totals"]["decodes"]
+    # Shares of ranks were once cut by groups of the source's volumes, of which each pass made the first: no rank ever came to the others.
+    for ranks in (2, 4):
+        for rank in range(ranks):
+            shared = resample(tmp_path / "in.zarr", tmp_path / f"c{ranks}.zarr", *options, "--chunk", "8", f"--rank={rank}/{ranks}")
+        assert "% left" not in shared.stderr, shared.stderr
+        resample(tmp_path / f"c{ranks}.zarr", tmp_path / "c.nii", "--overwrite")
+        np.testing.assert_array_equal(a, grids.raw(nib.load(tmp_path / "c.nii")))
