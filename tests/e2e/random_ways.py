@@ -2,8 +2,8 @@
 
     target/e2e-venv/bin/python tests/e2e/random_ways.py [ROUNDS] [--seed N] [--keep FOLDER]
 
-One way is as the job says (chunks, shards, levels made along, codecs, one or several ranks, many threads) with the smallest budget that a
-refusal names; the other leaves all of that out, and has one thread and plenty of memory. RESLICE is the binary (default:
+One way is as the job says (chunks, shards, levels made along, codecs, one or several ranks, many threads, killed and gone on with) with the
+smallest budget that a refusal names; the other leaves all of that out, and has one thread and plenty of memory. RESLICE is the binary (default:
 target/release/reslice). Round R of seed N is round 1 of seed N + R.
 """
 
@@ -32,8 +32,8 @@ NAMED = re.compile(r"^hint: use --memory (\d+)MiB", re.M)
 MOST_MIB = 1024
 
 
-def run(*argv):
-    return subprocess.run([RESLICE, *map(str, argv)], capture_output=True, text=True, timeout=900)
+def run(*argv, before=()):
+    return subprocess.run([*before, RESLICE, *map(str, argv)], capture_output=True, text=True, timeout=900)
 
 
 def named(job):
@@ -46,8 +46,12 @@ def make(rng, job, least):
     """The target as the job says, by one run or by several ranks; what was typed and how it ended, of the first that failed."""
     is_shared = job.target.suffix == ".zarr" and "pyramid" not in job.options
     ranks = rng.randint(2, 4) if is_shared and rng.random() < 0.4 else 1
+    kills = rng.choice([0, 0, 0, 1, 2])
     for rank in range(ranks):
-        share = [f"--rank={rank}/{ranks}"] if ranks > 1 else []
+        share = [f"--rank={rank}/{ranks}"] if ranks > 1 else ["--resume"] if kills else []
+        for _ in range(kills):
+            soon = ["timeout", "-s", "KILL", f"{rng.uniform(0.005, 0.2):.3f}"]
+            run(*job.argv(f"--memory={least}MiB", "-q", *share), before=soon)
         done = run(*job.argv(f"--memory={least}MiB", "-q", *share))
         again = NAMED.search(done.stderr)
         if done.returncode == 2 and again:
