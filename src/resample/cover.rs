@@ -276,8 +276,8 @@ impl Boxes<'_> {
         });
     }
 
-    /// Has `row` fill each row along source axis 2: of a volume, at target indices along source axes 0 and 1. A row that covers the same
-    /// voxels as the one before it, as on finer grids, is the same.
+    /// Has `row` fill each row along source axis 2: of a volume, at target indices along source axes 0 and 1. A row or a plane that covers
+    /// the same voxels as the one before it, as on finer grids, is the same.
     fn each_row<T: Voxel>(&self, target: &mut BlockMut<'_, T>, mut row: impl FnMut(usize, [i64; 2], &mut [T])) {
         let stride = self.axes.stride(target.region);
         let mut out = vec![T::default(); (self.inside[2].end - self.inside[2].start) as usize];
@@ -286,12 +286,19 @@ impl Boxes<'_> {
         for volume in 0..target.volumes {
             let mut before: Option<[i64; 2]> = None;
             for z in self.inside[0].clone() {
+                let is_repeated = z > self.inside[0].start && same(0, z - 1, z);
                 for y in self.inside[1].clone() {
+                    let offset = |z: i64| target.offset(volume, self.axes.target_index([z, y, self.inside[2].start]));
+                    if is_repeated {
+                        let (from, to) = (offset(z - 1), offset(z));
+                        (0..out.len()).for_each(|n| target.voxels[to + n * stride] = target.voxels[from + n * stride]);
+                        continue;
+                    }
                     if !before.is_some_and(|[before_z, before_y]| same(0, before_z, z) && same(1, before_y, y)) {
                         row(volume, [z, y], &mut out);
                     }
                     before = Some([z, y]);
-                    let first = target.offset(volume, self.axes.target_index([z, y, self.inside[2].start]));
+                    let first = offset(z);
                     target.voxels[first..].iter_mut().step_by(stride).zip(&out).for_each(|(voxel, &v)| *voxel = v);
                 }
             }

@@ -36,13 +36,15 @@ struct Group<const N: usize> {
 
 /// The voxels of a row in groups.
 struct Groups<const N: usize> {
-    /// Voxels of a row, from its first one on: those with fewest taps first.
+    /// Voxels of a row, from its first one on: those with fewest taps first, each that looks at something of its own.
     order: Vec<u32>,
     groups: Vec<Group<N>>,
     /// Weights along rows, by lane: `taps` of each group.
     along: Vec<[f64; N]>,
     /// Of `order`, those that are in no group.
     rest: Range<usize>,
+    /// Voxels that look at just what the one before them does, ascending: they are in neither.
+    repeated: Vec<u32>,
 }
 
 /// Bytes of groups and of their samples, for rows of `voxels` voxels with up to `taps` taps, and boxes of up to `samples` samples; lists grow
@@ -58,7 +60,9 @@ impl<const N: usize> Groups<N> {
     /// For target indices `inside` along `table`; voxels with more than `most` taps are in no group.
     fn new(table: &TapTable<f64>, inside: &Range<i64>, most: usize) -> Groups<N> {
         let at = |n: u32| table.at(inside.start + i64::from(n));
-        let mut order: Vec<u32> = (0..(inside.end - inside.start) as u32).collect();
+        let is_repeated = |n: &u32| n.checked_sub(1).is_some_and(|before| at(before) == at(*n));
+        let (repeated, mut order): (Vec<u32>, Vec<u32>) =
+            (0..(inside.end - inside.start) as u32).partition(is_repeated);
         order.sort_by_key(|&n| at(n).1.len());
         let (mut groups, mut along, mut end) = (Vec::new(), Vec::new(), 0);
         for alike in order.chunk_by(|&a, &b| at(a).1.len() == at(b).1.len()).take(CLASSES) {
@@ -77,7 +81,7 @@ impl<const N: usize> Groups<N> {
             }
         }
         let rest = end..order.len();
-        Groups { order, groups, along, rest }
+        Groups { order, groups, along, rest, repeated }
     }
 }
 
@@ -94,7 +98,7 @@ impl Boxes<'_> {
     ) {
         let tables = &self.axes.tables;
         let start = self.inside[2].start;
-        let Groups { order, groups, along, rest } = Groups::<N>::new(&tables[2], &self.inside[2], most);
+        let Groups { order, groups, along, rest, repeated } = Groups::<N>::new(&tables[2], &self.inside[2], most);
         let (mut samples, mut rows): (Vec<[T; N]>, Vec<f64>) = (Vec::new(), Vec::new());
         self.each_row(target, |volume, at, out| {
             let source = source.volume(volume);
@@ -130,6 +134,9 @@ impl Boxes<'_> {
             }
             for &n in &order[rest.clone()] {
                 out[n as usize] = single(&spanned(n));
+            }
+            for &n in &repeated {
+                out[n as usize] = out[n as usize - 1];
             }
         });
     }

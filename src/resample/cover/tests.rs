@@ -100,6 +100,39 @@ fn floats_with_zeros_of_either_sign_and_nan() {
     modes_and_medians(|n| [0.0f64, 1.0, -3.0][(n % 3) as usize]);
 }
 
+/// Along any axis: a mode of 10 M voxels that covered 5 000 boxes of 2 000 samples took minutes.
+#[test]
+fn voxels_that_look_at_the_same_are_made_once() {
+    let mut numbers = Numbers(7);
+    let samples: Vec<u16> = (0..SHAPE.iter().product::<u64>()).map(|_| numbers.below(9) as u16).collect();
+    let source = BlockRef::new(Region::of_shape(SHAPE), 1, &samples);
+    for ratio in [[0.2, 2.0, 2.0], [2.0, 0.2, 2.0], [2.0, 2.0, 0.2], [0.3, 3.0, 0.2], [-0.2, 0.25, -0.3]] {
+        let op = op::<u16>(ratio, Pick::Median, 1e-6, Rounding::Nearest);
+        let all = Region::of_shape(op.target_shape());
+        let inside = op.axes.inside(all);
+        let taps = |at: [i64; 3]| std::array::from_fn(|s| op.axes.tables[s].at(at[s]));
+        let median_of = |spanned: &Spanned<'_, u16>| {
+            let mut samples = Vec::new();
+            spanned.rows(|row, _| samples.extend_from_slice(row));
+            median(&mut samples, Rounding::Nearest)
+        };
+        let (mut made, mut got) = (0, vec![0u16; all.voxels() as usize]);
+        let single = |spanned: &Spanned<'_, u16>| {
+            made += 1;
+            median_of(spanned)
+        };
+        let boxes = Boxes { axes: &op.axes, inside: &inside };
+        boxes.in_lanes::<u16, 4>(source, &mut BlockMut::new(all, 1, &mut got), 0, |_| unreachable!(), single);
+        let expected = |voxel: Region| median_of(&Spanned { source: &source, taps: taps(voxel.lo) });
+        assert!(all.tiles([1; 3]).map(expected).eq(got), "{ratio:?}");
+        let along = |s: usize| {
+            let table = &op.axes.tables[s];
+            1 + inside[s].clone().skip(1).filter(|&i| table.at(i) != table.at(i - 1)).count()
+        };
+        assert_eq!(made, along(0) * along(1) * along(2), "{ratio:?}");
+    }
+}
+
 /// Sums that are within the rounding of a tie's limit are taken in the order of the definition.
 #[test]
 fn sums_next_to_the_limit_are_left_to_the_definition() {
