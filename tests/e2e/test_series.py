@@ -197,7 +197,7 @@ def test_vectors_turn_by_the_nearest_rotation(resample, tmp_path, name):
             says="displacement field")
 
 
-def test_chunks_that_span_volumes(resample, tmp_path):
+def test_chunks_that_span_volumes(reslice, resample, tmp_path):
     """Each is decoded for every volume in it, which is warned about; the voxels are those of a file without chunks."""
     rng = np.random.default_rng(6)
     samples = rng.integers(0, 3000, (5, 11, 13, 17)).astype(np.uint16)
@@ -223,7 +223,8 @@ def test_chunks_that_span_volumes(resample, tmp_path):
     # Shares of ranks were once cut by groups of the source's volumes, of which each pass made the first: no rank ever came to the others.
     for ranks in (2, 4):
         for rank in range(ranks):
-            shared = resample(tmp_path / "in.zarr", tmp_path / f"c{ranks}.zarr", *options, "--chunk", "8", f"--rank={rank}/{ranks}")
+            share = [*options, "--chunk", "8", f"--rank={rank}/{ranks}"]
+            shared = reslice("resample", tmp_path / "in.zarr", tmp_path / f"c{ranks}.zarr", *share)
         assert "% left" not in shared.stderr, shared.stderr
         resample(tmp_path / f"c{ranks}.zarr", tmp_path / "c.nii", "--overwrite")
         np.testing.assert_array_equal(a, grids.raw(nib.load(tmp_path / "c.nii")))
