@@ -374,7 +374,7 @@ fn resident_memory_stays_within_the_budget() {
     write(&folder.path("scan.nii"), &scan, &voxels);
     drop(voxels);
     for (n, (budget, args)) in [
-        (28, &["scan.nii", "scan.nii.gz"][..]),
+        (29, &["scan.nii", "scan.nii.gz"][..]),
         (32, &["scan.nii", "scan.zarr", "--chunk", "64"]),
         (32, &["scan.nii", "scan.nii", "--in-place", "--io", "pread"]),
         (32, &["scan.nii.gz", "a.nii", "--scale", "0.7,0.6,0.9"]),
