@@ -11,7 +11,8 @@ use super::folder::{Answer, Folder};
 impl Folder {
     /// Runs `args` with these variables; with the highest resident memory of the process, in bytes.
     ///
-    /// That is VmHWM, looked at each millisecond: what is counted when a child is waited for begins at the mark of its parent.
+    /// That is VmHWM, looked at each millisecond: what is counted when a child is waited for begins at the mark of its parent. So does a
+    /// child, until it bears the name of the command.
     pub fn run_measured(&self, args: &[&str], variables: &[(&str, &str)]) -> (Answer, u64) {
         let [out, err] = ["stdout.txt", "stderr.txt"].map(|name| self.path(name));
         let mut command = self.command(args);
@@ -31,8 +32,11 @@ impl Folder {
     }
 }
 
-/// VmHWM of `/proc/PID/status` in bytes; 0 where there is none, as for a process that has ended.
+/// VmHWM of `/proc/PID/status` in bytes; 0 where there is none, as for a process that has ended, or of another name.
 fn mark(status: &str) -> u64 {
+    if !status.starts_with("Name:\treslice\n") {
+        return 0;
+    }
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) << 10
 }
