@@ -1,5 +1,6 @@
 """Random jobs: what is asked of a random source, as the options of `resample`; a few of them make a batch."""
 
+import argparse
 import math
 import random
 import shlex
@@ -203,3 +204,12 @@ def run_options(rng, source):
 
 def command(argv):
     return shlex.join(["reslice", *argv])
+
+
+def arguments(description):
+    """Rounds, seed and folder, as a program of random jobs is given them."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("rounds", nargs="?", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
+    parser.add_argument("--keep", help="leave the files of each round below this folder")
+    return parser.parse_args()

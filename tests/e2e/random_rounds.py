@@ -8,7 +8,6 @@ it is read, so such a job may be refused once more, with a budget that is enough
 target/release/reslice). Round R of seed N is round 1 of seed N + R.
 """
 
-import argparse
 import json
 import os
 import random
@@ -209,11 +208,7 @@ def play(seed, rounds, keep=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("rounds", nargs="?", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--keep", help="leave the files of each round below this folder")
-    args = parser.parse_args()
+    args = random_jobs.arguments(__doc__)
     sys.exit(1 if play(args.seed, args.rounds, args.keep).failures else 0)
 
 

@@ -7,7 +7,6 @@ smallest budget that a refusal names; the other leaves all of that out, and has 
 target/release/reslice). Round R of seed N is round 1 of seed N + R.
 """
 
-import argparse
 import os
 import random
 import re
@@ -104,11 +103,7 @@ def rounds(seed, count, keep=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("rounds", nargs="?", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--keep", help="leave the files of each round below this folder")
-    args = parser.parse_args()
+    args = random_jobs.arguments(__doc__)
     sys.exit(1 if rounds(args.seed, args.rounds, args.keep) else 0)
 
 
