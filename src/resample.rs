@@ -92,7 +92,8 @@ pub trait Footprint: Send + Sync {
     /// Bytes of scratch that computing `target` takes, vectors of displacement fields included.
     fn scratch_bytes(&self, target: Region) -> u64;
 
-    /// Time that each source voxel of a piece takes, against that of copying it: more than 1 where all of them are filtered.
+    /// The time that each source voxel of a piece takes, in units of the time to copy it. It is more than 1 where every voxel of a piece goes
+    /// through a filter or a pass.
     fn fetch_cost(&self) -> f64 {
         1.0
     }

@@ -81,7 +81,7 @@ impl PlanError {
         }
     }
 
-    /// The smallest budget that can be planned with here and now, as far as that is known: without what is named to spare.
+    /// The smallest budget that this process can plan with, as far as it knows one: the named budget without its spare part.
     pub(crate) fn least_bytes(&self) -> u64 {
         match self {
             PlanError::TablesTooLarge { .. } => self.named_bytes(),

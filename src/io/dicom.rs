@@ -11,7 +11,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{convert::Conversion, plain::header::turned, view::View};
+use super::{convert::Conversion, jpeg::lossy_warning, plain::header::turned, view::View};
 use crate::{
     error::{Error, Result},
     geometry::{Affine, Grid, Unit},
@@ -150,10 +150,7 @@ fn finish(folder: Folder, mut series: Series) -> Result<DicomSeries> {
     }
     table.slices = arranged.slices.iter().map(Slice::stored).collect();
     if table.is_lossy()? {
-        warnings.push(format!(
-            "voxels are decoded from lossy {}: they are near those that were coded, not equal",
-            table.syntax.name()
-        ));
+        warnings.push(lossy_warning(table.syntax.name()));
     } else if series.lossy {
         warnings.push("voxels were once stored at a loss, as the files say (LossyImageCompression)".into());
     }

@@ -191,6 +191,11 @@ pub fn frame_of(bytes: &[u8]) -> Result<Frame, String> {
     Err("no header of a frame before the samples".into())
 }
 
+/// What is told of a volume whose voxels are decoded from lossy streams of this codec.
+pub fn lossy_warning(codec: &str) -> String {
+    format!("voxels are decoded from lossy {codec}: they are near those that were coded, not equal")
+}
+
 /// Whether three components are red, green and blue, and not luminance and differences: as Adobe's segment says or, without one, as they
 /// are called.
 ///

@@ -8,6 +8,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{
     convert::Conversion,
+    jpeg::lossy_warning,
     tiff::fault::Fault,
     view::View,
     zarr::{OpenOptions, parse_document},
@@ -118,7 +119,7 @@ fn finish(store: Arc<dyn Store>, info: Info, options: &OpenOptions) -> Result<Pr
         conversion: Conversion { big_endian: false, ..Conversion::plain(info.dtype) },
         view: None,
         level: (options.level.unwrap_or(0), info.keys.len()),
-        warnings: lossy(&info),
+        warnings: if scale.encoding == Encoding::Jpeg { vec![lossy_warning("JPEG")] } else { Vec::new() },
         key,
         info: Arc::new(info),
         store,
@@ -136,12 +137,6 @@ fn finish(store: Arc<dyn Store>, info: Info, options: &OpenOptions) -> Result<Pr
         ..file.layout.clone()
     };
     Ok(PrecomputedFile { layout, ..file })
-}
-
-/// What is to be told of voxels that are not those that were coded.
-fn lossy(info: &Info) -> Vec<String> {
-    let told = || "voxels are decoded from lossy JPEG: they are near those that were coded, not equal".into();
-    (info.scale.encoding == Encoding::Jpeg).then(told).into_iter().collect()
 }
 
 /// The centre of the finest scale's first voxel is at its offset; scales share their edges.

@@ -11,6 +11,7 @@ use super::{
     output::Whose,
     route::{Route, RouteStep},
     run::Run,
+    series::groups_of_shares,
     summary::TargetState,
     work::{Work, done, is_finished, settle},
 };
@@ -135,9 +136,10 @@ impl<T: Voxel> Prepared<T> {
     /// Takes over what is stored, and plans again where some of what this run is to make is among it.
     fn plan_rest(&mut self, work: &mut Work) -> Result<()> {
         let (todo, source) = (self.job.todo(self.cut.as_ref()), self.source.layout());
-        let is_by_volume = self.job.output.layout.access == Access::Ascending || self.job.series.is_some();
+        let is_stream = self.job.output.layout.access == Access::Ascending;
+        let groups = groups_of_shares(self.job.series.as_ref(), source);
         let is_ours = |volume: u64, region: Region| {
-            let key = if is_by_volume { volume } else { source.outer.locate(volume).0 };
+            let key = if is_stream { volume } else { groups.locate(volume).0 };
             todo.regions(key).iter().any(|own| !own.intersect(&region).is_empty())
         };
         work.stored = self.stored(work, &Whose::Own(&is_ours))?;

@@ -12,6 +12,7 @@ use super::{
     output::Output,
     pyramid::{joined, levels::LevelPass},
     route::{self, Route, RouteStep, Task},
+    series::groups_of_shares,
     turn::Turned,
     work::{done, is_finished, is_noted},
 };
@@ -25,7 +26,7 @@ use crate::{
     error::{Error, Result},
     geometry::Mapping,
     io::{Source, raw::READ_TRANSFER_BYTES, view::components::Components},
-    layout::{Access, Layout, Outer},
+    layout::{Access, Layout},
     pipeline::Progress,
     plan::{self, Budget, Partition, Todo},
     rank::Rank,
@@ -93,12 +94,9 @@ impl<T: Voxel> Opened<T> {
     pub fn cut(&self) -> Option<Partition> {
         let rank = self.job.request.rank?;
         let op = block_op::<T>(&self.job.op);
-        let mut source = self.source.layout().clone();
-        if self.job.series.is_some() {
-            // Each volume has a pass of its own, also where chunks of the source span several.
-            source.outer = Outer::separate(source.outer.axes);
-        }
-        let (footprint, source, target) = (op.as_ref(), &source, &self.job.output.layout);
+        let source = self.source.layout();
+        let source = &Layout { outer: groups_of_shares(self.job.series.as_ref(), source), ..source.clone() };
+        let (footprint, target) = (op.as_ref(), &self.job.output.layout);
         let (sample_bytes, budget) = (size_of::<T>(), self.job.budget());
         Some(Partition::new(&plan::Request { footprint, source, target, sample_bytes, budget, todo: None }, rank.of))
     }

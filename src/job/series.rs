@@ -21,7 +21,7 @@ use crate::{
             entry::{EntrySink, entry_layout},
         },
     },
-    layout::Layout,
+    layout::{Layout, Outer},
     pipeline::{self, Keep, Pass, Progress},
     plan::{self, Budget, Plan, Todo},
     region::Region,
@@ -96,6 +96,12 @@ impl Series {
         let outside = self.mappings.iter().map(outside).fold(0, u64::saturating_add);
         FaceCounts { outside, ..FaceCounts::default() }
     }
+}
+
+/// The groups of volumes that shares of a target are cut by: those that share chunks of the source or, of a series, single volumes, since
+/// each has a pass of its own.
+pub fn groups_of_shares(series: Option<&Series>, source: &Layout) -> Outer {
+    if series.is_some() { Outer::separate(source.outer.axes.clone()) } else { source.outer.clone() }
 }
 
 /// The planned passes to the volumes of a series.

@@ -199,7 +199,7 @@ impl<T: Voxel> Block<'_, '_, T> {
     }
 }
 
-/// What a panic left is as good: it ends the run.
+/// A lock that a panic left behind is taken all the same: the panic ends the run.
 fn locked<V>(lock: &Mutex<V>) -> MutexGuard<'_, V> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

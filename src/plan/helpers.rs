@@ -6,7 +6,7 @@ use super::{
     pieces::PieceSizer,
 };
 
-/// Smaller pieces fetch more voxels twice: helpers have to bring that much.
+/// Helpers are taken where they cut the time to this share or less: their smaller pieces fetch more voxels twice.
 const WORTH_HELPING: f64 = 0.9;
 
 impl Plan {

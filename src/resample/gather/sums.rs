@@ -28,7 +28,7 @@ pub fn strip<T: Voxel>(
 ) -> [u64; 2] {
     let mut sums = [T::Acc::ZERO; STRIP];
     let sums = &mut sums[..out.len()];
-    let points = Points { samples, bounds, stencil, strip, are_finite: !T::DTYPE.is_float() };
+    let points = Around { samples, bounds, stencil, strip, are_finite: !T::DTYPE.is_float() };
     match stencil.taps {
         3 => fixed::<3, 4, 3, _>(&points, sums),
         4 => fixed::<4, 4, 4, _>(&points, sums),
@@ -42,8 +42,8 @@ pub fn strip<T: Voxel>(
     rows::count_beyond::<T>(sums)
 }
 
-/// Points, and what they look at.
-struct Points<'a, A> {
+/// The points of a strip, and what they look at.
+struct Around<'a, A> {
     samples: BlockRef<'a, A>,
     bounds: Region,
     stencil: &'a Stencil<A>,
@@ -53,7 +53,7 @@ struct Points<'a, A> {
 }
 
 #[multiversion(targets("x86_64+avx2"))]
-fn listed<A: Real>(points: &Points<'_, A>, sums: &mut [A]) {
+fn listed<A: Real>(points: &Around<'_, A>, sums: &mut [A]) {
     let (mut taps, mut lanes) = ([Taps::new(), Taps::new(), Taps::new()], Lanes::new());
     for (n, sum) in sums.iter_mut().enumerate() {
         *sum = points.sum_listed(n, &mut taps, &mut lanes);
@@ -63,8 +63,8 @@ fn listed<A: Real>(points: &Points<'_, A>, sums: &mut [A]) {
 /// As [`listed`] for `K` taps along each axis. Rows are read `L` voxels at a time, whole vectors, and `G` planes, a part of `K`, are under way at once:
 /// as many partial sums as registers hold.
 #[multiversion(targets("x86_64+avx2"))]
-fn fixed<const K: usize, const L: usize, const G: usize, A: Real>(points: &Points<'_, A>, sums: &mut [A]) {
-    let Points { samples, stencil, .. } = points;
+fn fixed<const K: usize, const L: usize, const G: usize, A: Real>(points: &Around<'_, A>, sums: &mut [A]) {
+    let Around { samples, stencil, .. } = points;
     let [_, ny, nx] = samples.region.shape();
     // Of 32 bits, of which the compiler sees that no sum of them overflows: it then checks whole planes, not each row.
     let Ok(plane) = u32::try_from(ny * nx) else { return listed(points, sums) };
@@ -109,8 +109,8 @@ struct Places<A> {
 impl<A: Real> Places<A> {
     /// Of the first `len` points.
     #[inline(always)]
-    fn of(points: &Points<'_, A>, len: usize) -> Places<A> {
-        let &Points { samples: BlockRef { region, .. }, bounds, stencil, strip, .. } = points;
+    fn of(points: &Around<'_, A>, len: usize) -> Places<A> {
+        let &Around { samples: BlockRef { region, .. }, bounds, stencil, strip, .. } = points;
         let mut places = Places {
             rows: [[0; STRIP]; 3],
             rests: [[A::ZERO; STRIP]; 3],
@@ -150,7 +150,7 @@ fn sum_fixed<const K: usize, const L: usize, const G: usize, A: Real>(
         for (z, sums) in of_planes.iter_mut().enumerate() {
             let voxels = &voxels[(group * G + z) * plane..][..(K - 1) * row + L];
             for (y, &weight) in along_y.iter().enumerate() {
-                let of_row = &voxels[y * row..][..L];
+                let of_row = &voxels[y * row..y * row + L];
                 for (sum, &voxel) in sums.iter_mut().zip(of_row) {
                     *sum += voxel * weight;
                 }
@@ -181,7 +181,7 @@ impl<A> Lanes<A> {
     }
 }
 
-impl<A: Real> Points<'_, A> {
+impl<A: Real> Around<'_, A> {
     /// The same sum at point `n`, over lists of taps.
     #[inline(always)]
     fn sum_listed(&self, n: usize, taps: &mut [Taps<A>; 3], lanes: &mut Lanes<A>) -> A {

@@ -4,14 +4,14 @@ use multiversion::multiversion;
 
 use crate::voxel::Real;
 
-/// Samples that registers hold; those that are left at the end of a row go by fewer.
+/// Samples of a row that are summed at once, in registers; the end of a row is summed in smaller steps.
 const WIDE: usize = 32;
 const NARROW: usize = 8;
 /// Terms that are summed before sums are stored.
 const MOST_TERMS: usize = 16;
 
-/// What is added to a row of sums. Plain loops, since what is called from a copy for an instruction set must become a part of it: closures
-/// may not.
+/// What is added to a row of sums. Written as plain loops: a copy for an instruction set holds only what is inlined into it, and closures
+/// may not be.
 trait Term<A>: Copy {
     /// Adds the samples from `at` on, weighed.
     fn add<const N: usize>(&self, at: usize, sums: &mut [A; N]);
