@@ -121,7 +121,14 @@ fn file(run: &mut Run<'_>, path: &Path) -> Result<()> {
     let Some(first) = hdf5::open(path, image.as_deref(), None)? else { return file::verify(run, path) };
     run.report.format = first.format_name();
     for level in 0..first.level.1 {
-        let file = hdf5::open(path, image.as_deref(), Some(level))?;
+        // The file is known by now: what is wrong with a level is damage.
+        let file = match hdf5::open(path, image.as_deref(), Some(level)) {
+            Ok(file) => file,
+            Err(error) => {
+                run.opening_failed(error)?;
+                continue;
+            }
+        };
         let Some(file) = file else { break };
         pieces::verify(run, path, &Input::Hdf5(Box::new(file)), true)?;
     }

@@ -19,7 +19,7 @@ mod folder;
 mod table;
 
 pub use folder::Folder;
-pub use table::{Known, by_bioformats, of_start};
+pub use table::{Known, by_bioformats, by_tifffile, of_start};
 use table::{is_nifti, quoted};
 
 /// Bytes of a file that are looked at, and of what they decompress to.

@@ -102,7 +102,7 @@ fn read(path: &Path, bytes: Bytes, first: u64, image: Option<&str>, level: usize
     if described.kind != "OME-TIFF" {
         let ratio = |tag| main.ratio(&walk, tag);
         let per = [ratio(tags::X_RESOLUTION)?, ratio(tags::Y_RESOLUTION)?];
-        let unit = main.number(&walk, tags::RESOLUTION_UNIT)?.unwrap_or(2);
+        let unit = main.number(&walk, tags::RESOLUTION_UNIT)?;
         text::resolution(&mut described, per, unit);
     }
     if level > 0 {
@@ -114,9 +114,16 @@ fn read(path: &Path, bytes: Bytes, first: u64, image: Option<&str>, level: usize
         Some(ome) => ome.places.iter().map(|&n| pages.table.get(n as usize).copied().unwrap_or_default()).collect(),
         None => listed(&mut described, &pages, &bytes)?,
     };
-    if let Some(blank) = list.iter().position(|page| *page == Page::default()) {
+    let is_nowhere = |n: usize| ome.as_ref().is_some_and(|ome| ome.places[n] == ome::NOWHERE);
+    let (absent, blank): (Vec<usize>, Vec<usize>) =
+        (0..list.len()).filter(|&n| list[n] == Page::ABSENT).partition(|&n| is_nowhere(n));
+    if let Some(blank) = blank.first() {
         let found = format!("of plane {}", blank + 1);
         return Err(Fault::wrong("a directory that the OME-XML names", found, "one that the file has"));
+    }
+    if !absent.is_empty() {
+        let (missing, all) = (absent.len(), list.len());
+        described.warnings.push(format!("{missing} of {all} planes are not in the file: 0 is taken for their voxels"));
     }
     let order = described.order();
     let in_order: Vec<Page> = order.map(|n| list.get(n as usize).copied().unwrap_or_default()).collect();
@@ -168,8 +175,9 @@ impl Ome {
         let most = bytes.len() / LEAST_DIRECTORY_BYTES;
         let places =
             ome::places(bytes.from(text.at, text.count), &images, n, most.min(pages::most_pages() as u64), &name)?;
-        let mut wanted = vec![false; places.iter().max().map_or(0, |&last| last as usize + 1)];
-        places.iter().for_each(|&place| wanted[place as usize] = true);
+        let there = || places.iter().filter(|place| **place != ome::NOWHERE);
+        let mut wanted = vec![false; there().max().map_or(0, |&last| last as usize + 1)];
+        there().for_each(|&place| wanted[place as usize] = true);
         Ok(Ome { described: images[n].described(), places, wanted })
     }
 }

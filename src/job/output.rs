@@ -33,7 +33,7 @@ use crate::{
     storage::{self, Location, Store},
 };
 pub use inherited::Inherited;
-use inherited::{form_codes, header_beside, nifti_header, plain_header};
+use inherited::{has_all_axes, header_beside, nifti_header, plain_header};
 pub use stored::Whose;
 
 /// A target that is described in full, but not created yet.
@@ -286,13 +286,11 @@ fn zarr_target(
     let grid = &layout.grid;
     let (chunk, shard) = chunking(layout, options);
     let nifti = header_beside(path, layout, inherited, warnings)?;
-    // A NIfTI volume has all three axes.
-    let has_all_axes = form_codes(inherited).is_some_and(|_| grid.unit.metres().is_some());
     Ok(ZarrTarget {
         version: options.ome,
         grid: grid.clone(),
         outer: layout.outer.axes.clone(),
-        lacking: if has_all_axes { [false; 3] } else { left_out(inherited.lacking, grid.shape) },
+        lacking: if has_all_axes(layout, inherited) { [false; 3] } else { left_out(inherited.lacking, grid.shape) },
         components: layout.components,
         conversion: values.writing,
         chunk,

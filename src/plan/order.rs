@@ -18,6 +18,18 @@ pub struct Level {
     pub width: u64,
 }
 
+impl Level {
+    /// The number of the part that has block `n` in it, from 0. Most levels are single blocks: these need no division.
+    fn part(&self, n: u64) -> u64 {
+        if self.width == 1 { n } else { n / self.width }
+    }
+
+    /// The first block of that part.
+    fn start(&self, n: u64) -> u64 {
+        self.part(n) * self.width
+    }
+}
+
 fn as_file_axis<S: Serializer>(axis: &usize, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_u64(2u64.saturating_sub(*axis as u64))
 }
@@ -57,9 +69,9 @@ impl Order {
         let mut left = counts;
         let mut within = at;
         self.levels.iter().fold(0u128, |code, level| {
-            let parts = left[level.axis].div_ceil(level.width);
-            let digit = within[level.axis] / level.width;
-            within[level.axis] %= level.width;
+            let parts = if level.width == 1 { left[level.axis] } else { left[level.axis].div_ceil(level.width) };
+            let digit = level.part(within[level.axis]);
+            within[level.axis] -= digit * level.width;
             left[level.axis] = left[level.axis].min(level.width);
             code * u128::from(parts) + u128::from(digit)
         })
@@ -95,7 +107,7 @@ impl Order {
         for level in levels {
             let a = level.axis;
             let offset = lo[a].saturating_sub(start[a]);
-            start[a] += offset / level.width * level.width;
+            start[a] += level.start(offset);
         }
         start
     }
@@ -114,7 +126,7 @@ impl Order {
         let end_of = |from: u64| from.saturating_add(width).min(ends[a]);
         let meets = |from: u64| from.max(lo[a]) < end_of(from).min(hi[a]);
         let (mut part, mut part_ends) = (start, ends);
-        part[a] = start[a] + (after[a] - start[a]) / width * width;
+        part[a] = start[a] + level.start(after[a] - start[a]);
         part_ends[a] = end_of(part[a]);
         if meets(part[a])
             && let Some(found) = Order::successor(rest, part, part_ends, after, lo, hi)
@@ -124,7 +136,7 @@ impl Order {
         // The next part on this axis that meets the box.
         let mut from = part[a] + width;
         if from < lo[a] {
-            from += (lo[a] - from) / width * width;
+            from += level.start(lo[a] - from);
         }
         if !meets(from) {
             return None;

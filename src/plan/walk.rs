@@ -4,8 +4,9 @@
 //! (Belady 1966, algorithm MIN). Chunks of the last `gate` blocks are pinned, because those blocks may still be under way.
 //! The dry run and the real run walk this same iterator; whatever it names is loaded and freed.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 
 use super::{
@@ -73,7 +74,7 @@ pub struct Walk<'a> {
     start: Option<[u64; 3]>,
     place: Option<Visit>,
     number: u64,
-    held: HashMap<Chunk, Held>,
+    held: FxHashMap<Chunk, Held>,
     /// Chunks that may go: no block that may be under way reads them.
     by_next_use: BTreeSet<(u128, Chunk)>,
     /// Uses by the last `gate` blocks, with the block's number.
@@ -100,7 +101,7 @@ impl<'a> Walk<'a> {
             start: None,
             place: None,
             number: 0,
-            held: HashMap::new(),
+            held: FxHashMap::default(),
             by_next_use: BTreeSet::new(),
             recent: VecDeque::new(),
             spent: VecDeque::new(),
@@ -190,15 +191,15 @@ impl<'a> Walk<'a> {
             if self.touch.access == Access::Ascending {
                 self.load_up_to(chunk, place, step)?;
             }
-            if !self.held.contains_key(&chunk) {
-                if self.touch.access == Access::Ascending {
-                    // It went by before: a stream cannot be read again.
-                    return Err(WindowTooSmall);
-                }
-                self.totals.distinct += u64::from(self.places.is_first_use(chunk, place));
-                step.loads.push(chunk);
+            if self.hold(chunk, self.places.next_use(chunk, place), self.number) {
+                continue;
             }
-            self.hold(chunk, self.places.next_use(chunk, place), self.number);
+            if self.touch.access == Access::Ascending {
+                // It went by before: a stream cannot be read again.
+                return Err(WindowTooSmall);
+            }
+            self.totals.distinct += u64::from(self.places.is_first_use(chunk, place));
+            step.loads.push(chunk);
         }
         step.loads.sort_unstable();
         self.shrink(step)
@@ -238,15 +239,17 @@ impl<'a> Walk<'a> {
         Chunk { group: chunk.group, at }
     }
 
-    /// Notes that `chunk` is in the window until its next use at least.
-    fn hold(&mut self, chunk: Chunk, next_use: u128, last_block: u64) {
-        if let Some(old) = self.held.insert(chunk, Held { next_use, last_block }) {
+    /// Notes that `chunk` is in the window until its next use at least; whether it was there.
+    fn hold(&mut self, chunk: Chunk, next_use: u128, last_block: u64) -> bool {
+        let old = self.held.insert(chunk, Held { next_use, last_block });
+        if let Some(old) = old {
             self.by_next_use.remove(&(old.next_use, chunk));
         }
         self.recent.push_back((last_block, chunk));
         if next_use == NEVER {
             self.spent.push_back((last_block, chunk));
         }
+        old.is_some()
     }
 
     /// Lets chunks go until the window is as small as it must be: farthest next use first, none that may be in use.

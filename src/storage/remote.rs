@@ -173,7 +173,7 @@ impl Store for RemoteStore {
     fn size(&self, key: &str) -> Result<Option<u64>, StoreError> {
         let path = self.path_of(key)?;
         let bucket = &self.bucket;
-        let answer = bucket.ask(0, || async { Ok(bucket.patience.progress(bucket.objects.head(&path)).await??.size) });
+        let answer = bucket.ask(0, || async { Ok(bucket.head(&path).await?.size) });
         found(answer)
     }
 
@@ -182,7 +182,7 @@ impl Store for RemoteStore {
         let path = self.path_of(key)?;
         let bucket = &self.bucket;
         let answer = bucket.ask(0, || async {
-            let meta = bucket.patience.progress(bucket.objects.head(&path)).await??;
+            let meta = bucket.head(&path).await?;
             seen::hold(&bucket.seen, &path, Like { tag: meta.e_tag.clone(), bytes: Some(meta.size) })?;
             let changed = SystemTime::from(meta.last_modified);
             let since = changed.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -241,8 +241,7 @@ impl Store for RemoteStore {
     fn modified(&self, key: &str) -> Result<Option<SystemTime>, StoreError> {
         let path = self.path_of(key)?;
         let bucket = &self.bucket;
-        let answer =
-            bucket.ask(0, || async { Ok(bucket.patience.progress(bucket.objects.head(&path)).await??.last_modified) });
+        let answer = bucket.ask(0, || async { Ok(bucket.head(&path).await?.last_modified) });
         Ok(found(answer)?.map(SystemTime::from))
     }
 

@@ -188,3 +188,42 @@ def test_a_file_of_1_8_has_compact_groups(reslice, resample, tmp_path):
     # Eight attributes stay within the header of a group.
     write_imaris(path, [[[array]]], libver=("v108", "v108"), more=False, compression="gzip")
     assert (copy_of(resample, tmp_path, path) == array).all()
+
+
+@pytest.mark.parametrize("of", [str, lambda text: np.array(list(str(text)), dtype=h5py.string_dtype())])
+def test_attributes_of_any_length(reslice, resample, tmp_path, of, monkeypatch):
+    """As h5py writes text by default; numbers of voxels and edges are in it."""
+    monkeypatch.setitem(globals(), "letters", of)
+    array = samples((5, 18, 22), "u2")
+    path = tmp_path / "a.ims"
+    write_imaris(path, [[[array]]])
+    info = described(reslice, path)
+    assert info["grid"]["spacing"] == [0.5, 0.5, 2.0] and info["grid"]["unit"] == "micrometer"
+    read = copy_of(resample, tmp_path, path)
+    assert read.shape == array.shape and (read == array).all()
+
+
+def test_attributes_that_are_not_read_are_refused(tmp_path):
+    path = tmp_path / "a.ims"
+    write_imaris(path, [[[samples((5, 18, 22), "u2")]]])
+    with h5py.File(path, "a") as file:
+        group = file["DataSet/ResolutionLevel 0/TimePoint 0/Channel 0"]
+        del group.attrs["ImageSizeX"]
+        group.attrs["ImageSizeX"] = np.array([22, 22])
+    refused("info", path, says="has the attribute ImageSizeX of a type that is not read")
+
+
+def test_views_that_are_missing_are_background(reslice, resample, tmp_path):
+    path = tmp_path / "a.h5"
+    stacks = {(t, c): samples((16, 32, 48), "u2", 3 * t + c) + np.uint16(1) for t in range(3) for c in range(2)}
+    writer = npy2bdv.BdvWriter(str(path), nchannels=2)
+    for (t, c), stack in stacks.items():
+        writer.append_view(stack, time=t, channel=c, voxel_size_xyz=(1, 1, 2), voxel_units="um")
+    writer.write_xml()
+    writer.close()
+    with h5py.File(path, "a") as file:
+        del file["t00001/s01"]
+    assert any("1 of 6 views are not in the file" in warning for warning in described(reslice, path)["warnings"])
+    for (t, c), stack in stacks.items():
+        read = copy_of(resample, tmp_path, path, "--time", str(t), "--channel", str(c))
+        assert (read == (0 if (t, c) == (1, 1) else stack)).all()

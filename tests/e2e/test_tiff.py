@@ -1,6 +1,7 @@
 """TIFF as tifffile and SimpleITK write it: the same voxels, steps and axes as they read."""
 
 import json
+import struct
 
 import nibabel as nib
 import numpy as np
@@ -300,3 +301,87 @@ def test_written_colours(resample, tmp_path):
     with tifffile.TiffFile(tmp_path / "out.tif") as file:
         assert file.is_ome and file.series[0].axes == "ZYXS"
         assert (file.asarray() == colours).all()
+
+
+IMAGEJ_UNITS = [
+    # Slices are in the unit of the resolution.
+    (dict(resolution=(1000, 1000), resolutionunit="CENTIMETER"), dict(spacing=0.002), [0.01, 0.01, 0.02], "millimeter"),
+    (dict(resolution=(4, 0.004)), dict(unit="um", yunit="mm", zunit="nm", spacing=300), [0.25, 250000, 0.3], "micrometer"),
+    # Without a unit the ratio of steps is kept.
+    (dict(resolution=(4, 4)), dict(spacing=3), [0.25, 0.25, 3], None),
+    (dict(resolution=(4, 4)), dict(unit="um", spacing=-2), [0.25, 0.25, 2], "micrometer"),
+]
+
+
+@pytest.mark.parametrize("way, metadata, spacing, unit", IMAGEJ_UNITS)
+def test_units_of_imagej(reslice, tmp_path, way, metadata, spacing, unit):
+    path = tmp_path / "ij.tif"
+    tifffile.imwrite(path, np.zeros((3, 8, 8), "u2"), imagej=True, metadata=dict(axes="ZYX", **metadata), **way)
+    grid = described(reslice, path)["grid"]
+    assert np.allclose(grid["spacing"], spacing) and grid["unit"] in (unit, "unknown" if unit is None else unit)
+
+
+@pytest.mark.parametrize("compression", [None, "lzw", "zlib"])
+def test_a_strip_whose_length_is_left_open(resample, tmp_path, compression):
+    """As libtiff reads it; a length of 0 among several strips is an error."""
+    array = np.arange(1, 385, dtype="u2").reshape(16, 24)
+    path = tmp_path / "open.tif"
+    for rows in (16, 4):
+        tifffile.imwrite(path, array, metadata=None, photometric="minisblack", compression=compression, rowsperstrip=rows)
+        with tifffile.TiffFile(path, mode="r+b") as file:
+            counts = file.pages[0].tags[279]
+            counts.overwrite(0 if rows == 16 else (0, *counts.value[1:]))
+        if rows == 16:
+            assert (copy_of(resample, tmp_path, path)[1].reshape(array.shape) == array).all()
+        else:
+            refused("info", path, says=["the length of one of the strips is 0"])
+
+
+def test_bits_in_the_other_order_are_refused(tmp_path):
+    path = tmp_path / "order.tif"
+    # Width, height, bits, compression, photometric, fill order, strip, samples, rows, bytes.
+    fields = [(256, 22), (257, 20), (258, 16), (259, 1), (262, 1), (266, 2), (273, 134), (277, 1), (278, 20), (279, 880)]
+    directory = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in fields)
+    path.write_bytes(b"II*\0" + struct.pack("<IH", 8, len(fields)) + directory + bytes(4) + bytes(880))
+    refused("info", path, says="FillOrder 2")
+
+
+def test_colours_of_several_channels(resample, tmp_path):
+    """FirstC counts channels, as Bio-Formats and tifffile have it, or samples."""
+    rng = np.random.default_rng(8)
+    array = rng.integers(0, 255, (2, 19, 23, 3)).astype("u1")
+    for first in (1, 3):
+        data = "".join(f'<TiffData IFD="{n}" FirstC="{n * first}" PlaneCount="1"/>' for n in range(2))
+        channels = "".join(f'<Channel ID="Channel:0:{n}" SamplesPerPixel="3"/>' for n in range(2))
+        pixels = f'<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="23" SizeY="19" SizeC="6" SizeZ="1" SizeT="1">{channels}{data}</Pixels>'
+        text = f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">{pixels}</Image></OME>'
+        path = tmp_path / "colours.ome.tif"
+        with tifffile.TiffWriter(path) as writer:
+            for n in range(2):
+                writer.write(array[n], photometric="rgb", metadata=None, description=text if n == 0 else None)
+        _, read = copy_of(resample, tmp_path, path)
+        assert (np.stack([read[name] for name in read.dtype.names], -1).reshape(array.shape) == array).all()
+
+
+def test_planes_that_an_acquisition_did_not_reach(reslice, resample, tmp_path):
+    array = np.arange(1, 4 * 16 * 24 + 1, dtype="u2").reshape(4, 16, 24)
+    data = "".join(f'<TiffData IFD="{n}" FirstZ="{n}" PlaneCount="1"/>' for n in range(3))
+    pixels = f'<Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint16" SizeX="24" SizeY="16" SizeZ="4" SizeC="1" SizeT="1"><Channel ID="Channel:0:0"/>{data}</Pixels>'
+    text = f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">{pixels}</Image></OME>'
+    path = tmp_path / "short.ome.tif"
+    for compression in (None, "zlib"):
+        with tifffile.TiffWriter(path) as writer:
+            for n in range(3):
+                writer.write(array[n], metadata=None, compression=compression, description=text if n == 0 else None)
+        assert any("1 of 4 planes are not in the file" in warning for warning in described(reslice, path)["warnings"])
+        _, read = copy_of(resample, tmp_path, path)
+        assert (read[:3] == array[:3]).all() and (read[3] == 0).all()
+
+
+@pytest.mark.parametrize("way", [dict(resolution=(1000, 1000), resolutionunit=3, metadata=None), dict(imagej=True, resolution=(4, 2), metadata=dict(axes="YX", unit="um"))])
+def test_a_plane_stays_a_plane(resample, tmp_path, way):
+    tifffile.imwrite(tmp_path / "flat.tif", np.zeros((37, 45), "u2"), **way)
+    resample(tmp_path / "flat.tif", tmp_path / "flat.zarr", "--scale", "1")
+    image = zarr.open(tmp_path / "flat.zarr", mode="r").attrs.asdict()
+    axes = image.get("ome", image)["multiscales"][0]["axes"]
+    assert [axis["name"] for axis in axes] == ["y", "x"]

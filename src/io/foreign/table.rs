@@ -17,17 +17,20 @@ const fn known(what: &'static str, hint: &'static str) -> Known {
 
 /// SimpleITK reads what ITK reads, and keeps spacing and direction.
 const BY_ITK: &str = r#"convert it: python -c "import SimpleITK as s, sys; s.WriteImage(s.ReadImage(sys.argv[1]), sys.argv[2])" FILE STEM.nii.gz"#;
+const BY_VTK: &str = r#"convert it: python -c "import vtk, sys; r = vtk.vtkXMLImageDataReader(); r.SetFileName(sys.argv[1]); w = vtk.vtkNIFTIImageWriter(); w.SetInputConnection(r.GetOutputPort()); w.SetFileName(sys.argv[2]); w.Write()" FILE STEM.nii.gz"#;
+/// With imagecodecs it reads what Bio-Formats does not.
+const BY_TIFFFILE: &str = r#"convert it: python -c "import tifffile, zarr, sys; zarr.save(sys.argv[2], tifffile.imread(sys.argv[1]))" FILE STEM.zarr, with imagecodecs installed; then state the steps with --spacing-in"#;
 const BY_NUMPY: &str = r#"convert it: python -c "import numpy as n, zarr, sys; zarr.save(sys.argv[2], n.load(sys.argv[1]))" FILE STEM.zarr; then state the steps with --spacing-in"#;
 /// The first of its arrays.
 const BY_NUMPY_ZIP: &str = r#"convert it: python -c "import numpy as n, zarr, sys; zarr.save(sys.argv[2], [*n.load(sys.argv[1]).values()][0])" FILE STEM.zarr; then state the steps with --spacing-in"#;
 const BY_BIOFORMATS: &str = "convert it: bioformats2raw FILE STEM.zarr; then name an image in it, such as STEM.zarr/0";
 const BY_DCM2NIIX: &str = "convert its folder: dcm2niix -z y FOLDER";
 const BY_MINC: &str = "convert it: mnc2nii FILE STEM.nii";
-const UNZIP: &str = "unpack it: unzip FILE -d STEM; then name what was in it";
+const UNZIP: &str = "name an image in it, such as FILE/NAME.zarr; or unpack it: unzip FILE -d STEM";
 
 /// What begins with these bytes, at this offset.
-const MAGIC: [(usize, &[u8], Known); 33] = [
-    (0, b"PK\x03\x04", known("is a zip archive with no Zarr array or group in it", UNZIP)),
+const MAGIC: [(usize, &[u8], Known); 43] = [
+    (0, b"PK\x03\x04", known("is a zip archive with no Zarr array or group at its top", UNZIP)),
     (0, b"PK\x05\x06", known("is an empty zip archive", "")),
     (
         0,
@@ -43,6 +46,27 @@ const MAGIC: [(usize, &[u8], Known); 33] = [
     (0, b"ZISRAWFILE", known("is a Zeiss CZI file, which is not read", BY_BIOFORMATS)),
     (0, b"\xda\xce\xbe\x0a", known("is a Nikon ND2 file, which is not read", BY_BIOFORMATS)),
     (0, b"OLYMPUSRAWFORMAT", known("is an Olympus OIR file, which is not read", BY_BIOFORMATS)),
+    (208, b"MAP ", known("is an MRC map, which is not read", BY_BIOFORMATS)),
+    (208, b"MAP\0", known("is an MRC map, which is not read", BY_BIOFORMATS)),
+    (96, b"\xa0\xc0", known("is a DeltaVision file, which is not read", BY_BIOFORMATS)),
+    (96, b"\xc0\xa0", known("is a DeltaVision file, which is not read", BY_BIOFORMATS)),
+    (
+        0,
+        b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+        known("is a compound document, as Olympus OIB and Zeiss ZVI are, which is not read", BY_BIOFORMATS),
+    ),
+    (0, b"ics_version", known("is an ICS header, which is not read", BY_BIOFORMATS)),
+    (0, b"\t\nics_version", known("is an ICS header, which is not read", BY_BIOFORMATS)),
+    (0, b"\t\r\nics_version", known("is an ICS header, which is not read", BY_BIOFORMATS)),
+    (0, b"# AmiraMesh", known("is an AmiraMesh file, which is not read", BY_BIOFORMATS)),
+    (
+        8,
+        b"WEBP",
+        known(
+            "is a WebP picture, which is not read",
+            "convert it: python -c \"from PIL import Image; import sys; Image.open(sys.argv[1]).save(sys.argv[2])\" FILE STEM.tif",
+        ),
+    ),
     (0, b"\x89PNG\r\n\x1a\n", known("is a PNG picture, which is not read", BY_ITK)),
     (0, b"\xff\xd8\xff", known("is a JPEG picture, which is not read", BY_ITK)),
     (0, b"\0\0\0\x0cjP  ", known("is a JPEG 2000 picture, which is not read", BY_BIOFORMATS)),
@@ -74,7 +98,7 @@ const MAGIC: [(usize, &[u8], Known); 33] = [
     (0, b"ply\n", known("is a PLY surface, not an image", "")),
     (0, b"\xff\xff\xfe", known("is a FreeSurfer surface, not an image", "")),
     (0, b"\x7fELF", known("is a program, not an image", "")),
-    (0, b"SIMPLE  =", known("is a FITS file, which is not read", "")),
+    (0, b"SIMPLE  =", known("is a FITS file, which is not read", BY_BIOFORMATS)),
 ];
 
 /// What begins in text with these letters, in either case.
@@ -144,6 +168,9 @@ fn by_layout(name: &str, start: &[u8]) -> Option<Known> {
         let hint = "give it to resample: --transform FILE";
         return Some(known("is a FreeSurfer morph, which is a transform and no image", hint));
     }
+    if start.starts_with(b"BM") && name.ends_with(".bmp") {
+        return Some(known("is a BMP picture, which is not read", BY_ITK));
+    }
     if start.starts_with(&[0x70, 0, 0, 0]) && start.get(8) == Some(&0x2a) {
         return Some(known("is a Leica LIF file, which is not read", BY_BIOFORMATS));
     }
@@ -163,6 +190,9 @@ fn by_text(name: &str, start: &[u8]) -> Option<Known> {
     if let Some((_, known)) = TEXTS.iter().find(|(begins, _)| text.starts_with(begins)) {
         return Some(match () {
             _ if text.contains("<vtkfile") => known_vtk(),
+            _ if text.contains("<ome") => {
+                self::known("is the OME-XML of an image in other files, which is not read", BY_BIOFORMATS)
+            }
             _ if text.contains("<gifti") => self::known("is a GIFTI surface, not an image", ""),
             _ if text.contains("<html") => PAGE,
             _ => *known,
@@ -182,7 +212,12 @@ fn by_text(name: &str, start: &[u8]) -> Option<Known> {
 }
 
 fn known_vtk() -> Known {
-    known("is a VTK file, which is not read", BY_ITK)
+    known("is a VTK file, which is not read", BY_VTK)
+}
+
+/// How a TIFF file in a codec that Bio-Formats does not read becomes a Zarr array.
+pub fn by_tifffile(path: &Path) -> String {
+    known("", BY_TIFFFILE).hint_for(path)
 }
 
 /// How a file of a microscope becomes OME-Zarr.
@@ -203,6 +238,7 @@ impl Known {
         let stem = if folder == "." && !file.starts_with("./") { stem.to_string() } else { format!("{folder}/{stem}") };
         let words = |word: &str| match word.trim_end_matches(';') {
             "FILE" => word.replace("FILE", &quoted(&file)),
+            part if part.starts_with("FILE/") => word.replacen(part, &quoted(&part.replacen("FILE", &file, 1)), 1),
             "FOLDER" => word.replace("FOLDER", &quoted(&folder)),
             part if part.starts_with("STEM") => word.replacen(part, &quoted(&part.replacen("STEM", &stem, 1)), 1),
             _ => word.to_string(),

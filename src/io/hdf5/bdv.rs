@@ -66,6 +66,10 @@ pub fn describe(
     let level = level(asked_level, factors.len())?;
     let volumes = volumes(bytes, &times, &image.setups, level)?;
     let shape = volumes.storage()?.shape;
+    if volumes.absent > 0 {
+        let (missing, all) = (volumes.absent, volumes.trees.len());
+        warnings.push(format!("{missing} of {all} views are not in the file: 0 is taken for their voxels"));
+    }
     if times.last().is_some_and(|last| last.0 - times[0].0 != times.len() as u64 - 1) {
         warnings.push(format!("some times are left out: the {} that there are follow each other", times.len()));
     }
@@ -191,6 +195,10 @@ fn volumes(bytes: &Bytes, times: &[(u64, Option<u64>)], setups: &[u64], level: u
             None => HashMap::new(),
         };
         for setup in setups {
+            if !there.contains_key(setup) {
+                volumes.add_absent()?;
+                continue;
+            }
             let mut at = there.get(setup).copied().flatten();
             for name in [level.to_string().as_str(), "cells"] {
                 at = match at {

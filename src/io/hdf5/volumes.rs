@@ -16,6 +16,8 @@ pub struct Volumes {
     storage: Option<(Storage, String)>,
     /// Where the tree of chunks of each is; `None` where no chunk was stored.
     pub trees: Vec<Option<u64>>,
+    /// How many of them the file does not have.
+    pub absent: usize,
 }
 
 impl Volumes {
@@ -36,6 +38,19 @@ impl Volumes {
             }
             Some(_) => {}
         }
+        self.push(tree)
+    }
+
+    /// Adds a volume that the file does not have: all of it is background.
+    ///
+    /// # Errors
+    /// Too many volumes.
+    pub fn add_absent(&mut self) -> Result<(), Fault> {
+        self.absent += 1;
+        self.push(None)
+    }
+
+    fn push(&mut self, tree: Option<u64>) -> Result<(), Fault> {
         self.trees.push(tree);
         if self.trees.len() > MOST_VOLUMES {
             return Err(Fault::wrong("the file", format!("more than {MOST_VOLUMES} volumes"), "fewer"));

@@ -58,7 +58,7 @@ pub fn axis_roles(axes: &[OmeAxis]) -> Result<Vec<AxisRole>, String> {
 pub fn level_placement(multiscale: &Multiscale, level: usize, dims: usize) -> Result<Vec<Placed>, String> {
     let dataset = multiscale.datasets.get(level).ok_or_else(|| format!("there is no level {level}"))?;
     let mut placed = vec![Placed { scale: 1.0, translation: 0.0 }; dims];
-    for step in dataset.transformations.iter().chain(multiscale.steps()) {
+    for step in dataset.steps()?.iter().chain(multiscale.steps()) {
         compose(&mut placed, step)?;
     }
     if placed.iter().any(|p| !p.scale.is_finite() || !p.translation.is_finite()) {

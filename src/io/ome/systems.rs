@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Multiscale, OmeAxis, Transformation};
+use super::{Dataset, Multiscale, OmeAxis, Transformation};
 
 /// The member of 0.6 that holds the systems and their axes.
 const SYSTEMS: &str = "coordinateSystems";
@@ -17,6 +17,31 @@ impl Transformation {
     /// The coordinate system that this transformation leads to, where it names one.
     pub fn output(&self) -> Option<&str> {
         system_name(self.other.get("output"))
+    }
+
+    /// Whether this transformation begins where `before` ends: steps that do not name both follow each other.
+    fn follows(&self, before: &Transformation) -> bool {
+        let input = self.other.get("input");
+        let input = system_name(input).or_else(|| input?.get("path")?.as_str());
+        input.zip(before.output()).is_none_or(|(input, output)| input == output)
+    }
+}
+
+impl Dataset {
+    /// The transformations of a level, which are steps one after the other.
+    ///
+    /// # Errors
+    /// A message where one begins elsewhere than the one before ends: then they are alternatives, of which OME-Zarr has one.
+    pub fn steps(&self) -> Result<&[Transformation], String> {
+        if self.transformations.windows(2).all(|pair| pair[1].follows(&pair[0])) {
+            return Ok(&self.transformations);
+        }
+        let systems: Vec<&str> = self.transformations.iter().filter_map(Transformation::output).collect();
+        Err(format!(
+            "level '{}' has transformations to {}, of which it may have one",
+            self.path,
+            systems.join(" and to ")
+        ))
     }
 }
 
@@ -111,6 +136,26 @@ mod tests {
             image(json!({"coordinateSystems": both, "datasets": [{"path": "0", "coordinateTransformations": [step]}]}));
         assert!(lost.stated_axes().unwrap_err().contains("nowhere"));
         assert!(image(json!({"coordinateSystems": [], "datasets": []})).stated_axes().is_err());
+    }
+
+    #[test]
+    fn a_level_has_one_way_into_the_world() {
+        let step =
+            |from: Value, to: &str| json!({"type": "scale", "scale": [2.0], "input": from, "output": {"name": to}});
+        let level = |steps: Value| -> Dataset {
+            serde_json::from_value(json!({"path": "0", "coordinateTransformations": steps})).unwrap()
+        };
+        let own = json!({"path": "0"});
+        let twice = level(json!([step(own.clone(), "phys"), step(own.clone(), "world")]));
+        assert_eq!(
+            twice.steps().unwrap_err(),
+            "level '0' has transformations to phys and to world, of which it may have one"
+        );
+        assert_eq!(level(json!([step(own, "phys"), step(json!("phys"), "world")])).steps().unwrap().len(), 2);
+        assert_eq!(
+            level(json!([{"type": "scale", "scale": [2.0]}, step(json!("phys"), "world")])).steps().unwrap().len(),
+            2
+        );
     }
 
     #[test]

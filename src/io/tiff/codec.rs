@@ -46,6 +46,9 @@ const UNREAD: [(u64, &str); 21] = [
     (50002, "JPEG XL"),
 ];
 
+/// Those of them that tifffile reads, and Bio-Formats does not: LERC, LZMA, PNG, WebP, JPEG XL.
+const RARE: [u64; 5] = [34887, 34925, 34933, 50001, 50002];
+
 impl Compression {
     /// By the number of the field Compression.
     ///
@@ -59,12 +62,14 @@ impl Compression {
             32773 => Compression::PackBits,
             34926 | 50000 => Compression::Zstd,
             other => {
+                let is_rare = RARE.contains(&other);
                 let name = UNREAD.iter().find(|(number, _)| *number == other);
                 let name = name.map_or_else(
                     || format!("compression {other}"),
                     |(_, name)| format!("{name} (compression {other})"),
                 );
-                return Err(Fault::Unread(format!("has voxels in {name}, which is not read")));
+                let what = format!("has voxels in {name}, which is not read");
+                return Err(if is_rare { Fault::RareCodec(what) } else { Fault::Unread(what) });
             }
         })
     }

@@ -5,7 +5,10 @@ use std::{
     path::Path,
 };
 
-use crate::{error::Error, io::foreign::by_bioformats};
+use crate::{
+    error::Error,
+    io::foreign::{by_bioformats, by_tifffile},
+};
 
 /// Why a file, or a part of it, is not read.
 #[derive(Debug)]
@@ -19,6 +22,8 @@ pub enum Fault {
     },
     /// Sound, but not read here.
     Unread(String),
+    /// Sound, in a codec that few programs read.
+    RareCodec(String),
     /// What was asked for makes no sense: what, and the way out.
     Asked(String, String),
 }
@@ -45,6 +50,9 @@ impl Fault {
             Fault::Wrong { field, found, expected } => Error::malformed(path, field, found, expected),
             Fault::Unread(what) => {
                 Error::Unsupported { path: path.to_path_buf(), what, hint: Some(by_bioformats(path)) }
+            }
+            Fault::RareCodec(what) => {
+                Error::Unsupported { path: path.to_path_buf(), what, hint: Some(by_tifffile(path)) }
             }
             Fault::Asked(what, hint) => Error::usage_hint(what, hint),
         }

@@ -166,7 +166,7 @@ impl Format {
 fn dtype(directory: &Directory, walk: &mut Walk<'_>) -> Result<Dtype, Fault> {
     let bits = directory.uniform(walk, tags::BITS, "BitsPerSample")?.unwrap_or(1);
     let kind = directory.uniform(walk, tags::SAMPLE_FORMAT, "SampleFormat")?.unwrap_or(1);
-    if bits == 8 && directory.number(walk, tags::FILL_ORDER)? == Some(2) {
+    if bits >= 8 && directory.number(walk, tags::FILL_ORDER)? == Some(2) {
         return Err(Fault::Unread("has the bits of a byte in the other order (FillOrder 2), which is not read".into()));
     }
     Ok(match (kind, bits) {

@@ -26,6 +26,8 @@ pub struct Image {
     sizes: [u64; 3],
     /// Samples of a voxel.
     samples: u64,
+    /// The largest `FirstC` of its planes.
+    last_channel: u64,
     steps: [Option<(f64, Unit)>; 3],
     time: Option<(f64, String)>,
 }
@@ -90,6 +92,12 @@ pub fn images(document: impl Read, samples: u64) -> Result<Vec<Image>, Fault> {
                         image.samples = image.samples.max(samples);
                     }
                 }
+                "TiffData" if is_within => {
+                    let channel = number(&attributes, "FirstC")?.unwrap_or(0);
+                    if let Some(image) = images.last_mut() {
+                        image.last_channel = image.last_channel.max(channel);
+                    }
+                }
                 "StructuredAnnotations" => break,
                 _ => {}
             },
@@ -141,6 +149,7 @@ fn image(name: String, attributes: &Attributes) -> Result<Image, Fault> {
         order: order.into(),
         sizes: [size("SizeZ")?, size("SizeC")?, size("SizeT")?],
         samples: 1,
+        last_channel: 0,
         steps: [step("Z"), step("Y"), step("X")],
         time: time.map(|time| (time, unit)),
     })
@@ -173,12 +182,25 @@ impl Image {
             }
         };
         let leads = self.order.chars().skip(2).collect::<Vec<_>>().into_iter().rev().map(lead).collect();
-        Described { kind: "OME-TIFF", leads, steps: [steps[0], steps[1], steps[2]], unit, origin: [0.0; 3], warnings }
+        Described {
+            kind: "OME-TIFF",
+            leads,
+            steps: [steps[0], steps[1], steps[2]],
+            scales: [1.0; 3],
+            unit,
+            origin: [0.0; 3],
+            warnings,
+        }
     }
 
     /// How many pages it has; `None` where that is no number.
     pub fn pages(&self) -> Option<u64> {
         self.sizes.iter().try_fold(1u64, |n, size| n.checked_mul(*size))
+    }
+
+    /// The channel that `FirstC` names: writers count channels, or the samples of all of them.
+    fn channel(&self, first: u64) -> u64 {
+        if self.last_channel < self.sizes[1] { first } else { first / self.samples.max(1) }
     }
 
     /// Position of a plane in the order of the image.
@@ -200,11 +222,14 @@ impl Image {
     }
 }
 
+/// The directory of a plane that the file does not have, as an acquisition that was broken off leaves them.
+pub const NOWHERE: u32 = u32::MAX;
+
 /// The numbers of the directories of the planes of image `n`, in the order of its planes. `most` is how many directories the file can have; `file` is
 /// its name.
 ///
 /// # Errors
-/// Planes without a place, or in other files.
+/// No plane has a place, or some are in other files.
 pub fn places(document: impl Read, images: &[Image], n: usize, most: u64, file: &str) -> Result<Vec<u32>, Fault> {
     let image = &images[n];
     let pages = image.pages().filter(|pages| *pages <= most);
@@ -218,7 +243,7 @@ pub fn places(document: impl Read, images: &[Image], n: usize, most: u64, file: 
     };
     // Where nothing is said the images follow each other.
     let start = images[..n].iter().try_fold(0u64, |sum, image| sum.checked_add(image.pages()?)).unwrap_or(u64::MAX);
-    let mut places = Places { image, list: vec![u32::MAX; pages as usize], start, most };
+    let mut places = Places { image, list: vec![NOWHERE; pages as usize], start, most };
     let mut files = Files { own: file, root: String::new(), named: None };
     let mut tags = Tags::new(document);
     let (mut seen, mut is_within, mut has_data, mut at) = (0, false, false, None);
@@ -264,7 +289,7 @@ impl Places<'_> {
     fn take(&mut self, attributes: &Attributes) -> Result<(), Fault> {
         let directory = number(attributes, "IFD")?;
         let first = |axis: &str| number(attributes, &format!("First{axis}")).map(Option::unwrap_or_default);
-        let at = [first("Z")?, first("C")? / self.image.samples.max(1), first("T")?];
+        let at = [first("Z")?, self.image.channel(first("C")?), first("T")?];
         let count = number(attributes, "PlaneCount")?.or(number(attributes, "NumPlanes")?);
         let position = self.image.position(at);
         let Some(position) = position else {
@@ -294,10 +319,9 @@ impl Places<'_> {
     }
 
     fn complete(self) -> Result<Vec<u32>, Fault> {
-        let missing = self.list.iter().filter(|place| **place == u32::MAX).count();
-        if missing > 0 {
-            let found = format!("{} of {} planes", self.list.len() - missing, self.list.len());
-            return Err(Fault::wrong("what the OME-XML has a place for", found, "all of them"));
+        if self.list.iter().all(|place| *place == NOWHERE) {
+            let found = format!("none of {} planes", self.list.len());
+            return Err(Fault::wrong("what the OME-XML has a place for", found, "one of them at least"));
         }
         Ok(self.list)
     }

@@ -28,6 +28,9 @@ pub struct Page {
 }
 
 impl Page {
+    /// A page that the file does not have.
+    pub const ABSENT: Page = Page { offsets: 0, counts: 0, kinds: [0; 2], raw: 0 };
+
     /// A page that stands in one piece.
     pub fn raw(at: u64) -> Page {
         Page { raw: at, ..Page::default() }
@@ -44,6 +47,11 @@ impl Page {
         let len = has_len.then(|| walk.nth(Page::list(self.counts, self.kinds[1], count), n)).transpose()?;
         Ok((at, len))
     }
+}
+
+/// The most bytes of a strip at `at` whose length the file does not state, and which holds `needed` bytes.
+pub fn unstated_len(at: u64, file_bytes: u64, needed: u64) -> u64 {
+    Compression::most_stored(needed).min(file_bytes.saturating_sub(at))
 }
 
 /// The pages of a file that were looked for.
@@ -174,12 +182,17 @@ impl Pages {
         };
         let counts = directory.list(counts).filter(|list| list.count >= count).map(|list| List { count, ..list });
         let is_raw = format.compression == Compression::None;
-        if counts.is_none() && !is_raw {
-            return Err(Fault::wrong(format!("the lengths of {what}"), "absent", format!("{count} of them")));
-        }
         let (file_bytes, along) = (walk.bytes.len(), format.counts()[1]);
         let needed = |n: u64| format.bytes_of(n % per_plane.max(1) / along);
-        let (mut stored, mut largest) = (0, 0);
+        let counts = match counts {
+            // Some writers leave the length of the only strip open.
+            Some(list) if count == 1 && walk.bytes.nth(list, 0)? == 0 && walk.bytes.nth(offsets, 0)? > 0 => None,
+            stated => stated,
+        };
+        if counts.is_none() && !is_raw && count > 1 {
+            return Err(Fault::wrong(format!("the lengths of {what}"), "absent", format!("{count} of them")));
+        }
+        let (mut stored, mut largest, mut has_none) = (0, 0, false);
         if let Some(counts) = counts {
             walk.each(counts, |n, len| {
                 let needed = needed(n);
@@ -188,13 +201,17 @@ impl Pages {
                     let expected = if is_raw { format!("{needed}") } else { format!("at most {most}") };
                     return Err(Fault::wrong(format!("the length of one of the {what}"), len, expected + " bytes"));
                 }
+                has_none |= len == 0;
                 let len = if is_raw && len > 0 { needed } else { len };
                 (stored, largest) = (u64::saturating_add(stored, len), u64::max(largest, len));
                 Ok(())
             })?;
         } else {
-            (stored, largest) = (format.page_bytes(), needed(0));
+            let at = walk.bytes.nth(offsets, 0)?;
+            largest = if is_raw { needed(0) } else { unstated_len(at, file_bytes, needed(0)) };
+            stored = if is_raw { format.page_bytes() } else { largest };
         }
+        let bytes = walk.bytes;
         // One piece: raw strips, each behind the one before.
         let (mut first, mut end, mut is_whole) = (0, 0, is_raw && !format.tiled && largest > 0);
         walk.each(offsets, |n, at| {
@@ -204,6 +221,12 @@ impl Pages {
                     at,
                     format!("within the {file_bytes} bytes of the file"),
                 ));
+            }
+            if let Some(counts) = counts.filter(|_| has_none && at > 0)
+                && bytes.nth(counts, n)? == 0
+            {
+                let expected = "more, since it has a place in the file, or no place";
+                return Err(Fault::wrong(format!("the length of one of the {what}"), 0, expected));
             }
             first = if n == 0 { at } else { first };
             is_whole &= n == 0 || at == end;

@@ -28,6 +28,8 @@ pub struct Described {
     pub leads: Vec<Lead>,
     /// Along z, y and x, where the file states them.
     pub steps: [Option<f64>; 3],
+    /// What numbers along z, y and x are multiplied by to be in `unit`, where each has a unit of its own.
+    pub scales: [f64; 3],
     pub unit: Unit,
     /// Where the first voxel is along z, y and x: not 0 in coarser levels only.
     pub origin: [f64; 3],
@@ -91,7 +93,15 @@ mod tests {
 
     fn described(leads: &[(&str, u64)]) -> Described {
         let leads = leads.iter().map(|(name, len)| Lead::new(name, *len)).collect();
-        Described { kind: "TIFF", leads, steps: [None; 3], unit: Unit::Unknown, origin: [0.0; 3], warnings: Vec::new() }
+        Described {
+            kind: "TIFF",
+            leads,
+            steps: [None; 3],
+            scales: [1.0; 3],
+            unit: Unit::Unknown,
+            origin: [0.0; 3],
+            warnings: Vec::new(),
+        }
     }
 
     #[test]

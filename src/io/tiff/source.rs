@@ -2,7 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{TiffFile, codec::Compression, fault::Fault, format::Format, pages::Page, predictor};
+use super::{
+    TiffFile,
+    codec::Compression,
+    fault::Fault,
+    format::Format,
+    pages::{Page, unstated_len},
+    predictor,
+};
 use crate::{
     block::BlockMut,
     error::{Error, Result},
@@ -96,6 +103,11 @@ impl TiffSource {
     fn plane<T: Voxel>(&self, page: &Page, plane: u64, volume: usize, into: &mut BlockMut<'_, T>) -> Result<(), Fault> {
         let (table, format) = (&*self.table, &self.table.format);
         let region = into.region;
+        if *page == Page::ABSENT {
+            let len = into.voxels.len() / into.volumes;
+            into.voxels[volume * len..(volume + format.together() as usize) * len].fill(T::default());
+            return Ok(());
+        }
         let mut rows =
             Rows { together: format.together() as usize, volume, conversion: self.conversion, samples: Vec::new() };
         if table.is_raw {
@@ -147,6 +159,7 @@ impl TiffSource {
                 return Ok(());
             }
             Some(len) if format.compression != Compression::None => len,
+            None if format.compression != Compression::None => unstated_len(at, table.bytes.len(), needed),
             _ => {
                 table.bytes.fill(decoded, at)?;
                 return Ok(());

@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::series::{Described, Lead};
 use crate::{geometry::Unit, voxel::Dtype};
 
+/// What files of ImageJ are called.
+const IMAGEJ: &str = "ImageJ TIFF";
+
 /// Whether the description is one of ImageJ's.
 pub fn is_imagej(text: &[u8]) -> bool {
     text.starts_with(b"ImageJ=")
@@ -22,7 +25,8 @@ pub fn imagej(text: &[u8]) -> Described {
             .map(|(_, value)| value.trim())
     };
     let count = |name: &str| value(name).and_then(|n| n.parse::<u64>().ok()).filter(|&n| n > 0).unwrap_or(1);
-    let real = |name: &str| value(name).and_then(|x| x.parse::<f64>().ok()).filter(|x| x.is_finite() && *x > 0.0);
+    let number = |name: &str| value(name).and_then(|x| x.parse::<f64>().ok()).filter(|x| x.is_finite());
+    let real = |name: &str| number(name).filter(|x| *x > 0.0);
     let (images, channels, slices, frames) = (count("images"), count("channels"), count("slices"), count("frames"));
     let mut warnings = Vec::new();
     let product = channels.checked_mul(slices).and_then(|n| n.checked_mul(frames));
@@ -43,8 +47,27 @@ pub fn imagej(text: &[u8]) -> Described {
         let [c0, c1] = ["c0", "c1"].map(|name| value(name).unwrap_or("?").chars().take(40).collect::<String>());
         warnings.push(format!("ImageJ shows values as {c0} + {c1} x sample: samples are read as they are stored"));
     }
-    let unit = value("unit").filter(|unit| !["pixel", "pixels"].contains(unit)).map_or(Unit::Unknown, Unit::from_name);
-    Described { kind: "ImageJ TIFF", leads, steps: [real("spacing"), None, None], unit, origin: [0.0; 3], warnings }
+    let named = |name: &str| value(name).filter(|unit| !["", "pixel", "pixels"].contains(unit)).map(Unit::from_name);
+    let unit = named("unit").unwrap_or(Unit::Unknown);
+    // ImageJ writes a step of slices with a sign that says from where they were taken.
+    let z = number("spacing").map(f64::abs).filter(|step| *step > 0.0);
+    let mut scales = [1.0; 3];
+    for (axis, name) in [(0, "zunit"), (1, "yunit")] {
+        let Some(own) = named(name) else { continue };
+        match own.factor_to(&unit) {
+            Some(factor) => scales[axis] = factor,
+            None => warnings.push(format!("ImageJ's {name} is {}, taken as {}", own.symbol(), unit.symbol())),
+        }
+    }
+    Described {
+        kind: IMAGEJ,
+        leads,
+        steps: [z.map(|z| z * scales[0]), None, None],
+        scales,
+        unit,
+        origin: [0.0; 3],
+        warnings,
+    }
 }
 
 /// The text as UTF-8 or Latin-1, with `\u00B5` as the letter that it stands for.
@@ -87,6 +110,7 @@ pub fn shaped(text: &[u8], rows: u64, columns: u64, samples: u64) -> Option<Desc
         kind: "TIFF",
         leads,
         steps: [None; 3],
+        scales: [1.0; 3],
         unit: Unit::Unknown,
         origin: [0.0; 3],
         warnings: Vec::new(),
@@ -99,31 +123,38 @@ pub fn plain(pages: u64) -> Described {
         kind: "TIFF",
         leads: vec![Lead::new("z", pages)],
         steps: [None; 3],
+        scales: [1.0; 3],
         unit: Unit::Unknown,
         origin: [0.0; 3],
         warnings: Vec::new(),
     }
 }
 
-/// Steps of rows and columns out of the fields of resolution, in the unit of `described`, or in millimetres of its own.
+/// Steps of rows and columns out of the fields of resolution, in the unit of `described`, or in one of their own.
 ///
-/// `unit` is the field ResolutionUnit: 1 none, 2 inch, 3 centimetre.
-pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: u64) {
-    // `length` over how many voxels it has: its unit is that of the steps.
-    let steps = |length: f64| {
-        let step = |per: Option<f64>| per.map(|per| length / per).filter(|step| step.is_finite() && *step > 0.0);
-        [step(y), step(x)]
-    };
-    let (length, is_stated) = match (&described.unit, unit) {
-        (Unit::Unknown, 2) => (25.4, false),
-        (Unit::Unknown, 3) => (10.0, false),
-        (Unit::Unknown, _) => return,
+/// `unit` is the field ResolutionUnit: 1 none, 2 inch, 3 centimetre; tifffile writes 4 for millimetre and 5 for micrometre.
+pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: Option<u64>) {
+    let is_imagej = described.kind == IMAGEJ;
+    // What most programs write where nothing is known, and ImageJ takes for nothing.
+    let is_screen = unit == Some(2) && [x, y] == [Some(72.0); 2];
+    // A length in the unit that it comes with.
+    let (length, own) = match (&described.unit, unit) {
         // ImageJ's unit goes before: it writes a unit of resolution only where that is the same.
-        _ => (1.0, true),
+        (known, _) if *known != Unit::Unknown => (1.0, known.clone()),
+        _ if is_imagej && (is_screen || x.is_none() && y.is_none()) => return,
+        (_, Some(1) | None) if is_imagej => (1.0, Unit::Unknown),
+        (_, None | Some(2)) => (25.4, Unit::Millimetre),
+        (_, Some(3)) => (10.0, Unit::Millimetre),
+        (_, Some(4)) => (1.0, Unit::Millimetre),
+        (_, Some(5)) => (1.0, Unit::Micrometre),
+        _ => return,
     };
-    let found = steps(length);
-    if !is_stated && found != [None; 2] {
-        described.unit = Unit::Millimetre;
+    let step = |per: Option<f64>| per.map(|per| length / per).filter(|step| step.is_finite() && *step > 0.0);
+    let found = [step(y).map(|step| step * described.scales[1]), step(x)];
+    if found != [None; 2] && described.unit != own {
+        described.unit = own;
+        // The step of slices is in the same unit.
+        described.steps[0] = described.steps[0].map(|step| step * length);
     }
     described.steps[1..].copy_from_slice(&found);
 }
@@ -176,16 +207,39 @@ mod tests {
     #[test]
     fn resolution_by_its_unit() {
         let mut centimetres = plain(1);
-        resolution(&mut centimetres, [Some(100.0), Some(50.0)], 3);
+        resolution(&mut centimetres, [Some(100.0), Some(50.0)], Some(3));
         assert_eq!((centimetres.steps, centimetres.unit), ([None, Some(0.2), Some(0.1)], Unit::Millimetre));
         let mut inches = plain(1);
-        resolution(&mut inches, [Some(254.0), None], 2);
+        resolution(&mut inches, [Some(254.0), None], Some(2));
         assert!(inches.steps[1].is_none() && (inches.steps[2].unwrap() - 0.1).abs() < 1e-12);
         let mut none = plain(1);
-        resolution(&mut none, [Some(72.0), Some(72.0)], 1);
+        resolution(&mut none, [Some(72.0), Some(72.0)], Some(1));
         assert_eq!((none.steps, none.unit), ([None; 3], Unit::Unknown));
         let mut micron = imagej(b"ImageJ=1\nunit=micron\n");
-        resolution(&mut micron, [Some(4.0), Some(f64::INFINITY)], 1);
+        resolution(&mut micron, [Some(4.0), Some(f64::INFINITY)], Some(1));
         assert_eq!(micron.steps, [None, None, Some(0.25)]);
+        let mut micron = plain(1);
+        resolution(&mut micron, [Some(4.0), Some(2.0)], Some(5));
+        assert_eq!((micron.steps, micron.unit), ([None, Some(0.5), Some(0.25)], Unit::Micrometre));
+    }
+
+    #[test]
+    fn units_of_imagej() {
+        let found = |text: &str, per: [f64; 2], unit| {
+            let mut found = imagej(text.as_bytes());
+            resolution(&mut found, per.map(Some), unit);
+            (found.steps.map(|step| step.map(|step| (step * 1e9).round() / 1e9)), found.unit)
+        };
+        // Slices are in the unit of the resolution.
+        let text = "ImageJ=1\nimages=3\nslices=3\nspacing=0.002\n";
+        assert_eq!(found(text, [1000.0; 2], Some(3)), ([Some(0.02), Some(0.01), Some(0.01)], Unit::Millimetre));
+        // Without a unit the ratios of steps are kept, but for what screens have.
+        let text = "ImageJ=1\nspacing=3\n";
+        assert_eq!(found(text, [4.0; 2], Some(1)), ([Some(3.0), Some(0.25), Some(0.25)], Unit::Unknown));
+        assert_eq!(found(text, [72.0; 2], Some(2)), ([Some(3.0), None, None], Unit::Unknown));
+        // Axes with units of their own.
+        let text = "ImageJ=1\nunit=um\nyunit=mm\nzunit=nm\nspacing=300\n";
+        assert_eq!(found(text, [4.0, 0.004], Some(1)), ([Some(0.3), Some(250_000.0), Some(0.25)], Unit::Micrometre));
+        assert_eq!(found("ImageJ=1\nunit=um\nspacing=-2\n", [4.0; 2], Some(1)).0[0], Some(2.0));
     }
 }

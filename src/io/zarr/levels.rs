@@ -41,7 +41,8 @@ pub fn with_levels(
     let malformed = |what: String| Error::malformed(path, "multiscales", what, "NGFF 0.4 or 0.5 metadata");
     let image = multiscales.and_then(|images| images.get_mut(0)).ok_or_else(|| malformed("none".into()))?;
     let parsed: Multiscale = serde_json::from_value(image.clone()).map_err(|e| malformed(e.to_string()))?;
-    let dims = parsed.axes.len();
+    // OME-Zarr before 0.3 names no axes.
+    let dims = levels.first().map_or(parsed.axes.len(), |level| level.factors.len());
     let own = Multiscale { transformations: Vec::new(), ..parsed };
     let finest = level_placement(&own, 0, dims).map_err(malformed)?;
     let datasets = image.get_mut("datasets").and_then(Value::as_array_mut);
@@ -91,6 +92,16 @@ mod tests {
 
     fn object(value: Value) -> Map<String, Value> {
         value.as_object().cloned().unwrap_or_default()
+    }
+
+    #[test]
+    fn images_without_named_axes_get_a_number_for_each() {
+        let attributes = object(json!({"multiscales": [{"version": "0.1", "datasets": [{"path": "0"}]}]}));
+        let level = AddedLevel { path: "1".into(), factors: vec![1, 1, 2, 2, 2] };
+        let found = with_levels(Path::new("a"), &attributes, &[level], None, true).unwrap();
+        let steps = &found["multiscales"][0]["datasets"][1]["coordinateTransformations"];
+        assert_eq!(steps[0]["scale"], json!([1.0, 1.0, 2.0, 2.0, 2.0]));
+        assert_eq!(steps[1]["translation"], json!([0.0, 0.0, 0.5, 0.5, 0.5]));
     }
 
     #[test]

@@ -68,18 +68,26 @@ pub(super) fn header_beside(
     inherited: &Inherited<'_>,
     warnings: &mut Vec<String>,
 ) -> Result<Option<HeaderBytes>> {
-    let of_nifti =
-        |input: &Input| input.nifti_header().is_some() || input.zarr().is_some_and(|file| file.nifti.is_some());
-    let is_said = layout.grid.anatomical || of_nifti(inherited.input) || inherited.reference.is_some_and(of_nifti);
-    let Some(outer) = outer_beside(layout).filter(|_| is_said && layout.grid.unit.metres().is_some()) else {
-        return Ok(None);
-    };
+    let Some(outer) = outer_beside(layout).filter(|_| is_with_header(layout, inherited)) else { return Ok(None) };
     let (remark, bytes) = described(layout, inherited, |described| {
         let spec = TargetSpec { path, outer: &outer, components: 1, slope: None, single_file: true, ..described };
         Ok((nifti::extension_remark(&spec), nifti::lone_header(&spec)?))
     })?;
     warnings.extend(remark);
     Ok(Some(HeaderBytes(bytes.into())))
+}
+
+/// Whether the target has all three axes of space, as a NIfTI has, even where the image is one plane.
+pub(super) fn has_all_axes(layout: &Layout, inherited: &Inherited<'_>) -> bool {
+    form_codes(inherited).is_some() && is_with_header(layout, inherited)
+}
+
+/// Whether a NIfTI header belongs to the image: its place in the body is known, or a header came with the source or the reference.
+fn is_with_header(layout: &Layout, inherited: &Inherited<'_>) -> bool {
+    let of_nifti =
+        |input: &Input| input.nifti_header().is_some() || input.zarr().is_some_and(|file| file.nifti.is_some());
+    let is_said = layout.grid.anatomical || of_nifti(inherited.input) || inherited.reference.is_some_and(of_nifti);
+    is_said && layout.grid.unit.metres().is_some()
 }
 
 /// The axes beyond space as NIfTI-Zarr has them in its header: time is the fourth dimension, and any other one the fifth.
@@ -183,7 +191,7 @@ fn blank_label_header() -> Header {
 }
 
 /// The codes of the target's two forms, sform first.
-pub(super) fn form_codes(inherited: &Inherited<'_>) -> Option<(i32, i32)> {
+fn form_codes(inherited: &Inherited<'_>) -> Option<(i32, i32)> {
     place(inherited).map(|place| match place {
         FormsOf::Like(header) => (header.sform_code, header.qform_code),
         FormsOf::Codes { qform, sform } => (sform, qform),

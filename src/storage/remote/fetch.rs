@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 
 use futures_util::StreamExt;
-use object_store::{GetOptions, GetRange, ObjectStore};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, path::Path as ObjectPath};
 use tokio::task::JoinHandle;
 
 use super::{
-    RemoteStore,
+    Bucket, RemoteStore,
     answer::{Asked, Body},
-    failure::Failure,
+    failure::{self, Failure},
     found,
     seen::{self, Like, Seen},
 };
@@ -68,6 +68,25 @@ impl RemoteStore {
             Ok(Piece { total: if range.is_some() { total } else { bytes.len() as u64 }, bytes })
         });
         found(answer.await)
+    }
+}
+
+impl Bucket {
+    /// What is known of a key without its bytes. Some web servers answer no such request (HEAD): these are asked for its first byte.
+    pub(super) async fn head(&self, path: &ObjectPath) -> Result<ObjectMeta, Failure> {
+        let failure = match self.patience.progress(self.objects.head(path)).await? {
+            Ok(meta) => return Ok(meta),
+            Err(error) => failure::judge(error),
+        };
+        if self.pages.is_some() {
+            return Err(failure);
+        }
+        let mut options = GetOptions::new().with_range(Some(GetRange::Bounded(0..1)));
+        options.extensions.insert(Asked::new(1));
+        match self.patience.progress(self.objects.get_opts(path, options)).await? {
+            Ok(offered) => Ok(offered.meta),
+            Err(_) => Err(failure),
+        }
     }
 }
 
