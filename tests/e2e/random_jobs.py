@@ -165,12 +165,15 @@ def values(rng, source, options):
 
 
 def target_of(rng, source, folder, number, options):
-    kinds = [".nii", ".nii.gz", ".hdr", ".zarr"]
-    suffix = rng.choices(kinds, [4, 4, 1, 6] if source.kind == "scalars" else [4, 4, 1, 0])[0]
+    kinds = [".nii", ".nii.gz", ".hdr", ".zarr", ".nrrd", ".mhd", ".mgz", ".tif", ".ozx"]
+    weights = [4, 4, 1, 6, 1, 1, 1, 1, 1] if source.kind == "scalars" else [4, 4, 1, *[0] * 6]
+    suffix = rng.choices(kinds, weights)[0]
     if suffix == ".nii.gz" and rng.random() < 0.5:
         options["gzip"] = rng.choice(["bgzf", "bgzf:9", "single:1", "single:6", "single:9"])
-    if suffix == ".zarr":
+    if suffix in (".zarr", ".ozx"):
         zarr_target(rng, source, options)
+    if suffix == ".ozx":
+        options["ome"] = "0.5"
     return folder / f"out{number}{suffix}"
 
 

@@ -12,6 +12,8 @@ import numpy as np
 import zarr
 from nibabel.eulerangles import euler2mat
 
+import random_formats
+
 DTYPES = ("u1", "i1", "u2", "i2", "u4", "i4", "f4", "f8", "u8", "i8")
 # An axis too long for NIfTI-1.
 LONG = 32767
@@ -59,7 +61,8 @@ def make(rng, folder, name, most_bytes):
     spacing = tuple(rng.choice([0.5, 0.75, 1.0, 1.2345678, 3.0]) for _ in range(3))
     values = choose_values(rng, shape, outer, components, dtype)
     made = Source(Path(), shape, outer, spacing, kind, dtype, {"shape": family})
-    write = write_zarr if is_zarr else write_nifti
+    other = random_formats.choose(rng, made) if rng.random() < 0.3 else None
+    write = other or (write_zarr if is_zarr else write_nifti)
     made.path = write(rng, folder / name, made, values)
     return made
 

@@ -1,11 +1,14 @@
 """OME-Zarr that we write, in zarr-python, tensorstore and ome-zarr-models; Zarr that others write, in ours."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
 import zarr
 
 import grids
+from command import refused
 from peers import by_tensorstore, by_zarr_python
 from scans import check_nibabel, check_store, open_level, samples, save, straight, tilted
 
@@ -149,3 +152,32 @@ def test_bare_arrays_are_read(resample, tmp_path, version):
     image = nib.load(tmp_path / "out.nii")
     np.testing.assert_array_equal(grids.raw(image), array)
     np.testing.assert_allclose(image.header.get_zooms(), (0.7, 1.25, 2.5), rtol=1e-6)
+
+
+def image(path, multiscale, shape=(4, 5, 6)):
+    """An image of Zarr v2 with these metadata and no more."""
+    array = zarr.create_array(f"{path}/0", shape=shape, dtype="u2", chunks=shape, zarr_format=2)
+    array[...] = np.arange(np.prod(shape), dtype="u2").reshape(shape)
+    (path / ".zgroup").write_text('{"zarr_format": 2}')
+    (path / ".zattrs").write_text(json.dumps({"multiscales": [multiscale]}))
+    return array[...]
+
+
+def test_steps_below_zero_are_not_of_0_6(resample, tmp_path):
+    axes = [dict(name=name, type="space", unit="micrometer") for name in "zyx"]
+    scale = [dict(type="scale", scale=[3, -2, 1])]
+    image(tmp_path / "a.zarr", dict(version="0.4", axes=axes, datasets=[dict(path="0", coordinateTransformations=scale)]))
+    refused("resample", tmp_path / "a.zarr", tmp_path / "b.zarr", "--ome", "0.6", says=["axis y is -2", "--orient RAS"])
+    for way in (["--ome", "0.5"], ["--ome", "0.6", "--orient", "RAS"]):
+        resample(tmp_path / "a.zarr", tmp_path / "b.zarr", *way, "--overwrite")
+
+
+@pytest.mark.parametrize("version", ["0.1", "0.2"])
+def test_levels_of_images_without_axes(reslice, tmp_path, version):
+    array = image(tmp_path / "a.zarr", dict(version=version, datasets=[dict(path="0")]), shape=(1, 1, 40, 40, 40))
+    reslice("pyramid", tmp_path / "a.zarr")
+    reslice("verify", tmp_path / "a.zarr")
+    level = json.loads(reslice("info", tmp_path / "a.zarr", "--json").stdout)["levels"][1]
+    assert level["shape"] == [20, 20, 20] and level["spacing"] == [2, 2, 2]
+    assert zarr.open(tmp_path / "a.zarr", mode="r")["1"].shape == (1, 1, 20, 20, 20)
+    assert (zarr.open(tmp_path / "a.zarr", mode="r")["0"][...] == array).all()

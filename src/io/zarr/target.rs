@@ -198,6 +198,7 @@ impl ZarrTarget {
         if shape.contains(&0) || !self.grid.index_to_world.is_finite() {
             return Err(Error::usage(format!("a grid of shape {shape:?} cannot be written")));
         }
+        self.check_steps(path)?;
         if self.chunk.contains(&0) {
             return Err(Error::usage(format!("chunk {:?} has no voxels", self.chunk)));
         }

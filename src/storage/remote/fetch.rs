@@ -85,7 +85,10 @@ impl Bucket {
         options.extensions.insert(Asked::new(1));
         match self.patience.progress(self.objects.get_opts(path, options)).await? {
             Ok(offered) => Ok(offered.meta),
-            Err(_) => Err(failure),
+            Err(error) => match failure::judge(error) {
+                again @ Failure::Again(_) => Err(again),
+                Failure::Final(_) => Err(failure),
+            },
         }
     }
 }

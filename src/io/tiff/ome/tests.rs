@@ -23,7 +23,11 @@ fn planes_stand_where_they_are_said_to() {
     let each: String =
         (0..6).map(|n| format!("<TiffData IFD='{}' FirstC='{}' FirstZ='{}'/>", 9 - n, n % 3, n / 3)).collect();
     assert_eq!(found(SIZES, &each).unwrap(), [9, 8, 7, 6, 5, 4]);
-    assert!(found(SIZES, "<TiffData IFD='0'/>").is_err(), "five planes have no place");
+    assert_eq!(
+        found(SIZES, "<TiffData IFD='0' FirstC='1'/>").unwrap(),
+        [NOWHERE, 0, NOWHERE, NOWHERE, NOWHERE, NOWHERE]
+    );
+    assert!(found(SIZES, "<TiffData IFD='0' PlaneCount='0'/>").is_err(), "no plane has a place");
     assert!(found(SIZES, "<TiffData FirstZ='2'/>").is_err());
     assert!(found(SIZES, "<TiffData IFD='99' PlaneCount='3'/>").is_err());
     assert!(found("SizeZ='99999999999'", "").is_err());

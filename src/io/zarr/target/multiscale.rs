@@ -1,12 +1,15 @@
 //! What the metadata of a written image say of its axes and levels.
 
+use std::path::Path;
+
 use serde_json::{Map, json};
 
 use super::{
     ZarrTarget,
-    axes::{outer_axis, space_axis},
+    axes::{SPACE, outer_axis, space_axis},
 };
 use crate::{
+    error::{Error, Result},
     geometry::{Affine, Grid},
     io::ome::{Anatomy, Dataset, Directions, Multiscale, OmeAxis, OmeVersion, Transformation, world_system},
     layout::Axis,
@@ -29,6 +32,18 @@ impl ZarrTarget {
         }
         let image = Multiscale { name: Some(self.name.clone()), axes, datasets, other, ..Multiscale::default() };
         if self.version == OmeVersion::V06 { self.with_systems(image) } else { image }
+    }
+
+    /// OME-Zarr 0.6 has no steps below 0, which earlier versions have for axes that run backwards.
+    pub(super) fn check_steps(&self, path: &Path) -> Result<()> {
+        let scale = self.spatial_scale(&self.grid);
+        let backwards = (0..3).find(|&a| self.version == OmeVersion::V06 && scale[a] < 0.0);
+        let Some(a) = backwards else { return Ok(()) };
+        Err(Error::Unsupported {
+            path: path.to_path_buf(),
+            what: format!("OME-Zarr 0.6 has no steps below 0, and that of axis {} is {}", SPACE[a], scale[a]),
+            hint: Some("turn the axis round with --orient RAS, or write --ome 0.5".into()),
+        })
     }
 
     /// The image of 0.5 as 0.6 has it: systems in place of axes, one transformation a level, and where the body is if scale and
