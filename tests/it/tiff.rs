@@ -145,7 +145,8 @@ fn what_is_not_read_is_named() {
         }),
     ] {
         let message = told(&folder, &tiff);
-        assert!(message.contains(says) && message.contains("bioformats2raw"), "{says}: {message}");
+        let way_out = if says == "LERC" { "tifffile" } else { "bioformats2raw" };
+        assert!(message.contains(says) && message.contains(way_out), "{says}: {message}");
     }
     let mut differ = plain.bytes();
     // The second page gets a row less.
