@@ -147,6 +147,20 @@ pub fn open(path: &Path) -> Result<Option<PlainFile>> {
     finish(path, described).map(Some)
 }
 
+/// The file that a header of text names for its voxels, itself where they follow it; `None` where it is no such header, or does not say.
+pub fn voxels_named_by(path: &Path) -> Option<PathBuf> {
+    foreign::kind_of(path).ok().filter(|kind| kind.is_file())?;
+    let mut file = nfs::open(path).ok()?;
+    let mut start = Vec::new();
+    file.by_ref().take(MAGIC_BYTES).read_to_end(&mut start).ok()?;
+    let named = match () {
+        () if start.starts_with(b"NRRD000") => nrrd::voxels_path(path, &header_of(path, file, start).ok()?),
+        () if metaimage::is_one(&start) => metaimage::voxels_path(path, &header_of(path, file, start).ok()?),
+        () => return None,
+    };
+    named.ok()
+}
+
 /// The first bytes of a text header: all of it, and perhaps voxels.
 fn header_of(path: &Path, file: File, mut start: Vec<u8>) -> Result<Vec<u8>> {
     file.take(MOST_HEADER_BYTES - start.len() as u64).read_to_end(&mut start).map_err(Error::io("read", path))?;

@@ -9,6 +9,7 @@ use super::{TargetOptions, Values, pyramid::levels::Pyramid};
 
 mod build;
 mod bytes;
+mod halves;
 mod inherited;
 mod replace;
 mod stored;

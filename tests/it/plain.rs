@@ -243,7 +243,7 @@ fn compression_of_targets_is_as_their_names_and_gzip_say() {
     assert!(written("a.mha", &["--gzip", "single:9"]).contains("\nCompressedData = True\n"));
     assert!(written("a.mha", &["--gzip", "none"]).contains("\nCompressedData = False\n"));
     assert!(written("a.mhd", &[]).contains("\nElementDataFile = a.raw\n") && folder.path("a.raw").exists());
-    assert!(written("a.nhdr", &[]).contains("\ndata file: a.raw\n"));
+    assert!(written("d.nhdr", &[]).contains("\ndata file: d.raw\n"));
     for (name, gzip, says) in [
         ("b.nrrd", "bgzf", "not every reader of .nrrd"),
         ("b.mha", "bgzf", "one zlib stream"),

@@ -5,7 +5,10 @@
 //!
 //! Source: ITK, MetaIO `metaImage.cxx`, `metaObject.cxx`; the MetaIO page of the ITK wiki.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Data, Description, Place,
@@ -70,6 +73,11 @@ impl<'a> Header<'a> {
     fn is_true(&self, names: &[&'a str]) -> bool {
         self.get(names).is_some_and(|field| field.value.starts_with(['T', 't', 'Y', 'y', '1']))
     }
+}
+
+/// The file of the voxels that a header names; `bytes` are the first of the file.
+pub fn voxels_path(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    data(&Header::read(path, bytes)?, path).map(|data| data.path)
 }
 
 /// Reads a header; `bytes` are the first of the file.

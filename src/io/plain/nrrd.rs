@@ -4,7 +4,10 @@
 //!
 //! Source: "Definition of NRRD File Format" (teem.sourceforge.net/nrrd/format.html).
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Data, Description, Place,
@@ -76,6 +79,11 @@ enum Kind {
     /// Samples of a voxel.
     Samples,
     Other,
+}
+
+/// The file of the voxels that a header names; `bytes` are the first of the file.
+pub fn voxels_path(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    data(&Header::read(path, bytes)?, path).map(|data| data.path)
 }
 
 /// Reads a header; `bytes` are the first of the file.
