@@ -226,7 +226,11 @@ fn voxels_of_another_header_are_not_replaced() {
     ] {
         for option in [["-q"].as_slice(), &["--overwrite"], &["--overwrite", "--dry-run"], &["--dry-run"]] {
             let refused = folder.run(&[&["resample", "a.nii", target], option].concat()).expect(2);
-            assert!(refused.stderr.contains(told) && refused.stderr.contains("choose another name"), "{}", refused.stderr);
+            assert!(
+                refused.stderr.contains(told) && refused.stderr.contains("choose another name"),
+                "{}",
+                refused.stderr
+            );
         }
         let like = folder.run(&["resample", "a.nii", target, "--like", "u.nhdr", "--overwrite"]).expect(2);
         assert!(like.stderr.contains("another name"), "{}", like.stderr);
