@@ -21,7 +21,7 @@ use crate::{
         ranged::RangedSource,
         raw::{RawAccess, RawSource},
         tiff::{self, TiffFile, TiffSource},
-        view::{View, ViewSource},
+        view::{View, ViewSource, components::Components},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
     layout::Layout,
@@ -317,12 +317,17 @@ impl Input {
                 None => Ok(Box::new(TiffSource::new(file, layout.clone(), conversion))),
             },
             Input::Plain(file) => {
-                let packed = Packed::new(layout, file.data_offset, conversion);
-                let (path, layout) = (&file.data_path, layout.clone());
-                match file.stream {
-                    Some(start) => Ok(Box::new(GzipSource::open_at(path, start, layout, packed)?)),
-                    None => Ok(Box::new(RawSource::open(path, layout, packed, reach(io))?)),
-                }
+                let (layout, together) = file.as_stored(layout);
+                let packed = Packed::new(&layout, file.data_offset, conversion);
+                let path = &file.data_path;
+                let source: Box<dyn Source<T>> = match file.stream {
+                    Some(start) => Box::new(GzipSource::open_at(path, start, layout, packed)?),
+                    None => Box::new(RawSource::open(path, layout, packed, reach(io))?),
+                };
+                Ok(match together {
+                    Some(axis) => Box::new(Components::along(source, axis)),
+                    None => source,
+                })
             }
             Input::Zarr(file) => {
                 let mut file = ZarrFile::clone(file);

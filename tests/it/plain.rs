@@ -64,6 +64,52 @@ fn nrrd_raw_compressed_and_detached() {
     assert_eq!(summary["interpolation"], "label");
 }
 
+/// `axis mins` are the borders of cells and the places of nodes; what is neither is taken for cells, as ITK does.
+#[test]
+fn nrrd_axis_mins_are_borders_of_cells() {
+    let folder = Folder::new();
+    for (lines, step, origin) in [
+        ("spacings: 1 2 3\naxis mins: 10 20 30\n", [1.0, 2.0, 3.0], [-10.5, -21.0, 31.5]),
+        ("spacings: 1 2 3\naxis mins: 10 20 30\ncenterings: cell ??? node\n", [1.0, 2.0, 3.0], [-10.5, -21.0, 30.0]),
+        ("axis mins: 10 20 30\naxis maxs: 12 29 50\n", [1.0, 3.0, 5.0], [-10.5, -21.5, 32.5]),
+        ("axis mins: 10 20 30\naxis maxs: 12 29 45\ncenters: node node node\n", [2.0, 4.5, 5.0], [-10.0, -20.0, 30.0]),
+        ("spacings: 1 2 3\n", [1.0, 2.0, 3.0], [0.0; 3]),
+    ] {
+        let header = format!("NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 3 4\nencoding: raw\n{lines}\n");
+        fs::write(folder.path("a.nrrd"), [header.as_bytes(), &[0; 24]].concat()).unwrap();
+        let grid = folder.run(&["info", "a.nrrd", "--json"]).expect(0).json()["grid"].clone();
+        assert_eq!((numbers(&grid["spacing"]), numbers(&grid["origin"])), (step.to_vec(), origin.to_vec()), "{lines}");
+    }
+}
+
+/// Slicer has the volumes of a sequence in front of space.
+#[test]
+fn nrrd_lists_are_volumes_wherever_they_stand() {
+    let folder = Folder::new();
+    let (shape, volumes) = ([2, 5, 4], [2, 3, 5, 67]);
+    for n in volumes {
+        let header = format!(
+            "NRRD0005\ntype: short\ndimension: 4\nspace: RAS\nsizes: {n} 2 5 4\nspace directions: none (1,0,0) (0,1,0) (0,0,1)\n\
+             kinds: list domain domain domain\nendian: little\n"
+        );
+        let sample = |voxel: usize, volume: usize| ((voxel * 100 + volume) as u16).to_le_bytes();
+        let voxels: usize = shape.iter().product();
+        let together: Vec<u8> = (0..voxels * n).flat_map(|i| sample(i / n, i % n)).collect();
+        let apart: Vec<u8> = (0..voxels * n).flat_map(|i| sample(i % voxels, i / voxels)).collect();
+        for (coding, data) in [("raw", together.clone()), ("gzip", gzip(&together))] {
+            let header = format!("{header}encoding: {coding}\n\n");
+            fs::write(folder.path("a.nrrd"), [header.as_bytes(), &data].concat()).unwrap();
+            let (info, copy) = read(&folder, "a.nrrd");
+            assert_eq!((&info["components"], copy), (&Value::from(1), apart.clone()), "{n} volumes, {coding}");
+            let run = ["resample", "a.nrrd", "one.nii", "--time", "1", "--overwrite", "-q"];
+            folder.run(&run).expect(0);
+            let one = &fs::read(folder.path("one.nii")).unwrap()[352..];
+            assert_eq!(one, &apart[2 * voxels..][..2 * voxels], "{n} volumes, {coding}");
+            folder.run(&["verify", "a.nrrd"]).expect(0);
+        }
+    }
+}
+
 #[test]
 fn nrrd_samples_first_and_volumes_last() {
     let folder = Folder::new();

@@ -116,6 +116,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         unit: unit(header.get(&["DistanceUnits"]).map(|field| field.value).filter(|name| *name != "?")),
         anatomical: true,
         outer: time.into_iter().collect(),
+        interleaved: None,
         components,
         stored,
         big_endian: header.is_true(&["BinaryDataByteOrderMSB", "ElementByteOrderMSB"]),

@@ -72,12 +72,16 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The most volumes that stand together voxel by voxel: such a voxel is read at once.
+const MOST_TOGETHER: u64 = 1 << 16;
+
 /// What an axis is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Space,
     /// Samples of a voxel.
     Samples,
+    /// Volumes.
     Other,
 }
 
@@ -102,18 +106,16 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         return Err(unsupported(path, what));
     }
     let (first, last) = (space[0], space[space.len() - 1]);
-    let components = match (first, sizes[..first].iter().product::<u64>()) {
-        (0, _) => 1,
-        (1, n @ 1..=4) => n as usize,
-        (_, n) => return Err(unsupported(path, format!("it has {n} samples a voxel, of which at most 4 are read"))),
-    };
+    let (components, together) = in_front(path, &kinds[..first], &sizes[..first])?;
     let (to_ras, anatomical, mut warnings) = frame(&header);
-    let (vectors, origin) = placed(&header, &space, directions, to_ras)?;
+    let (vectors, origin) = placed(&header, (&space, &sizes), directions, to_ras)?;
     let is_label = header.is_segmentation();
-    if is_label && components > 1 {
-        warnings.push("segments overlap in layers, which are read as the samples of a voxel".into());
+    if is_label && (components > 1 || together > 1) {
+        let read_as = if together > 1 { "volumes" } else { "the samples of a voxel" };
+        warnings.push(format!("segments overlap in layers, which are read as {read_as}"));
     }
     let outer = (last + 1..dims).rev().map(|a| outer_axis(&header, a, sizes[a], a == last + 1)).collect();
+    let interleaved = (together > 0).then(|| outer_axis(&header, 0, together, last + 1 == dims));
     let stored = stored(&header)?;
     let big_endian = header.get("endian").is_some_and(|field| field.value.eq_ignore_ascii_case("big"));
     if stored.bytes() > 1 && header.get("endian").is_none() {
@@ -127,6 +129,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         unit: unit(header.words("space units").first().copied().filter(|name| !name.is_empty())),
         anatomical,
         outer,
+        interleaved,
         components,
         stored,
         big_endian,
@@ -135,6 +138,23 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         segments: if is_label { header.segments } else { Vec::new() },
         warnings,
     })
+}
+
+/// Samples of a voxel, and volumes that stand together (0 where none do), by the axes in front of space: at most one.
+fn in_front(path: &Path, kinds: &[Kind], sizes: &[u64]) -> Result<(usize, u64)> {
+    match (kinds, sizes) {
+        ([], _) => Ok((1, 0)),
+        ([Kind::Samples], &[n @ 1..=4]) => Ok((n as usize, 0)),
+        ([Kind::Samples], &[n]) => {
+            Err(unsupported(path, format!("it has {n} samples a voxel, of which at most 4 are read")))
+        }
+        ([_], &[n @ 1..=MOST_TOGETHER]) => Ok((1, n)),
+        ([_], &[n]) => {
+            let what = format!("it has {n} volumes voxel by voxel, of which 1 to {MOST_TOGETHER} are read");
+            Err(unsupported(path, what))
+        }
+        _ => Err(unsupported(path, format!("{} axes stand in front of space, of which one is read", kinds.len()))),
+    }
 }
 
 fn unsupported(path: &Path, what: String) -> Error {
@@ -179,10 +199,12 @@ fn kinds(header: &Header<'_>, dims: usize, directions: Option<&[Option<[f64; 3]>
     (0..dims)
         .map(|a| match (directions, words.get(a)) {
             (Some(all), _) if all[a].is_some() => Kind::Space,
+            // Volumes wherever they stand.
+            (_, Some(&("list" | "time"))) => Kind::Other,
             (Some(_), _) if first_of_space.is_some_and(|first| a < first) => Kind::Samples,
             (Some(_), _) => Kind::Other,
             (None, Some(&("domain" | "space"))) => Kind::Space,
-            (None, Some(&("time" | "list" | "point"))) if a > 0 => Kind::Other,
+            (None, Some(&"point")) if a > 0 => Kind::Other,
             (None, Some(&("none" | "???")) | None) => {
                 if a < 3 {
                     Kind::Space
@@ -218,7 +240,7 @@ fn frame(header: &Header<'_>) -> ([f64; 3], bool, Vec<String>) {
 /// Steps of the axes of space and the first voxel, in RAS.
 fn placed(
     header: &Header<'_>,
-    space: &[usize],
+    (space, sizes): (&[usize], &[u64]),
     directions: Option<Vec<Option<[f64; 3]>>>,
     to_ras: [f64; 3],
 ) -> Result<(Vec<[f64; 3]>, [f64; 3])> {
@@ -230,15 +252,30 @@ fn placed(
         };
         return Ok((space.iter().filter_map(|&a| directions[a]).map(in_ras).collect(), in_ras(origin)));
     }
-    let number =
-        |name, a: usize| header.words(name).get(a).and_then(|word| word.parse::<f64>().ok()).filter(|x| x.is_finite());
     let along = |n: usize, x: f64| in_ras(std::array::from_fn(|c| if c == n { x } else { 0.0 }));
-    let vectors = space.iter().enumerate().map(|(n, &a)| along(n, number("spacings", a).unwrap_or(1.0))).collect();
+    let mut vectors = Vec::new();
     let mut origin = [0.0; 3];
     for (n, &a) in space.iter().enumerate() {
-        origin[n] = number("axis mins", a).unwrap_or(0.0);
+        let (step, first) = along_one(header, a, sizes[a]);
+        vectors.push(along(n, step));
+        origin[n] = first;
     }
     Ok((vectors, in_ras(origin)))
+}
+
+/// Step, and place of the first sample, of an axis that has neither direction nor origin.
+///
+/// `axis mins` and `axis maxs` are the places of the first and last sample of a `node` axis, and the borders of the cells of others.
+/// Source: "Definition of NRRD File Format", section 4, "centerings"; Teem takes cells where nothing is said.
+fn along_one(header: &Header<'_>, a: usize, len: u64) -> (f64, f64) {
+    let number = |name| header.words(name).get(a)?.parse::<f64>().ok().filter(|x| x.is_finite());
+    let centering = header.words("centerings").get(a).or(header.words("centers").get(a)).copied();
+    let is_node = centering == Some("node");
+    let (min, max) = (number("axis mins"), number("axis maxs"));
+    let steps = if is_node { len.saturating_sub(1) } else { len };
+    let between = min.zip(max).map(|(min, max)| (max - min) / steps as f64).filter(|x| x.is_finite() && *x != 0.0);
+    let step = number("spacings").or(between).unwrap_or(1.0);
+    (step, min.map_or(0.0, |min| if is_node { min } else { min + step / 2.0 }))
 }
 
 fn outer_axis(header: &Header<'_>, a: usize, len: u64, is_first: bool) -> Axis {
