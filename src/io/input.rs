@@ -73,7 +73,7 @@ impl Input {
         let Some(path) = location.local() else {
             files::refuse_what_urls_lack(path)?;
             if nifti::is_file_name(path) {
-                return Input::of_nifti(nifti::open(path)?, options)?.picked(path, options);
+                return Input::of_nifti(nifti::open_with(path, options.spacing_in)?, options)?.picked(path, options);
             }
             let store = zarr::store_at(path)?;
             let opened = zarr::open_in(store.clone(), options);
@@ -118,7 +118,8 @@ impl Input {
         if let Some(series) = dicom::open_file(path)? {
             return Input::of_series(series, options)?.picked(path, options);
         }
-        Input::of_nifti(foreign::explained(path, nifti::open(path))?, options)?.picked(path, options)
+        let opened = nifti::open_with(path, options.spacing_in);
+        Input::of_nifti(foreign::explained(path, opened)?, options)?.picked(path, options)
     }
 
     /// An image in HDF5; what cannot be read as such may hold transforms of ITK.

@@ -98,7 +98,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         return Err(header.needed("dimension")?.wrong("1 to 16 dimensions"));
     }
     let sizes: Vec<u64> = header.needed("sizes")?.exactly(dims)?;
-    let directions = directions(&header, dims)?;
+    let (directions, times) = directions(&header, dims)?.unzip();
+    let time = |a: usize| times.as_ref().map(|times| times[a]);
     let kinds = kinds(&header, dims, directions.as_deref());
     let space: Vec<usize> = (0..dims).filter(|&a| kinds[a] == Kind::Space).collect();
     if !(2..=3).contains(&space.len()) || space.windows(2).any(|pair| pair[1] != pair[0] + 1) {
@@ -114,8 +115,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         let read_as = if together > 1 { "volumes" } else { "the samples of a voxel" };
         warnings.push(format!("segments overlap in layers, which are read as {read_as}"));
     }
-    let outer = (last + 1..dims).rev().map(|a| outer_axis(&header, a, sizes[a], a == last + 1)).collect();
-    let interleaved = (together > 0).then(|| outer_axis(&header, 0, together, last + 1 == dims));
+    let outer = (last + 1..dims).rev().map(|a| outer_axis(&header, (a, sizes[a]), time(a), a == last + 1)).collect();
+    let interleaved = (together > 0).then(|| outer_axis(&header, (0, together), time(0), last + 1 == dims));
     let stored = stored(&header)?;
     let big_endian = header.get("endian").is_some_and(|field| field.value.eq_ignore_ascii_case("big"));
     if stored.bytes() > 1 && header.get("endian").is_none() {
@@ -162,32 +163,40 @@ fn unsupported(path: &Path, what: String) -> Error {
     Error::Unsupported { path: path.to_path_buf(), what, hint }
 }
 
-/// `space directions`: a vector for each axis of space, `none` for others.
-fn directions(header: &Header<'_>, dims: usize) -> Result<Option<Vec<Option<[f64; 3]>>>> {
+/// `space directions`: the vector of each axis of space, `None` for others; and the step in time of each axis, 0 where there is none.
+fn directions(header: &Header<'_>, dims: usize) -> Result<Option<(Vec<Option<[f64; 3]>>, Vec<f64>)>> {
     let Some(field) = header.get("space directions") else { return Ok(None) };
     let expected = format!("{dims} vectors or none");
-    let mut found = Vec::new();
+    let (mut found, mut times) = (Vec::new(), Vec::new());
     let mut rest = field.value.trim();
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix("none") {
             found.push(None);
+            times.push(0.0);
             rest = after.trim_start();
         } else {
             let (vector, after) = rest.split_once(')').ok_or_else(|| field.wrong(&expected))?;
-            found.push(Some(vector_of(&field, vector.trim_start_matches('('), &expected)?));
+            let ([x, y, z], time) = vector_of(&field, vector.trim_start_matches('('), &expected)?;
+            times.push(time);
+            found.push(match ([x, y, z] == [0.0; 3], time == 0.0) {
+                (_, true) => Some([x, y, z]),
+                (true, false) => None,
+                (false, false) => return Err(field.wrong("vectors of space, or of time, but not of both")),
+            });
             rest = after.trim_start();
         }
     }
-    if found.len() == dims { Ok(Some(found)) } else { Err(field.wrong(expected)) }
+    if found.len() == dims { Ok(Some((found, times))) } else { Err(field.wrong(expected)) }
 }
 
-/// Two or three numbers between commas.
-fn vector_of(field: &Field<'_>, text: &str, expected: &str) -> Result<[f64; 3]> {
+/// Two or three numbers between commas, and the one of time, which is 0 where there are no four.
+fn vector_of(field: &Field<'_>, text: &str, expected: &str) -> Result<([f64; 3], f64)> {
     let numbers: Vec<f64> =
         text.split(',').map(|n| n.trim().parse().map_err(|_| field.wrong(expected))).collect::<Result<_>>()?;
     match numbers[..] {
-        [x, y, z] => Ok([x, y, z]),
-        [x, y] => Ok([x, y, 0.0]),
+        [x, y, z, time] => Ok(([x, y, z], time)),
+        [x, y, z] => Ok(([x, y, z], 0.0)),
+        [x, y] => Ok(([x, y, 0.0], 0.0)),
         _ => Err(field.wrong(expected)),
     }
 }
@@ -247,7 +256,7 @@ fn placed(
     let in_ras = |vector: [f64; 3]| std::array::from_fn(|c| vector[c] * to_ras[c]);
     if let Some(directions) = directions {
         let origin = match header.get("space origin") {
-            Some(field) => vector_of(&field, field.value.trim_matches(['(', ')']), "a vector such as (0,0,0)")?,
+            Some(field) => vector_of(&field, field.value.trim_matches(['(', ')']), "a vector such as (0,0,0)")?.0,
             None => [0.0; 3],
         };
         return Ok((space.iter().filter_map(|&a| directions[a]).map(in_ras).collect(), in_ras(origin)));
@@ -278,9 +287,10 @@ fn along_one(header: &Header<'_>, a: usize, len: u64) -> (f64, f64) {
     (step, min.map_or(0.0, |min| if is_node { min } else { min + step / 2.0 }))
 }
 
-fn outer_axis(header: &Header<'_>, a: usize, len: u64, is_first: bool) -> Axis {
-    let step =
-        header.words("spacings").get(a).and_then(|word| word.parse::<f64>().ok()).filter(|x| x.is_finite() && *x > 0.0);
+/// An axis beyond space; `time` is its step in the vectors of the axes.
+fn outer_axis(header: &Header<'_>, (a, len): (usize, u64), time: Option<f64>, is_first: bool) -> Axis {
+    let stated = header.words("spacings").get(a).and_then(|word| word.parse::<f64>().ok());
+    let step = [stated, time].into_iter().flatten().find(|x| x.is_finite() && *x > 0.0);
     let name = if is_first { "t".into() } else { format!("dim{a}") };
     Axis { name, len, step: step.unwrap_or(1.0), start: 0.0, unit: None }
 }
