@@ -56,6 +56,10 @@ fn nrrd_raw_compressed_and_detached() {
     }
     put("ras.nrrd", &format!("{NRRD}encoding: raw\n\n").replace("left-posterior-superior", "RAS"), &voxels());
     holds(&folder, "ras.nrrd", "RAS", [10.0, -20.0, 30.0]);
+    // Vectors with the number of time.
+    let timed = NRRD.replace("superior\n", "superior-time\n").replace("0)", "0,0)").replace("0,2)", "0,2,0)");
+    put("time.nrrd", &format!("{timed}encoding: raw\n\n"), &voxels());
+    holds(&folder, "time.nrrd", "LPS", [-10.0, 20.0, 30.0]);
     // Segmentations of Slicer are labels.
     put("cells.seg.nrrd", &format!("{NRRD}encoding: raw\nSegment0_ID:=Segment_1\n\n"), &voxels());
     let run = ["resample", "cells.seg.nrrd", "cells.nii", "--scale", "2", "--interp", "auto", "--summary", "run.json"];
@@ -140,11 +144,13 @@ fn metaimage_raw_compressed_and_detached() {
     };
     put("raw.mha", &format!("{META}CompressedData = False\nElementDataFile = LOCAL\n"), &voxels());
     put("zlib.mha", &format!("{META}CompressedData = True\nElementDataFile = LOCAL\n"), &zlib(&voxels()));
+    put("local.mha", &format!("{META}CompressedData = False\nElementDataFile = local\n"), &voxels());
+    put("colons.mha", &format!("{META}ElementDataFile = LOCAL\n").replace(" =", ":"), &voxels());
     put("beside.mhd", &format!("{META}HeaderSize = -1\nElementDataFile = beside.raw\n"), &[]);
     put("beside.raw", "anything", &voxels());
     put("zraw.mhd", &format!("{META}CompressedData = True\nElementDataFile = beside.zraw\n"), &[]);
     put("beside.zraw", "", &zlib(&voxels()));
-    for name in ["raw.mha", "zlib.mha", "beside.mhd", "zraw.mhd"] {
+    for name in ["raw.mha", "local.mha", "colons.mha", "zlib.mha", "beside.mhd", "zraw.mhd"] {
         holds(&folder, name, "LPS", [-10.0, 20.0, 30.0]);
     }
     // Each line of the matrix is the direction of one axis.
