@@ -91,6 +91,7 @@ fn nrrd_axis_mins_are_borders_of_cells() {
 fn nrrd_lists_are_volumes_wherever_they_stand() {
     let folder = Folder::new();
     let (shape, volumes) = ([2, 5, 4], [2, 3, 5, 67]);
+    fs::write(folder.path("still.txt"), "1 0 0 0\n0 1 0 0\n0 0 1 0\n").unwrap();
     for n in volumes {
         let header = format!(
             "NRRD0005\ntype: short\ndimension: 4\nspace: RAS\nsizes: {n} 2 5 4\nspace directions: none (1,0,0) (0,1,0) (0,0,1)\n\
@@ -110,6 +111,15 @@ fn nrrd_lists_are_volumes_wherever_they_stand() {
             let one = &fs::read(folder.path("one.nii")).unwrap()[352..];
             assert_eq!(one, &apart[2 * voxels..][..2 * voxels], "{n} volumes, {coding}");
             folder.run(&["verify", "a.nrrd"]).expect(0);
+            // Each volume by itself: what is no stream.
+            fs::write(folder.path("list.txt"), "still.txt\n".repeat(n)).unwrap();
+            let each = ["resample", "a.nrrd", "each.nii", "--transform-list", "list.txt", "--overwrite", "-q"];
+            if coding == "raw" {
+                folder.run(&each).expect(0);
+                assert_eq!(fs::read(folder.path("each.nii")).unwrap()[352..], apart, "{n} volumes");
+            } else {
+                assert!(folder.run(&each).expect(2).stderr.contains("write it volume by volume first"));
+            }
         }
     }
 }
