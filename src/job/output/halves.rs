@@ -21,11 +21,10 @@ impl Output {
     /// An error where what has the name of the target's voxels are not those of the target's header: without its voxels the image that they
     /// belong to is lost, so they are not replaced, whatever was asked for.
     pub fn check_halves(&self) -> Result<()> {
-        // Looked at before the header, which leaves the folder for its name.
-        let is_between_names = self.is_between_names();
         let Some((voxels, header)) = self.both_names() else { return Ok(()) };
         self.check_owner()?;
-        if is_between_names || nfs::look_at(&voxels)?.is_none() {
+        // Another rank may give the names meanwhile, the header's last: looked at in this order, it is found in one place or the other.
+        if nfs::look_at(&voxels)?.is_none() || self.is_between_names() {
             return Ok(());
         }
         let (shown, own) = (voxels.display(), header.display());
