@@ -107,7 +107,7 @@ fn refuse_mixed_stream(path: &Path, layout: &Layout) -> Result<()> {
     }
     let path = path.display();
     let what = format!(
-        "{path} is a stream in which {together} volumes stand together voxel by voxel, and --transform-list moves each by itself"
+        "{path} is a stream in which {together} volumes stand together voxel by voxel, and each is to be moved by itself"
     );
     Err(Error::usage_hint(what, format!("write it volume by volume first: reslice resample {path} NEW.nii.gz")))
 }
