@@ -75,6 +75,9 @@ impl<'a> Header<'a> {
 /// The most volumes that stand together voxel by voxel: such a voxel is read at once.
 const MOST_TOGETHER: u64 = 1 << 16;
 
+/// Where one step along an axis of space leads.
+type Direction = Option<[f64; 3]>;
+
 /// What an axis is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -164,7 +167,7 @@ fn unsupported(path: &Path, what: String) -> Error {
 }
 
 /// `space directions`: the vector of each axis of space, `None` for others; and the step in time of each axis, 0 where there is none.
-fn directions(header: &Header<'_>, dims: usize) -> Result<Option<(Vec<Option<[f64; 3]>>, Vec<f64>)>> {
+fn directions(header: &Header<'_>, dims: usize) -> Result<Option<(Vec<Direction>, Vec<f64>)>> {
     let Some(field) = header.get("space directions") else { return Ok(None) };
     let expected = format!("{dims} vectors or none");
     let (mut found, mut times) = (Vec::new(), Vec::new());
@@ -202,7 +205,7 @@ fn vector_of(field: &Field<'_>, text: &str, expected: &str) -> Result<([f64; 3],
 }
 
 /// By `space directions`, else by `kinds`, else by place: the first three are space.
-fn kinds(header: &Header<'_>, dims: usize, directions: Option<&[Option<[f64; 3]>]>) -> Vec<Kind> {
+fn kinds(header: &Header<'_>, dims: usize, directions: Option<&[Direction]>) -> Vec<Kind> {
     let words = header.words("kinds");
     let first_of_space = directions.and_then(|all| all.iter().position(Option::is_some));
     (0..dims)
@@ -250,7 +253,7 @@ fn frame(header: &Header<'_>) -> ([f64; 3], bool, Vec<String>) {
 fn placed(
     header: &Header<'_>,
     (space, sizes): (&[usize], &[u64]),
-    directions: Option<Vec<Option<[f64; 3]>>>,
+    directions: Option<Vec<Direction>>,
     to_ras: [f64; 3],
 ) -> Result<(Vec<[f64; 3]>, [f64; 3])> {
     let in_ras = |vector: [f64; 3]| std::array::from_fn(|c| vector[c] * to_ras[c]);
