@@ -46,7 +46,7 @@ pub use on_demand::OnDemand;
 pub use outside::{OutsideView, other_space};
 pub use pass::{PassKind, PassSummary};
 pub use pyramid::in_place::{InPlace, InPlaceSummary, LevelSummary};
-pub use reads::files;
+pub use reads::{files, halves};
 pub use request::{
     GridChoice, InPlaceRequest, OutsideRequest, PicturesRequest, PyramidRequest, Request, TargetOptions,
 };

@@ -117,7 +117,7 @@ fn affine_of_text(request: &TransformRequest, text: &Text<'_>, ends: Option<&End
     if lta::is_lta(text) {
         return Ok((lta::read(text)?, Convention::FreeSurfer));
     }
-    let matrix = matrix::read(text)?;
+    let matrix = matrix::read(text, request.matrix.is_some())?;
     let is_fsl_by_name = has_ending(text.path, ".mat") || list::is_mcflirt(text.path);
     let by_name = if is_fsl_by_name { MatrixKind::Fsl } else { MatrixKind::Ras };
     match request.matrix.unwrap_or(by_name) {

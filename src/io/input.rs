@@ -21,7 +21,7 @@ use crate::{
         ranged::RangedSource,
         raw::{RawAccess, RawSource},
         tiff::{self, TiffFile, TiffSource},
-        view::{View, ViewSource},
+        view::{View, ViewSource, components::Components},
         zarr::{self, OpenOptions, ZarrFile, ZarrSource},
     },
     layout::Layout,
@@ -73,7 +73,7 @@ impl Input {
         let Some(path) = location.local() else {
             files::refuse_what_urls_lack(path)?;
             if nifti::is_file_name(path) {
-                return Input::of_nifti(nifti::open(path)?, options)?.picked(path, options);
+                return Input::of_nifti(nifti::open_with(path, options.spacing_in)?, options)?.picked(path, options);
             }
             let store = zarr::store_at(path)?;
             let opened = zarr::open_in(store.clone(), options);
@@ -118,7 +118,8 @@ impl Input {
         if let Some(series) = dicom::open_file(path)? {
             return Input::of_series(series, options)?.picked(path, options);
         }
-        Input::of_nifti(foreign::explained(path, nifti::open(path))?, options)?.picked(path, options)
+        let opened = nifti::open_with(path, options.spacing_in);
+        Input::of_nifti(foreign::explained(path, opened)?, options)?.picked(path, options)
     }
 
     /// An image in HDF5; what cannot be read as such may hold transforms of ITK.
@@ -317,12 +318,17 @@ impl Input {
                 None => Ok(Box::new(TiffSource::new(file, layout.clone(), conversion))),
             },
             Input::Plain(file) => {
-                let packed = Packed::new(layout, file.data_offset, conversion);
-                let (path, layout) = (&file.data_path, layout.clone());
-                match file.stream {
-                    Some(start) => Ok(Box::new(GzipSource::open_at(path, start, layout, packed)?)),
-                    None => Ok(Box::new(RawSource::open(path, layout, packed, reach(io))?)),
-                }
+                let (layout, together) = file.as_stored(layout);
+                let packed = Packed::new(&layout, file.data_offset, conversion);
+                let path = &file.data_path;
+                let source: Box<dyn Source<T>> = match file.stream {
+                    Some(start) => Box::new(GzipSource::open_at(path, start, layout, packed)?),
+                    None => Box::new(RawSource::open(path, layout, packed, reach(io))?),
+                };
+                Ok(match together {
+                    Some(axis) => Box::new(Components::along(source, axis)),
+                    None => source,
+                })
             }
             Input::Zarr(file) => {
                 let mut file = ZarrFile::clone(file);

@@ -29,5 +29,5 @@ pub use extension::MAX_EXTENSION_BYTES;
 pub use forms::FormsOf;
 pub use header::{Header, Version};
 pub use lone::{LoneHeader, lone_header};
-pub use open::{NiftiFile, is_file_name, open, pair_behind_url};
+pub use open::{NiftiFile, is_file_name, open, open_with, pair_behind_url};
 pub use target::{TargetSpec, extension_remark, target_header, target_remarks};

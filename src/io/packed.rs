@@ -67,11 +67,13 @@ impl Packed {
             return;
         }
         let volume_len = into.voxels.len() / into.volumes;
-        let mut interleaved = vec![T::default(); samples.min(RUN * self.components)];
-        for (run, bytes) in bytes.chunks(RUN * self.voxel_bytes() as usize).enumerate() {
+        // As many samples as of four components, where there are more: volumes may stand together too.
+        let most = RUN.min(4 * RUN / self.components).max(1);
+        let mut interleaved = vec![T::default(); samples.min(most * self.components)];
+        for (run, bytes) in bytes.chunks(most * self.voxel_bytes() as usize).enumerate() {
             let interleaved = &mut interleaved[..bytes.len() / self.conversion.stored.bytes()];
             self.conversion.decode(bytes, interleaved);
-            let start = first + run * RUN;
+            let start = first + run * most;
             for c in 0..self.components {
                 let volume = &mut into.voxels[c * volume_len + start..c * volume_len + first + voxels];
                 volume.iter_mut().zip(interleaved[c..].iter().step_by(self.components)).for_each(|(v, &s)| *v = s);

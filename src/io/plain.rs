@@ -15,7 +15,7 @@ use super::{
     convert::Conversion,
     foreign,
     gzip::{Coding, Start},
-    view::View,
+    view::{View, components::apart},
 };
 use crate::{
     error::{Error, Result},
@@ -51,6 +51,8 @@ pub struct PlainFile {
     pub data_path: PathBuf,
     /// Where the voxels start, in the decompressed stream if there is one.
     pub data_offset: u64,
+    /// Whether the volumes along the last outer axis stand together voxel by voxel, as components do.
+    pub is_interleaved: bool,
     /// The stream, where voxels are compressed.
     pub stream: Option<Start>,
     /// `Random` for raw voxels, `Ascending` for streams. The memory figures are 0: whoever reads knows them.
@@ -86,6 +88,8 @@ struct Description {
     anatomical: bool,
     /// Slowest first.
     outer: Vec<Axis>,
+    /// The axis in front of space, whose volumes stand together voxel by voxel.
+    interleaved: Option<Axis>,
     components: usize,
     stored: Dtype,
     big_endian: bool,
@@ -147,6 +151,20 @@ pub fn open(path: &Path) -> Result<Option<PlainFile>> {
     finish(path, described).map(Some)
 }
 
+/// The file that a header of text names for its voxels, itself where they follow it; `None` where it is no such header, or does not say.
+pub fn voxels_named_by(path: &Path) -> Option<PathBuf> {
+    foreign::kind_of(path).ok().filter(|kind| kind.is_file())?;
+    let mut file = nfs::open(path).ok()?;
+    let mut start = Vec::new();
+    file.by_ref().take(MAGIC_BYTES).read_to_end(&mut start).ok()?;
+    let named = match () {
+        () if start.starts_with(b"NRRD000") => nrrd::voxels_path(path, &header_of(path, file, start).ok()?),
+        () if metaimage::is_one(&start) => metaimage::voxels_path(path, &header_of(path, file, start).ok()?),
+        () => return None,
+    };
+    named.ok()
+}
+
 /// The first bytes of a text header: all of it, and perhaps voxels.
 fn header_of(path: &Path, file: File, mut start: Vec<u8>) -> Result<Vec<u8>> {
     file.take(MOST_HEADER_BYTES - start.len() as u64).read_to_end(&mut start).map_err(Error::io("read", path))?;
@@ -159,6 +177,7 @@ fn finish(path: &Path, described: Description) -> Result<PlainFile> {
     shape.resize(3, 1);
     let shape = [shape[2], shape[1], shape[0]];
     let outer = Outer::separate(outer);
+    let components = described.interleaved.as_ref().map_or(components, |axis| axis.len as usize);
     let sizes = shape.iter().chain(outer.axes.iter().map(|axis| &axis.len));
     let voxel_bytes = (stored.bytes() * components) as u64;
     let bytes = sizes.clone().try_fold(voxel_bytes, |bytes, &n| bytes.checked_mul(n)).filter(|&n| n < 1 << 62);
@@ -188,11 +207,17 @@ fn finish(path: &Path, described: Description) -> Result<PlainFile> {
         stored_bytes: Some(data_bytes),
         ..Layout::of(grid, stored)
     };
+    let is_interleaved = described.interleaved.is_some();
+    let layout = match described.interleaved {
+        Some(axis) => apart(layout, axis),
+        None => layout,
+    };
     let conversion = Conversion { big_endian: described.big_endian, ..Conversion::plain(stored) };
     Ok(PlainFile {
         format,
         data_path: described.data.path,
         data_offset,
+        is_interleaved,
         stream,
         layout,
         conversion,
@@ -252,6 +277,21 @@ fn place(path: &Path, data: &Data, bytes: u64) -> Result<(u64, Option<Start>, u6
 }
 
 impl PlainFile {
+    /// `layout` as its voxels stand, and the axis whose volumes stand together there as components.
+    pub fn as_stored(&self, layout: &Layout) -> (Layout, Option<Axis>) {
+        let mut stored = layout.clone();
+        if !self.is_interleaved {
+            return (stored, None);
+        }
+        stored.outer.chunk.pop();
+        let axis = stored.outer.axes.pop();
+        stored.components = axis.as_ref().map_or(1, |axis| axis.len as usize);
+        if self.stream.is_none() {
+            stored.access = Access::Random;
+        }
+        (stored, axis)
+    }
+
     /// The format, for summaries.
     pub fn format_name(&self) -> String {
         match self.stream {

@@ -32,7 +32,6 @@ use crate::{
     rank::Rank,
     region::Region,
     resample::{OpRequest, block_op},
-    storage::nfs,
     sys,
     voxel::Voxel,
 };
@@ -241,6 +240,7 @@ impl Job {
     /// What would be done, without doing it. Nothing is written.
     pub fn dry_run(self) -> Result<Summary> {
         self.check_folder()?;
+        self.output.check_halves()?;
         let (stop, on_event) = (sys::stop_flag(), &mut |_: Event<'_>| {});
         dispatch!(self.values.pipeline, T => {
             let mut prepared = self.open::<T>()?.look_through(None, stop, on_event)?.prepare()?;
@@ -291,13 +291,11 @@ impl Job {
     pub(super) fn check_target(&self) -> Result<()> {
         self.check_folder()?;
         self.output.check_place()?;
+        self.output.check_halves()?;
         if self.request.resume && !self.output.overwrites() {
             return self.identity().and_then(|identity| self.is_finished(&identity)).map(drop);
         }
-        if !self.output.overwrites() && nfs::look_at(&self.output.path)?.is_some() {
-            return Err(Error::TargetExists { path: self.output.path.clone() });
-        }
-        Ok(())
+        if self.output.overwrites() { Ok(()) } else { self.output.check_absent(self.request.restart) }
     }
 
     /// Whether an earlier run that was to be gone on with has finished this very job.

@@ -9,6 +9,7 @@ use super::{TargetOptions, Values, pyramid::levels::Pyramid};
 
 mod build;
 mod bytes;
+mod halves;
 mod inherited;
 mod replace;
 mod stored;
@@ -28,7 +29,7 @@ use crate::{
         raw, tiff,
         zarr::{Levels, MANY_FILES, ZarrTarget, chunk_of_shard, default_chunking, default_file_chunk, file_count},
     },
-    layout::{Access, Layout, Outer},
+    layout::{Access, Axis, Layout, Outer},
     resample::Reduction,
     storage::{self, Location, Store},
 };
@@ -216,6 +217,7 @@ impl About<'_> {
             return Err(Error::usage_hint(what, hint));
         }
         let framing = format.framing(options.framing);
+        let layout = if format.is_nifti() { vectors_apart(layout, inherited.input) } else { layout };
         let around = match format {
             Format::Tiff => Around::leading(tiff_header(path, &layout, values, inherited, warnings)?),
             _ if format.is_nifti() => nifti_header(path, format, &layout, values, inherited, warnings)?,
@@ -231,6 +233,16 @@ impl About<'_> {
         };
         Ok((layout, Recipe::File { around, packed, framing }, None))
     }
+}
+
+/// Vectors of floats, which NIfTI has no datatype for: their numbers are its fifth dimension, as ITK writes them.
+fn vectors_apart(layout: Layout, input: &Input) -> Layout {
+    let is_vector = layout.components == 3 && layout.stored.is_float() && layout.outer.axes.is_empty();
+    if !is_vector || !matches!(input, Input::Plain(_)) {
+        return layout;
+    }
+    let numbers = Axis { name: "c".into(), len: 3, step: 1.0, start: 0.0, unit: None };
+    Layout { components: 1, outer: Outer::separate(vec![numbers]), ..layout }
 }
 
 /// The store of a target behind a URL.

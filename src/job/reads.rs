@@ -10,7 +10,7 @@ use super::{GridChoice, Request};
 use crate::{
     checkpoint::staging::state_folder,
     error::{Error, Result},
-    io::{format::Format, input::Input},
+    io::{format::Format, input::Input, plain},
     storage::Location,
 };
 
@@ -50,14 +50,15 @@ pub fn reads(request: &Request, input: Option<&Input>) -> Vec<Read> {
 
 const SOURCE: &str = "the source";
 
-/// A file and, of a header and its voxels, the other one.
+/// A file and, of a header and its voxels, the other one: by its name, or as the header says.
 fn with_other_half(path: &Path) -> impl Iterator<Item = PathBuf> {
     let name = path.to_string_lossy().to_lowercase();
     let is_half = [".hdr", ".img", ".hdr.gz", ".img.gz"].iter().any(|ending| name.ends_with(ending));
     let plain = if name.ends_with(".gz") { path.with_extension("") } else { path.to_path_buf() };
     let halves = ["hdr", "hdr.gz", "img", "img.gz"].map(|ending| plain.with_extension(ending));
     let others = halves.into_iter().filter(move |half| is_half && half.exists());
-    std::iter::once(path.to_path_buf()).chain(others)
+    let named = plain::voxels_named_by(path).filter(|named| named.exists() && named != path);
+    std::iter::once(path.to_path_buf()).chain(others).chain(named)
 }
 
 /// What a job reads and writes, that nothing else may be written to meanwhile: files and folders, and what each is. `input` is the
@@ -85,6 +86,14 @@ pub fn is_within(path: &Path, holder: &Path) -> bool {
     let Some(own) = inode(outer) else { return false };
     let names = [std::path::absolute(inner), inner.canonicalize()];
     names.iter().flatten().flat_map(|name| name.ancestors()).any(|part| inode(part) == Some(own))
+}
+
+/// The files of a target of this name, and of an input all that a name stands for: of a pair both, of a detached header also the file that
+/// one of ours has beside it. The named one is the first; nothing is opened.
+pub fn halves(path: &Path) -> Vec<PathBuf> {
+    let files = Format::of_name(path).map_or(Vec::new(), |format| format.files(path));
+    let others = files.into_iter().filter(|file| file != path);
+    std::iter::once(path.to_path_buf()).chain(others).collect()
 }
 
 /// Device and inode of what a name leads to.

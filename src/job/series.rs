@@ -1,7 +1,7 @@
 //! A series with a mapping for each of its volumes, and the passes to it: one for each volume, over views of source and target.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
 };
 
@@ -11,7 +11,7 @@ use super::{
     pass::{Planned, planned},
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     geometry::{FaceCounts, Grid, Mapping, outside_per_face},
     io::{
         Sink, Source,
@@ -21,7 +21,7 @@ use crate::{
             entry::{EntrySink, entry_layout},
         },
     },
-    layout::{Layout, Outer},
+    layout::{Access, Layout, Outer},
     pipeline::{self, Keep, Pass, Progress},
     plan::{self, Budget, Plan, Todo},
     region::Region,
@@ -67,6 +67,7 @@ impl Series {
         reference: Option<RoleImage>,
     ) -> Result<Option<(Series, f64)>> {
         let Some(path) = &request.transform_list else { return Ok(None) };
+        refuse_mixed_stream(&request.input, input.layout())?;
         let (source, list) = (RoleImage::of(&request.input, input), TransformList::read(path)?);
         let reference = reference.filter(|_| request.transforms.is_empty()).unwrap_or_else(|| source.clone());
         let ends = Ends { target: reference, source };
@@ -96,6 +97,19 @@ impl Series {
         let outside = self.mappings.iter().map(outside).fold(0, u64::saturating_add);
         FaceCounts { outside, ..FaceCounts::default() }
     }
+}
+
+/// A stream is read once, so volumes that stand together in it cannot be passed over one after the other.
+fn refuse_mixed_stream(path: &Path, layout: &Layout) -> Result<()> {
+    let together = layout.outer.largest_group();
+    if layout.access != Access::Ascending || together == 1 {
+        return Ok(());
+    }
+    let path = path.display();
+    let what = format!(
+        "{path} is a stream in which {together} volumes stand together voxel by voxel, and each is to be moved by itself"
+    );
+    Err(Error::usage_hint(what, format!("write it volume by volume first: reslice resample {path} NEW.nii.gz")))
 }
 
 /// The groups of volumes that shares of a target are cut by: those that share chunks of the source or, of a series, single volumes, since

@@ -211,16 +211,12 @@ impl<'a> Parameters<'a> {
     }
 
     fn spline(&self, place: &str, coefficients: Vec<f64>) -> Result<Displacing> {
+        let hint = "write it as a displacement field: transformix -def all -tp FILE";
         if let Some(order) = self.get("BSplineTransformSplineOrder").filter(|line| !line.is("3")) {
-            return Err(itk_spline::other_order(self.path, place, order.word()));
+            return Err(itk_spline::other_order(self.path, place, order.word(), hint));
         }
         if self.get("UseCyclicTransform").is_some_and(|line| line.is("true")) {
-            let what = "cyclic B-splines are not read".to_string();
-            return Err(unsupported(
-                self.path,
-                what,
-                "write it as a displacement field: transformix -def all -tp FILE",
-            ));
+            return Err(unsupported(self.path, "cyclic B-splines are not read".to_string(), hint));
         }
         let (size, index) = (self.three("GridSize")?, self.three("GridIndex")?);
         let (spacing, origin) = (self.three("GridSpacing")?, self.three("GridOrigin")?);

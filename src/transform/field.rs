@@ -211,7 +211,7 @@ pub(super) fn kind(path: &Path, header: &Header) -> Result<FieldKind> {
         return Err(unsupported(path, what, "write the deformation that it makes, y_*.nii, by SPM's Deformations"));
     }
     match header.intent_code {
-        VECTOR if name == SPM => Ok(FieldKind::PositionsRas),
+        VECTOR | DISPLACEMENT if name == SPM => Ok(FieldKind::PositionsRas),
         VECTOR => Ok(FieldKind::DisplacementsLps),
         DISPLACEMENT => Ok(FieldKind::DisplacementsRas),
         other => Err(Error::malformed(

@@ -76,7 +76,11 @@ fn is_image(bytes: &[u8]) -> bool {
 const REFUSED: [(&[u8], &str, &str); 5] = [
     (b"MATLAB 5", "MATLAB files of level 5 are not read", "save the matrix as text, or with -v4"),
     (b"MATLAB 7", "MATLAB files of level 7 are not read", "save the matrix as text, or with -v4"),
-    (b"MNI Transform File", "MNI .xfm files are not read", "convert it, by ConvertTransformFile or lta_convert"),
+    (
+        b"MNI Transform File",
+        "MNI .xfm files are not read",
+        "where it is linear, write its rows as text: sed '1,/Linear_Transform/d; s/;//' FILE >NEW.txt; it leads from the source to the target, so give NEW.txt,inverse",
+    ),
     (b"mrtrix image", "MRtrix warps are not read", "write it as a displacement field in NIfTI, as ITK has it"),
     (b"version https://git-lfs", "a pointer of git-lfs stands for the file", "fetch the file: git lfs pull"),
 ];

@@ -21,7 +21,10 @@ pub(super) fn read(path: &Path, record: &Record<'_>) -> Result<Displacing> {
     let types = name.strip_prefix(SPLINE).unwrap_or("");
     match types.strip_prefix("_double_3_3").or(types.strip_prefix("_float_3_3")) {
         Some("" | "_3") => {}
-        Some(order) => return Err(other_order(path, place, order.trim_start_matches('_'))),
+        Some(order) => {
+            let hint = "write it as a displacement field, by SimpleITK's TransformToDisplacementField";
+            return Err(other_order(path, place, order.trim_start_matches('_'), hint));
+        }
         None => return Err(Error::malformed(path, place, name, "a transform of 3 dimensions (_3_3)")),
     }
     let grid = itk::grid(path, place, name, fixed)?;
@@ -63,11 +66,11 @@ pub(super) fn on_grid(
 
 /// # Errors
 /// Always.
-pub(super) fn other_order(path: &Path, place: &str, order: &str) -> Error {
+pub(super) fn other_order(path: &Path, place: &str, order: &str, hint: &str) -> Error {
     let shown: String = order.chars().take(20).flat_map(char::escape_debug).collect();
     Error::Unsupported {
         path: path.to_path_buf(),
         what: format!("{place}: B-splines of order {shown} are not read, those of order 3 are"),
-        hint: Some("write it as a displacement field, by SimpleITK's TransformToDisplacementField".into()),
+        hint: Some(hint.into()),
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use super::{
     Convention, Ends, Map, Transform, TransformRequest,
     file::{self, Contents, Text},
-    itk, itk_hdf5, itk_mat, itk_text, singular,
+    itk, itk_hdf5, itk_mat, itk_text, matrix, singular,
 };
 use crate::{
     error::{Error, Result},
@@ -170,7 +170,8 @@ fn entries_of(path: &Path) -> Result<Vec<ListEntry>> {
         return each(path, itk::one_each(path, &itk_text::records(&text)?)?);
     }
     let folder = path.parent().unwrap_or(Path::new(""));
-    let lines = text.lines().filter(|line| !line.text.starts_with('#'));
+    let mut lines = text.lines().filter(|line| !line.text.starts_with('#')).peekable();
+    matrix::refuse_line_of_afni(&text, lines.peek())?;
     Ok(lines.map(|line| ListEntry::File(TransformRequest::parse(OsStr::new(line.text), folder))).collect())
 }
 

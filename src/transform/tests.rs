@@ -271,6 +271,11 @@ fn fields_are_told_apart_by_the_name_of_their_intent() {
     assert_eq!(kind(&|_| {}).unwrap(), FieldKind::DisplacementsLps);
     assert_eq!(kind(&|h| h.intent_code = 1006).unwrap(), FieldKind::DisplacementsRas);
     assert_eq!(kind(&|h| named(h, "Mapping")).unwrap(), FieldKind::PositionsRas);
+    let both = |h: &mut Header| {
+        h.intent_code = 1006;
+        named(h, "Mapping");
+    };
+    assert_eq!(kind(&both).unwrap(), FieldKind::PositionsRas);
     assert_eq!(kind(&|h| named(h, "NREG_TRANS")).unwrap(), FieldKind::PositionsRas);
     let niftyreg = |p1: f64| {
         kind(&|h| {

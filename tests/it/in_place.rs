@@ -201,3 +201,49 @@ fn a_run_that_was_ended_while_it_replaced_a_store_says_where_the_old_one_is() {
     folder.run(&["resample", "s.zarr", "s.zarr", "--scale", "2", "--in-place", "--restart", "-q"]).expect(0);
     assert_eq!(folder.shape("s.zarr"), serde_json::json!([26, 22, 14]));
 }
+
+/// `.nhdr` and `.mhd` have their voxels in `.raw`, and a header may name any file: what belongs to another image stays.
+#[test]
+fn voxels_of_another_header_are_not_replaced() {
+    let folder = Folder::new();
+    folder.phantom("a.nii", SHAPE);
+    for name in ["q.nhdr", "u.nhdr", "p.hdr"] {
+        folder.run(&["resample", "a.nii", name, "-q"]).expect(0);
+    }
+    let names_image = fs::read_to_string(folder.path("u.nhdr")).unwrap().replace("u.raw", "u.img");
+    fs::write(folder.path("u.nhdr"), names_image).unwrap();
+    fs::rename(folder.path("u.raw"), folder.path("u.img")).unwrap();
+    fs::write(folder.path("lone.img"), "letter").unwrap();
+    fs::copy(folder.path("q.nhdr"), folder.path("v.nhdr")).unwrap();
+    fs::write(folder.path("v.raw"), "letter").unwrap();
+    let names = ["q.nhdr", "q.raw", "u.nhdr", "u.img", "lone.img", "v.nhdr", "v.raw"];
+    let before = names.map(|name| folder.content(name));
+    for (target, told) in [
+        ("q.mhd", "q.raw has the voxels of q.nhdr: it is not replaced"),
+        ("u.hdr", "u.img has the voxels of u.nhdr: it is not replaced"),
+        ("lone.hdr", "lone.img is there and lone.hdr is not"),
+        ("v.nhdr", "v.raw is there and v.nhdr does not name it"),
+    ] {
+        for option in [["-q"].as_slice(), &["--overwrite"], &["--overwrite", "--dry-run"], &["--dry-run"]] {
+            let refused = folder.run(&[&["resample", "a.nii", target], option].concat()).expect(2);
+            assert!(
+                refused.stderr.contains(told) && refused.stderr.contains("choose another name"),
+                "{}",
+                refused.stderr
+            );
+        }
+        let like = folder.run(&["resample", "a.nii", target, "--like", "u.nhdr", "--overwrite"]).expect(2);
+        assert!(like.stderr.contains("another name"), "{}", like.stderr);
+        assert!(!folder.path(&format!("{target}.reslice")).exists());
+    }
+    assert_eq!(before, names.map(|name| folder.content(name)));
+    // Voxels of the reference, whatever the name of its header is.
+    let taken = folder.run(&["resample", "a.nii", "u.hdr", "--like", "u.nhdr", "--overwrite"]).expect(2);
+    assert!(taken.stderr.contains("the place of the reference (--like), u.img"), "{}", taken.stderr);
+    // What is there in both halves is replaced, under the name of either.
+    for name in ["q.nhdr", "p.hdr", "p.img"] {
+        folder.run(&["resample", "a.nii", name, "-q"]).expect(2);
+        folder.run(&["resample", "a.nii", name, "-q", "--overwrite", "--scale", "2"]).expect(0);
+    }
+    assert_eq!(folder.shape("p.hdr"), folder.shape("q.nhdr"));
+}

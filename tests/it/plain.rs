@@ -56,12 +56,72 @@ fn nrrd_raw_compressed_and_detached() {
     }
     put("ras.nrrd", &format!("{NRRD}encoding: raw\n\n").replace("left-posterior-superior", "RAS"), &voxels());
     holds(&folder, "ras.nrrd", "RAS", [10.0, -20.0, 30.0]);
+    // Vectors with the number of time.
+    let timed = NRRD.replace("superior\n", "superior-time\n").replace("0)", "0,0)").replace("0,2)", "0,2,0)");
+    put("time.nrrd", &format!("{timed}encoding: raw\n\n"), &voxels());
+    holds(&folder, "time.nrrd", "LPS", [-10.0, 20.0, 30.0]);
     // Segmentations of Slicer are labels.
     put("cells.seg.nrrd", &format!("{NRRD}encoding: raw\nSegment0_ID:=Segment_1\n\n"), &voxels());
     let run = ["resample", "cells.seg.nrrd", "cells.nii", "--scale", "2", "--interp", "auto", "--summary", "run.json"];
     folder.run(&run).expect(0);
     let summary: Value = serde_json::from_slice(&fs::read(folder.path("run.json")).unwrap()).unwrap();
     assert_eq!(summary["interpolation"], "label");
+}
+
+/// `axis mins` are the borders of cells and the places of nodes; what is neither is taken for cells, as ITK does.
+#[test]
+fn nrrd_axis_mins_are_borders_of_cells() {
+    let folder = Folder::new();
+    for (lines, step, origin) in [
+        ("spacings: 1 2 3\naxis mins: 10 20 30\n", [1.0, 2.0, 3.0], [-10.5, -21.0, 31.5]),
+        ("spacings: 1 2 3\naxis mins: 10 20 30\ncenterings: cell ??? node\n", [1.0, 2.0, 3.0], [-10.5, -21.0, 30.0]),
+        ("axis mins: 10 20 30\naxis maxs: 12 29 50\n", [1.0, 3.0, 5.0], [-10.5, -21.5, 32.5]),
+        ("axis mins: 10 20 30\naxis maxs: 12 29 45\ncenters: node node node\n", [2.0, 4.5, 5.0], [-10.0, -20.0, 30.0]),
+        ("spacings: 1 2 3\n", [1.0, 2.0, 3.0], [0.0; 3]),
+    ] {
+        let header = format!("NRRD0004\ntype: uchar\ndimension: 3\nsizes: 2 3 4\nencoding: raw\n{lines}\n");
+        fs::write(folder.path("a.nrrd"), [header.as_bytes(), &[0; 24]].concat()).unwrap();
+        let grid = folder.run(&["info", "a.nrrd", "--json"]).expect(0).json()["grid"].clone();
+        assert_eq!((numbers(&grid["spacing"]), numbers(&grid["origin"])), (step.to_vec(), origin.to_vec()), "{lines}");
+    }
+}
+
+/// Slicer has the volumes of a sequence in front of space.
+#[test]
+fn nrrd_lists_are_volumes_wherever_they_stand() {
+    let folder = Folder::new();
+    let (shape, volumes) = ([2, 5, 4], [2, 3, 5, 67]);
+    fs::write(folder.path("still.txt"), "1 0 0 0\n0 1 0 0\n0 0 1 0\n").unwrap();
+    for n in volumes {
+        let header = format!(
+            "NRRD0005\ntype: short\ndimension: 4\nspace: RAS\nsizes: {n} 2 5 4\nspace directions: none (1,0,0) (0,1,0) (0,0,1)\n\
+             kinds: list domain domain domain\nendian: little\n"
+        );
+        let sample = |voxel: usize, volume: usize| ((voxel * 100 + volume) as u16).to_le_bytes();
+        let voxels: usize = shape.iter().product();
+        let together: Vec<u8> = (0..voxels * n).flat_map(|i| sample(i / n, i % n)).collect();
+        let apart: Vec<u8> = (0..voxels * n).flat_map(|i| sample(i % voxels, i / voxels)).collect();
+        for (coding, data) in [("raw", together.clone()), ("gzip", gzip(&together))] {
+            let header = format!("{header}encoding: {coding}\n\n");
+            fs::write(folder.path("a.nrrd"), [header.as_bytes(), &data].concat()).unwrap();
+            let (info, copy) = read(&folder, "a.nrrd");
+            assert_eq!((&info["components"], copy), (&Value::from(1), apart.clone()), "{n} volumes, {coding}");
+            let run = ["resample", "a.nrrd", "one.nii", "--time", "1", "--overwrite", "-q"];
+            folder.run(&run).expect(0);
+            let one = &fs::read(folder.path("one.nii")).unwrap()[352..];
+            assert_eq!(one, &apart[2 * voxels..][..2 * voxels], "{n} volumes, {coding}");
+            folder.run(&["verify", "a.nrrd"]).expect(0);
+            // Each volume by itself: what is no stream.
+            fs::write(folder.path("list.txt"), "still.txt\n".repeat(n)).unwrap();
+            let each = ["resample", "a.nrrd", "each.nii", "--transform-list", "list.txt", "--overwrite", "-q"];
+            if coding == "raw" {
+                folder.run(&each).expect(0);
+                assert_eq!(fs::read(folder.path("each.nii")).unwrap()[352..], apart, "{n} volumes");
+            } else {
+                assert!(folder.run(&each).expect(2).stderr.contains("write it volume by volume first"));
+            }
+        }
+    }
 }
 
 #[test]
@@ -94,11 +154,13 @@ fn metaimage_raw_compressed_and_detached() {
     };
     put("raw.mha", &format!("{META}CompressedData = False\nElementDataFile = LOCAL\n"), &voxels());
     put("zlib.mha", &format!("{META}CompressedData = True\nElementDataFile = LOCAL\n"), &zlib(&voxels()));
+    put("local.mha", &format!("{META}CompressedData = False\nElementDataFile = local\n"), &voxels());
+    put("colons.mha", &format!("{META}ElementDataFile = LOCAL\n").replace(" =", ":"), &voxels());
     put("beside.mhd", &format!("{META}HeaderSize = -1\nElementDataFile = beside.raw\n"), &[]);
     put("beside.raw", "anything", &voxels());
     put("zraw.mhd", &format!("{META}CompressedData = True\nElementDataFile = beside.zraw\n"), &[]);
     put("beside.zraw", "", &zlib(&voxels()));
-    for name in ["raw.mha", "zlib.mha", "beside.mhd", "zraw.mhd"] {
+    for name in ["raw.mha", "local.mha", "colons.mha", "zlib.mha", "beside.mhd", "zraw.mhd"] {
         holds(&folder, name, "LPS", [-10.0, 20.0, 30.0]);
     }
     // Each line of the matrix is the direction of one axis.
@@ -243,7 +305,7 @@ fn compression_of_targets_is_as_their_names_and_gzip_say() {
     assert!(written("a.mha", &["--gzip", "single:9"]).contains("\nCompressedData = True\n"));
     assert!(written("a.mha", &["--gzip", "none"]).contains("\nCompressedData = False\n"));
     assert!(written("a.mhd", &[]).contains("\nElementDataFile = a.raw\n") && folder.path("a.raw").exists());
-    assert!(written("a.nhdr", &[]).contains("\ndata file: a.raw\n"));
+    assert!(written("d.nhdr", &[]).contains("\ndata file: d.raw\n"));
     for (name, gzip, says) in [
         ("b.nrrd", "bgzf", "not every reader of .nrrd"),
         ("b.mha", "bgzf", "one zlib stream"),

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf, sync::atomic::AtomicBool};
 
 use crate::kit::{
+    folder::Folder,
     nifti::{Said, samples},
     rng::Rng,
     volumes::{count, random_voxels},
@@ -191,4 +192,29 @@ fn what_cannot_be_turned_is_refused() {
     assert_eq!(i16::DTYPE, Dtype::I16);
     says(refusal(&|_| {}), "they would be i16");
     done(Request { dtype: Some(Dtype::F32), ..set.turning("in.nii", "floats.nii") }).unwrap();
+}
+
+/// As ITK writes them: the numbers of a vector are the fifth dimension.
+#[test]
+fn vectors_of_floats_become_nifti_of_five_dimensions() {
+    let folder = Folder::new();
+    let header = "NRRD0005\ntype: float\ndimension: 4\nspace: LPS\nsizes: 3 2 3 4\nspace directions: none (1,0,0) (0,1,0) (0,0,1)\n\
+        kinds: vector domain domain domain\nendian: little\nencoding: raw\n\n";
+    let samples: Vec<u8> = (0..72u16).flat_map(|n| f32::from(n).to_le_bytes()).collect();
+    std::fs::write(folder.path("v.nrrd"), [header.as_bytes(), &samples].concat()).unwrap();
+    let apart: Vec<u8> = (0..72u16).flat_map(|n| f32::from(n % 24 * 3 + n / 24).to_le_bytes()).collect();
+    for name in ["v.nii", "v.mha", "w.nii.gz", "w.nii"] {
+        let source = if name == "v.mha" || name == "v.nii" { "v.nrrd" } else { "v.mha" };
+        folder.run(&["resample", source, name, "-q"]).expect(0);
+    }
+    folder.run(&["compare", "v.nii", "w.nii.gz"]).expect(0);
+    for name in ["v.nii", "w.nii"] {
+        let bytes = std::fs::read(folder.path(name)).unwrap();
+        let short = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
+        assert_eq!([40, 42, 44, 46, 48, 50, 68, 70].map(short), [5, 2, 3, 4, 1, 3, 1007, 16], "{name}");
+        assert_eq!(bytes[352..], apart, "{name}");
+    }
+    // Numbers of voxels that are no vectors of floats have no such form.
+    let refused = folder.run(&["resample", "v.nrrd", "x.nii", "--dtype", "i16"]).expect(2);
+    assert!(refused.stderr.contains("end the name in .nrrd"), "{}", refused.stderr);
 }

@@ -10,7 +10,7 @@ use std::{
 use super::table::Table;
 use reslice::{
     error::{Error, Result},
-    job::{GridChoice, Jobs, Request},
+    job::{GridChoice, Jobs, Request, halves},
     storage::{Location, split_image},
     transform::TransformRequest,
 };
@@ -53,16 +53,18 @@ pub fn check(table: &Table, jobs: &dyn Jobs) -> Result<()> {
     let mut is_twice = false;
     for n in 0..jobs.len() {
         let (request, row) = (jobs.request(n)?, n as u32);
-        let output = key(&request.output)?;
-        for part in output.ancestors().skip(1) {
-            let hash = rows.hash(part);
-            rows.above.insert(hash);
+        for output in halves(&request.output) {
+            let output = key(&output)?;
+            for part in output.ancestors().skip(1) {
+                let hash = rows.hash(part);
+                rows.above.insert(hash);
+            }
+            let hash = rows.hash(&output);
+            is_twice |= rows.writers.insert(hash, row).is_some();
         }
-        let hash = rows.hash(&output);
-        is_twice |= rows.writers.insert(hash, row).is_some();
         for (_, path) in read_by(&request) {
-            rows.reads(&key(path)?, row);
-            rows.reads(&followed(path)?, row);
+            rows.reads(&key(&path)?, row);
+            rows.reads(&followed(&path)?, row);
         }
     }
     if is_twice || rows.seem_to_clash() { look_closely(table, jobs, &rows) } else { Ok(()) }
@@ -72,14 +74,18 @@ pub fn check(table: &Table, jobs: &dyn Jobs) -> Result<()> {
 fn look_closely(table: &Table, jobs: &dyn Jobs, rows: &Rows) -> Result<()> {
     // By the last row of each target, and the first one of those that have the same.
     let mut first: HashMap<u64, usize> = HashMap::new();
-    let is_key = |n: usize, wanted: &Path| Ok::<_, Error>(key(&jobs.request(n)?.output)? == wanted);
+    let is_key = |n: usize, wanted: &Path| {
+        let keys = halves(&jobs.request(n)?.output).iter().map(|path| key(path)).collect::<Result<Vec<_>>>()?;
+        Ok::<_, Error>(keys.iter().any(|key| key == wanted))
+    };
     for n in 0..jobs.len() {
-        let request = jobs.request(n)?;
-        let output = key(&request.output)?;
-        if let Some(other) = first.insert(rows.hash(&output), n)
-            && is_key(other, &output)?
-        {
-            return Err(clash(table, table.line(n), "output", &request.output, table.line(other), "writes"));
+        for path in halves(&jobs.request(n)?.output) {
+            let output = key(&path)?;
+            if let Some(other) = first.insert(rows.hash(&output), n)
+                && is_key(other, &output)?
+            {
+                return Err(clash(table, table.line(n), "output", &path, table.line(other), "writes"));
+            }
         }
     }
     let writer = |path: &Path| {
@@ -99,12 +105,12 @@ fn look_closely(table: &Table, jobs: &dyn Jobs, rows: &Rows) -> Result<()> {
             return Err(clash(table, table.line(n), "output", &request.output, table.line(other), "writes"));
         }
         for (column, path) in read_by(&request) {
-            let found = match writer(&key(path)?)? {
-                None => writer(&followed(path)?)?,
+            let found = match writer(&key(&path)?)? {
+                None => writer(&followed(&path)?)?,
                 found => found,
             };
             if let Some(other) = found.filter(|&other| other != n) {
-                return Err(clash(table, table.line(n), column, path, table.line(other), "writes"));
+                return Err(clash(table, table.line(n), column, &path, table.line(other), "writes"));
             }
         }
     }
@@ -112,7 +118,7 @@ fn look_closely(table: &Table, jobs: &dyn Jobs, rows: &Rows) -> Result<()> {
 }
 
 /// The files that a job reads, with the columns that name them.
-fn read_by(request: &Request) -> Vec<(&'static str, &PathBuf)> {
+fn read_by(request: &Request) -> Vec<(&'static str, PathBuf)> {
     let mut read = vec![("input", &request.input)];
     if let GridChoice::Like { path, .. } = &request.grid {
         read.push(("like", path));
@@ -122,7 +128,11 @@ fn read_by(request: &Request) -> Vec<(&'static str, &PathBuf)> {
         read.extend(named.into_iter().flatten().map(|path| ("transform", path)));
     }
     read.extend(request.transform_list.iter().map(|path| ("transform-list", path)));
-    read
+    let both = |(column, path): (&'static str, &PathBuf)| {
+        let (path, _) = split_image(path);
+        halves(&path).into_iter().map(move |half| (column, half)).collect::<Vec<_>>()
+    };
+    read.into_iter().flat_map(both).collect()
 }
 
 fn clash(table: &Table, line: usize, column: &str, path: &Path, other: usize, does: &str) -> Error {
@@ -133,7 +143,7 @@ fn clash(table: &Table, line: usize, column: &str, path: &Path, other: usize, do
     )
 }
 
-/// One name for what has several: absolute, without `.` and `..`, links in its folder followed; the header for a pair.
+/// One name for what has several: absolute, without `.` and `..`, links in its folder followed.
 fn key(path: &Path) -> Result<PathBuf> {
     let (path, _) = split_image(path);
     let location = Location::of(&path)?;
@@ -143,7 +153,7 @@ fn key(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).map_err(Error::io("find", path))?;
     let folders = absolute.ancestors().skip(1);
     let real = folders.filter_map(|folder| Some(folder.canonicalize().ok()?.join(absolute.strip_prefix(folder).ok()?)));
-    Ok(header_of(without_dots(&real.into_iter().next().unwrap_or_else(|| absolute.clone()))))
+    Ok(without_dots(&real.into_iter().next().unwrap_or_else(|| absolute.clone())))
 }
 
 /// The same with a link at its end followed too.
@@ -152,14 +162,9 @@ fn followed(path: &Path) -> Result<PathBuf> {
     let path = &path;
     let location = Location::of(path)?;
     match location.local().map(Path::canonicalize) {
-        Some(Ok(path)) => Ok(header_of(path)),
+        Some(Ok(path)) => Ok(path),
         _ => key(path),
     }
-}
-
-fn header_of(path: PathBuf) -> PathBuf {
-    let is_image = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("img"));
-    if is_image { path.with_extension("hdr") } else { path }
 }
 
 fn without_dots(path: &Path) -> PathBuf {
@@ -202,6 +207,11 @@ mod tests {
             let told = checked(&[("a.nii", "b.hdr"), ("a.nii", same)]).unwrap_err();
             assert_eq!(told, format!("jobs.tsv, line 3, column output: line 2 writes {same}"));
         }
+        // A header and its voxels are two files.
+        let told = checked(&[("a.nii", "b.nhdr"), ("a.nii", "b.mhd")]).unwrap_err();
+        assert_eq!(told, "jobs.tsv, line 3, column output: line 2 writes b.raw");
+        assert!(checked(&[("b.mhd", "c.nii"), ("a.nii", "b.nhdr")]).is_err());
+        assert_eq!(checked(&[("a.nii", "b.nhdr"), ("a.nii", "c.mhd"), ("d.mhd", "d.nrrd")]), Ok(()));
         assert!(checked(&[("a.nii", "s3://b/x.zarr"), ("a.nii", "s3://b/x.zarr/")]).is_err());
         assert!(checked(&[("a.nii", "b.zarr/c.zarr"), ("a.nii", "b.zarr")]).is_err());
     }

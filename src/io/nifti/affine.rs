@@ -111,6 +111,16 @@ pub(super) fn scaling([di, dj, dk]: [f64; 3]) -> Affine {
     Affine::from_columns([[0.0, 0.0, dk], [0.0, dj, 0.0], [di, 0.0, 0.0]], [0.0; 3])
 }
 
+/// Gives the axes these steps (storage order) whose `pixdim` is none, where the place is read from that.
+pub(super) fn state_steps(header: &mut Header, steps: [f64; 3]) {
+    for (n, step) in [steps[2], steps[1], steps[0]].into_iter().enumerate() {
+        let stated = header.pixdim[n + 1];
+        if header.sform_code <= 0 && (stated == 0.0 || !stated.is_finite()) {
+            header.pixdim[n + 1] = step;
+        }
+    }
+}
+
 /// |pixdim\[1..4\]|, file order. On an axis of one voxel, 0 or a non-number counts as 1; on another it is refused.
 fn spacing(path: &Path, header: &Header, shape: [u64; 3]) -> Result<[f64; 3]> {
     let mut spacing = [1.0; 3];
@@ -119,8 +129,9 @@ fn spacing(path: &Path, header: &Header, shape: [u64; 3]) -> Result<[f64; 3]> {
         if stated.is_finite() && stated > 0.0 {
             *step = stated;
         } else if shape[2 - n] > 1 {
-            let expected = "the step between voxels";
-            return Err(Error::malformed(path, format!("pixdim[{}]", n + 1), header.pixdim[n + 1], expected));
+            let what = format!("pixdim[{}] is {}, expected the step between voxels", n + 1, header.pixdim[n + 1]);
+            let hint = Some("state the steps of the source: --spacing-in X,Y,Z".into());
+            return Err(Error::Unsupported { path: path.to_path_buf(), what, hint });
         }
     }
     Ok(spacing)
@@ -261,6 +272,14 @@ mod tests {
         assert!(warnings[0].contains("sform (code 2) and qform (code 1) are up to 0.500 voxels apart"), "{warnings:?}");
         header.quatern[1] = f64::NAN;
         assert_eq!(read(&header).1, ["the qform is not valid: the sform is used"]);
+    }
+
+    #[test]
+    fn steps_that_are_none_can_be_stated() {
+        let mut header = Header { pixdim: [1.0, 0.0, f64::NAN, 3.0, 1.0, 1.0, 1.0, 1.0], ..header() };
+        assert!(read(&header).0.is_err());
+        state_steps(&mut header, [9.0, 2.0, 0.5]);
+        assert_eq!(read(&header).0.unwrap().spacing(), [3.0, 2.0, 0.5]);
     }
 
     #[test]

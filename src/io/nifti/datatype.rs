@@ -32,7 +32,7 @@ pub fn data_type_code(stored: Dtype, components: usize) -> Result<i16> {
     row.map(|(code, ..)| *code).ok_or_else(|| {
         Error::usage_hint(
             format!("NIfTI has no datatype for voxels of {components} x {stored}"),
-            "use u8 for RGB and RGBA, f32 or f64 for complex voxels",
+            "end the name in .nrrd, .mha or .zarr, which have such voxels, or use u8 for RGB and RGBA, f32 or f64 for complex voxels",
         )
     })
 }

@@ -71,6 +71,11 @@ impl NiftiFile {
 /// name. Refused, with the field and its value: what is not NIfTI, sizes that overflow or that the file cannot hold,
 /// geometry that is no geometry. Memory does not depend on what the header says, but for extensions.
 pub fn open(path: &Path) -> Result<NiftiFile> {
+    open_with(path, None)
+}
+
+/// The same with the steps between voxels (storage order) where the header has none.
+pub fn open_with(path: &Path, steps: Option<[f64; 3]>) -> Result<NiftiFile> {
     let location = Location::of(path)?;
     let remote = match location.local() {
         Some(_) => None,
@@ -83,6 +88,9 @@ pub fn open(path: &Path) -> Result<NiftiFile> {
     let mut header = Header::parse(&header_path, &bytes)?;
     let mut warnings = Vec::new();
     let extent = check::check(&header_path, &mut header, &mut warnings)?;
+    if let Some(steps) = steps {
+        affine::state_steps(&mut header, steps);
+    }
     let grid = affine::grid(&header_path, &header, extent.shape, &mut warnings)?;
     let data_path = match (header.single_file, &remote) {
         (true, _) => header_path.clone(),

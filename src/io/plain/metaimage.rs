@@ -1,11 +1,14 @@
 //! MetaImage: `.mha`, and `.mhd` with its voxels in a file beside it.
 //!
-//! Lines `Key = Value`, of which `ElementDataFile` is the last. World is LPS. `TransformMatrix` has the direction of one axis after the other. Compressed voxels
+//! Lines `Key = Value` or `Key: Value`, of which `ElementDataFile` is the last. World is LPS. `TransformMatrix` has the direction of one axis after the other. Compressed voxels
 //! are one zlib stream.
 //!
 //! Source: ITK, MetaIO `metaImage.cxx`, `metaObject.cxx`; the MetaIO page of the ITK wiki.
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Data, Description, Place,
@@ -22,11 +25,16 @@ use crate::{
 pub fn is_one(start: &[u8]) -> bool {
     let mut keys = lines(start).map_while(|(line, _)| {
         let text = std::str::from_utf8(line).ok()?;
-        text.split_once('=').map(|(key, _)| key.trim().to_string())
+        field(text).map(|(key, _)| key.to_string())
     });
     let first = keys.next().unwrap_or_default();
     let begins = ["ObjectType", "NDims", "Comment"].contains(&first.as_str());
     begins && (first == "NDims" || keys.any(|key| key == "NDims"))
+}
+
+/// The key and the value of a line: MetaIO takes `:` in place of `=`.
+fn field(line: &str) -> Option<(&str, &str)> {
+    line.split_once(['=', ':']).map(|(key, value)| (key.trim(), value.trim()))
 }
 
 /// The fields of a header by their names, with the offset of what follows.
@@ -41,14 +49,14 @@ impl<'a> Header<'a> {
         let mut header = Header { path, fields: HashMap::new(), end: 0 };
         for (line, end) in lines(bytes) {
             let text = std::str::from_utf8(line).unwrap_or_default();
-            let Some((key, value)) = text.split_once('=') else {
+            let Some((key, value)) = field(text) else {
                 if text.trim().is_empty() {
                     continue;
                 }
-                return Err(Error::malformed(path, "a line of the header", "one without '='", "Key = Value"));
+                return Err(Error::malformed(path, "a line of the header", "one without '=' or ':'", "Key = Value"));
             };
-            header.fields.insert(key.trim(), value.trim());
-            if key.trim() == "ElementDataFile" {
+            header.fields.insert(key, value);
+            if key == "ElementDataFile" {
                 header.end = end;
                 return Ok(header);
             }
@@ -70,6 +78,11 @@ impl<'a> Header<'a> {
     fn is_true(&self, names: &[&'a str]) -> bool {
         self.get(names).is_some_and(|field| field.value.starts_with(['T', 't', 'Y', 'y', '1']))
     }
+}
+
+/// The file of the voxels that a header names; `bytes` are the first of the file.
+pub fn voxels_path(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    data(&Header::read(path, bytes)?, path).map(|data| data.path)
 }
 
 /// Reads a header; `bytes` are the first of the file.
@@ -108,6 +121,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         unit: unit(header.get(&["DistanceUnits"]).map(|field| field.value).filter(|name| *name != "?")),
         anatomical: true,
         outer: time.into_iter().collect(),
+        interleaved: None,
         components,
         stored,
         big_endian: header.is_true(&["BinaryDataByteOrderMSB", "ElementByteOrderMSB"]),
@@ -150,7 +164,7 @@ fn data(header: &Header<'_>, path: &Path) -> Result<Data> {
         return Err(Error::Unsupported { path: path.to_path_buf(), what, hint });
     }
     let coding = header.is_true(&["CompressedData"]).then_some(Coding::Zlib);
-    if file.value == "LOCAL" {
+    if file.value.eq_ignore_ascii_case("local") {
         return Ok(Data { path: path.to_path_buf(), place: Place::At(header.end as u64), coding });
     }
     let words: Vec<&str> = file.value.split_whitespace().collect();

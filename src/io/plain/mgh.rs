@@ -118,6 +118,7 @@ pub fn parse(path: &Path, head: &[u8], gzip: bool) -> Result<Description> {
         unit: Unit::Millimetre,
         anatomical: true,
         outer: if frames > 1 { vec![frames_axis] } else { Vec::new() },
+        interleaved: None,
         components: 1,
         stored,
         big_endian: true,

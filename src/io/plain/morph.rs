@@ -78,6 +78,7 @@ pub fn open(path: &Path) -> Result<Option<PlainFile>> {
             unit: Unit::Millimetre,
             anatomical: true,
             outer: Vec::new(),
+            interleaved: None,
             components: NUMBERS,
             stored: Dtype::F32,
             big_endian: true,

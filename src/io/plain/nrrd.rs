@@ -4,7 +4,10 @@
 //!
 //! Source: "Definition of NRRD File Format" (teem.sourceforge.net/nrrd/format.html).
 
-use std::{collections::HashMap, path::Path};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Data, Description, Place,
@@ -69,13 +72,25 @@ impl<'a> Header<'a> {
     }
 }
 
+/// The most volumes that stand together voxel by voxel: such a voxel is read at once.
+const MOST_TOGETHER: u64 = 1 << 16;
+
+/// Where one step along an axis of space leads.
+type Direction = Option<[f64; 3]>;
+
 /// What an axis is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Space,
     /// Samples of a voxel.
     Samples,
+    /// Volumes.
     Other,
+}
+
+/// The file of the voxels that a header names; `bytes` are the first of the file.
+pub fn voxels_path(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+    data(&Header::read(path, bytes)?, path).map(|data| data.path)
 }
 
 /// Reads a header; `bytes` are the first of the file.
@@ -86,7 +101,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         return Err(header.needed("dimension")?.wrong("1 to 16 dimensions"));
     }
     let sizes: Vec<u64> = header.needed("sizes")?.exactly(dims)?;
-    let directions = directions(&header, dims)?;
+    let (directions, times) = directions(&header, dims)?.unzip();
+    let time = |a: usize| times.as_ref().map(|times| times[a]);
     let kinds = kinds(&header, dims, directions.as_deref());
     let space: Vec<usize> = (0..dims).filter(|&a| kinds[a] == Kind::Space).collect();
     if !(2..=3).contains(&space.len()) || space.windows(2).any(|pair| pair[1] != pair[0] + 1) {
@@ -94,18 +110,16 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         return Err(unsupported(path, what));
     }
     let (first, last) = (space[0], space[space.len() - 1]);
-    let components = match (first, sizes[..first].iter().product::<u64>()) {
-        (0, _) => 1,
-        (1, n @ 1..=4) => n as usize,
-        (_, n) => return Err(unsupported(path, format!("it has {n} samples a voxel, of which at most 4 are read"))),
-    };
+    let (components, together) = in_front(path, &kinds[..first], &sizes[..first])?;
     let (to_ras, anatomical, mut warnings) = frame(&header);
-    let (vectors, origin) = placed(&header, &space, directions, to_ras)?;
+    let (vectors, origin) = placed(&header, (&space, &sizes), directions, to_ras)?;
     let is_label = header.is_segmentation();
-    if is_label && components > 1 {
-        warnings.push("segments overlap in layers, which are read as the samples of a voxel".into());
+    if is_label && (components > 1 || together > 1) {
+        let read_as = if together > 1 { "volumes" } else { "the samples of a voxel" };
+        warnings.push(format!("segments overlap in layers, which are read as {read_as}"));
     }
-    let outer = (last + 1..dims).rev().map(|a| outer_axis(&header, a, sizes[a], a == last + 1)).collect();
+    let outer = (last + 1..dims).rev().map(|a| outer_axis(&header, (a, sizes[a]), time(a), a == last + 1)).collect();
+    let interleaved = (together > 0).then(|| outer_axis(&header, (0, together), time(0), last + 1 == dims));
     let stored = stored(&header)?;
     let big_endian = header.get("endian").is_some_and(|field| field.value.eq_ignore_ascii_case("big"));
     if stored.bytes() > 1 && header.get("endian").is_none() {
@@ -119,6 +133,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
         unit: unit(header.words("space units").first().copied().filter(|name| !name.is_empty())),
         anatomical,
         outer,
+        interleaved,
         components,
         stored,
         big_endian,
@@ -129,52 +144,79 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
     })
 }
 
+/// Samples of a voxel, and volumes that stand together (0 where none do), by the axes in front of space: at most one.
+fn in_front(path: &Path, kinds: &[Kind], sizes: &[u64]) -> Result<(usize, u64)> {
+    match (kinds, sizes) {
+        ([], _) => Ok((1, 0)),
+        ([Kind::Samples], &[n @ 1..=4]) => Ok((n as usize, 0)),
+        ([Kind::Samples], &[n]) => {
+            Err(unsupported(path, format!("it has {n} samples a voxel, of which at most 4 are read")))
+        }
+        ([_], &[n @ 1..=MOST_TOGETHER]) => Ok((1, n)),
+        ([_], &[n]) => {
+            let what = format!("it has {n} volumes voxel by voxel, of which 1 to {MOST_TOGETHER} are read");
+            Err(unsupported(path, what))
+        }
+        _ => Err(unsupported(path, format!("{} axes stand in front of space, of which one is read", kinds.len()))),
+    }
+}
+
 fn unsupported(path: &Path, what: String) -> Error {
     let hint = Some("write the part of it that is a volume, by SimpleITK or pynrrd".into());
     Error::Unsupported { path: path.to_path_buf(), what, hint }
 }
 
-/// `space directions`: a vector for each axis of space, `none` for others.
-fn directions(header: &Header<'_>, dims: usize) -> Result<Option<Vec<Option<[f64; 3]>>>> {
+/// `space directions`: the vector of each axis of space, `None` for others; and the step in time of each axis, 0 where there is none.
+fn directions(header: &Header<'_>, dims: usize) -> Result<Option<(Vec<Direction>, Vec<f64>)>> {
     let Some(field) = header.get("space directions") else { return Ok(None) };
     let expected = format!("{dims} vectors or none");
-    let mut found = Vec::new();
+    let (mut found, mut times) = (Vec::new(), Vec::new());
     let mut rest = field.value.trim();
     while !rest.is_empty() {
         if let Some(after) = rest.strip_prefix("none") {
             found.push(None);
+            times.push(0.0);
             rest = after.trim_start();
         } else {
             let (vector, after) = rest.split_once(')').ok_or_else(|| field.wrong(&expected))?;
-            found.push(Some(vector_of(&field, vector.trim_start_matches('('), &expected)?));
+            let ([x, y, z], time) = vector_of(&field, vector.trim_start_matches('('), &expected)?;
+            times.push(time);
+            found.push(match ([x, y, z] == [0.0; 3], time == 0.0) {
+                (_, true) => Some([x, y, z]),
+                (true, false) => None,
+                (false, false) => return Err(field.wrong("vectors of space, or of time, but not of both")),
+            });
             rest = after.trim_start();
         }
     }
-    if found.len() == dims { Ok(Some(found)) } else { Err(field.wrong(expected)) }
+    if found.len() == dims { Ok(Some((found, times))) } else { Err(field.wrong(expected)) }
 }
 
-/// Two or three numbers between commas.
-fn vector_of(field: &Field<'_>, text: &str, expected: &str) -> Result<[f64; 3]> {
+/// Two or three numbers between commas, and the one of time, which is 0 where there are no four.
+fn vector_of(field: &Field<'_>, text: &str, expected: &str) -> Result<([f64; 3], f64)> {
     let numbers: Vec<f64> =
         text.split(',').map(|n| n.trim().parse().map_err(|_| field.wrong(expected))).collect::<Result<_>>()?;
     match numbers[..] {
-        [x, y, z] => Ok([x, y, z]),
-        [x, y] => Ok([x, y, 0.0]),
+        [x, y, z, time] => Ok(([x, y, z], time)),
+        [x, y, z] => Ok(([x, y, z], 0.0)),
+        [x, y] => Ok(([x, y, 0.0], 0.0)),
         _ => Err(field.wrong(expected)),
     }
 }
 
 /// By `space directions`, else by `kinds`, else by place: the first three are space.
-fn kinds(header: &Header<'_>, dims: usize, directions: Option<&[Option<[f64; 3]>]>) -> Vec<Kind> {
+fn kinds(header: &Header<'_>, dims: usize, directions: Option<&[Direction]>) -> Vec<Kind> {
     let words = header.words("kinds");
     let first_of_space = directions.and_then(|all| all.iter().position(Option::is_some));
     (0..dims)
         .map(|a| match (directions, words.get(a)) {
             (Some(all), _) if all[a].is_some() => Kind::Space,
+            // Volumes wherever they stand.
+            (_, Some(&("list" | "time"))) => Kind::Other,
             (Some(_), _) if first_of_space.is_some_and(|first| a < first) => Kind::Samples,
             (Some(_), _) => Kind::Other,
             (None, Some(&("domain" | "space"))) => Kind::Space,
-            (None, Some(&("time" | "list" | "point"))) if a > 0 => Kind::Other,
+            (None, Some(&"point")) if a > 0 => Kind::Other,
             (None, Some(&("none" | "???")) | None) => {
                 if a < 3 {
                     Kind::Space
@@ -210,32 +252,48 @@ fn frame(header: &Header<'_>) -> ([f64; 3], bool, Vec<String>) {
 /// Steps of the axes of space and the first voxel, in RAS.
 fn placed(
     header: &Header<'_>,
-    space: &[usize],
-    directions: Option<Vec<Option<[f64; 3]>>>,
+    (space, sizes): (&[usize], &[u64]),
+    directions: Option<Vec<Direction>>,
     to_ras: [f64; 3],
 ) -> Result<(Vec<[f64; 3]>, [f64; 3])> {
     let in_ras = |vector: [f64; 3]| std::array::from_fn(|c| vector[c] * to_ras[c]);
     if let Some(directions) = directions {
         let origin = match header.get("space origin") {
-            Some(field) => vector_of(&field, field.value.trim_matches(['(', ')']), "a vector such as (0,0,0)")?,
+            Some(field) => vector_of(&field, field.value.trim_matches(['(', ')']), "a vector such as (0,0,0)")?.0,
             None => [0.0; 3],
         };
         return Ok((space.iter().filter_map(|&a| directions[a]).map(in_ras).collect(), in_ras(origin)));
     }
-    let number =
-        |name, a: usize| header.words(name).get(a).and_then(|word| word.parse::<f64>().ok()).filter(|x| x.is_finite());
     let along = |n: usize, x: f64| in_ras(std::array::from_fn(|c| if c == n { x } else { 0.0 }));
-    let vectors = space.iter().enumerate().map(|(n, &a)| along(n, number("spacings", a).unwrap_or(1.0))).collect();
+    let mut vectors = Vec::new();
     let mut origin = [0.0; 3];
     for (n, &a) in space.iter().enumerate() {
-        origin[n] = number("axis mins", a).unwrap_or(0.0);
+        let (step, first) = along_one(header, a, sizes[a]);
+        vectors.push(along(n, step));
+        origin[n] = first;
     }
     Ok((vectors, in_ras(origin)))
 }
 
-fn outer_axis(header: &Header<'_>, a: usize, len: u64, is_first: bool) -> Axis {
-    let step =
-        header.words("spacings").get(a).and_then(|word| word.parse::<f64>().ok()).filter(|x| x.is_finite() && *x > 0.0);
+/// Step, and place of the first sample, of an axis that has neither direction nor origin.
+///
+/// `axis mins` and `axis maxs` are the places of the first and last sample of a `node` axis, and the borders of the cells of others.
+/// Source: "Definition of NRRD File Format", section 4, "centerings"; Teem takes cells where nothing is said.
+fn along_one(header: &Header<'_>, a: usize, len: u64) -> (f64, f64) {
+    let number = |name| header.words(name).get(a)?.parse::<f64>().ok().filter(|x| x.is_finite());
+    let centering = header.words("centerings").get(a).or(header.words("centers").get(a)).copied();
+    let is_node = centering == Some("node");
+    let (min, max) = (number("axis mins"), number("axis maxs"));
+    let steps = if is_node { len.saturating_sub(1) } else { len };
+    let between = min.zip(max).map(|(min, max)| (max - min) / steps as f64).filter(|x| x.is_finite() && *x != 0.0);
+    let step = number("spacings").or(between).unwrap_or(1.0);
+    (step, min.map_or(0.0, |min| if is_node { min } else { min + step / 2.0 }))
+}
+
+/// An axis beyond space; `time` is its step in the vectors of the axes.
+fn outer_axis(header: &Header<'_>, (a, len): (usize, u64), time: Option<f64>, is_first: bool) -> Axis {
+    let stated = header.words("spacings").get(a).and_then(|word| word.parse::<f64>().ok());
+    let step = [stated, time].into_iter().flatten().find(|x| x.is_finite() && *x > 0.0);
     let name = if is_first { "t".into() } else { format!("dim{a}") };
     Axis { name, len, step: step.unwrap_or(1.0), start: 0.0, unit: None }
 }

@@ -20,17 +20,29 @@ pub struct Components<T> {
 impl<T: Voxel> Components<T> {
     /// The components of `source` as volumes.
     pub fn new(source: Box<dyn Source<T>>) -> Components<T> {
-        let mut layout = source.layout().clone();
-        let len = layout.components as u64;
-        layout.outer.axes.push(Axis { name: "c".into(), len, step: 1.0, start: 0.0, unit: None });
-        layout.outer.chunk.push(len);
-        if layout.access == Access::Random {
-            layout.access = Access::Chunked;
-            layout.chunk = stream_unit(layout.grid.shape, len * layout.stored.bytes() as u64, CHUNK_BYTES);
-        }
-        layout.components = 1;
+        let len = source.layout().components as u64;
+        Components::along(source, Axis { name: "c".into(), len, step: 1.0, start: 0.0, unit: None })
+    }
+
+    /// The same along an axis of the file, whose indices stand together voxel by voxel.
+    pub fn along(source: Box<dyn Source<T>>, axis: Axis) -> Components<T> {
+        let layout = apart(source.layout().clone(), axis);
         Components { source, layout }
     }
+}
+
+/// A layout whose components have become this axis, the last outer one.
+pub fn apart(mut layout: Layout, axis: Axis) -> Layout {
+    let len = axis.len;
+    layout.outer.axes.push(axis);
+    layout.outer.chunk.push(len);
+    if layout.access == Access::Random {
+        layout.access = Access::Chunked;
+        let voxel_bytes = len.saturating_mul(layout.stored.bytes() as u64);
+        layout.chunk = stream_unit(layout.grid.shape, voxel_bytes, CHUNK_BYTES);
+    }
+    layout.components = 1;
+    layout
 }
 
 impl<T: Voxel> Source<T> for Components<T> {

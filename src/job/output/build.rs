@@ -26,7 +26,7 @@ use crate::{
 
 /// Names within the staging folder.
 pub(super) const BUILT: &str = "target";
-const BUILT_HEADER: &str = "target.hdr";
+pub(super) const BUILT_HEADER: &str = "target.hdr";
 const PACKED: &str = "target.ozx";
 
 impl Output {
@@ -153,6 +153,7 @@ impl Output {
         }
         // Somebody may have put something there meanwhile.
         self.check_place()?;
+        self.check_owner()?;
         let moves = self.moves(&staging);
         staging.commit(&moves, note, keeps_note)
     }

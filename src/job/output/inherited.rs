@@ -108,7 +108,9 @@ fn described<R>(
 ) -> Result<R> {
     let source = inherited.input.nifti_header();
     let is_label = inherited.input.is_label() && !layout.stored.is_float();
-    let blank = is_label.then(blank_label_header);
+    let is_vector = inherited.input.layout().components == 3 && layout.components == 1;
+    let intent = if is_label { Some(INTENT_LABEL) } else { is_vector.then_some(INTENT_VECTOR) };
+    let blank = intent.map(blank_header);
     use_it(TargetSpec {
         path: Path::new(""),
         like: source.map(|(header, _)| header).or(blank.as_ref()),
@@ -180,14 +182,12 @@ fn place<'a>(inherited: &Inherited<'a>) -> Option<FormsOf<'a>> {
 /// NIFTI_INTENT_LABEL.
 const INTENT_LABEL: i32 = 1002;
 
-/// A header for labels that never had one: three axes, millimetres.
-fn blank_label_header() -> Header {
-    Header {
-        dim: [3, 1, 1, 1, 1, 1, 1, 1],
-        xyzt_units: 2,
-        intent_code: INTENT_LABEL,
-        ..Header::new(nifti::Version::One)
-    }
+/// NIFTI_INTENT_VECTOR.
+const INTENT_VECTOR: i32 = 1007;
+
+/// A header for labels or vectors that never had one: three axes, millimetres.
+fn blank_header(intent_code: i32) -> Header {
+    Header { dim: [3, 1, 1, 1, 1, 1, 1, 1], xyzt_units: 2, intent_code, ..Header::new(nifti::Version::One) }
 }
 
 /// The codes of the target's two forms, sform first.
