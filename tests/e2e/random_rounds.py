@@ -55,7 +55,7 @@ class Report:
 
     # What failed, and figures, command and source.
     failures: list = field(default_factory=list)
-    # Of each run, projected over measured peak.
+    # Of each run, projected over measured peak, with its seed.
     ratios: list = field(default_factory=list)
     # Commands by how they ended.
     ends: Counter = field(default_factory=Counter)
@@ -65,11 +65,11 @@ class Report:
 
     def print(self):
         ratios = sorted(self.ratios)
-        at = lambda part: ratios[min(int(part * len(ratios)), len(ratios) - 1)]  # noqa: E731
+        at = lambda part: ratios[min(int(part * len(ratios)), len(ratios) - 1)][0]  # noqa: E731
         print(f"commands: {dict(self.ends)}; slowest plan {self.slowest_plan:.2f} CPU s")
         if ratios:
             parts = ", ".join(f"{name} {at(part):.2f}" for name, part in QUANTILES)
-            print(f"projected over measured peak of {len(ratios)} runs: {parts}")
+            print(f"projected over measured peak of {len(ratios)} runs: {parts}; least by seed {ratios[0][1]}")
         for what, count in self.usage.most_common():
             print(f"not a job, {count} times: {what}")
         for what, count in Counter(what for what, _ in self.failures).most_common():
@@ -148,7 +148,7 @@ class Round:
         if not self.is_batch:
             told = json.loads(summary.read_text())
             projected = max(one["projected_bytes"] for one in told["passes"])
-            self.report.ratios.append(projected / run.peak_bytes)
+            self.report.ratios.append((projected / run.peak_bytes, self.seed))
         return self.keeps(run, budget)
 
     def read_back(self):

@@ -1,5 +1,6 @@
 """DICOM series made by pydicom, and pydicom's own files: the voxels, places and values that SimpleITK and pydicom read, or a refusal by name."""
 
+import gzip
 from pathlib import Path
 
 import gdcm
@@ -12,6 +13,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
+from command import refused
 from test_transform_pairs import FLIP
 
 SYNTAXES = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless]
@@ -24,8 +26,8 @@ def turn(rng):
     return q if np.linalg.det(q) > 0 else q * [1, 1, -1]
 
 
-def write(folder, array, rng, syntax=ExplicitVRLittleEndian, slope=lambda k: (1, -1024), tilt=0.0, stored=12):
-    """A series of random direction, its files in random order; index to LPS."""
+def write(folder, array, rng, syntax=ExplicitVRLittleEndian, slope=lambda k: (1, -1024), tilt=0.0, stored=12, digits=None, more=lambda k: {}, place=lambda k: k):
+    """A series of random direction, its files in random order; index to LPS. `digits` are those of places, `more` and `place` what slice k states."""
     rotation = turn(rng)
     spacing = rng.uniform(0.4, 3, 3)
     origin = rng.uniform(-100, 100, 3)
@@ -48,7 +50,9 @@ def write(folder, array, rng, syntax=ExplicitVRLittleEndian, slope=lambda k: (1,
         ds.Rows, ds.Columns = plane.shape
         ds.PixelSpacing = [f"{spacing[1]:.10g}", f"{spacing[0]:.10g}"]
         ds.ImageOrientationPatient = [f"{x:.12g}" for x in rotation[:, :2].T.ravel()]
-        ds.ImagePositionPatient = [f"{x:.12g}" for x in affine[:3, :3] @ [0, 0, k] + origin]
+        at = affine[:3, :3] @ [0, 0, place(k)] + origin
+        ds.ImagePositionPatient = [f"{x:.12g}" if digits is None else f"{x:.{digits}f}" for x in at]
+        ds.update({name: pydicom.DataElement(name, pydicom.datadict.dictionary_VR(name), value) for name, value in more(k).items()})
         ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
         ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, stored, stored - 1
         ds.PixelRepresentation = int(plane.dtype.kind == "i")
@@ -261,3 +265,57 @@ def test_files_of_pydicom(reslice, tmp_path, path):
     # Colours that voxels share are spread in other ways.
     assert np.abs(ours.astype(int) - theirs).mean() < 3
     assert ds.SamplesPerPixel == 3 or np.abs(ours.astype(int) - theirs).max() <= 1
+
+
+def planes(count):
+    """Slices that tell their numbers."""
+    return np.arange(count, dtype="u2")[:, None, None] + np.zeros((9, 11), "u2")
+
+
+def test_rounded_places_are_no_tilt(resample, tmp_path):
+    """SimpleITK refuses NIfTI of a sheared grid; places in files often have two decimals."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        write(tmp_path / f"{seed}", planes(4), rng, digits=2)
+        resample(tmp_path / f"{seed}", tmp_path / "o.nii", "--scale", "1", "--overwrite")
+        ours = sitk.ReadImage(str(tmp_path / "o.nii"))
+        theirs = sitk_read(tmp_path / f"{seed}")
+        assert np.allclose(ours.GetDirection(), theirs.GetDirection(), atol=1e-5)
+        assert np.allclose(ours.GetSpacing(), theirs.GetSpacing(), rtol=5e-3)
+
+
+def test_mosaics_are_refused(tmp_path):
+    write(tmp_path / "m", planes(3), np.random.default_rng(1), more=lambda k: {"ImageType": ["ORIGINAL", "PRIMARY", "M", "ND", "MOSAIC"]})
+    refused("info", tmp_path / "m", says=["mosaics", "dcm2niix"])
+
+
+def test_a_series_that_crosses_midnight(resample, tmp_path):
+    """Four volumes of two slices, five seconds apart; nothing else tells them apart."""
+    times = [("20240101", "235950"), ("20240101", "235955"), ("20240102", "000000"), ("20240102", "000005")]
+
+    def more(k):
+        day, time = times[k // 2]
+        return {"AcquisitionDate": day, "AcquisitionTime": time, "ContentDate": day, "ContentTime": time}
+
+    write(tmp_path / "s", planes(8), np.random.default_rng(2), slope=lambda k: (1, 0), more=more, place=lambda k: k % 2)
+    resample(tmp_path / "s", tmp_path / "o.nii", "--scale", "1")
+    image = nib.load(tmp_path / "o.nii")
+    volumes = np.asarray(image.dataobj)
+    assert sorted(volumes[0, 0, :, 0]) == [0, 1] and (np.diff(volumes[0, 0, 0]) == 2).all()
+    assert image.header.get_zooms()[3] == 5
+
+
+def test_phases_of_a_heart(resample, tmp_path):
+    """Trigger times differ a little from place to place."""
+    more = lambda k: {"TriggerTime": 100 * (k // 4) + k % 4, "AcquisitionTime": f"1200{k % 4:02}"}  # noqa: E731
+    write(tmp_path / "s", planes(12), np.random.default_rng(3), slope=lambda k: (1, 0), more=more, place=lambda k: k % 4)
+    resample(tmp_path / "s", tmp_path / "o.nii", "--scale", "1")
+    volumes = np.asarray(nib.load(tmp_path / "o.nii").dataobj)
+    assert volumes.shape[2:] == (4, 3) and (np.diff(volumes[0, 0, 0]) == 4).all()
+
+
+def test_gzip_of_a_slice(tmp_path):
+    write(tmp_path / "s", planes(1), np.random.default_rng(4))
+    one = next((tmp_path / "s").iterdir())
+    (tmp_path / "one.dcm.gz").write_bytes(gzip.compress(one.read_bytes()))
+    refused("info", tmp_path / "one.dcm.gz", says=["packed by gzip", "gunzip --keep"])

@@ -7,6 +7,8 @@
 
 use std::path::Path;
 
+use bytesize::ByteSize;
+
 use super::directory as tags;
 use crate::{
     error::{Error, Result},
@@ -69,7 +71,8 @@ fn room(spec: &TargetSpec<'_>, bytes: u64) -> Result<()> {
     if bytes <= most {
         return Ok(());
     }
-    let what = format!("the directories of {} planes take {} MiB", planes(spec.layout), bytes >> 20);
+    let (planes, size) = (planes(spec.layout), ByteSize(bytes));
+    let what = format!("the directories of {planes} planes take {size}, and may take an eighth of the memory");
     let hint =
         format!("use --memory {}MiB or more, or a .zarr target", bytes.saturating_mul(HEADER_SHARE).div_ceil(1 << 20));
     Err(Error::usage_hint(what, hint))
