@@ -190,11 +190,7 @@ fn foreign_files_are_named_by_every_command() {
     assert_eq!(unsafe { libc::mkfifo(fifo.as_ptr(), 0o600) }, 0);
     for (name, what, way_out) in [
         ("s.vtk", "is a VTK file", "hint: convert it: python -c"),
-        (
-            "a.zarr.zip",
-            "is a zip archive with no Zarr",
-            "hint: name an image in it, such as a.zarr.zip/NAME.zarr; or unpack it: unzip a.zarr.zip -d a",
-        ),
+        ("a.zarr.zip", "is a zip archive with no Zarr", "a.zarr.zip/NAME.zarr; or unpack it: unzip a.zarr.zip -d a"),
         ("dicom", "holds 1 DICOM file", "hint: convert them: dcm2niix -z y dicom"),
         ("pipe", "is a pipe", "hint: sources are read by position"),
     ] {

@@ -216,7 +216,7 @@ impl Writer<'_> {
         if samples == 4 {
             shared.push(self.field(EXTRA_SAMPLES, SHORT, &[2]));
         }
-        if let Some([x, y]) = per_centimetre(&layout.grid) {
+        if let Some([x, y]) = super::text::per_centimetre(&layout.grid) {
             shared.push(self.field(tags::X_RESOLUTION, RATIONAL, &x));
             shared.push(self.field(tags::Y_RESOLUTION, RATIONAL, &y));
             shared.push(self.field(tags::RESOLUTION_UNIT, SHORT, &[3]));
@@ -257,20 +257,6 @@ impl Writer<'_> {
         self.bytes.extend(next);
         self.pad(2);
     }
-}
-
-/// Voxels per centimetre along x and y, as quotients; `None` where the unit is no length.
-fn per_centimetre(grid: &Grid) -> Option<[[u64; 2]; 2]> {
-    let factor = grid.unit.factor_to(&Unit::Other("centimeter".into()))?;
-    let [_, y, x] = grid.spacing();
-    let quotient = |step: f64| {
-        let per = 1.0 / (step * factor);
-        // As many digits as 32 bits hold.
-        let below = [1_000_000, 100_000, 10_000, 1000, 100, 10, 1].into_iter().find(|&n| per * f64::from(n) < 4e9)?;
-        let above = (per * f64::from(below)).round() as u64;
-        (above > 0).then_some([above, below as u64])
-    };
-    Some([quotient(x)?, quotient(y)?])
 }
 
 /// The type of samples in the vocabulary of OME.

@@ -3,7 +3,10 @@
 use serde_json::Value;
 
 use super::series::{Described, Lead};
-use crate::{geometry::Unit, voxel::Dtype};
+use crate::{
+    geometry::{Grid, Unit},
+    voxel::Dtype,
+};
 
 /// What files of ImageJ are called.
 const IMAGEJ: &str = "ImageJ TIFF";
@@ -157,6 +160,20 @@ pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: Opt
         described.steps[0] = described.steps[0].map(|step| step * length);
     }
     described.steps[1..].copy_from_slice(&found);
+}
+
+/// Voxels per centimetre along x and y, as quotients; `None` where the unit is no length.
+pub fn per_centimetre(grid: &Grid) -> Option<[[u64; 2]; 2]> {
+    let factor = grid.unit.factor_to(&Unit::Other("centimeter".into()))?;
+    let [_, y, x] = grid.spacing();
+    let quotient = |step: f64| {
+        let per = 1.0 / (step * factor);
+        // As many digits as 32 bits hold.
+        let below = [1_000_000, 100_000, 10_000, 1000, 100, 10, 1].into_iter().find(|&n| per * f64::from(n) < 4e9)?;
+        let above = (per * f64::from(below)).round() as u64;
+        (above > 0).then_some([above, below as u64])
+    };
+    Some([quotient(x)?, quotient(y)?])
 }
 
 /// What is told of samples that mean something else than quantities.
