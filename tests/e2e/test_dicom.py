@@ -52,7 +52,8 @@ def write(folder, array, rng, syntax=ExplicitVRLittleEndian, slope=lambda k: (1,
         ds.ImageOrientationPatient = [f"{x:.12g}" for x in rotation[:, :2].T.ravel()]
         at = affine[:3, :3] @ [0, 0, place(k)] + origin
         ds.ImagePositionPatient = [f"{x:.12g}" if digits is None else f"{x:.{digits}f}" for x in at]
-        ds.update({name: pydicom.DataElement(name, pydicom.datadict.dictionary_VR(name), value) for name, value in more(k).items()})
+        for name, value in more(k).items():
+            setattr(ds, name, value)
         ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
         ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, stored, stored - 1
         ds.PixelRepresentation = int(plane.dtype.kind == "i")
