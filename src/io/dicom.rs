@@ -120,10 +120,6 @@ fn finish(folder: Folder, mut series: Series) -> Result<DicomSeries> {
     let first = series.first.clone();
     let mut warnings = Vec::new();
     series.refuse_coded()?;
-    if series.is_mosaic() {
-        let what = "its series holds mosaics: pictures of all slices of a volume side by side, which are not read";
-        return Err(refused(&first, what.into(), &folder.path));
-    }
     series.note_colours(&mut warnings)?;
     let placed = series.plane.is_some();
     let plane = series.plane(&folder.path, &mut warnings)?;

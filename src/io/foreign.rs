@@ -112,26 +112,21 @@ fn folder(path: &Path) -> Option<Error> {
 /// What the file is, where that is known and is not what is read here.
 fn file(path: &Path) -> Option<Error> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();
-    let (start, is_packed) = start(path)?;
-    if is_packed && start.get(128..132) == Some(b"DICM") {
-        let hint = format!("unpack it: gunzip --keep {}", quoted(&path.display().to_string()));
-        return Some(refusal(path, "is a DICOM file packed by gzip, which is not read".into(), hint));
-    }
-    let known = of_start(&name, &start)?;
+    let known = of_start(&name, &start(path)?)?;
     Some(refusal(path, known.what.into(), known.hint_for(path)))
 }
 
-/// The first bytes of a file, decompressed where they are a gzip stream, and whether they were.
-fn start(path: &Path) -> Option<(Vec<u8>, bool)> {
+/// The first bytes of a file, decompressed where they are a gzip stream.
+fn start(path: &Path) -> Option<Vec<u8>> {
     let mut stored = Vec::new();
     nfs::open(path).ok()?.take(START_BYTES).read_to_end(&mut stored).ok()?;
     if !stored.starts_with(&[0x1f, 0x8b]) {
-        return Some((stored, false));
+        return Some(stored);
     }
     let mut plain = Vec::new();
     // What there is before the cut or the damage is enough.
     let _ = MultiGzDecoder::new(&stored[..]).take(START_BYTES).read_to_end(&mut plain);
-    Some((plain, true))
+    Some(plain)
 }
 
 #[cfg(test)]

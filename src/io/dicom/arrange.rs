@@ -2,10 +2,7 @@
 //!
 //! World is LPS here, as in the files. Places are held against each other along the normal of the slices.
 
-use super::fields::{KEY_NAMES, KEYS, Keys, TIMES, TRIGGER_TIME};
-
-/// Places are often rounded to hundredths of a millimetre: so far from the normal, over all slices, two of them may lead.
-const ROUNDED_MM: f64 = 0.02;
+use super::fields::{KEY_NAMES, KEYS, Keys, TIMES};
 
 /// One slice of one volume: where its samples stand in which file, and where it stands in the world.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -203,12 +200,7 @@ impl Plane {
         if !uneven.is_empty() {
             return Err(Refusal(format!("has uneven steps: {usual:.3} mm, and {}", some(&uneven))));
         }
-        let whole: [f64; 3] = std::array::from_fn(|a| places[count - 1][a] - places[0][a]);
-        let straight = normal.map(|x| x * dot(normal, whole));
-        let aside = length(std::array::from_fn(|a| whole[a] - straight[a]));
-        // What rounding shifts slices by is no tilt: a grid that it sheared would be refused by readers built on ITK.
-        let whole = if aside <= ROUNDED_MM { straight } else { whole };
-        Ok(whole.map(|x| x / (count - 1) as f64))
+        Ok(std::array::from_fn(|a| (places[count - 1][a] - places[0][a]) / (count - 1) as f64))
     }
 
     /// Whether all slices stand where even steps from the first one lead.
@@ -244,10 +236,9 @@ fn tolerance(step: f64) -> f64 {
     (0.01 * step).max(0.01f64.min(0.1 * step))
 }
 
-/// The first key that differs between all slices of each place, and has the same values at each unless it is a time. Trigger times, which
-/// may differ from place to place too, come last: they order the phases of a heart, and nothing else.
+/// The first key that differs between all slices of each place, and has the same values at each unless it is a time.
 fn telling(slices: &[Slice], groups: &[Group]) -> Option<usize> {
-    let tells = |key: usize, is_own: bool| {
+    (0..KEYS).find(|&key| {
         let values = |group: &Group| {
             let mut values: Vec<f64> = slices[group.clone()].iter().map(|slice| slice.keys.0[key]).collect();
             values.sort_by(f64::total_cmp);
@@ -257,11 +248,9 @@ fn telling(slices: &[Slice], groups: &[Group]) -> Option<usize> {
         groups.iter().map(values).all(|values| {
             let differ =
                 values.iter().all(|value| value.is_finite()) && values.windows(2).all(|pair| pair[0] < pair[1]);
-            differ && (is_own || values == first)
+            differ && (TIMES.contains(&key) || values == first)
         })
-    };
-    let found = (0..KEYS).find(|&key| tells(key, TIMES.contains(&key)));
-    found.or_else(|| tells(TRIGGER_TIME, true).then_some(TRIGGER_TIME))
+    })
 }
 
 /// The step between times, where it is the same everywhere.
@@ -332,28 +321,6 @@ mod tests {
         let tilted = (0..4).map(|n| slice(n, [1.0, 0.2 * f64::from(n), f64::from(n)], 0.0)).collect();
         let found = arranged(tilted, false).unwrap();
         assert!((found.tilt - 0.2f64.atan().to_degrees()).abs() < 1e-6, "{}", found.tilt);
-    }
-
-    #[test]
-    fn rounded_places_make_no_tilt() {
-        let turned = Plane { orientation: [0.996195, 0.0, -0.087156, 0.0, 1.0, 0.0], ..PLANE };
-        let normal = turned.normal();
-        let rounded = |x: f64| (x * 100.0).round() / 100.0;
-        let places = (0..4).map(|n| slice(n, normal.map(|x| rounded(1.234 + 3.0 * f64::from(n) * x)), 0.0)).collect();
-        let found = arrange(places, &turned, |_, _| Ok::<_, Infallible>(false)).unwrap().unwrap();
-        assert!(found.tilt < 1e-6 && (length(found.step) - 3.0).abs() < 0.01, "{} {:?}", found.tilt, found.step);
-    }
-
-    #[test]
-    fn phases_of_a_heart_are_told_apart_at_each_place() {
-        let phase = |t: u32, k: u32| {
-            let mut slice = slice(t * 4 + k, [0.0, 0.0, f64::from(k)], f64::NAN);
-            slice.keys.0[TRIGGER_TIME] = f64::from(100 * t + k);
-            slice
-        };
-        let slices = (0..4).flat_map(|k| [2, 0, 1].map(|t| phase(t, k))).collect();
-        let found = arranged(slices, false).unwrap();
-        assert_eq!((files(&found), found.key), ((0..12).collect(), Some("trigger time")));
     }
 
     #[test]

@@ -15,8 +15,6 @@ pub struct Fields {
     pub between: Option<f64>,
     pub slope: Option<f64>,
     pub intercept: Option<f64>,
-    /// Days of acquisition and content: their times begin anew at midnight.
-    pub days: [Option<f64>; 2],
     pub keys: Keys,
 }
 
@@ -38,10 +36,6 @@ pub const KEY_NAMES: [&str; KEYS] = [
 ];
 /// Those that are seconds.
 pub const TIMES: [usize; 2] = [5, 6];
-/// Milliseconds since the last beat of the heart, which differ a little from place to place.
-pub const TRIGGER_TIME: usize = 3;
-
-const DAY_SECONDS: f64 = 86400.0;
 
 impl Default for Keys {
     fn default() -> Keys {
@@ -61,22 +55,12 @@ impl Fields {
             0x0018_0088 => self.between = one(),
             0x0028_1053 => self.slope = one(),
             0x0028_1052 => self.intercept = one(),
-            // Tags ascend: days come before times.
-            0x0008_0022 => self.days[0] = days(&text(value)),
-            0x0008_0023 => self.days[1] = days(&text(value)),
-            0x0008_0032 => self.keys.0[TIMES[0]] = self.on_day(0, seconds(value)),
-            0x0008_0033 => self.keys.0[TIMES[1]] = self.on_day(1, seconds(value)),
             _ => {
                 if let (Some(key), Some(found)) = (key_of(tag), if is_time(tag) { seconds(value) } else { one() }) {
                     self.keys.0[key] = found;
                 }
             }
         }
-    }
-
-    /// Seconds since some day, of a time of the day; no number where there is no time.
-    fn on_day(&self, which: usize, seconds: Option<f64>) -> f64 {
-        seconds.unwrap_or(f64::NAN) + self.days[which].unwrap_or(0.0) * DAY_SECONDS
     }
 
     /// These, and what `other` has of what they lack.
@@ -90,7 +74,6 @@ impl Fields {
             between: self.between.or(other.between),
             slope: self.slope.or(other.slope),
             intercept: self.intercept.or(other.intercept),
-            days: [0, 1].map(|n| self.days[n].or(other.days[n])),
             keys: Keys(keys),
         }
     }
@@ -98,17 +81,7 @@ impl Fields {
 
 /// Whether [`Fields`] look for this tag.
 pub fn is_field(tag: Tag) -> bool {
-    let plain = [
-        0x0020_0032,
-        0x0020_0037,
-        0x0028_0030,
-        0x0018_0050,
-        0x0018_0088,
-        0x0028_1053,
-        0x0028_1052,
-        0x0008_0022,
-        0x0008_0023,
-    ];
+    let plain = [0x0020_0032, 0x0020_0037, 0x0028_0030, 0x0018_0050, 0x0018_0088, 0x0028_1053, 0x0028_1052];
     plain.contains(&tag) || key_of(tag).is_some()
 }
 
@@ -186,7 +159,7 @@ fn seconds(value: Value<'_>) -> Option<f64> {
     let part = |from: usize, to: usize| time.get(from..to).and_then(|digits| digits.parse::<f64>().ok());
     let rest = time.get(4..).filter(|rest| !rest.is_empty()).map_or(Some(0.0), |rest| rest.parse().ok())?;
     let days = if date.is_empty() { 0.0 } else { days(date)? };
-    Some(days * DAY_SECONDS + part(0, 2)? * 3600.0 + part(2, 4).unwrap_or(0.0) * 60.0 + rest)
+    Some(days * 86400.0 + part(0, 2)? * 3600.0 + part(2, 4).unwrap_or(0.0) * 60.0 + rest)
 }
 
 /// Days from some day on, of `YYYYMMDD`.
@@ -217,19 +190,6 @@ mod tests {
         assert_eq!(number(Value { vr: None, ..value(b"FD", &1000f64.to_le_bytes()) }), Some(1000.0));
         assert_eq!(whole(value(b"US", &[1, 2])), Some(513));
         assert_eq!(whole(value(b"US", &[1])), None);
-    }
-
-    #[test]
-    fn times_go_on_at_midnight() {
-        let at = |day: &[u8], time: &[u8]| {
-            let mut fields = Fields::default();
-            fields.take(0x0008_0022, value(b"DA", day));
-            fields.take(0x0008_0032, value(b"TM", time));
-            fields.keys.0[TIMES[0]]
-        };
-        assert_eq!(at(b"20240102", b"000005") - at(b"20240101", b"235950"), 15.0);
-        assert_eq!(at(b"", b"000005"), 5.0);
-        assert!(at(b"20240102", b"x").is_nan());
     }
 
     #[test]

@@ -45,13 +45,6 @@ pub struct Series {
     image_type: String,
 }
 
-impl Series {
-    /// Whether each image holds the slices of a volume side by side, as older scanners of Siemens store series of them.
-    pub fn is_mosaic(&self) -> bool {
-        self.image_type.split('\\').any(|word| word.trim() == "MOSAIC")
-    }
-}
-
 /// What there is in a folder.
 #[derive(Debug, Default)]
 pub struct Folder {
