@@ -28,3 +28,66 @@ fn mosaics_are_refused_by_name() {
         assert_eq!(read(&folder, name).1, voxels(1), "{name}");
     }
 }
+
+/// Slices of so many times, each with its voxels and what `extra` says of time and place.
+fn at_times(times: u16, places: u16, extra: impl Fn(u16, u16) -> Vec<(u32, &'static [u8; 2], Vec<u8>)>) -> Vec<Slice> {
+    let of = |t: u16, k: u16| {
+        let voxels = slice(k).voxels.iter().map(|voxel| voxel + 1000 * t).collect();
+        Slice { extra: extra(t, k), voxels, ..slice(k) }
+    };
+    // The last one first: files tell nothing.
+    (0..times).rev().flat_map(|t| (0..places).map(move |k| (t, k))).map(|(t, k)| of(t, k)).collect()
+}
+
+/// The first voxel of each volume, in thousands.
+fn order(copy: &[u8], places: usize) -> Vec<u16> {
+    let first = |volume: &[u8]| u16::from_le_bytes([volume[0], volume[1]]) / 1000;
+    copy.chunks(places * 12).map(first).collect()
+}
+
+#[test]
+fn times_go_on_over_midnight() {
+    let folder = Folder::new();
+    let clock = ["235950", "235955", "000000", "000005"];
+    let days = ["20240229", "20240229", "20240301", "20240301"];
+    for (name, date, time) in [("acquired", 0x0008_0022, 0x0008_0032), ("content", 0x0008_0023, 0x0008_0033)] {
+        let extra = |t: u16, _| vec![(date, b"DA", text(days[t as usize])), (time, b"TM", text(clock[t as usize]))];
+        put(&folder, name, &at_times(4, 2, extra));
+        let (info, copy) = read(&folder, name);
+        assert_eq!(order(&copy, 2), [0, 1, 2, 3], "{name}");
+        assert_eq!(info["outer"][0]["step"], 5.0, "{name}: {info}");
+    }
+    // Where a slice lacks its date, times of a day are all there is.
+    let extra = |t: u16, k: u16| {
+        let date = (0x0008_0022, b"DA", text(days[t as usize]));
+        let time = (0x0008_0032, b"TM", text(clock[t as usize]));
+        if (t, k) == (0, 0) { vec![time] } else { vec![date, time] }
+    };
+    put(&folder, "lacking", &at_times(4, 2, extra));
+    assert_eq!(order(&read(&folder, "lacking").1, 2), [2, 3, 0, 1]);
+}
+
+/// Phases of a heart: triggered a little later at each place, at the same time of day.
+#[test]
+fn trigger_times_may_differ_from_place_to_place() {
+    let folder = Folder::new();
+    let cine = |t: u16, k: u16| {
+        vec![
+            (0x0008_0032, b"TM", text(format!("1000{k:02}"))),
+            (0x0018_1060, b"DS", text(100 * t + k)),
+            (0x0020_0012, b"IS", text(1)),
+        ]
+    };
+    put(&folder, "cine", &at_times(3, 3, cine));
+    let (info, copy) = read(&folder, "cine");
+    assert_eq!(order(&copy, 3), [0, 1, 2]);
+    assert!(info["warnings"].to_string().contains("told apart by trigger time"), "{info}");
+    assert_eq!((&info["outer"][0]["step"], &info["outer"][0]["unit"]), (&Value::from(0.1), &Value::from("second")));
+    // What is the same at all places comes before triggers that jitter.
+    let gated = |t: u16, k: u16| {
+        let jitter = [103, 101, 102][t as usize] + 10 * k;
+        vec![(0x0018_1060, b"DS", text(jitter)), (0x0020_0012, b"IS", text(t + 1))]
+    };
+    put(&folder, "gated", &at_times(3, 3, gated));
+    assert_eq!(order(&read(&folder, "gated").1, 3), [0, 1, 2]);
+}
