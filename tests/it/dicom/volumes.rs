@@ -91,3 +91,39 @@ fn trigger_times_may_differ_from_place_to_place() {
     put(&folder, "gated", &at_times(3, 3, gated));
     assert_eq!(order(&read(&folder, "gated").1, 3), [0, 1, 2]);
 }
+
+/// Whether a copy is as orthonormal as ITK asks, by its affine.
+fn is_square(folder: &Folder, name: &str) -> bool {
+    let answer = folder.run(&["resample", name, "square.nii", "--scale", "1", "--overwrite"]).expect(0);
+    let file = fs::read(folder.path("square.nii")).unwrap();
+    let row = |n: usize| -> Vec<f64> {
+        let bytes = &file[280 + 16 * n..292 + 16 * n];
+        bytes.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap()).into()).collect()
+    };
+    let rows = [row(0), row(1), row(2)];
+    let dot = |a: usize, b: usize| rows.iter().map(|row| row[a] * row[b]).sum::<f64>();
+    let cosine = |a, b| dot(a, b).abs() / (dot(a, a) * dot(b, b)).sqrt();
+    let is_square = [(0, 1), (0, 2), (1, 2)].iter().all(|&(a, b)| cosine(a, b) < 1e-5);
+    assert_eq!(answer.stderr.contains("axes are sheared"), !is_square, "{}", answer.stderr);
+    is_square
+}
+
+/// Four oblique slices of 3 mm, with places in hundredths; and a tilt of a twentieth of a millimetre over them.
+#[test]
+fn rounded_places_are_no_tilt() {
+    let folder = Folder::new();
+    let orientation = "0.663414\\0.556670\\0.500000\\-0.735024\\0.609923\\0.296198";
+    let places = [[10.0, 20.0, 30.0], [9.58, 18.31, 32.44], [9.16, 16.62, 34.88], [8.74, 14.92, 37.32]];
+    let of = |name: &str, shift: [f64; 3]| {
+        let at = |k: usize| std::array::from_fn(|a| places[k][a] + shift[a] * k as f64);
+        let slices: Vec<Slice> = (0..4).map(|k| Slice { orientation, position: at(k), ..slice(k as u16) }).collect();
+        put(&folder, name, &slices);
+    };
+    of("rounded", [0.0; 3]);
+    assert!(is_square(&folder, "rounded"));
+    let steps = numbers(&read(&folder, "rounded").0["grid"]["spacing"]);
+    assert!((steps[2] - 3.0).abs() < 0.005, "{steps:?}");
+    // Along a row, a sixtieth of a millimetre from slice to slice.
+    of("tilted", [0.663414 / 60.0, 0.556670 / 60.0, 0.5 / 60.0]);
+    assert!(!is_square(&folder, "tilted"));
+}
