@@ -119,7 +119,7 @@ pub fn open_folder(path: &Path, asked: Option<&str>) -> Result<Option<DicomSerie
 fn finish(folder: Folder, mut series: Series) -> Result<DicomSeries> {
     let first = series.first.clone();
     let mut warnings = Vec::new();
-    series.refuse_coded()?;
+    series.refuse_unread(&folder.path)?;
     series.note_colours(&mut warnings)?;
     let placed = series.plane.is_some();
     let plane = series.plane(&folder.path, &mut warnings)?;
@@ -227,8 +227,8 @@ impl Series {
         Err(Error::malformed(&self.first, "ImageOrientationPatient and PixelSpacing", found, expected))
     }
 
-    /// Voxels that are coded in a way that is not read, or samples that are none.
-    fn refuse_coded(&self) -> Result<()> {
+    /// Voxels that are coded in a way that is not read, samples that are none, and slices side by side in one image.
+    fn refuse_unread(&self, folder: &Path) -> Result<()> {
         let hint = |command: &str| Some(format!("{command}; or dcm2niix -z y FOLDER makes NIfTI of it"));
         let refuse = |what: String| {
             let hint = hint("write it with plain voxels first: gdcmconv --raw IN OUT");
@@ -241,6 +241,10 @@ impl Series {
         }
         let mut header = header::Header::default();
         header::Header::read(&self.first, &mut header).map_err(|fault| fault.of(&self.first))?;
+        if let Some(slices) = header.mosaic() {
+            let what = format!("is a mosaic of Siemens ({slices} side by side in one image), which is not read");
+            return Err(refused(&self.first, what, folder));
+        }
         let Some(pixels) = &header.pixels else { return Ok(()) };
         let is_native = matches!(pixels.place, walk::Place::Native(_));
         if is_native == self.syntax.codec().is_some() {

@@ -112,21 +112,29 @@ fn folder(path: &Path) -> Option<Error> {
 /// What the file is, where that is known and is not what is read here.
 fn file(path: &Path) -> Option<Error> {
     let name = path.file_name()?.to_string_lossy().to_lowercase();
-    let known = of_start(&name, &start(path)?)?;
+    let start = start(path)?;
+    let known = of_start(&name, &start.plain)?;
+    let known = if start.is_gzip { known.within_gzip(&name) } else { known };
     Some(refusal(path, known.what.into(), known.hint_for(path)))
 }
 
-/// The first bytes of a file, decompressed where they are a gzip stream.
-fn start(path: &Path) -> Option<Vec<u8>> {
+/// The first bytes of a file.
+struct Start {
+    /// Decompressed where they are a gzip stream.
+    plain: Vec<u8>,
+    is_gzip: bool,
+}
+
+fn start(path: &Path) -> Option<Start> {
     let mut stored = Vec::new();
     nfs::open(path).ok()?.take(START_BYTES).read_to_end(&mut stored).ok()?;
     if !stored.starts_with(&[0x1f, 0x8b]) {
-        return Some(stored);
+        return Some(Start { plain: stored, is_gzip: false });
     }
     let mut plain = Vec::new();
     // What there is before the cut or the damage is enough.
     let _ = MultiGzDecoder::new(&stored[..]).take(START_BYTES).read_to_end(&mut plain);
-    Some(plain)
+    Some(Start { plain, is_gzip: true })
 }
 
 #[cfg(test)]
@@ -158,6 +166,14 @@ mod tests {
         };
         assert!(told(&write("s.vtk.gz", b"# vtk DataFile Version 3.0", true)).contains("VTK"));
         assert!(told(&write("empty.nii", &[], false)).contains("is empty"));
+        // It may have an image: nothing is known before it is unpacked.
+        let dicom = [&[0; 128][..], b"DICM"].concat();
+        let gzipped = told(&write("a.dcm.gz", &dicom, true));
+        assert!(gzipped.starts_with(&dir.path().join("a.dcm.gz").display().to_string()), "{gzipped}");
+        assert!(gzipped.contains("is a DICOM file in a gzip stream, which is not read"), "{gzipped}");
+        assert!(gzipped.contains(&format!("gunzip {}", dir.path().join("a.dcm.gz").display())), "{gzipped}");
+        let unnamed = told(&write("a.dcm", &dicom, true));
+        assert!(unnamed.ends_with(&format!("> {}", dir.path().join("a.plain.dcm").display())), "{unnamed}");
         // Header bytes of NIfTI: whatever is wrong with them has been said.
         let mut nifti = vec![0; 400];
         nifti[..2].copy_from_slice(&[92, 1]);

@@ -20,6 +20,7 @@ use crate::kit::{
 
 mod jpeg2000;
 mod lossy;
+mod volumes;
 
 /// Writes a series with names that tell nothing of its order.
 pub fn put(folder: &Folder, name: &str, slices: &[Slice]) {

@@ -16,7 +16,12 @@ pub struct Fields {
     pub slope: Option<f64>,
     pub intercept: Option<f64>,
     pub keys: Keys,
+    /// Days of the times in `keys` that have a date of their own, from some day on.
+    pub days: Days,
 }
+
+/// Of the acquisition and of the content.
+pub type Days = [Option<f64>; 2];
 
 /// What tells volumes of the same places apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,8 +39,20 @@ pub const KEY_NAMES: [&str; KEYS] = [
     "acquisition time",
     "content time",
 ];
-/// Those that are seconds.
-pub const TIMES: [usize; 2] = [5, 6];
+/// Those that are times, in the order in which they are tried after the others; each place has its own.
+///
+/// Acquisition times come first: of a run that is gated, trigger times may only jitter from one volume to the next.
+pub const TIMES: [usize; 3] = [ACQUISITION_TIME, TRIGGER_TIME, CONTENT_TIME];
+/// Those that are times of a day, whose dates are [`Days`].
+pub const OF_A_DAY: [usize; 2] = [ACQUISITION_TIME, CONTENT_TIME];
+const TRIGGER_TIME: usize = 3;
+const ACQUISITION_TIME: usize = 5;
+const CONTENT_TIME: usize = 6;
+
+/// What a value of one of [`TIMES`] counts, in seconds.
+pub fn time_unit(key: usize) -> Option<f64> {
+    TIMES.contains(&key).then_some(if key == TRIGGER_TIME { 1e-3 } else { 1.0 })
+}
 
 impl Default for Keys {
     fn default() -> Keys {
@@ -55,11 +72,23 @@ impl Fields {
             0x0018_0088 => self.between = one(),
             0x0028_1053 => self.slope = one(),
             0x0028_1052 => self.intercept = one(),
+            0x0008_0022 => self.days[0] = days(&text(value)),
+            0x0008_0023 => self.days[1] = days(&text(value)),
+            _ if is_time(tag) => self.take_time(tag, value),
             _ => {
-                if let (Some(key), Some(found)) = (key_of(tag), if is_time(tag) { seconds(value) } else { one() }) {
+                if let (Some(key), Some(found)) = (key_of(tag), one()) {
                     self.keys.0[key] = found;
                 }
             }
+        }
+    }
+
+    /// A time of a day, with its date where it has one.
+    fn take_time(&mut self, tag: Tag, value: Value<'_>) {
+        let (Some(key), Some((day, seconds))) = (key_of(tag), moment(value)) else { return };
+        self.keys.0[key] = seconds;
+        if let Some(n) = OF_A_DAY.iter().position(|&time| time == key) {
+            self.days[n] = day.or(self.days[n]);
         }
     }
 
@@ -75,6 +104,7 @@ impl Fields {
             slope: self.slope.or(other.slope),
             intercept: self.intercept.or(other.intercept),
             keys: Keys(keys),
+            days: std::array::from_fn(|n| self.days[n].or(other.days[n])),
         }
     }
 }
@@ -82,7 +112,8 @@ impl Fields {
 /// Whether [`Fields`] look for this tag.
 pub fn is_field(tag: Tag) -> bool {
     let plain = [0x0020_0032, 0x0020_0037, 0x0028_0030, 0x0018_0050, 0x0018_0088, 0x0028_1053, 0x0028_1052];
-    plain.contains(&tag) || key_of(tag).is_some()
+    let dates = [0x0008_0022, 0x0008_0023];
+    plain.contains(&tag) || dates.contains(&tag) || key_of(tag).is_some()
 }
 
 fn key_of(tag: Tag) -> Option<usize> {
@@ -150,20 +181,21 @@ fn numbers<const N: usize>(value: Value<'_>) -> Option<[f64; N]> {
     Some(found)
 }
 
-/// `HHMMSS.FFFFFF`, alone or behind `YYYYMMDD`, in seconds.
-fn seconds(value: Value<'_>) -> Option<f64> {
+/// `HHMMSS.FFFFFF`, alone or behind `YYYYMMDD`: the day, where it is stated, and the seconds of it.
+fn moment(value: Value<'_>) -> Option<(Option<f64>, f64)> {
     let text = text(value);
     let text = text.split(['+', '-', '\\']).next()?.trim();
     let whole = text.split('.').next()?;
     let (date, time) = if whole.len() > 8 { text.split_at_checked(8)? } else { ("", text) };
     let part = |from: usize, to: usize| time.get(from..to).and_then(|digits| digits.parse::<f64>().ok());
     let rest = time.get(4..).filter(|rest| !rest.is_empty()).map_or(Some(0.0), |rest| rest.parse().ok())?;
-    let days = if date.is_empty() { 0.0 } else { days(date)? };
-    Some(days * 86400.0 + part(0, 2)? * 3600.0 + part(2, 4).unwrap_or(0.0) * 60.0 + rest)
+    let day = if date.is_empty() { None } else { Some(days(date)?) };
+    Some((day, part(0, 2)? * 3600.0 + part(2, 4).unwrap_or(0.0) * 60.0 + rest))
 }
 
-/// Days from some day on, of `YYYYMMDD`.
+/// Days from some day on, of `YYYYMMDD`, or `YYYY.MM.DD` as it once was.
 fn days(date: &str) -> Option<f64> {
+    let date = date.replace('.', "");
     let part = |from: usize, to: usize| date.get(from..to)?.parse::<i64>().ok();
     let (year, month, day) = (part(0, 4)?, part(4, 6)?, part(6, 8)?);
     // Years begin in March, so that a day is added at their end.
@@ -194,10 +226,23 @@ mod tests {
 
     #[test]
     fn times_are_seconds() {
-        assert_eq!(seconds(value(b"TM", b"010203.5")), Some(3723.5));
-        assert_eq!(seconds(value(b"TM", b"0102")), Some(3720.0));
-        let of = |text: &str| seconds(value(b"DT", text.as_bytes())).unwrap();
-        assert_eq!(of("20240301000000") - of("20240228235959.5+0100"), 86400.5);
-        assert_eq!(seconds(value(b"TM", "é1".as_bytes())), None);
+        assert_eq!(moment(value(b"TM", b"010203.5")), Some((None, 3723.5)));
+        assert_eq!(moment(value(b"TM", b"0102")), Some((None, 3720.0)));
+        let of = |text: &str| moment(value(b"DT", text.as_bytes())).unwrap();
+        let (march, february) = (of("20240301000000"), of("20240228235959.5+0100"));
+        assert_eq!(march.0.unwrap() - february.0.unwrap(), 2.0);
+        assert_eq!((march.1, february.1), (0.0, 86399.5));
+        assert_eq!(moment(value(b"TM", "é1".as_bytes())), None);
+    }
+
+    #[test]
+    fn times_have_dates_of_their_own_or_beside_them() {
+        let mut fields = Fields::default();
+        fields.take(0x0008_0022, value(b"DA", b"2024.01.01"));
+        fields.take(0x0008_0032, value(b"TM", b"000001"));
+        let [acquired, content] = fields.days;
+        assert_eq!((fields.keys.0[ACQUISITION_TIME], acquired, content), (1.0, days("20240101"), None));
+        fields.take(0x0018_9074, value(b"DT", b"20240102000002"));
+        assert_eq!((fields.keys.0[ACQUISITION_TIME], fields.days[0]), (2.0, days("20240102")));
     }
 }

@@ -19,6 +19,11 @@ const PER_FRAME: Tag = 0x5200_9230;
 const GROUPS: [Tag; 8] =
     [0x0020_9113, 0x0020_9116, 0x0028_9110, 0x0028_9145, 0x0020_9111, 0x0018_9114, 0x0018_9117, 0x0018_9076];
 
+/// The group of private elements that says how many slices a mosaic has, whom they are of, and the last byte of that one.
+const SIEMENS_GROUP: u32 = 0x0019;
+const SIEMENS: &str = "SIEMENS MR HEADER";
+const MOSAIC_SLICES: u32 = 0x0A;
+
 /// A file that is walked up to its voxels.
 #[derive(Debug, Default)]
 pub struct Header {
@@ -29,6 +34,8 @@ pub struct Header {
     pub description: String,
     pub modality: String,
     pub image_type: String,
+    /// Slices that stand side by side in one image, where Siemens says so.
+    pub mosaic: u32,
     pub photometric: String,
     /// Whether it says that its voxels were once made smaller at a loss.
     pub lossy: bool,
@@ -43,6 +50,8 @@ pub struct Header {
     pub pixels: Option<Pixels>,
     /// Sequences that the walk is in, and whether those are of one frame.
     within: Vec<Tag>,
+    /// Of group 19: the elements that Siemens has reserved, as the upper half of their numbers.
+    siemens: Option<u32>,
 }
 
 impl Header {
@@ -89,6 +98,23 @@ impl Header {
             }
         };
         Ok(())
+    }
+
+    /// What it has of a mosaic: slices side by side in one image.
+    pub fn mosaic(&self) -> Option<String> {
+        match self.mosaic {
+            0 | 1 => self.image_type.split('\\').any(|word| word.trim() == "MOSAIC").then(|| "slices".into()),
+            slices => Some(format!("{slices} slices")),
+        }
+    }
+
+    /// Takes a value of the group in which Siemens keeps the number of slices of a mosaic.
+    fn take_siemens(&mut self, element: u32, value: Value<'_>) {
+        if element <= 0xFF && text(value) == SIEMENS {
+            self.siemens = Some(element);
+        } else if self.siemens == Some(element >> 8) && element & 0xFF == MOSAIC_SLICES {
+            self.mosaic = whole(value).unwrap_or(0);
+        }
     }
 
     /// How it is written.
@@ -174,7 +200,9 @@ impl Visit for Header {
             0x0028_0103,
             0x0028_2110,
         ];
-        is_field(tag) || plain.contains(&tag)
+        let is_reservation = (0x10..=0xFF).contains(&(tag & 0xFFFF));
+        let is_mosaic = tag & 0xFF == MOSAIC_SLICES;
+        is_field(tag) || plain.contains(&tag) || (tag >> 16 == SIEMENS_GROUP && (is_reservation || is_mosaic))
     }
 
     fn value(&mut self, tag: Tag, value: Value<'_>) {
@@ -185,6 +213,9 @@ impl Visit for Header {
             return;
         }
         let integer = || number(value).map_or(0, |n| n as i64);
+        if tag >> 16 == SIEMENS_GROUP {
+            return self.take_siemens(tag & 0xFFFF, value);
+        }
         match tag {
             0x0002_0010 => self.syntax_uid = text(value),
             0x0008_0008 => self.image_type = text(value),

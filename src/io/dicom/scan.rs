@@ -136,6 +136,7 @@ impl Folder {
                 slope: fields.slope.unwrap_or(1.0),
                 intercept: fields.intercept.unwrap_or(0.0),
                 keys: fields.keys,
+                days: fields.days,
             };
             let at = self.by_uid.get(&header.series).into_iter().flatten().copied().find(|&at| {
                 let series = &self.series[at];

@@ -72,7 +72,8 @@ impl Folder {
     fn note(&mut self, within: &Path, entry: &Path) {
         let name = entry.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
         let named = [".nii", ".nii.gz", ".hdr"].iter().any(|ending| name.ends_with(ending));
-        let nifti = || named && entry.is_file() && super::start(entry).is_some_and(|start| super::is_nifti(&start));
+        let nifti =
+            || named && entry.is_file() && super::start(entry).is_some_and(|start| super::is_nifti(&start.plain));
         let zarr = ["zarr.json", ".zgroup", ".zarray"].iter().any(|document| entry.join(document).is_file());
         if self.readable.is_none() && (zarr || nifti()) {
             self.readable = Some(entry.to_path_buf());

@@ -25,8 +25,13 @@ const BY_NUMPY: &str = r#"convert it: python -c "import numpy as n, zarr, sys; z
 const BY_NUMPY_ZIP: &str = r#"convert it: python -c "import numpy as n, zarr, sys; zarr.save(sys.argv[2], [*n.load(sys.argv[1]).values()][0])" FILE STEM.zarr; then state the steps with --spacing-in"#;
 const BY_BIOFORMATS: &str = "convert it: bioformats2raw FILE STEM.zarr; then name an image in it, such as STEM.zarr/0";
 const BY_DCM2NIIX: &str = "convert its folder: dcm2niix -z y FOLDER";
+/// DICOM is read by position. Files of a series belong together, and `gunzip` takes none without the ending.
+const GUNZIP: &str = "unpack it first, with the other files of its series: gunzip FILE";
+const GUNZIP_UNNAMED: &str = "unpack it first, with the other files of its series: gunzip < FILE > STEM.plain.dcm";
 const BY_MINC: &str = "convert it: mnc2nii FILE STEM.nii";
 const UNZIP: &str = "name an image in it, such as FILE/NAME.zarr; or unpack it: unzip FILE -d STEM";
+
+const DICOM: Known = known("is a DICOM file without an image that is read", BY_DCM2NIIX);
 
 /// What begins with these bytes, at this offset.
 const MAGIC: [(usize, &[u8], Known); 43] = [
@@ -42,7 +47,7 @@ const MAGIC: [(usize, &[u8], Known); 43] = [
     ),
     (0, b"CDF\x01", known("is a NetCDF file, as MINC 1 has them, which is not read", BY_MINC)),
     (0, b"CDF\x02", known("is a NetCDF file, as MINC 1 has them, which is not read", BY_MINC)),
-    (128, b"DICM", known("is a DICOM file without an image that is read", BY_DCM2NIIX)),
+    (128, b"DICM", DICOM),
     (0, b"ZISRAWFILE", known("is a Zeiss CZI file, which is not read", BY_BIOFORMATS)),
     (0, b"\xda\xce\xbe\x0a", known("is a Nikon ND2 file, which is not read", BY_BIOFORMATS)),
     (0, b"OLYMPUSRAWFORMAT", known("is an Olympus OIR file, which is not read", BY_BIOFORMATS)),
@@ -226,6 +231,15 @@ pub fn by_bioformats(path: &Path) -> String {
 }
 
 impl Known {
+    /// The same where the bytes are within a gzip stream, in a file of that name in lower case.
+    pub fn within_gzip(self, name: &str) -> Known {
+        if self != DICOM {
+            return self;
+        }
+        let hint = if name.ends_with(".gz") { GUNZIP } else { GUNZIP_UNNAMED };
+        known("is a DICOM file in a gzip stream, which is not read", hint)
+    }
+
     /// What to do with `path`, as a command that a shell takes.
     pub fn hint_for(&self, path: &Path) -> String {
         let file = path.display().to_string();
