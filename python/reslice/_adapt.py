@@ -34,6 +34,12 @@ class Taken:
     back: Callable[["NDArray[Any]", Grid], Any]
     #: Raises where the class cannot hold a grid.
     check: Callable[[Grid], None] = lambda grid: None
+    #: What has to live for as long as ``data`` is read.
+    owner: Any = None
+    #: Steps of the outer axes in the order of ``data``; that of time is in seconds.
+    steps: Tuple[float, ...] = ()
+    #: Whether the image says that it holds labels.
+    is_label: bool = False
 
     def given(self) -> Dict[str, Any]:
         """What the compiled module takes: axes outer (slowest first), components, z, y, x."""
@@ -41,7 +47,17 @@ class Taken:
         outer = data.ndim - 4
         axes = [*range(2 + outer, 2, -1), 3 + outer, 2, 1, 0]
         shape, affine, unit = self.grid._given()
-        return {"array": data.transpose(axes), "affine": affine, "unit": unit, "name": self.name, "outer": outer_names(outer)}
+        steps = [*self.steps[:outer], *[1.0] * (outer - len(self.steps))][::-1]
+        return {
+            "array": data.transpose(axes),
+            "affine": affine,
+            "unit": unit,
+            "name": self.name,
+            "outer": outer_names(outer),
+            "steps": steps,
+            "is_timed": bool(self.steps),
+            "owner": self.owner,
+        }
 
 
 def outer_names(outer: int) -> List[str]:
@@ -62,6 +78,8 @@ def taken(image: Any, affine: Optional[ArrayLike] = None) -> Taken:
     from ._image import Image
 
     module = type(image).__module__.partition(".")[0]
+    if isinstance(image, np.ma.MaskedArray):
+        raise OptionError("the mask of an array would be lost\nhint: array.filled(value) says what stands behind it")
     if isinstance(image, np.ndarray):
         if affine is None:
             raise GeometryError(
@@ -69,9 +87,11 @@ def taken(image: Any, affine: Optional[ArrayLike] = None) -> Taken:
                 "np.diag([sx, sy, sz, 1]) for steps alone"
             )
         grid = Grid(_shape(image), affine_of(affine))
-        return Taken(_samples(image), grid, False, "an array", lambda data, grid: Image(data, grid.affine))
+        return Taken(_samples(image), grid, False, "an array", lambda data, grid: Image(data, grid.affine, unit=grid.unit))
     if module == "xarray":
         return _of_xarray(image, affine)
+    if affine is not None and isinstance(image, (list, tuple)):
+        raise OptionError(f"a {type(image).__name__} is no array\nhint: np.asarray makes one of it")
     if affine is not None:
         raise GeometryError("the image has an affine of its own\nhint: leave out affine=, or give its array")
     if isinstance(image, Image):
@@ -96,7 +116,7 @@ def grid_of(image: Any) -> Grid:
     if hasattr(image, "affine") and hasattr(image, "shape"):
         if image.affine is None:
             raise GeometryError("the image has no affine")
-        return Grid(_shape(image), image.affine)
+        return Grid(_shape(image), image.affine, _nibabel_unit(image))
     raise OptionError(f"{type(image).__name__} says no grid: a Grid, a path, an image or (shape, affine) does")
 
 
@@ -110,7 +130,10 @@ def _shape(image: Any) -> Tuple[int, int, int]:
 
 
 def _samples(data: NDArray[Any]) -> NDArray[Any]:
-    """Samples of a type that is resampled, in the machine's byte order."""
+    """Samples of a type that is resampled, in the machine's byte order, so many whole samples apart."""
+    if not data.flags.aligned or any(stride % data.itemsize for stride in data.strides):
+        # A field of packed records.
+        data = np.ascontiguousarray(data)
     if data.dtype.kind == "b":
         return data.view(np.uint8)
     if data.dtype.kind not in "uif" or data.dtype.itemsize > 8:
@@ -122,6 +145,34 @@ def _samples(data: NDArray[Any]) -> NDArray[Any]:
     return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))
 
 
+#: Units as headers and coordinates have them, and as grids have them.
+_UNITS = {"mm": "mm", "millimeter": "mm", "um": "um", "micron": "um", "micrometer": "um", "nm": "nm", "nanometer": "nm", "meter": "m", "m": "m"}
+_SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6}
+
+
+def _nibabel_units(image: Any) -> Tuple[str, str]:
+    """Of lengths and of time, as a header of NIfTI states them."""
+    header: Any = getattr(image, "header", None)
+    return header.get_xyzt_units() if hasattr(header, "get_xyzt_units") else ("unknown", "unknown")
+
+
+def _nibabel_unit(image: Any) -> str:
+    """The unit of the affine; mm where none is stated, as nibabel has it."""
+    return _UNITS.get(_nibabel_units(image)[0], "mm")
+
+
+def _nibabel_steps(image: Any) -> Tuple[float, ...]:
+    """Steps of the axes behind z, where the header states that of time."""
+    second = _SECONDS.get(_nibabel_units(image)[1])
+    zooms = tuple(float(step) for step in image.header.get_zooms()[3:]) if second else ()
+    return (zooms[0] * second, *zooms[1:]) if second and zooms and all(np.isfinite(zooms)) and zooms[0] > 0 else ()
+
+
+def _is_label(image: Any) -> bool:
+    header: Any = getattr(image, "header", None)
+    return hasattr(header, "get_intent") and header.get_intent("code")[0] == 1002
+
+
 def _of_nibabel(image: Any) -> Taken:
     if image.affine is None:
         raise GeometryError("the image has no affine\nhint: give its array and affine=")
@@ -129,14 +180,14 @@ def _of_nibabel(image: Any) -> Taken:
     if data.dtype == np.float64 and image.get_data_dtype() != np.float64:
         # Scaled on reading: as the command does where it applies a slope.
         data = data.astype(np.float32)
-    grid = Grid(_shape(image), image.affine)
+    grid = Grid(_shape(image), image.affine, _nibabel_unit(image))
 
     def back(data: NDArray[Any], grid: Grid) -> Any:
         header = None if image.header is None else image.header.copy()
         codes = {}
         if header is not None and hasattr(header, "set_data_dtype"):
             header.set_data_dtype(data.dtype)
-        if header is not None and "sform_code" in header:
+        if header is not None and hasattr(header, "set_slope_inter"):
             codes = {name: int(header[f"{name}_code"]) for name in ("sform", "qform")}
             header.set_slope_inter(1, 0)
         made = type(image)(data, grid.affine, header)
@@ -145,7 +196,8 @@ def _of_nibabel(image: Any) -> Taken:
             made.set_qform(grid.affine, codes["qform"])
         return made
 
-    return Taken(_samples(data), grid, False, "an image of nibabel", back)
+    steps = _nibabel_steps(image)
+    return Taken(_samples(data), grid, False, "an image of nibabel", back, owner=image, steps=steps, is_label=_is_label(image))
 
 
 def _sitk_grid(image: Any) -> Grid:
@@ -166,13 +218,13 @@ def _of_sitk(image: Any) -> Taken:
     data = view.transpose(2, 1, 0, 3) if vector else view.transpose(2, 1, 0)
 
     def back(data: NDArray[Any], grid: Grid) -> Any:
-        # `image` has to live for as long as its view.
         array = data.transpose(2, 1, 0, 3) if vector else data.transpose(2, 1, 0)
         made = sitk.GetImageFromArray(array, isVector=vector)
         set_sitk_grid(made, grid, image.GetDirection())
         return made
 
-    return Taken(_samples(data), grid, vector, "an image of SimpleITK", back, check_sitk)
+    # Its view does not keep an image alive.
+    return Taken(_samples(data), grid, vector, "an image of SimpleITK", back, check_sitk, owner=image)
 
 
 def check_sitk(grid: Grid) -> None:
@@ -207,7 +259,7 @@ def _of_xarray(array: Any, affine: Optional[ArrayLike]) -> Taken:
         matrix[:3, 3] = [first for first, _ in places]
     else:
         matrix = affine_of(affine)
-    grid = Grid(_shape(data), matrix)
+    grid = Grid(_shape(data), matrix, _xarray_unit(array, spatial))
 
     def check(grid: Grid) -> None:
         linear = grid.affine[:3, :3]
@@ -227,6 +279,12 @@ def _of_xarray(array: Any, affine: Optional[ArrayLike]) -> Taken:
         return made.transpose(*array.dims)
 
     return Taken(data, grid, False, "an array of xarray", back, check)
+
+
+def _xarray_unit(array: Any, names: List[Any]) -> str:
+    """The unit that the coordinates state, all of them the same one; mm else."""
+    units = {str(array.coords[name].attrs.get("units", "")) for name in names if name in array.coords}
+    return _UNITS.get(units.pop(), "mm") if len(units) == 1 else "mm"
 
 
 def _steps(array: Any, name: Any) -> Tuple[float, float]:

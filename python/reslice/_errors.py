@@ -81,7 +81,7 @@ _VALUES = {
     "level": r"\d+",
     "isotropic": r"\d[\d.]*",
     "spacing": r"\d[\d.,]*",
-    "transform": r"\S+",
+    "transform": r"[^\s;]+",
 }
 _NAMES = {"interp": "interpolation", "size": "shape", "transform": "transforms"}
 

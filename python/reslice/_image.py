@@ -32,6 +32,8 @@ class Image:
         From an index (i, j, k) to RAS mm. A whole index is the centre of a voxel.
     vector : bool
         The last axis holds components of a voxel, such as red, green and blue.
+    unit : str
+        Of the affine: ``"mm"``, ``"um"``, or what a file says; ``""`` where it says none.
 
     Examples
     --------
@@ -46,6 +48,7 @@ class Image:
     data: NDArray[Any]
     affine: NDArray[np.float64]
     vector: bool = False
+    unit: str = "mm"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data", np.asanyarray(self.data))
@@ -57,7 +60,7 @@ class Image:
     def grid(self) -> Grid:
         """Shape and affine together."""
         x, y, z = self.data.shape[:3]
-        return Grid((x, y, z), self.affine)
+        return Grid((x, y, z), self.affine, self.unit)
 
     @property
     def shape(self) -> Tuple[int, ...]:
@@ -84,15 +87,16 @@ class Image:
         return image_html(self)
 
     def _like(self, data: NDArray[Any], grid: Grid) -> Image:
-        return Image(data, grid.affine, self.vector)
+        return Image(data, grid.affine, self.vector, grid.unit)
 
     def to_nibabel(self) -> Any:
-        """A ``nibabel.Nifti1Image`` with sform and qform of this affine."""
+        """A ``nibabel.Nifti1Image`` with sform and qform of this affine; truth is 0 and 1, and half precision single."""
         if self.vector:
             raise OptionError("nibabel has no images of vectors\nhint: take one component")
         nibabel: Any = importlib.import_module("nibabel")
-        image = nibabel.Nifti1Image(self.data, self.affine, dtype=self.data.dtype)
-        image.header.set_xyzt_units("mm")
+        data = _stored(self.data)
+        image = nibabel.Nifti1Image(data, self.affine, dtype=data.dtype)
+        image.header.set_xyzt_units({"um": "micron", "m": "meter"}.get(self.unit, self.unit if self.unit == "mm" else "unknown"))
         return image
 
     def to_sitk(self) -> Any:
@@ -102,7 +106,7 @@ class Image:
             raise OptionError(f"SimpleITK takes three axes here, and the array has shape {self.data.shape}")
         axes = (2, 1, 0, 3) if self.vector else (2, 1, 0)
         sitk: Any = importlib.import_module("SimpleITK")
-        image = sitk.GetImageFromArray(self.data.transpose(axes), isVector=self.vector)
+        image = sitk.GetImageFromArray(_stored(self.data).transpose(axes), isVector=self.vector)
         set_sitk_grid(image, self.grid)
         return image
 
@@ -111,3 +115,12 @@ class Image:
         from ._jobs import resample
 
         return resample(self, path, **options)
+
+
+def _stored(data: NDArray[Any]) -> NDArray[Any]:
+    """Samples of a type that images of other packages have."""
+    if data.dtype.kind == "b":
+        return data.view(np.uint8)
+    if data.dtype.kind == "f" and data.dtype.itemsize == 2:
+        return data.astype(np.float32)
+    return data if data.dtype.isnative else data.astype(data.dtype.newbyteorder("="))

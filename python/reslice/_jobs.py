@@ -14,7 +14,7 @@ from ._answers import Plan, Progress, Result, dtype_of, warn
 from ._errors import OptionError, in_python
 from ._grid import Grid
 from ._image import Image
-from ._options import FileOptions, ViewOptions, keywords, target_grid, words
+from ._options import FileOptions, ViewOptions, keywords, refuse_of_files, refuse_others, target_grid, words
 from ._progress import Shown
 from ._volume import Volume
 
@@ -41,12 +41,22 @@ def _call(source: Any, target: PathLike, options: Mapping[str, Any], affine: Opt
         if wants is None and not any(options.get(name) for name in ("overwrite", "restart", "in_place", "rank")):
             found.append("--resume")
     else:
+        refuse_of_files(options)
         image = source if isinstance(source, Taken) else taken(source, affine)
         given, name = image.given(), image.name
+        if image.is_label:
+            _check_labels(options)
+            found = ["--interp=label" if word == "--interp=auto" else word for word in found]
         if options.get("resume"):
             raise OptionError("resume=True is for files: whether an array is the same as before cannot be known")
     found += ["--", name, os.fsdecode(os.fspath(target))]
     return found, given, None if grid is None else grid._given()
+
+
+def _check_labels(options: Mapping[str, Any]) -> None:
+    """Raises where an image says that it holds labels and no method was chosen, as for a file that says so."""
+    if not options.get("labels") and options.get("interpolation") is None:
+        raise OptionError("the image holds labels, and linear interpolation makes new ones\nhint: labels=True, or interpolation='nearest'")
 
 
 @keywords(FileOptions)
@@ -235,6 +245,7 @@ def resample_array(
     >>> fine.data[:, 0, 0]
     array([0., 2., 4., 4.], dtype=float32)
     """
+    refuse_others(options, ViewOptions, "is for targets in files")
     source = taken(image, affine)
     volume = Volume._of_call(*_call(source, "array.zarr", options, None), source.name, None)
     for text in volume.warnings:

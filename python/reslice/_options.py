@@ -6,6 +6,7 @@ import difflib
 import inspect
 import operator
 import os
+import re
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Literal, Mapping, Sequence, Tuple, TypedDict, TypeVar, Union
 
 import numpy as np
@@ -125,7 +126,15 @@ def _region(value: Any) -> str:
 
 
 def _dtype(value: Any) -> str:
-    return value if isinstance(value, str) else np.dtype(value).name
+    """A name of numpy's, or one of the command's that numpy does not have for another type."""
+    if isinstance(value, str):
+        if value in ("i8", "u8"):
+            kind = "int" if value == "i8" else "uint"
+            what = f"dtype={value!r} has 8 bits for the command, and 8 bytes for numpy"
+            raise OptionError(f"{what}\nhint: dtype='{kind}8' or dtype='{kind}64'")
+        if re.fullmatch("[uif](16|32|64)|same", value):
+            return value
+    return str(np.dtype(value).name)
 
 
 def _outside(value: Any) -> str:
@@ -195,6 +204,21 @@ _OPTIONAL: Dict[str, Callable[[Any], str]] = {
     "pyramid": lambda levels: str(operator.index(levels)),
 }
 _OTHERS = ("like", "grid", "labels", "transforms", "disk_check", *_OPTIONAL)
+
+
+def refuse_of_files(options: Mapping[str, Any]) -> None:
+    """Raises where something picks what of a file is read, and there is an image."""
+    for name in SourceOptions.__annotations__:
+        if options.get(name) is not None:
+            hint = "give another affine" if name == "spacing_in" else "index the array"
+            raise OptionError(f"{name}= says what of a file is read, and this is an image in memory\nhint: {hint}")
+
+
+def refuse_others(options: Mapping[str, Any], kind: type, why: str) -> None:
+    """Raises where an option is none of this kind."""
+    for name, value in options.items():
+        if name in FileOptions.__annotations__ and name not in kind.__annotations__ and value is not None:
+            raise OptionError(f"{name}= {why}\nhint: leave it out, or call reslice.resample")
 
 
 def words(options: Mapping[str, Any]) -> List[str]:

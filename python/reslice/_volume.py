@@ -15,7 +15,7 @@ from ._answers import Level, dtype_of, info, warn
 from ._errors import GeometryError, OptionError, in_python
 from ._grid import Grid
 from ._image import Image
-from ._options import MemoryOptions, SourceOptions, ViewOptions, keywords, target_grid, words
+from ._options import MemoryOptions, SourceOptions, ViewOptions, keywords, refuse_of_files, target_grid, words
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -63,6 +63,8 @@ class Volume:
     _outer: Tuple[int, ...]
     _components: int
     _base: Optional[_Base]
+    #: What the compiled module reads, and what that is a view of.
+    _given: Optional[Dict[str, Any]]
     _was_read: bool
 
     @classmethod
@@ -71,6 +73,7 @@ class Volume:
     ) -> Volume:
         self = object.__new__(cls)
         self._lazy = _reslice.Lazy(found, given, grid)
+        self._given = given
         told = json.loads(self._lazy.described)
         self.grid = Grid._of_json(told["grid"])
         self.dtype = dtype_of(told["dtype"])
@@ -142,7 +145,7 @@ class Volume:
 
     def load(self) -> Image:
         """All of it, in memory, with its affine."""
-        return Image(self._whole(None), self.grid.affine, self._components > 1)
+        return Image(self._whole(None), self.grid.affine, self._components > 1, self.grid.unit)
 
     @keywords(ViewOptions)
     def resampled(self, onto: Any = None, /, **options: Unpack[ViewOptions]) -> Volume:
@@ -318,6 +321,7 @@ def open(source: Any, affine: Optional[ArrayLike] = None, **options: Unpack[_Ope
             raise GeometryError("affine= is for arrays, and a file has one of its own")
         name = os.fsdecode(os.fspath(source))
     else:
+        refuse_of_files(options)
         image = taken(source, affine)
         given, name = image.given(), image.name
     volume = Volume._of_call([*words(options), "--", name, _TARGET], given, None, name, _Base(name, given, dict(options)))

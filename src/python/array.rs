@@ -32,6 +32,10 @@ pub struct Given {
     name: String,
     /// Names of the outer axes.
     outer: Vec<String>,
+    /// Steps along them.
+    steps: Vec<f64>,
+    /// Whether that of time is in seconds.
+    is_timed: bool,
 }
 
 /// The affine of rows x, y, z with columns i, j, k, in storage order.
@@ -68,10 +72,12 @@ impl Given {
     fn of<S: Voxel + Element>(&self, array: Py<PyArrayDyn<S>>, shape: &[usize], request: &mut Request) -> OwnSource {
         let lengths: Vec<u64> = shape.iter().map(|&len| len as u64).collect();
         let (outer, rest) = lengths.split_at(lengths.len() - 4);
-        let axis =
-            |(name, &len): (&String, &u64)| OuterAxis { name: name.clone(), len, step: 1.0, start: 0.0, unit: None };
+        let axis = |((name, &len), &step): ((&String, &u64), &f64)| {
+            let unit = (self.is_timed && name == "t").then(|| "second".to_string());
+            OuterAxis { name: name.clone(), len, step, start: 0.0, unit }
+        };
         let mut layout = Layout::of(grid([rest[3], rest[2], rest[1]], self.affine, &self.unit), S::DTYPE);
-        layout.outer = Outer::separate(self.outer.iter().zip(outer).map(axis).collect());
+        layout.outer = Outer::separate(self.outer.iter().zip(outer).zip(&self.steps).map(axis).collect());
         layout.components = rest[0] as usize;
         let needed = handed_over(S::DTYPE, request);
         if needed != S::DTYPE {

@@ -41,7 +41,7 @@ def test_arrays_of_every_type_and_order(tmp_path, dtype, order):
         {"interpolation": "label"},
         {"interpolation": "median", "scale": 0.5},
         {"dtype": "f32"},
-        {"dtype": "u8"},
+        {"dtype": "uint8"},
         {"dtype": np.float64, "interpolation": "cubic"},
         {"antialias": True, "scale": 0.4},
         {"outside": "edge", "align": "edges", "scale": 1.7},
