@@ -72,10 +72,13 @@ fn is_image(bytes: &[u8]) -> bool {
         || matches!(size_of_header, Some((348 | 540, _) | (_, 348 | 540)))
 }
 
+/// The way out of MATLAB files that are none of ITK's. A text called `.mat` would be taken for FSL's.
+pub(super) const MATRIX_AS_TEXT: &str = "save the 4x4 matrix as text, under a name that does not end in .mat: numpy.savetxt('m.txt', M) in Python, save('m.txt', 'M', '-ascii', '-double') in MATLAB";
+
 /// Files that are known and not read: how they begin, what they are, and the way out.
 const REFUSED: [(&[u8], &str, &str); 5] = [
-    (b"MATLAB 5", "MATLAB files of level 5 are not read", "save the matrix as text, or with -v4"),
-    (b"MATLAB 7", "MATLAB files of level 7 are not read", "save the matrix as text, or with -v4"),
+    (b"MATLAB 5", "MATLAB files of level 5 are not read", MATRIX_AS_TEXT),
+    (b"MATLAB 7", "MATLAB files of level 7 are not read", MATRIX_AS_TEXT),
     (
         b"MNI Transform File",
         "MNI .xfm files are not read",

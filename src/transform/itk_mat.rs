@@ -6,18 +6,20 @@
 
 use std::path::Path;
 
-use super::itk::Record;
+use super::{file::MATRIX_AS_TEXT, itk::Record};
 use crate::error::{Error, Result};
 
 const HEADER_BYTES: usize = 20;
 /// Names of classes are some thirty letters long, transforms some twelve numbers.
 const MOST_LETTERS: i32 = 256;
 const MOST_NUMBERS: i64 = 4096;
+/// Of a matrix of 4 rows and columns; no transform of ITK has as many.
+const MATRIX_NUMBERS: usize = 16;
 
 /// Reads all transforms of a file.
 ///
 /// # Errors
-/// Headers that are none of level 4, types other than f64 and f32, sizes beyond the file, with the byte.
+/// A matrix alone, headers that are none of level 4, types other than f64 and f32, sizes beyond the file, with the byte.
 pub(super) fn records<'a>(path: &'a Path, bytes: &'a [u8]) -> Result<Vec<Record<'a>>> {
     let mut cursor = Cursor { path, bytes, at: 0 };
     let mut records = Vec::new();
@@ -25,6 +27,9 @@ pub(super) fn records<'a>(path: &'a Path, bytes: &'a [u8]) -> Result<Vec<Record<
         let place = format!("byte {}", cursor.at);
         let (name, parameters) = cursor.variable()?;
         let at = cursor.at;
+        if at == bytes.len() && parameters.len() == MATRIX_NUMBERS {
+            return Err(lone_matrix(path, name));
+        }
         let (fixed_name, fixed) = cursor.variable()?;
         if fixed_name != "fixed" {
             return Err(Error::malformed(path, format!("byte {at}"), format!("'{}'", shown(fixed_name)), "'fixed'"));
@@ -32,6 +37,13 @@ pub(super) fn records<'a>(path: &'a Path, bytes: &'a [u8]) -> Result<Vec<Record<
         records.push(Record { name, place, parameters: parameters.into(), fixed: fixed.into() });
     }
     Ok(records)
+}
+
+/// No transform of ITK, and nothing says which space it is in.
+fn lone_matrix(path: &Path, name: &str) -> Error {
+    let what =
+        format!("a MATLAB file with the matrix '{}' alone; of these files ITK's transforms are read", shown(name));
+    Error::Unsupported { path: path.to_path_buf(), what, hint: Some(MATRIX_AS_TEXT.into()) }
 }
 
 fn shown(name: &str) -> String {

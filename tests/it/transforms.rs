@@ -131,6 +131,22 @@ fn broken_matlab_files_name_the_byte() {
     says(&|b| b[53..55].fill(0xff), "byte 0 is NaN in 'AffineTransform_double_3_3', expected finite");
 }
 
+/// What both say is followed: the same numbers as text.
+#[test]
+fn matrices_of_matlab_have_to_be_text() {
+    let folder = folder();
+    let header: Vec<u8> = [0i32, 4, 4, 0, 2].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let numbers: Vec<u8> = (0..16).flat_map(|n| f64::from(u8::from(n % 5 == 0)).to_le_bytes()).collect();
+    let level_4 = [header, b"M\0".to_vec(), numbers].concat();
+    for (bytes, says) in [(&level_4[..], "with the matrix 'M' alone"), (b"MATLAB 5.0 MAT-file", "level 5")] {
+        let error = Transform::read(&put(&folder, "a.mat", bytes), None).unwrap_err();
+        let hint = error.hint().unwrap();
+        assert!(error.to_string().contains(says) && hint.contains("numpy.savetxt('m.txt', M)"), "{error} {hint}");
+    }
+    let text = b"1.0e+00 0.0e+00 0.0e+00 2.0e+00\n0 1 0 0\n0 0 1 0\n0 0 0 1\n";
+    assert!(Transform::read(&put(&folder, "m.txt", text), None).is_ok());
+}
+
 #[test]
 fn other_containers_are_named() {
     let folder = folder();
