@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The line of an entry, with its end.
-pub fn line(entry: &Entry) -> String {
+pub(super) fn line(entry: &Entry) -> String {
     let text = body(entry);
     format!("{:08x} {text}\n", crc32c::crc32c(text.as_bytes()))
 }

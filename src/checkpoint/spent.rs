@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::{checkpoint::ledger::Entry, region::Region};
 
 /// The entries without inner chunks of shards that are complete.
-pub fn without_spent(mut entries: Vec<Entry>) -> Vec<Entry> {
+pub(super) fn without_spent(mut entries: Vec<Entry>) -> Vec<Entry> {
     // By level and volume.
     let mut complete: BTreeMap<(u32, u64), Vec<Region>> = BTreeMap::new();
     for entry in &entries {

@@ -182,10 +182,10 @@ pub struct ValueArgs {
 }
 
 /// How a transform is given; the help says which HOWs there are.
-pub const TRANSFORM: &str = "FILE[,HOW]";
+pub(super) const TRANSFORM: &str = "FILE[,HOW]";
 
 /// Paths need not be UTF-8.
-pub fn transform_parser() -> impl TypedValueParser<Value = TransformRequest> {
+pub(super) fn transform_parser() -> impl TypedValueParser<Value = TransformRequest> {
     OsStringValueParser::new().map(|argument| TransformRequest::parse(&argument, Path::new("")))
 }
 

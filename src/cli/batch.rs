@@ -40,7 +40,7 @@ use table::Table;
 const STOPPED: u8 = 75;
 
 #[derive(Debug, Args)]
-pub struct BatchArgs {
+pub(super) struct BatchArgs {
     /// Tab-separated table with a header: columns input, output and any option of resample but those under Run, by its name
     /// without the dashes. An empty cell leaves the option as it stands on the command line, or out; flags take true or false
     pub jobs: PathBuf,
@@ -58,7 +58,7 @@ pub struct BatchArgs {
 }
 
 /// `typed` is the whole command line.
-pub fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
+pub(super) fn run(args: &BatchArgs, typed: &ArgMatches) -> Result<ExitCode> {
     let (memory_bytes, threads) = budget(&args.run);
     let table = Table::read(&args.jobs, memory_bytes)?;
     let (_, typed) = typed.subcommand().ok_or_else(|| Error::usage("there is no command"))?;

@@ -15,7 +15,7 @@ use reslice::{
 const TROUBLE: u8 = 2;
 
 #[derive(Debug, Args)]
-pub struct CompareArgs {
+pub(super) struct CompareArgs {
     /// NIfTI file, or Zarr folder, archive (.ozx) or URL
     pub a: PathBuf,
     /// NIfTI file, or Zarr folder, archive (.ozx) or URL
@@ -59,7 +59,7 @@ impl From<ByArg> for By {
 }
 
 /// Compares, and prints the answer; exit code 1 where voxels differ.
-pub fn run(args: &CompareArgs) -> Result<ExitCode> {
+pub(super) fn run(args: &CompareArgs) -> Result<ExitCode> {
     match answered(args) {
         Ok(agrees) => Ok(ExitCode::from(u8::from(!agrees))),
         Err(error) => {

@@ -38,14 +38,14 @@ const TARGET_PERIOD: [i64; 3] = [3, 9, 9];
 const SCAN_PERIOD: [i64; 3] = [1, 10, 10];
 
 #[derive(Debug, Args)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Folder for the demo's files
     #[arg(default_value = "reslice-demo")]
     pub dir: PathBuf,
 }
 
 /// Makes a scan, resamples it, and looks at the result.
-pub fn run(args: &DemoArgs) -> Result<ExitCode> {
+pub(super) fn run(args: &DemoArgs) -> Result<ExitCode> {
     let dir = &args.dir;
     fs::create_dir_all(dir).map_err(Error::io("create", dir))?;
     let (scan, nifti, zarr) = (dir.join("scan.nii.gz"), dir.join("scan-1mm.nii.gz"), dir.join("scan-1mm.ome.zarr"));

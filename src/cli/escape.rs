@@ -6,18 +6,18 @@ use std::{
 };
 
 /// Whether a terminal might obey the character, or show the text around it in another order.
-pub fn is_control(c: char) -> bool {
+pub(super) fn is_control(c: char) -> bool {
     let reorders = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     c.is_control() || reorders || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// A line with such characters as `\n`, `\u{1b}`.
-pub fn line(text: &str) -> Cow<'_, str> {
+pub(super) fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| out.extend(c.escape_default()))
 }
 
 /// Lines of ours: line feeds and tabs stay.
-pub fn text(text: &str) -> Cow<'_, str> {
+pub(super) fn text(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| match c {
         '\n' | '\t' => out.push(c),
         _ => out.extend(c.escape_default()),
@@ -25,7 +25,7 @@ pub fn text(text: &str) -> Cow<'_, str> {
 }
 
 /// A JSON text, in which such characters stand in strings only; between them stand line feeds.
-pub fn json(text: &str) -> Cow<'_, str> {
+pub(super) fn json(text: &str) -> Cow<'_, str> {
     escaped(text, |c, out| match c {
         '\n' => out.push(c),
         // All of them are of the basic plane.
@@ -45,14 +45,14 @@ fn escaped(text: &str, mut escape: impl FnMut(char, &mut String)) -> Cow<'_, str
 }
 
 /// A writer that passes lines on with such characters escaped.
-pub struct Escaping<W: Write> {
+pub(super) struct Escaping<W: Write> {
     out: W,
     open: Vec<u8>,
 }
 
 impl<W: Write> Escaping<W> {
     /// Writes to `out`.
-    pub fn new(out: W) -> Escaping<W> {
+    pub(super) fn new(out: W) -> Escaping<W> {
         Escaping { out, open: Vec::new() }
     }
 

@@ -10,7 +10,7 @@ use reslice::{
 const WORTH_TELLING: f64 = 0.01;
 
 /// Lines `input` and `output`.
-pub fn ends(summary: &Summary) -> String {
+pub(super) fn ends(summary: &Summary) -> String {
     let volumes = if summary.volumes > 1 { format!(" x {} volumes", summary.volumes) } else { String::new() };
     format!(
         "input   {} ({}): {}{volumes}, {}, {}\noutput  {}: {}{volumes}, {}, {}",
@@ -49,7 +49,7 @@ fn grouped(n: u64) -> String {
 }
 
 /// A line `disk` for each file system.
-pub fn disks(disks: &[Disk]) -> impl Iterator<Item = String> {
+pub(super) fn disks(disks: &[Disk]) -> impl Iterator<Item = String> {
     disks.iter().map(disk)
 }
 
@@ -63,7 +63,7 @@ fn disk(disk: &Disk) -> String {
 }
 
 /// What other budgets would buy, in words; nothing where that is all one.
-pub fn memory(offers: &[Offer], given_bytes: u64) -> Option<String> {
+pub(super) fn memory(offers: &[Offer], given_bytes: u64) -> Option<String> {
     let given = offers.iter().find(|offer| offer.memory_bytes == given_bytes && offer.fits)?;
     let (most, share) = (given.amplification?, given.decode_share?);
     let mut parts = Vec::new();

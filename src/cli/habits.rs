@@ -4,11 +4,11 @@
 
 mod names;
 
-pub use names::{column, dtype, interp, is_near, near};
+pub(super) use names::{column, dtype, interp, is_near, near};
 
 /// What was typed and is not known, and what to type instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub(super) struct Answer {
     pub what: String,
     pub hint: String,
 }
@@ -85,7 +85,7 @@ const OPTIONAL: [&str; 3] = ["--isotropic", "--pyramid", "--dry-run"];
 
 /// What to say to arguments of `resample` or `batch` that were refused; nothing where no habit is known. `ours` are the options
 /// that there are, without their dashes.
-pub fn answer(typed: &[String], ours: &[String]) -> Option<Answer> {
+pub(super) fn answer(typed: &[String], ours: &[String]) -> Option<Answer> {
     let (command, rest) = typed.split_first()?;
     if !matches!(command.as_str(), "resample" | "batch") {
         return None;
@@ -115,13 +115,13 @@ fn slip(option: &str, following: &[String]) -> Option<Answer> {
 }
 
 /// A file, or another program's command, where a command of ours belongs.
-pub fn no_command(word: &str) -> Answer {
+pub(super) fn no_command(word: &str) -> Answer {
     let hint = "reslice resample INPUT OUTPUT makes another grid; `reslice --help` has all commands";
     Answer { what: format!("there is no command {word}"), hint: hint.into() }
 }
 
 /// A file more than the command takes.
-pub fn too_many(command: &str, word: &str) -> Option<Answer> {
+pub(super) fn too_many(command: &str, word: &str) -> Option<Answer> {
     if word.starts_with('-') {
         return None;
     }

@@ -17,7 +17,7 @@ use reslice::{
 };
 
 #[derive(Debug, Args)]
-pub struct InfoArgs {
+pub(super) struct InfoArgs {
     /// NIfTI (.nii, .nii.gz, .hdr with .img), NRRD, MetaImage, MGH, TIFF or HDF5 file (Imaris, BigDataViewer), or Zarr folder, archive (.ozx) or URL (array, OME-Zarr image, or a level of it)
     pub file: PathBuf,
     /// As JSON
@@ -37,7 +37,7 @@ pub struct InfoArgs {
 /// Prints what a file is.
 ///
 /// `named` are the options on the command line, without dashes.
-pub fn run(args: &InfoArgs, named: &[String]) -> Result<ExitCode> {
+pub(super) fn run(args: &InfoArgs, named: &[String]) -> Result<ExitCode> {
     if let Some(idle) = named.iter().find(|name| !args.stats && ["memory", "threads"].contains(&name.as_str())) {
         let what = format!("--{idle} does nothing here: only --stats reads voxels");
         return Err(Error::usage_hint(what, format!("leave --{idle} out, or add --stats")));

@@ -37,13 +37,13 @@ const FILES: [(&str, &str); 2] = [
 ];
 
 #[derive(Debug, Args)]
-pub struct ManArgs {
+pub(super) struct ManArgs {
     /// The command to describe; without, all of reslice
     pub command: Option<String>,
 }
 
 /// The manual page, in roff.
-pub fn run(args: &ManArgs) -> Result<ExitCode> {
+pub(super) fn run(args: &ManArgs) -> Result<ExitCode> {
     let mut command = Cli::command();
     command.build();
     let described = match &args.command {

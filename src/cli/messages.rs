@@ -22,7 +22,7 @@ static FOR_PROGRAMS: AtomicBool = AtomicBool::new(false);
 static GIVEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 /// From here on everything is JSON.
-pub fn for_programs() {
+pub(super) fn for_programs() {
     FOR_PROGRAMS.store(true, Ordering::Relaxed);
 }
 
@@ -31,12 +31,12 @@ fn is_for_programs() -> bool {
 }
 
 /// `error:` with the numbers, `caused by:` lines, `hint:` the way out.
-pub fn error(error: &Error) {
+pub(super) fn error(error: &Error) {
     error_of("", error);
 }
 
 /// The same, with what it is about in front: `3 of 40, out.nii: `.
-pub fn error_of(about: &str, error: &Error) {
+pub(super) fn error_of(about: &str, error: &Error) {
     let mut causes = Vec::new();
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -55,13 +55,13 @@ pub fn error_of(about: &str, error: &Error) {
 }
 
 /// Prints a warning, and keeps it for the summary.
-pub fn warning(text: &str) {
+pub(super) fn warning(text: &str) {
     GIVEN.lock().unwrap_or_else(PoisonError::into_inner).push(text.to_string());
     warning_of("", text);
 }
 
 /// Prints a warning with what it is about in front.
-pub fn warning_of(about: &str, text: &str) {
+pub(super) fn warning_of(about: &str, text: &str) {
     if is_for_programs() {
         return event("warning", &json!({"text": format!("{about}{text}")}));
     }
@@ -69,7 +69,7 @@ pub fn warning_of(about: &str, text: &str) {
 }
 
 /// `warnings`, and those that were given beside them.
-pub fn with_given(warnings: &[String]) -> Vec<String> {
+pub(super) fn with_given(warnings: &[String]) -> Vec<String> {
     let mut all = warnings.to_vec();
     let given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
     all.extend(given.iter().filter(|text| !warnings.contains(text)).cloned());
@@ -77,7 +77,7 @@ pub fn with_given(warnings: &[String]) -> Vec<String> {
 }
 
 /// Prints a remark that is no warning, with what it is about in front.
-pub fn remark_of(about: &str, text: &str) {
+pub(super) fn remark_of(about: &str, text: &str) {
     if is_for_programs() {
         return event("note", &json!({"text": format!("{about}{text}")}));
     }
@@ -85,7 +85,7 @@ pub fn remark_of(about: &str, text: &str) {
 }
 
 /// One line or several.
-pub fn note(text: &str) {
+pub(super) fn note(text: &str) {
     if is_for_programs() {
         return event("note", &json!({"text": text}));
     }
@@ -93,7 +93,7 @@ pub fn note(text: &str) {
 }
 
 /// What happened, and its members: for programs only.
-pub fn event(name: &str, members: &Value) {
+pub(super) fn event(name: &str, members: &Value) {
     if !is_for_programs() {
         return;
     }

@@ -45,7 +45,7 @@ impl FromStr for Triple {
 }
 
 /// Factors, as numbers or in percent.
-pub fn scale(text: &str) -> Result<Triple, String> {
+pub(super) fn scale(text: &str) -> Result<Triple, String> {
     let factor = |part: &str| match part.trim().strip_suffix('%') {
         Some(percent) => percent.parse::<f64>().map(|percent| (percent / 100.0).to_string()),
         None => Ok(part.to_string()),

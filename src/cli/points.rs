@@ -21,7 +21,7 @@ use reslice::{
 };
 
 #[derive(Debug, Args)]
-pub struct PointsArgs {
+pub(super) struct PointsArgs {
     /// CSV with a header that names columns x, y and z, in mm; other columns pass through
     pub file: PathBuf,
     /// ITK or ANTs .tfm, .txt, .mat, .h5, elastix .txt, FSL .mat, FreeSurfer .lta, a 4x4 matrix as text (RAS mm), or a displacement field, with
@@ -40,7 +40,7 @@ pub struct PointsArgs {
 }
 
 /// Sends a table of points through the transforms.
-pub fn run(args: &PointsArgs) -> Result<ExitCode> {
+pub(super) fn run(args: &PointsArgs) -> Result<ExitCode> {
     let ends = match (&args.target, &args.source) {
         (Some(target), Some(source)) => {
             Some(Ends { target: RoleImage::open(target)?, source: RoleImage::open(source)? })

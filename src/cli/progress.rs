@@ -32,7 +32,7 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 const UPDATE_EVERY: Duration = Duration::from_millis(200);
 
 /// How far a run has come, in what it counts.
-pub struct Step<'a> {
+pub(super) struct Step<'a> {
     pub name: &'a str,
     pub unit: &'a str,
     pub done: u64,
@@ -43,7 +43,7 @@ pub struct Step<'a> {
 const CHUNKS_OF_BLOCK: u64 = 64;
 
 /// Shows how far a run has come.
-pub struct Display {
+pub(super) struct Display {
     kind: ProgressArg,
     bar: Option<ProgressBar>,
     last: Instant,
@@ -51,7 +51,7 @@ pub struct Display {
 
 impl Display {
     /// `kind` as typed; nothing is shown where `quiet`.
-    pub fn new(kind: ProgressArg, quiet: bool) -> Display {
+    pub(super) fn new(kind: ProgressArg, quiet: bool) -> Display {
         let kind = match kind {
             _ if quiet => ProgressArg::None,
             ProgressArg::Auto if std::io::stderr().is_terminal() => ProgressArg::Bar,
@@ -66,7 +66,7 @@ impl Display {
     }
 
     /// Shows how far pass `n` of `passes`, from 0, has come.
-    pub fn update(&mut self, (n, passes): (usize, usize), kind: PassKind, progress: &Progress) {
+    pub(super) fn update(&mut self, (n, passes): (usize, usize), kind: PassKind, progress: &Progress) {
         if self.is_due(progress.blocks_done == progress.blocks) {
             let step = step(name(kind), progress);
             let json = json!({"pass": name(kind), "pass_number": n + 1, "passes": passes, "progress": progress});
@@ -75,7 +75,7 @@ impl Display {
     }
 
     /// Whether it is time to show something again.
-    pub fn is_due(&mut self, finished: bool) -> bool {
+    pub(super) fn is_due(&mut self, finished: bool) -> bool {
         let every = if self.kind == ProgressArg::Lines { LINE_EVERY } else { UPDATE_EVERY };
         let finished = finished && self.kind != ProgressArg::Lines;
         let due = self.kind != ProgressArg::None && (self.last.elapsed() >= every || finished);
@@ -86,7 +86,7 @@ impl Display {
     }
 
     /// Shows how far a step has come: as a bar, a line, or JSON.
-    pub fn show(&mut self, step: &Step<'_>, figures: &str, json: &Value) {
+    pub(super) fn show(&mut self, step: &Step<'_>, figures: &str, json: &Value) {
         let Step { name, unit, done, of } = step;
         match (&self.bar, self.kind) {
             (Some(bar), _) => {
@@ -105,7 +105,7 @@ impl Display {
     }
 
     /// Takes the bar away, so that what follows starts on a clean line.
-    pub fn finish(&mut self) {
+    pub(super) fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
@@ -122,7 +122,7 @@ fn step<'a>(name: &'a str, progress: &Progress) -> Step<'a> {
 }
 
 /// Rates and bytes, in words.
-pub fn figures(progress: &Progress) -> String {
+pub(super) fn figures(progress: &Progress) -> String {
     let rate = progress.voxels_done as f64 / progress.seconds.max(1e-9) / 1e6;
     format!(
         "{rate:.0} Mvoxel/s, {} read, {} written, {} resident",
@@ -133,7 +133,7 @@ pub fn figures(progress: &Progress) -> String {
 }
 
 /// What a pass is called.
-pub fn name(kind: PassKind) -> &'static str {
+pub(super) fn name(kind: PassKind) -> &'static str {
     match kind {
         PassKind::Field => "field",
         PassKind::Unpack => "unpack",

@@ -24,7 +24,7 @@ use reslice::{
 };
 
 #[derive(Debug, Args)]
-pub struct PyramidArgs {
+pub(super) struct PyramidArgs {
     /// OME-Zarr image
     pub store: PathBuf,
     /// How many levels to add; default: until the longest side fits one chunk
@@ -41,7 +41,7 @@ pub struct PyramidArgs {
 }
 
 /// `named` are the options that stand on the command line.
-pub fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
+pub(super) fn run(args: &PyramidArgs, named: &[String]) -> Result<ExitCode> {
     if let Some(option) = named.iter().find(|named| ["scratch", "io"].contains(&named.as_str())) {
         let what =
             format!("--{option} is for uncompressed files and streams, and levels are made from the levels above them");

@@ -60,7 +60,7 @@ impl FromStr for RankArg {
 /// PMI_SIZE (MPICH, Intel MPI); OMPI_COMM_WORLD_RANK and _SIZE (Open MPI).
 ///
 /// Errors: usage, if none is there, a number is out of range, or the array has gaps.
-pub fn auto(variable: impl Fn(&str) -> Option<String>) -> Result<(Rank, String)> {
+pub(super) fn auto(variable: impl Fn(&str) -> Option<String>) -> Result<(Rank, String)> {
     let from = Variables(&variable);
     for look in [Variables::own, Variables::slurm, Variables::completion_index, Variables::launcher] {
         if let Some(found) = look(&from)? {

@@ -14,7 +14,7 @@ const MUCH_OVERSHOOT: f64 = 0.01;
 
 /// What is told after a run.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Remark {
+pub(super) enum Remark {
     /// As it should be, and good to know.
     Note(String),
     /// Perhaps not as it should be.
@@ -23,7 +23,7 @@ pub enum Remark {
 
 impl Remark {
     /// Prints it, with what it is about in front: `warning: 3 of 40, out.nii: `.
-    pub fn tell(&self, about: &str) {
+    pub(super) fn tell(&self, about: &str) {
         match self {
             Remark::Note(text) => messages::remark_of(about, text),
             Remark::Warning(text) => messages::warning_of(about, text),
@@ -32,7 +32,7 @@ impl Remark {
 }
 
 /// Texts of all warnings that a run has, those of its remarks among them, and of its notes.
-pub fn warnings_and_notes(summary: &Summary) -> (Vec<String>, Vec<String>) {
+pub(super) fn warnings_and_notes(summary: &Summary) -> (Vec<String>, Vec<String>) {
     let (mut warnings, mut notes) = (summary.warnings.clone(), Vec::new());
     warnings.extend(tell::slow(summary));
     for remark in remarks(summary) {
@@ -45,7 +45,7 @@ pub fn warnings_and_notes(summary: &Summary) -> (Vec<String>, Vec<String>) {
 }
 
 /// What happened that was not asked for; each with the way out.
-pub fn remarks(summary: &Summary) -> Vec<Remark> {
+pub(super) fn remarks(summary: &Summary) -> Vec<Remark> {
     let mut remarks: Vec<Remark> = outside(summary).into_iter().collect();
     let nans: u64 = summary.passes.iter().filter_map(|pass| pass.done).map(|done| done.nans).sum();
     if nans > 0 {

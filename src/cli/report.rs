@@ -12,7 +12,7 @@ use reslice::{
 };
 
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub(super) struct ReportArgs {
     /// Any file that resample reads: the one before, or the only one
     pub a: PathBuf,
     /// The one after, shown over the other at the same places
@@ -31,7 +31,7 @@ pub struct ReportArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct FileArgs {
+pub(super) struct FileArgs {
     /// The page; default: report.html in this folder
     #[arg(long, value_name = "FILE.html", default_value = "report.html")]
     pub report: PathBuf,
@@ -41,7 +41,7 @@ pub struct FileArgs {
 }
 
 /// Makes a page of one or two volumes.
-pub fn run(args: &ReportArgs) -> Result<ExitCode> {
+pub(super) fn run(args: &ReportArgs) -> Result<ExitCode> {
     let FileArgs { report, report_json } = &args.files;
     let files = PictureArgs { report: Some(report.clone()), report_json: report_json.clone(), preview: None };
     let volumes = [Some(&args.a), args.b.as_ref()].into_iter().flatten();

@@ -28,7 +28,7 @@ use reslice::{
 };
 
 /// `named` are the options that stand on the command line.
-pub fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
+pub(super) fn run(args: &ResampleArgs, named: Vec<String>) -> Result<ExitCode> {
     let job = Job::resolve(Request { named, ..request(args, budget(&args.run))? })?;
     let kept = files(&job.request, Some(&job.input));
     let summary_place = SummaryPlace::check(args.run.summary.as_deref(), kept.iter().cloned())?;
@@ -71,7 +71,7 @@ impl Report {
 }
 
 /// Runs a job and tells about it on stderr.
-pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
+pub(super) fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
     sys::outlive_terminal();
     let mut display = Display::new(args.progress, args.quiet);
     let warned = job.warnings.len();
@@ -122,7 +122,7 @@ pub fn execute(job: Job, args: &RunArgs) -> Result<Summary> {
 }
 
 /// The arguments as a job, within so much memory and so many threads.
-pub fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Result<Request> {
+pub(super) fn request(args: &ResampleArgs, (memory_bytes, threads): (u64, usize)) -> Result<Request> {
     Ok(Request {
         open: OpenOptions {
             image: None,
@@ -191,7 +191,7 @@ fn rank(args: &ResampleArgs) -> Result<Option<Rank>> {
 }
 
 /// Memory and threads as asked for, or what the job may use.
-pub fn budget(args: &RunArgs) -> (u64, usize) {
+pub(super) fn budget(args: &RunArgs) -> (u64, usize) {
     let memory = args.memory.map_or_else(|| sys::memory_limit().bytes / 2, |size| size.0);
     let most = args.memory.and_then(|_| sys::most_memory()).filter(|most| most.bytes < memory && !args.quiet);
     if let Some(sys::MemoryLimit { bytes, set_by }) = most {

@@ -16,7 +16,7 @@ const TROUBLE: u8 = 2;
 const SHOWN: usize = 120;
 
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     /// The target of a job, as it was given to resample: .nii.gz, .nrrd, .zarr or another
     pub target: PathBuf,
     /// As JSON
@@ -28,7 +28,7 @@ pub struct StatusArgs {
 }
 
 /// Prints how far a target is; exit code 1 where it is not complete.
-pub fn run(args: &StatusArgs) -> Result<ExitCode> {
+pub(super) fn run(args: &StatusArgs) -> Result<ExitCode> {
     let found = match status(&args.target) {
         Ok(found) => found,
         Err(error) => {

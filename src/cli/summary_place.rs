@@ -18,11 +18,11 @@ use reslice::{
 const STDOUT: &str = "-";
 
 /// A file or folder that a summary must not touch, and what it is.
-pub type Kept = (&'static str, PathBuf);
+pub(super) type Kept = (&'static str, PathBuf);
 
 /// A file that is written after the work: what it is, and the option that names it.
 #[derive(Clone, Copy, Debug)]
-pub struct Named {
+pub(super) struct Named {
     pub what: &'static str,
     pub by: &'static str,
 }
@@ -31,7 +31,7 @@ const SUMMARY: Named = Named { what: "the summary", by: "--summary, or - for std
 
 /// Where a summary goes.
 #[derive(Debug)]
-pub enum SummaryPlace {
+pub(super) enum SummaryPlace {
     Stdout,
     File(PathBuf),
 }
@@ -41,7 +41,7 @@ impl SummaryPlace {
     ///
     /// # Errors
     /// [`Error::Usage`] where the file could not be written, or is one of `kept`, or lies within one of them.
-    pub fn check(path: Option<&Path>, kept: impl IntoIterator<Item = Kept>) -> Result<Option<SummaryPlace>> {
+    pub(super) fn check(path: Option<&Path>, kept: impl IntoIterator<Item = Kept>) -> Result<Option<SummaryPlace>> {
         let Some(path) = path else { return Ok(None) };
         if path == Path::new(STDOUT) {
             return Ok(Some(SummaryPlace::Stdout));
@@ -51,7 +51,7 @@ impl SummaryPlace {
     }
 
     /// Writes the whole summary.
-    pub fn write(&self, json: &str) -> Result<()> {
+    pub(super) fn write(&self, json: &str) -> Result<()> {
         match self {
             SummaryPlace::Stdout => answer::line(json),
             SummaryPlace::File(path) => fs::write(path, json).map_err(Error::io("write", path)),
@@ -59,7 +59,7 @@ impl SummaryPlace {
     }
 
     /// What takes it piece by piece.
-    pub fn open(&self) -> Result<Box<dyn Write + Send>> {
+    pub(super) fn open(&self) -> Result<Box<dyn Write + Send>> {
         Ok(match self {
             SummaryPlace::Stdout => Box::new(io::stdout()),
             SummaryPlace::File(path) => Box::new(fs::File::create(path).map_err(Error::io("create", path))?),
@@ -67,7 +67,7 @@ impl SummaryPlace {
     }
 
     /// The outcome of writing piece by piece. A reader that has gone away is no error.
-    pub fn outcome(&self, written: io::Result<()>) -> Result<()> {
+    pub(super) fn outcome(&self, written: io::Result<()>) -> Result<()> {
         match (self, written) {
             (SummaryPlace::Stdout, Err(error)) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
             (SummaryPlace::Stdout, written) => written.map_err(Error::io("write to", "standard output")),
@@ -80,7 +80,7 @@ impl SummaryPlace {
 ///
 /// # Errors
 /// [`Error::Usage`].
-pub fn check_file(path: &Path, named: &Named, kept: impl IntoIterator<Item = Kept>) -> Result<()> {
+pub(super) fn check_file(path: &Path, named: &Named, kept: impl IntoIterator<Item = Kept>) -> Result<()> {
     check_writable(path, named)?;
     let (spot, Named { what: own, by }) = (Spot::of(path), named);
     if let Some((what, kept)) = kept.into_iter().find(|(_, kept)| spot.is_at_or_in(kept)) {

@@ -11,7 +11,7 @@ use reslice::{
 };
 
 /// Both grids and what leads from one to the other, a line each.
-pub fn grids(summary: &Summary) -> String {
+pub(super) fn grids(summary: &Summary) -> String {
     let volumes = if summary.volumes > 1 { format!(" x {} volumes", summary.volumes) } else { String::new() };
     let chain = chain_of(summary).map_or(String::new(), |chain| format!("\n{chain}"));
     format!(
@@ -24,7 +24,7 @@ pub fn grids(summary: &Summary) -> String {
 }
 
 /// The line `chain`, where there are transforms.
-pub fn chain_of(summary: &Summary) -> Option<String> {
+pub(super) fn chain_of(summary: &Summary) -> Option<String> {
     let list = summary.transform_list.as_deref().map(|list| (list, &summary.list_conventions[..]));
     match (&summary.chain[..], list) {
         ([], None) => None,
@@ -34,7 +34,7 @@ pub fn chain_of(summary: &Summary) -> Option<String> {
 
 /// `chain   target -> w.nii.gz (displacement field, LPS) -> affine.mat (ITK, LPS) -> source`; of a list of transforms, with
 /// how they were read, a volume has one.
-pub fn chain(steps: &[Step], list: Option<(&str, &[Convention])>) -> String {
+pub(super) fn chain(steps: &[Step], list: Option<(&str, &[Convention])>) -> String {
     let mut names = vec!["chain   target".to_string()];
     names.extend(steps.iter().map(|step| {
         let inverse = if step.inverse { ", inverted" } else { "" };
@@ -84,7 +84,7 @@ fn convention(convention: &Convention) -> String {
 }
 
 /// What will be done.
-pub fn plan(summary: &Summary) -> String {
+pub(super) fn plan(summary: &Summary) -> String {
     let mut lines = begin(summary);
     lines.extend(chain_of(summary));
     lines.push(format!(
@@ -103,7 +103,7 @@ pub fn plan(summary: &Summary) -> String {
 }
 
 /// What is read, what is written, and the room for it.
-pub fn begin(summary: &Summary) -> Vec<String> {
+pub(super) fn begin(summary: &Summary) -> Vec<String> {
     std::iter::once(forecast::ends(summary)).chain(forecast::disks(&summary.disks)).collect()
 }
 
@@ -125,7 +125,7 @@ fn passes(summary: &Summary) -> Vec<String> {
 }
 
 /// Before a run that fetches voxels many times: how often, and what would make it fewer; a line each.
-pub fn slow(summary: &Summary) -> Vec<String> {
+pub(super) fn slow(summary: &Summary) -> Vec<String> {
     let told = |pass: &PassSummary| {
         let now = pass.plan.fetch_ratio;
         let more = || pass.what_memory_buys.iter().filter(|offer| offer.memory_bytes > summary.memory_bytes);
@@ -144,7 +144,7 @@ pub fn slow(summary: &Summary) -> Vec<String> {
 }
 
 /// One pass, planned: blocks, workers, decodes.
-pub fn pass(pass: &PassSummary, threads: usize) -> String {
+pub(super) fn pass(pass: &PassSummary, threads: usize) -> String {
     let plan = &pass.plan;
     let [z, y, x] = plan.block;
     let mut text = format!(
@@ -184,7 +184,7 @@ pub fn pass(pass: &PassSummary, threads: usize) -> String {
 }
 
 /// What is gone on with: how much is stored, and what has to go by again.
-pub fn resumed(summary: &Summary) -> Vec<String> {
+pub(super) fn resumed(summary: &Summary) -> Vec<String> {
     let mut lines = Vec::new();
     if summary.stored_before > 0 {
         let percent = 100.0 * summary.stored_before as f64 / summary.voxels.max(1) as f64;
@@ -200,7 +200,7 @@ pub fn resumed(summary: &Summary) -> Vec<String> {
 }
 
 /// What was done.
-pub fn outcome(summary: &Summary) -> String {
+pub(super) fn outcome(summary: &Summary) -> String {
     if summary.target_state == TargetState::FinishedBefore {
         return format!("{} is finished already, nothing was done", summary.output);
     }

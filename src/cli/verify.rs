@@ -23,7 +23,7 @@ const TROUBLE: u8 = 2;
 const FIRST_PROBLEMS: usize = 20;
 
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(super) struct VerifyArgs {
     /// NIfTI file, or Zarr folder: an image with all its levels and labels, one level, an array, a plate
     pub file: PathBuf,
     /// As JSON
@@ -47,7 +47,7 @@ pub struct VerifyArgs {
 }
 
 /// Verifies, and prints what was found; exit code 1 where something is wrong.
-pub fn run(args: &VerifyArgs) -> Result<ExitCode> {
+pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode> {
     match answered(args) {
         Ok(ok) => Ok(ExitCode::from(u8::from(!ok))),
         Err(stopped @ Error::Stopped { .. }) => Err(stopped),

@@ -6,7 +6,7 @@ use super::words;
 use reslice::sys;
 
 /// Whether the arguments are `--version` and `--verbose`, in short or long.
-pub fn is_asked_for(args: impl Iterator<Item = OsString>) -> bool {
+pub(super) fn is_asked_for(args: impl Iterator<Item = OsString>) -> bool {
     let args: Vec<String> = args.take(3).map(|arg| arg.to_string_lossy().into_owned()).collect();
     let [a, b] = &args[..] else { return matches!(&args[..], [both] if both == "-Vv" || both == "-vV") };
     let is_version = |arg: &str| ["--version", "-V"].contains(&arg);
@@ -15,7 +15,7 @@ pub fn is_asked_for(args: impl Iterator<Item = OsString>) -> bool {
 }
 
 /// Version, features, system and CPU, a line each.
-pub fn at_length() -> String {
+pub(super) fn at_length() -> String {
     let libc = if cfg!(target_env = "musl") { "musl, static" } else { "glibc" };
     let sys::MemoryLimit { bytes, set_by } = sys::memory_limit();
     [

@@ -35,7 +35,7 @@ const MOST_CONNECTIONS: usize = 64;
 const POLL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Args)]
-pub struct ViewArgs {
+pub(super) struct ViewArgs {
     /// OME-Zarr folder, or NIfTI file
     pub path: PathBuf,
     /// Port of 127.0.0.1; default: a free one
@@ -44,7 +44,7 @@ pub struct ViewArgs {
 }
 
 /// Serves until a signal to stop.
-pub fn run(args: &ViewArgs) -> Result<ExitCode> {
+pub(super) fn run(args: &ViewArgs) -> Result<ExitCode> {
     let location = Location::of(&args.path)?;
     let Some(path) = location.local() else {
         let hint = format!("give {} to a viewer as it is: it has an address already", args.path.display());

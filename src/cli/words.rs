@@ -1,9 +1,9 @@
 //! Grids, numbers and sizes in words: those of the library's reports.
 
-pub use reslice::report::words::{bytes, grid, grid_of_steps, number};
+pub(super) use reslice::report::words::{bytes, grid, grid_of_steps, number};
 
 /// A measured number with four digits that count; very small and very large ones with an exponent.
-pub fn measured(x: f64) -> String {
+pub(super) fn measured(x: f64) -> String {
     let size = x.abs();
     if size != 0.0 && !(1e-4..1e9).contains(&size) {
         return format!("{x:.3e}");
@@ -14,7 +14,7 @@ pub fn measured(x: f64) -> String {
 }
 
 /// A format without the extents of its shards, which stand in the array's own order.
-pub fn format(format: &str) -> String {
+pub(super) fn format(format: &str) -> String {
     format.split_once(" in shards of ").map_or(format.to_string(), |(head, _)| format!("{head}, sharded"))
 }
 

@@ -15,14 +15,14 @@ use crate::{
 };
 
 /// B, interpolated: labels by nearest, anything else linearly; NaN outside of B.
-pub struct Placed(Box<dyn OnDemand>);
+pub(super) struct Placed(Box<dyn OnDemand>);
 
 impl Placed {
     /// Opens B on A's grid, within `memory_bytes` of the whole process.
     ///
     /// # Errors
     /// A budget that is too small, and whatever is wrong with B.
-    pub fn open(request: &Request, b: &Input, memory_bytes: u64, stop: &AtomicBool) -> Result<Placed> {
+    pub(super) fn open(request: &Request, b: &Input, memory_bytes: u64, stop: &AtomicBool) -> Result<Placed> {
         let method = if b.is_label() { Method::Nearest } else { Method::Kernel(KernelShape::Linear) };
         let like = GridChoice::Like { path: request.a.clone(), rules: GridRequest::default() };
         // No file is made: the ending says that values are real ones.
@@ -39,7 +39,7 @@ impl Placed {
     }
 
     /// The grid of A with the outer axes of B.
-    pub fn layout(&self) -> &Layout {
+    pub(super) fn layout(&self) -> &Layout {
         self.0.layout()
     }
 
@@ -47,7 +47,7 @@ impl Placed {
     ///
     /// # Errors
     /// A budget that is too small for it.
-    pub fn try_one(&self, stop: &AtomicBool) -> Result<()> {
+    pub(super) fn try_one(&self, stop: &AtomicBool) -> Result<()> {
         let layout = self.layout();
         let middle = layout.grid.shape.map(|extent| (extent / 2) as i64);
         let one = Region::new(middle, middle.map(|at| at + 1));
@@ -55,7 +55,7 @@ impl Placed {
     }
 
     /// Fills `into` with f64 in the machine's byte order.
-    pub fn read(&self, volume: u64, region: Region, stop: &AtomicBool, into: &mut [u8]) -> Result<()> {
+    pub(super) fn read(&self, volume: u64, region: Region, stop: &AtomicBool, into: &mut [u8]) -> Result<()> {
         self.0.read(volume, region, stop, into)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Compares all voxels of A with those of B, on a pool of its own.
-pub fn differences<T: Voxel>(
+pub(super) fn differences<T: Voxel>(
     walk: &Walk,
     a: &dyn Source<T>,
     b: Other<'_, T>,
@@ -49,7 +49,7 @@ pub fn differences<T: Voxel>(
 }
 
 /// Where the voxels come from that A is held against.
-pub enum Other<'a, T> {
+pub(super) enum Other<'a, T> {
     /// Those of a file, by their index.
     Stored(&'a dyn Source<T>),
     /// Values between those of a file, at the places of A's voxels.

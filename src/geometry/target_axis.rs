@@ -5,7 +5,7 @@ use std::fmt;
 use crate::error::{Error, Result};
 
 /// Most voxels that a target grid may have.
-pub const MAX_VOXELS: u64 = 1 << 62;
+pub(super) const MAX_VOXELS: u64 = 1 << 62;
 
 /// Steps that agree to this are one step, as a header's spacing and its affine are.
 const STEP_AGREEMENT: f64 = 1e-6;
@@ -45,7 +45,7 @@ pub(super) struct TargetAxis {
 
 impl AxisRule {
     /// Refuses what is not a positive number.
-    pub fn check(self, axis: char) -> Result<()> {
+    pub(super) fn check(self, axis: char) -> Result<()> {
         let valid = match self {
             AxisRule::Keep => true,
             AxisRule::Spacing(x) | AxisRule::Scale(x) => x > 0.0 && x.is_finite(),
@@ -58,7 +58,7 @@ impl AxisRule {
     ///
     /// `old` and `norm` differ by the rounding of the header only. `None` where the answer has more than 2^62 voxels or is
     /// not finite.
-    pub fn resolve(self, n: u64, old: f64, norm: f64, align: Align) -> Option<TargetAxis> {
+    pub(super) fn resolve(self, n: u64, old: f64, norm: f64, align: Align) -> Option<TargetAxis> {
         let extent = n as f64;
         let (size, asked) = match self {
             AxisRule::Keep => (n, Some(old)),

@@ -3,13 +3,13 @@
 //! Source: ITU-T T.81, annex B; ITU-T T.87, annex C.
 
 mod colours;
-pub mod dct;
-pub mod huffman;
+pub(super) mod dct;
+pub(super) mod huffman;
 mod inverse_dct;
-pub mod lossless;
+pub(super) mod lossless;
 mod tables;
 
-pub use colours::rgb;
+pub(super) use colours::rgb;
 
 /// Segments of one frame.
 const MOST_SEGMENTS: u32 = 1 << 10;
@@ -23,17 +23,17 @@ const DRI: u8 = 0xDD;
 /// Of Adobe: what its components are.
 const APP14: u8 = 0xEE;
 /// Of the sequential processes by DCT and Huffman codes: baseline and extended.
-pub const SOF_DCT: [u8; 2] = [0xC0, 0xC1];
+pub(super) const SOF_DCT: [u8; 2] = [0xC0, 0xC1];
 /// Of the progressive process.
-pub const SOF_PROGRESSIVE: u8 = 0xC2;
+pub(super) const SOF_PROGRESSIVE: u8 = 0xC2;
 /// Of lossless JPEG by Huffman codes.
-pub const SOF_LOSSLESS: u8 = 0xC3;
+pub(super) const SOF_LOSSLESS: u8 = 0xC3;
 /// Of JPEG-LS.
-pub const SOF_LS: u8 = 0xF7;
+pub(super) const SOF_LS: u8 = 0xF7;
 
 /// Of the samples of a voxel, one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Component {
+pub(super) struct Component {
     /// What scans call it by.
     pub id: u8,
     /// How many samples of it there are along a row and a column, beside those of the others.
@@ -44,7 +44,7 @@ pub struct Component {
 
 /// The header of a frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub(super) struct Frame {
     /// The marker that says by which process it is coded.
     pub process: u8,
     pub precision: u32,
@@ -81,7 +81,7 @@ impl Frame {
     ///
     /// # Errors
     /// Both, where they differ.
-    pub fn check(
+    pub(super) fn check(
         &self,
         processes: &[u8],
         rows: u32,
@@ -108,7 +108,7 @@ impl Frame {
 
 /// A part of a stream: a marker and what stands behind it, without its length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Segment<'a> {
+pub(super) struct Segment<'a> {
     pub marker: u8,
     pub body: &'a [u8],
     /// Where what follows it begins.
@@ -116,7 +116,7 @@ pub struct Segment<'a> {
 }
 
 /// Segments of a stream, from some place on.
-pub struct Segments<'a> {
+pub(super) struct Segments<'a> {
     pub bytes: &'a [u8],
     pub at: usize,
     count: u32,
@@ -127,7 +127,7 @@ impl<'a> Segments<'a> {
     ///
     /// # Errors
     /// Another beginning.
-    pub fn of(bytes: &'a [u8]) -> Result<Segments<'a>, String> {
+    pub(super) fn of(bytes: &'a [u8]) -> Result<Segments<'a>, String> {
         match bytes {
             [0xFF, SOI, ..] => Ok(Segments { bytes, at: 2, count: 0 }),
             _ => Err("no beginning of a JPEG stream".into()),
@@ -138,7 +138,7 @@ impl<'a> Segments<'a> {
     ///
     /// # Errors
     /// Bytes that are no segment, or one that is cut off.
-    pub fn next(&mut self) -> Result<Option<Segment<'a>>, String> {
+    pub(super) fn next(&mut self) -> Result<Option<Segment<'a>>, String> {
         self.count += 1;
         let fill = self.bytes.get(self.at..).unwrap_or_default().iter().take_while(|&&byte| byte == 0xFF).count();
         let marker = self.bytes.get(self.at + fill).copied();
@@ -159,7 +159,7 @@ impl<'a> Segments<'a> {
 
 impl Segment<'_> {
     /// Whether samples follow.
-    pub fn is_scan(&self) -> bool {
+    pub(super) fn is_scan(&self) -> bool {
         self.marker == SOS
     }
 
@@ -167,7 +167,7 @@ impl Segment<'_> {
     ///
     /// # Errors
     /// One that is too short.
-    pub fn frame(&self) -> Result<Option<Frame>, String> {
+    pub(super) fn frame(&self) -> Result<Option<Frame>, String> {
         // Of these, three are tables.
         let is_frame = matches!(self.marker, 0xC0..=0xCF | SOF_LS) && !matches!(self.marker, 0xC4 | 0xC8 | 0xCC);
         if !is_frame {
@@ -181,7 +181,7 @@ impl Segment<'_> {
 ///
 /// # Errors
 /// None before the samples.
-pub fn frame_of(bytes: &[u8]) -> Result<Frame, String> {
+pub(super) fn frame_of(bytes: &[u8]) -> Result<Frame, String> {
     let mut segments = Segments::of(bytes)?;
     while let Some(segment) = segments.next()?.filter(|segment| !segment.is_scan()) {
         if let Some(frame) = segment.frame()? {
@@ -192,7 +192,7 @@ pub fn frame_of(bytes: &[u8]) -> Result<Frame, String> {
 }
 
 /// What is told of a volume whose voxels are decoded from lossy streams of this codec.
-pub fn lossy_warning(codec: &str) -> String {
+pub(super) fn lossy_warning(codec: &str) -> String {
     format!("voxels are decoded from lossy {codec}: they are near those that were coded, not equal")
 }
 
@@ -201,7 +201,7 @@ pub fn lossy_warning(codec: &str) -> String {
 ///
 /// # Errors
 /// Bytes that are no stream.
-pub fn is_rgb(bytes: &[u8], frame: &Frame) -> Result<bool, String> {
+pub(super) fn is_rgb(bytes: &[u8], frame: &Frame) -> Result<bool, String> {
     let mut segments = Segments::of(bytes)?;
     while let Some(segment) = segments.next()?.filter(|segment| !segment.is_scan()) {
         if let (APP14, [b'A', b'd', b'o', b'b', b'e', .., transform]) = (segment.marker, segment.body) {

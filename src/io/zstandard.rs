@@ -3,14 +3,14 @@
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, WriteBuf, get_error_name};
 
 /// Packs one buffer after another.
-pub struct Encoder(CCtx<'static>);
+pub(super) struct Encoder(CCtx<'static>);
 
 impl Encoder {
     /// One of this level, which writes a checksum or not.
     ///
     /// # Errors
     /// No memory, or a level that there is not.
-    pub fn new(level: i32, checksum: bool) -> Result<Encoder, String> {
+    pub(super) fn new(level: i32, checksum: bool) -> Result<Encoder, String> {
         let mut context = CCtx::try_create().ok_or_else(no_memory)?;
         for parameter in [CParameter::CompressionLevel(level), CParameter::ChecksumFlag(checksum)] {
             context.set_parameter(parameter).map_err(name)?;
@@ -22,7 +22,7 @@ impl Encoder {
     ///
     /// # Errors
     /// Too little room, or memory.
-    pub fn encode<B: WriteBuf + ?Sized>(&mut self, raw: &[u8], into: &mut B) -> Result<usize, String> {
+    pub(super) fn encode<B: WriteBuf + ?Sized>(&mut self, raw: &[u8], into: &mut B) -> Result<usize, String> {
         self.0.compress2(into, raw).map_err(name)
     }
 }
@@ -31,7 +31,7 @@ impl Encoder {
 ///
 /// # Errors
 /// Damaged bytes, more of them than there is room for, or no memory.
-pub fn decode<B: WriteBuf + ?Sized>(packed: &[u8], into: &mut B) -> Result<usize, String> {
+pub(super) fn decode<B: WriteBuf + ?Sized>(packed: &[u8], into: &mut B) -> Result<usize, String> {
     DCtx::try_create().ok_or_else(no_memory)?.decompress(into, packed).map_err(name)
 }
 

@@ -19,7 +19,7 @@ const MOST_TRIES: usize = 2;
 /// Methods instead of that of `op`, each of which `plan` accepts with the budget that is told with them: the given one, or the
 /// smallest for the first of them, where that is at most half of what is `named`. `parts` says whether voxels have parts that belong
 /// together.
-pub fn instead(
+pub(super) fn instead(
     op: &OpRequest,
     parts: bool,
     (given_bytes, named_bytes): (u64, u64),

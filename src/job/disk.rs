@@ -16,7 +16,7 @@ use crate::{
 
 mod prospect;
 
-pub use prospect::{Packing, Prospect, RawBytes};
+pub(super) use prospect::{Packing, Prospect, RawBytes};
 
 /// How large a target becomes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -40,7 +40,7 @@ pub struct TargetSize {
 
 /// What goes to one folder.
 #[derive(Clone, Debug)]
-pub struct Part {
+pub(super) struct Part {
     pub folder: PathBuf,
     pub least_bytes: u64,
     /// `None` where nothing is known but the most.
@@ -50,19 +50,19 @@ pub struct Part {
 
 impl Part {
     /// Files that may take that many bytes for a while, compressed as the target is.
-    pub fn aside(folder: PathBuf, bytes: u64, size: &TargetSize) -> Part {
+    pub(super) fn aside(folder: PathBuf, bytes: u64, size: &TargetSize) -> Part {
         let share = bytes as f64 / size.whole_bytes.max(1) as f64;
         let estimated_bytes = size.estimated_bytes.map(|estimated| (estimated as f64 * share) as u64);
         Part { folder, least_bytes: 0, estimated_bytes, most_bytes: bytes }
     }
 
     /// A file of that many bytes.
-    pub fn exact(folder: PathBuf, bytes: u64) -> Part {
+    pub(super) fn exact(folder: PathBuf, bytes: u64) -> Part {
         Part { folder, least_bytes: bytes, estimated_bytes: Some(bytes), most_bytes: bytes }
     }
 
     /// What so many copies of it take.
-    pub fn times(self, copies: u64) -> Part {
+    pub(super) fn times(self, copies: u64) -> Part {
         let times = |bytes: u64| bytes.saturating_mul(copies);
         Part {
             least_bytes: times(self.least_bytes),
@@ -73,7 +73,7 @@ impl Part {
     }
 
     /// The bytes that still need room when `held_bytes` are on the disk; the lower bound is that of one of `ranks` shares.
-    pub fn rest(self, held_bytes: u64, ranks: u64) -> Part {
+    pub(super) fn rest(self, held_bytes: u64, ranks: u64) -> Part {
         let rest = |bytes: u64| bytes.saturating_sub(held_bytes);
         Part {
             least_bytes: rest(self.least_bytes) / ranks.max(1),
@@ -89,7 +89,7 @@ const MOST_FILES: usize = 100_000;
 
 /// Bytes that the files in `folder` and below take on the disk, without scratch files, which no run goes on with. What cannot be
 /// looked at counts for nothing.
-pub fn held_bytes(folder: &Path) -> u64 {
+pub(super) fn held_bytes(folder: &Path) -> u64 {
     let (mut folders, mut bytes, mut files) = (vec![folder.to_path_buf()], 0u64, 0);
     while let Some(entries) = folders.pop().and_then(|folder| fs::read_dir(folder).ok()) {
         for entry in entries.flatten() {
@@ -176,7 +176,7 @@ impl Disk {
 }
 
 /// The file systems that the parts go to, each once; those that do not say what is free are left out.
-pub fn disks(parts: &[Part]) -> Vec<Disk> {
+pub(super) fn disks(parts: &[Part]) -> Vec<Disk> {
     let parts = parts.iter().filter(|part| part.most_bytes > 0);
     let found = parts.filter_map(|part| {
         let folder = existing(&part.folder);
@@ -214,7 +214,7 @@ fn existing(folder: &Path) -> PathBuf {
 }
 
 /// Refuses what cannot fit.
-pub fn check(disks: &[Disk], output: &Path) -> Result<()> {
+pub(super) fn check(disks: &[Disk], output: &Path) -> Result<()> {
     disks.iter().find_map(|disk| disk.refusal(output)).map_or(Ok(()), Err)
 }
 

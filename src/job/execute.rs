@@ -90,7 +90,7 @@ pub(super) struct Opened<T: Voxel> {
 
 impl<T: Voxel> Opened<T> {
     /// How the target is cut, where this run has a share of it.
-    pub fn cut(&self) -> Option<Partition> {
+    pub(super) fn cut(&self) -> Option<Partition> {
         let rank = self.job.request.rank?;
         let op = block_op::<T>(&self.job.op);
         let source = self.source.layout();
@@ -101,7 +101,7 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// An error where the tables of the op would not fit the budget, before they are made.
-    pub fn check_tables(&self, memory_bytes: u64) -> Result<()> {
+    pub(super) fn check_tables(&self, memory_bytes: u64) -> Result<()> {
         let (op, series) = (&self.job.op, self.job.series.as_ref());
         let mappings = series.map_or(std::slice::from_ref(&op.mapping), |series| &series.mappings);
         let of = |mapping: &Mapping| OpRequest { mapping: mapping.clone(), ..op.clone() };
@@ -109,12 +109,12 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// The passes within `budget`, to all of the target or to this run's share of it.
-    pub fn passes(&self, cut: Option<&Partition>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
+    pub(super) fn passes(&self, cut: Option<&Partition>, budget: Budget) -> Result<(Route<T>, Vec<LevelPass>)> {
         self.passes_by(&self.job.op, cut, budget)
     }
 
     /// The same by another op.
-    pub fn passes_by(
+    pub(super) fn passes_by(
         &self,
         op: &OpRequest,
         cut: Option<&Partition>,
@@ -146,7 +146,7 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// Reads the displacement fields, where there are some; with a `folder`, so that the job can be run.
-    pub fn look_through(
+    pub(super) fn look_through(
         mut self,
         folder: Option<&Path>,
         stop: &AtomicBool,

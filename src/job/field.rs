@@ -34,7 +34,7 @@ use crate::{
 
 /// A displacement field, not read yet.
 #[derive(Debug)]
-pub struct Field {
+pub(super) struct Field {
     input: Input,
     pub grid: FieldGrid,
 }
@@ -61,14 +61,14 @@ impl Field {
     ///
     /// # Errors
     /// A file that is no displacement field.
-    pub fn open(file: &FieldFile) -> Result<Field> {
+    pub(super) fn open(file: &FieldFile) -> Result<Field> {
         let input = Input::open_field(&file.path)?;
         let grid = FieldGrid::of(file, &input)?;
         Ok(Field { input, grid })
     }
 
     /// The voxels of the field in the world.
-    pub fn voxels(&self) -> &Grid {
+    pub(super) fn voxels(&self) -> &Grid {
         &self.input.layout().grid
     }
 
@@ -77,7 +77,7 @@ impl Field {
     ///
     /// # Errors
     /// Those of reading and of the scratch file; a budget that is too small.
-    pub fn read(
+    pub(super) fn read(
         &self,
         reading: Reading<'_>,
         stop: &AtomicBool,
@@ -116,7 +116,7 @@ impl Field {
     ///
     /// # Errors
     /// It is too small.
-    pub fn plan(&self, budget: Budget) -> Result<()> {
+    pub(super) fn plan(&self, budget: Budget) -> Result<()> {
         let source = self.source()?;
         Ok(pass(source.layout(), &scratch_layout::<f32>(source.layout()), budget).map(drop)?)
     }

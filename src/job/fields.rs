@@ -46,7 +46,7 @@ impl ReadFields {
 }
 
 /// Fields as passes take them.
-pub fn sources(vectors: &[Vectors]) -> Vec<&dyn Source<f32>> {
+pub(super) fn sources(vectors: &[Vectors]) -> Vec<&dyn Source<f32>> {
     vectors.iter().map(|vectors| vectors.source.as_ref()).collect()
 }
 
@@ -54,7 +54,7 @@ pub fn sources(vectors: &[Vectors]) -> Vec<&dyn Source<f32>> {
 ///
 /// # Errors
 /// A file that is no displacement field; those of [`Field::read`].
-pub fn ranges(chain: &Chain, memory_bytes: u64) -> Result<Vec<(FieldGrid, Hull)>> {
+pub(super) fn ranges(chain: &Chain, memory_bytes: u64) -> Result<Vec<(FieldGrid, Hull)>> {
     let mut all = Vec::new();
     for met in &chain.moves {
         let By::Field(path) = &met.what.by else { continue };

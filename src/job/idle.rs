@@ -64,12 +64,12 @@ fn no_rounding(dtype: &str) -> String {
 }
 
 /// Refuses what was named and cannot matter.
-pub fn refuse(request: &Request) -> Result<()> {
+pub(super) fn refuse(request: &Request) -> Result<()> {
     request.named.iter().find_map(|option| cannot_matter(option, request)).map_or(Ok(()), Err)
 }
 
 /// The same by what is known when the source is open; `target` is the target's sample type.
-pub fn refuse_for(request: &Request, input: &Input, (target, is_in_place): (Dtype, bool)) -> Result<()> {
+pub(super) fn refuse_for(request: &Request, input: &Input, (target, is_in_place): (Dtype, bool)) -> Result<()> {
     let is_named = |option: &str| request.named.iter().any(|named| named == option);
     let (shown, output) = (request.input.display(), request.output.display());
     if is_named("rounding") && target.is_float() {

@@ -20,7 +20,7 @@ const JITTER_BYTES: u64 = 256 << 10;
 
 /// The refusal `error` with the smallest budget that `plan` accepts, starting with what `error` names; errors of other kinds as they
 /// are.
-pub fn named(error: Error, plan: impl Fn(u64, Effort) -> Result<()>) -> Error {
+pub(super) fn named(error: Error, plan: impl Fn(u64, Effort) -> Result<()>) -> Error {
     let Error::Plan(PlanError::TooSmall { memory_bytes, smallest_bytes, block, window_bytes, has_chunks, .. }) = error
     else {
         return error;
@@ -83,7 +83,7 @@ impl Search {
 }
 
 /// The budget that is named where so much is needed.
-pub fn named_bytes(needed: u64) -> u64 {
+pub(super) fn named_bytes(needed: u64) -> u64 {
     mebibytes(needed) << 20
 }
 

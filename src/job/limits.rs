@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// An error where the tables of an op would not fit the budget.
-pub fn check_tables<T: Voxel>(op: &OpRequest, memory_bytes: u64) -> Result<()> {
+pub(super) fn check_tables<T: Voxel>(op: &OpRequest, memory_bytes: u64) -> Result<()> {
     let table_bytes = most_table_bytes::<T>(op);
     if table_bytes > memory_bytes {
         return Err(PlanError::TablesTooLarge { memory_bytes, table_bytes, target: op.target_shape }.into());
@@ -18,7 +18,7 @@ pub fn check_tables<T: Voxel>(op: &OpRequest, memory_bytes: u64) -> Result<()> {
 }
 
 /// Refuses a plan that a limit of address space does not leave room for: what is resident is mapped, and each thread has a stack.
-pub fn check_address_room(summary: &Summary) -> Result<()> {
+pub(super) fn check_address_room(summary: &Summary) -> Result<()> {
     let Some(room) = sys::address_room() else { return Ok(()) };
     let threads = summary.passes.iter().map(|pass| pass.plan.workers.count + pass.plan.helpers).max().unwrap_or(1);
     let (projected_bytes, left_bytes) = (summary.projected_bytes(), room.memory_bytes(threads));

@@ -22,7 +22,7 @@ const ALIASING_FACTOR: f64 = 1.5;
 const LEAST_MEMORY_TO_LOOK: u64 = 48 << 20;
 
 /// What the voxels are.
-pub enum Kind {
+pub(super) enum Kind {
     /// Names, by what the file says.
     Labels,
     /// Names, by the look of some voxels.
@@ -32,7 +32,7 @@ pub enum Kind {
 
 impl Kind {
     /// What the source holds, as it says or as a sample of it looks.
-    pub fn of(request: &Request, input: &Input) -> Kind {
+    pub(super) fn of(request: &Request, input: &Input) -> Kind {
         if input.is_label() && !input.layout().stored.is_float() {
             return Kind::Labels;
         }
@@ -50,7 +50,7 @@ impl Kind {
 }
 
 /// Whether a kernel would only copy, so that nothing is mixed.
-pub fn copies(request: &Request, mapping: &Mapping, target: &Grid, bounds: Region) -> bool {
+pub(super) fn copies(request: &Request, mapping: &Mapping, target: &Grid, bounds: Region) -> bool {
     passes_through(&OpRequest {
         method: Method::Kernel(KernelShape::Linear),
         antialias: request.antialias,
@@ -64,7 +64,7 @@ pub fn copies(request: &Request, mapping: &Mapping, target: &Grid, bounds: Regio
 }
 
 /// The method asked for, or the one that suits the voxels. Nothing is mixed where the target `is_copy`.
-pub fn method(
+pub(super) fn method(
     request: &Request,
     input: &Input,
     kind: &Kind,
@@ -144,7 +144,7 @@ fn level_warning(looks: &str) -> String {
 }
 
 /// The warning of an image that does not say that it holds labels and looks so, where its levels are to be made by mean.
-pub fn warning_of_levels(finest: &ZarrFile, request: &InPlaceRequest) -> Option<String> {
+pub(super) fn warning_of_levels(finest: &ZarrFile, request: &InPlaceRequest) -> Option<String> {
     let makes_mean = request.method.unwrap_or(Reduction::Mean) == Reduction::Mean;
     if finest.is_label || !makes_mean || request.memory_bytes < LEAST_MEMORY_TO_LOOK {
         return None;
@@ -155,7 +155,7 @@ pub fn warning_of_levels(finest: &ZarrFile, request: &InPlaceRequest) -> Option<
 }
 
 /// Says where a coarser grid makes the method pass voxels over, and which method does not.
-pub fn warn_of_aliasing(
+pub(super) fn warn_of_aliasing(
     op: &OpRequest,
     series: Option<&Series>,
     (kind, components): (&Kind, usize),

@@ -41,7 +41,7 @@ const MOST_CLOSE: f64 = 0.5;
 
 /// What a sample of label-like voxels holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Names {
+pub(super) struct Names {
     /// Different values, up to a bound.
     pub values: usize,
     pub voxels: u64,
@@ -50,7 +50,7 @@ pub struct Names {
 }
 
 /// Looks at a source, which is opened for that alone; `None` where it does not look like labels or cannot be read.
-pub fn look(input: &Input, request: &Request) -> Option<Names> {
+pub(super) fn look(input: &Input, request: &Request) -> Option<Names> {
     let layout = input.layout();
     let group_bytes = layout.outer.largest_group().saturating_mul(layout.voxel_bytes());
     let chunk_bytes = layout.chunk.iter().fold(group_bytes, |bytes, &extent| bytes.saturating_mul(extent));

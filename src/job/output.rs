@@ -33,9 +33,9 @@ use crate::{
     resample::Reduction,
     storage::{self, Location, Store},
 };
-pub use inherited::Inherited;
+pub(super) use inherited::Inherited;
 use inherited::{has_all_axes, header_beside, nifti_header, plain_header};
-pub use stored::Whose;
+pub(super) use stored::Whose;
 
 /// A target that is described in full, but not created yet.
 #[derive(Debug)]

@@ -32,7 +32,7 @@ pub enum PassKind {
 }
 
 /// One planned pass.
-pub struct Planned<T: Voxel> {
+pub(super) struct Planned<T: Voxel> {
     pub kind: PassKind,
     pub op: Arc<dyn BlockOp<T>>,
     pub source: Layout,
@@ -46,12 +46,12 @@ pub struct Planned<T: Voxel> {
 
 impl<T: Voxel> Planned<T> {
     /// Bytes of one decoded chunk; 0 for sources without chunks.
-    pub fn chunk_bytes(&self) -> u64 {
+    pub(super) fn chunk_bytes(&self) -> u64 {
         if self.touch.chunk_counts.is_some() { self.touch.decoded_bytes } else { 0 }
     }
 
     /// What other budgets would buy.
-    pub fn offers(&self) -> Vec<Offer> {
+    pub(super) fn offers(&self) -> Vec<Offer> {
         let (source, target) = (&self.source, &self.target);
         let (footprint, budget) = (self.op.as_ref(), self.budget);
         self.plan.offers(&plan::Request { footprint, source, target, sample_bytes: size_of::<T>(), budget, todo: None })
@@ -112,12 +112,12 @@ impl PassSummary {
 }
 
 /// All of a target.
-pub fn everything(target: &Layout) -> Arc<Todo> {
+pub(super) fn everything(target: &Layout) -> Arc<Todo> {
     Arc::new(Todo::everything(Region::of_shape(target.grid.shape)))
 }
 
 /// Plans one pass.
-pub fn planned<T: Voxel>(
+pub(super) fn planned<T: Voxel>(
     kind: PassKind,
     op: Arc<dyn BlockOp<T>>,
     source: &Layout,
@@ -133,19 +133,19 @@ pub fn planned<T: Voxel>(
 }
 
 /// The volume as a raw file of pipeline samples.
-pub fn scratch_layout<T: Voxel>(of: &Layout) -> Layout {
+pub(super) fn scratch_layout<T: Voxel>(of: &Layout) -> Layout {
     let outer = crate::layout::Outer::separate(of.outer.axes.clone());
     raw::target_layout(Layout { outer, stored: T::DTYPE, ..of.clone() })
 }
 
 /// Bytes of such a file.
-pub fn scratch_bytes<T: Voxel>(of: &Layout) -> u64 {
+pub(super) fn scratch_bytes<T: Voxel>(of: &Layout) -> u64 {
     let samples = of.grid.voxels().saturating_mul(of.outer.volumes()).saturating_mul(of.components as u64);
     samples.saturating_mul(size_of::<T>() as u64)
 }
 
 /// Every voxel as it is.
-pub fn copying(layout: &Layout) -> OpRequest {
+pub(super) fn copying(layout: &Layout) -> OpRequest {
     let maps = std::array::from_fn(|a| AxisMap { source_axis: a, scale: 1.0, offset: 0.0 });
     OpRequest {
         method: Method::Nearest,

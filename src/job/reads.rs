@@ -16,14 +16,14 @@ use crate::{
 
 /// A file, folder or URL that a job reads.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Read {
+pub(super) struct Read {
     /// `the source`, `the reference (--like)`, ...
     pub what: &'static str,
     pub path: PathBuf,
 }
 
 /// All that a job reads, the source first.
-pub fn reads(request: &Request, input: Option<&Input>) -> Vec<Read> {
+pub(super) fn reads(request: &Request, input: Option<&Input>) -> Vec<Read> {
     let own = input.and_then(|input| input.voxels_path().map(Path::to_path_buf));
     let is_named = input.is_none_or(|input| input.own_name().is_none());
     let named = is_named.then(|| with_other_half(&request.input)).into_iter().flatten();
@@ -77,7 +77,7 @@ pub fn files(request: &Request, input: Option<&Input>) -> Vec<(&'static str, Pat
 
 /// Whether `path` is what stands at `holder`, or lies within it: by device and inode, so that links and spellings do not matter.
 /// Behind URLs names are compared.
-pub fn is_within(path: &Path, holder: &Path) -> bool {
+pub(super) fn is_within(path: &Path, holder: &Path) -> bool {
     let [Ok(inner), Ok(outer)] = [path, holder].map(Location::of) else { return false };
     let (Some(inner), Some(outer)) = (inner.local(), outer.local()) else {
         let is_mixed = inner.local().is_some() != outer.local().is_some();
@@ -106,7 +106,7 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
 /// # Errors
 /// It would without being asked to; it would take more with it than the source; it would take another file that the job reads,
 /// or begins by emptying the folder in which one lies.
-pub fn takes_place_of_source(request: &Request, input: &Input, format: Format) -> Result<bool> {
+pub(super) fn takes_place_of_source(request: &Request, input: &Input, format: Format) -> Result<bool> {
     let (output, reads) = (&request.output, reads(request, Some(input)));
     let (shown, built_in) = (output.display(), state_folder(output));
     if let Some(Read { what, path }) = reads.iter().find(|read| is_within(&read.path, &built_in)) {
@@ -170,7 +170,7 @@ fn refuse_more_than_source(input: &Input, output: &Path) -> Result<()> {
 }
 
 /// The error of a source that was not found, with the way out where a run was ended in the midst of replacing it.
-pub fn missing_source(request: &Request, error: Error) -> Error {
+pub(super) fn missing_source(request: &Request, error: Error) -> Error {
     let aside = state_folder(&request.output).join("replaced-0");
     if !request.in_place || request.input.exists() || !aside.exists() {
         return error;

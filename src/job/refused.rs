@@ -13,7 +13,7 @@ const MODERATE_TABLE_BYTES: u64 = 96 << 20;
 
 impl<T: Voxel> Opened<T> {
     /// The refusal `error` with the smallest budget that the whole job can be planned with, and with methods that need less.
-    pub fn refusal(&self, error: Error, cut: Option<&Partition>, budget: Budget) -> Error {
+    pub(super) fn refusal(&self, error: Error, cut: Option<&Partition>, budget: Budget) -> Error {
         let named = least::named(error, |memory_bytes, effort| {
             self.passes(cut, Budget { memory_bytes, effort, ..budget }).map(drop)
         });
@@ -21,7 +21,7 @@ impl<T: Voxel> Opened<T> {
     }
 
     /// The refusal `error` of tables that do not fit, with what the job needs beside them where they are not large.
-    pub fn with_tables(&self, error: Error) -> Error {
+    pub(super) fn with_tables(&self, error: Error) -> Error {
         let table_bytes = match &error {
             Error::Plan(PlanError::TablesTooLarge { table_bytes, .. }) if *table_bytes <= MODERATE_TABLE_BYTES => {
                 *table_bytes
@@ -71,7 +71,7 @@ impl<T: Voxel> Opened<T> {
     /// no field moved anything.
     ///
     /// Tables that are larger are not made for it: they are refused at once, as they would be once the field is read.
-    pub fn with_fields(&self, error: Error, fields: &Fields, budget: Budget) -> Error {
+    pub(super) fn with_fields(&self, error: Error, fields: &Fields, budget: Budget) -> Error {
         if let Error::Plan(PlanError::TooSmall { smallest_bytes, .. }) = &error
             && self.check_tables((*smallest_bytes).max(MODERATE_TABLE_BYTES)).is_err()
             && let Err(tables) = self.check_tables(budget.memory_bytes)

@@ -24,7 +24,7 @@ const GOOD_ENOUGH: f64 = 1.5;
 const ONCE: f64 = 1.1;
 
 /// A step of a route.
-pub enum RouteStep<T: Voxel> {
+pub(super) enum RouteStep<T: Voxel> {
     /// A pass over all volumes.
     Whole(Box<Planned<T>>),
     /// A pass for each volume.
@@ -33,12 +33,12 @@ pub enum RouteStep<T: Voxel> {
 
 impl<T: Voxel> RouteStep<T> {
     /// A pass over all volumes.
-    pub fn whole(pass: Planned<T>) -> RouteStep<T> {
+    pub(super) fn whole(pass: Planned<T>) -> RouteStep<T> {
         RouteStep::Whole(Box::new(pass))
     }
 
     /// What it is for.
-    pub fn kind(&self) -> PassKind {
+    pub(super) fn kind(&self) -> PassKind {
         match self {
             RouteStep::Whole(pass) => pass.kind,
             RouteStep::PerVolume(_) => PassKind::Resample,
@@ -46,7 +46,7 @@ impl<T: Voxel> RouteStep<T> {
     }
 
     /// All volumes, as they are written.
-    pub fn target(&self) -> &Layout {
+    pub(super) fn target(&self) -> &Layout {
         match self {
             RouteStep::Whole(pass) => &pass.target,
             RouteStep::PerVolume(passes) => &passes.target,
@@ -83,7 +83,7 @@ impl<T: Voxel> RouteStep<T> {
 
 /// The cheapest way through that fits.
 #[derive(Default)]
-pub struct Route<T: Voxel> {
+pub(super) struct Route<T: Voxel> {
     pub steps: Vec<RouteStep<T>>,
     pub scratch_bytes: u64,
     /// Relative time.
@@ -92,13 +92,13 @@ pub struct Route<T: Voxel> {
 
 impl<T: Voxel> Route<T> {
     /// Without a scratch file.
-    pub fn direct(step: RouteStep<T>) -> Route<T> {
+    pub(super) fn direct(step: RouteStep<T>) -> Route<T> {
         let cost = step.cost();
         Route { steps: vec![step], scratch_bytes: 0, cost }
     }
 
     /// Whether there is no scratch file, and next to no chunk is decoded twice.
-    pub fn is_single_and_decodes_once(&self) -> bool {
+    pub(super) fn is_single_and_decodes_once(&self) -> bool {
         self.scratch_bytes == 0 && self.amplification() <= ONCE
     }
 
@@ -107,7 +107,7 @@ impl<T: Voxel> Route<T> {
     }
 
     /// Every pass, in turn.
-    pub fn summaries(&self) -> Vec<PassSummary> {
+    pub(super) fn summaries(&self) -> Vec<PassSummary> {
         let mut summaries = Vec::new();
         for (n, step) in self.steps.iter().enumerate() {
             let scratch_bytes = (n + 1 < self.steps.len()).then(|| scratch_bytes::<T>(step.target()));
@@ -119,7 +119,7 @@ impl<T: Voxel> Route<T> {
 
 /// What is resampled: all volumes by one mapping, or each by its own.
 #[derive(Clone, Copy)]
-pub struct Task<'a> {
+pub(super) struct Task<'a> {
     pub op: &'a OpRequest,
     pub series: Option<&'a Series>,
     /// What of the target is to be made.
@@ -132,7 +132,7 @@ pub struct Task<'a> {
 ///
 /// # Errors
 /// Where no way fits, the refusal of the one that needs the least.
-pub fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
+pub(super) fn route<T: Voxel>(task: Task<'_>, source: &Layout, target: &Layout, budget: Budget) -> Result<Route<T>> {
     let op = task.series.is_none().then(|| block_op::<T>(task.op).into());
     let ways = Ways { task, op, source, target, budget };
     if task.turn.is_some() {

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What the passes of a run have in common.
-pub struct Run<'a, T: Voxel> {
+pub(super) struct Run<'a, T: Voxel> {
     pub job: &'a Job,
     pub source: &'a dyn Source<T>,
     pub vectors: &'a [Vectors],
@@ -37,7 +37,12 @@ pub struct Run<'a, T: Voxel> {
 
 impl<T: Voxel> Run<'_, T> {
     /// The passes to the finest level, or to the only one. The tables of a step go before the next one begins.
-    pub fn finest(&self, route: Route<T>, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    pub(super) fn finest(
+        &self,
+        route: Route<T>,
+        summary: &mut Summary,
+        on_event: &mut dyn FnMut(Event<'_>),
+    ) -> Result<()> {
         let staging = &self.work.staging;
         let scratch = match &self.job.request.scratch {
             Some(folder) => ScratchFile::within(folder, "scratch", route.scratch_bytes),
@@ -72,7 +77,7 @@ impl<T: Voxel> Run<'_, T> {
     }
 
     /// The passes to the levels that were not made along with the finest.
-    pub fn coarser(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    pub(super) fn coarser(&self, summary: &mut Summary, on_event: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         let Some(pyramid) = self.job.output.pyramid.as_ref().filter(|_| !self.levels.is_empty()) else { return Ok(()) };
         let site = self.job.output.site(&self.work.staging);
         let finest = open_level(&site, &pyramid.target)?;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// The scratch file, while there is one.
-pub struct ScratchFile {
+pub(super) struct ScratchFile {
     path: PathBuf,
 }
 
@@ -29,7 +29,7 @@ const MODE: u32 = 0o600;
 impl ScratchFile {
     /// In `folder`, under a name that tells the next run to remove it, should this one be killed; what earlier ones left there
     /// goes.
-    pub fn within(folder: &Path, kind: &str, bytes: u64) -> ScratchFile {
+    pub(super) fn within(folder: &Path, kind: &str, bytes: u64) -> ScratchFile {
         if bytes > 0 {
             sys::clear_scratch(folder);
         }
@@ -37,24 +37,24 @@ impl ScratchFile {
     }
 
     /// At `path`.
-    pub fn at(path: PathBuf) -> ScratchFile {
+    pub(super) fn at(path: PathBuf) -> ScratchFile {
         ScratchFile { path }
     }
 
     /// Writes volumes of this layout.
-    pub fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {
+    pub(super) fn sink<T: Voxel>(&self, layout: &Layout) -> Result<RawSink<T>> {
         let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
         RawSink::create_for(&self.path, layout.clone(), packed, &Around::default(), MODE)
     }
 
     /// Reads what was written.
-    pub fn source<T: Voxel>(&self, layout: &Layout) -> Result<RawSource<T>> {
+    pub(super) fn source<T: Voxel>(&self, layout: &Layout) -> Result<RawSource<T>> {
         let packed = Packed::new(layout, 0, Conversion::plain(T::DTYPE));
         RawSource::open(&self.path, layout.clone(), packed, RawAccess::Position)
     }
 
     /// Removes the file.
-    pub fn remove(&self) -> Result<()> {
+    pub(super) fn remove(&self) -> Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(Error::Io { action: "remove", path: self.path.clone(), source: error })

@@ -114,12 +114,12 @@ fn refuse_mixed_stream(path: &Path, layout: &Layout) -> Result<()> {
 
 /// The groups of volumes that shares of a target are cut by: those that share chunks of the source or, of a series, single volumes, since
 /// each has a pass of its own.
-pub fn groups_of_shares(series: Option<&Series>, source: &Layout) -> Outer {
+pub(super) fn groups_of_shares(series: Option<&Series>, source: &Layout) -> Outer {
     if series.is_some() { Outer::separate(source.outer.axes.clone()) } else { source.outer.clone() }
 }
 
 /// The planned passes to the volumes of a series.
-pub struct VolumePasses {
+pub(super) struct VolumePasses {
     /// All volumes, as they are read and written.
     source: Layout,
     pub target: Layout,
@@ -143,7 +143,7 @@ impl VolumePasses {
     ///
     /// # Errors
     /// The refusal of the first volume that does not fit the budget.
-    pub fn plan<T: Voxel>(
+    pub(super) fn plan<T: Voxel>(
         op: &OpRequest,
         series: &Series,
         source: &Layout,
@@ -201,7 +201,7 @@ impl VolumePasses {
     }
 
     /// One for each volume.
-    pub fn summaries(&self) -> impl Iterator<Item = PassSummary> {
+    pub(super) fn summaries(&self) -> impl Iterator<Item = PassSummary> {
         self.volumes.iter().enumerate().map(|(n, pass)| PassSummary {
             volume: Some(n as u64),
             ..PassSummary::planned(PassKind::Resample, &pass.plan, pass.chunk_bytes)
@@ -209,18 +209,18 @@ impl VolumePasses {
     }
 
     /// Relative time.
-    pub fn cost(&self) -> f64 {
+    pub(super) fn cost(&self) -> f64 {
         self.volumes.iter().map(|pass| pass.plan.cost).sum()
     }
 
     /// The worst of all volumes.
-    pub fn amplification(&self) -> f64 {
+    pub(super) fn amplification(&self) -> f64 {
         self.volumes.iter().map(|pass| pass.plan.totals.amplification()).fold(1.0, f64::max)
     }
 
     /// Runs the passes in turn; the sink is finished with the last. Progress is that of all of them; each done is told with its
     /// number. How many there were.
-    pub fn run<T: Voxel>(
+    pub(super) fn run<T: Voxel>(
         &self,
         (from, fields): (&dyn Source<T>, &[&dyn Source<f32>]),
         to: &dyn Sink<T>,

@@ -94,7 +94,7 @@ impl Job {
 
 /// Bytes before compression, as they are stored: of an array of chunks with what those at its faces have beyond the grid, and with
 /// the indexes of its shards.
-pub fn stored_raw_bytes(layout: &Layout) -> RawBytes {
+pub(super) fn stored_raw_bytes(layout: &Layout) -> RawBytes {
     let voxels = layout.raw_bytes();
     if layout.access != Access::Chunked {
         return RawBytes { voxels, ..RawBytes::default() };

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Property of a job's identity: voxels of each level of its target, and bytes of one.
-pub const LEVELS: &str = "voxels of the levels";
+pub(super) const LEVELS: &str = "voxels of the levels";
 
 /// What is known of a target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -98,7 +98,7 @@ fn levels(text: &str) -> Option<(Vec<u64>, u64)> {
 }
 
 /// The inverse of [`levels`].
-pub fn levels_text(voxels: &[u64], voxel_bytes: u64) -> String {
+pub(super) fn levels_text(voxels: &[u64], voxel_bytes: u64) -> String {
     let voxels: Vec<String> = voxels.iter().map(u64::to_string).collect();
     format!("{} voxels of {voxel_bytes} bytes", voxels.join(", "))
 }

@@ -139,7 +139,7 @@ fn refuse_samples(values: &Values) -> Result<()> {
 }
 
 /// A source whose vectors are turned as they are read.
-pub struct Turned<'a, T> {
+pub(super) struct Turned<'a, T> {
     source: Box<dyn Source<T> + 'a>,
     layout: Layout,
     turn: Turn,
@@ -147,7 +147,7 @@ pub struct Turned<'a, T> {
 
 impl<'a, T: Voxel> Turned<'a, T> {
     /// `source` keeps volumes apart and can be read in any order.
-    pub fn new(source: Box<dyn Source<T> + 'a>, turn: Turn) -> Turned<'a, T> {
+    pub(super) fn new(source: Box<dyn Source<T> + 'a>, turn: Turn) -> Turned<'a, T> {
         let layout = turn.layout::<T>(source.layout());
         Turned { source, layout, turn }
     }

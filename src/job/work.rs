@@ -102,7 +102,7 @@ impl Work {
 }
 
 /// What the sinks of a pass have stored, to be put on record.
-pub struct Kept<'a, T: Voxel> {
+pub(super) struct Kept<'a, T: Voxel> {
     pub work: &'a Work,
     pub sinks: &'a [&'a dyn Sink<T>],
 }
@@ -123,7 +123,7 @@ impl<T: Voxel> Keep for Kept<'_, T> {
 ///
 /// # Errors
 /// [`Error::Unfinished`] where an unfinished run has stored work and the claim says neither.
-pub fn settle(staging: &mut Staging, identity: &Identity, voxels: &[u64], voxel_bytes: u64) -> Result<()> {
+pub(super) fn settle(staging: &mut Staging, identity: &Identity, voxels: &[u64], voxel_bytes: u64) -> Result<()> {
     let claim = staging.claim();
     if claim.resume && (!claim.overwrite || claim.notes != TARGET_NOTES || staging.is_begun()?) {
         return Ok(());
@@ -149,7 +149,7 @@ fn held_share(state: &dyn Store, voxels: &[u64], voxel_bytes: u64) -> Result<Opt
 }
 
 /// The part of a target that is stored; `voxels` of each level, of `voxel_bytes` each.
-pub fn stored_share(stored: &Restored, voxels: &[u64], voxel_bytes: u64) -> f64 {
+pub(super) fn stored_share(stored: &Restored, voxels: &[u64], voxel_bytes: u64) -> f64 {
     let held = |(level, &whole): (usize, &u64)| stored.held_voxels(level as u32, voxel_bytes).min(whole);
     let held = voxels.iter().enumerate().map(held).fold(0, u64::saturating_add);
     let whole = voxels.iter().copied().fold(0, u64::saturating_add).max(1);
@@ -157,17 +157,17 @@ pub fn stored_share(stored: &Restored, voxels: &[u64], voxel_bytes: u64) -> f64 
 }
 
 /// The job of a note, where there is one that can be read.
-pub fn noted(state: &dyn Store, note: &str) -> Result<Option<Identity>> {
+pub(super) fn noted(state: &dyn Store, note: &str) -> Result<Option<Identity>> {
     Ok(read(state, note)?.and_then(|text| serde_json::from_str(&text).ok()))
 }
 
 /// How many shares the target is cut into, if runs have said so.
-pub fn ranks(state: &dyn Store) -> Result<Option<u64>> {
+pub(super) fn ranks(state: &dyn Store) -> Result<Option<u64>> {
     Ok(read(state, CUT)?.and_then(|text| text.split(' ').next()?.parse().ok()))
 }
 
 /// What is stored of a level, one voxel of which spans `factors` of the level that is made.
-pub fn done(stored: &Restored, level: usize, factors: [u64; 3]) -> DoneLevel {
+pub(super) fn done(stored: &Restored, level: usize, factors: [u64; 3]) -> DoneLevel {
     let volumes = stored.levels.get(&(level as u32)).map(|level| level.volumes.clone()).unwrap_or_default();
     DoneLevel { factors, volumes }
 }
@@ -176,7 +176,7 @@ pub fn done(stored: &Restored, level: usize, factors: [u64; 3]) -> DoneLevel {
 ///
 /// # Errors
 /// [`Error::OtherJob`] where the note is of another job.
-pub fn is_finished(state: &dyn Store, target: &Path, identity: &Identity) -> Result<bool> {
+pub(super) fn is_finished(state: &dyn Store, target: &Path, identity: &Identity) -> Result<bool> {
     is_noted(state, TARGET_NOTES.finished, target, identity)
 }
 
@@ -184,7 +184,7 @@ pub fn is_finished(state: &dyn Store, target: &Path, identity: &Identity) -> Res
 ///
 /// # Errors
 /// [`Error::OtherJob`] where it is of another job.
-pub fn is_noted(state: &dyn Store, note: &str, target: &Path, identity: &Identity) -> Result<bool> {
+pub(super) fn is_noted(state: &dyn Store, note: &str, target: &Path, identity: &Identity) -> Result<bool> {
     let Some(text) = read(state, note)? else { return Ok(false) };
     match difference(&text, identity) {
         Some(difference) => Err(Error::OtherJob { path: target.to_path_buf(), difference }),

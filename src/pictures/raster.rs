@@ -29,7 +29,7 @@ pub struct Raster {
 }
 
 /// The voxel in which the centre of pixel (column, row) lies.
-pub fn nearest(to_index: &Affine, [column, row]: [usize; 2]) -> [i64; 3] {
+pub(super) fn nearest(to_index: &Affine, [column, row]: [usize; 2]) -> [i64; 3] {
     to_index.apply([column as f64, row as f64, 0.0]).map(|c| (c + 0.5).floor() as i64)
 }
 

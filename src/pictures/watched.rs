@@ -14,7 +14,7 @@ use crate::{
 const BRIGHTNESS: [f64; 3] = [0.299, 0.587, 0.114];
 
 /// The volume that pictures show.
-pub const SHOWN: u64 = 0;
+pub(super) const SHOWN: u64 = 0;
 
 /// A source whose voxels are seen by pictures as they are read.
 pub struct WatchedSource<'a, T: Voxel> {
@@ -143,7 +143,13 @@ impl<T: Voxel> Sink<T> for WatchedSink<'_, T> {
 
 /// What a picture shows of the voxel at `at`: its value, the brightness of a colour, the first part of anything else. Its parts are
 /// the stacked volumes from `first` on.
-pub fn sample<T: Voxel>(block: BlockRef<'_, T>, first: usize, components: usize, at: [i64; 3], values: &Values) -> f64 {
+pub(super) fn sample<T: Voxel>(
+    block: BlockRef<'_, T>,
+    first: usize,
+    components: usize,
+    at: [i64; 3],
+    values: &Values,
+) -> f64 {
     let part = |n: usize| values.of(block.row(first + n, at[0], at[1], at[2]..at[2] + 1)[0]);
     match components {
         3 | 4 if T::DTYPE.bytes() == 1 => BRIGHTNESS.iter().enumerate().map(|(n, weight)| weight * part(n)).sum(),

@@ -39,7 +39,7 @@ impl Loads<'_> {
 
 /// The chunks between storage and the workers.
 #[derive(Debug)]
-pub struct Ahead<'a> {
+pub(super) struct Ahead<'a> {
     state: Mutex<State<'a>>,
     changed: Condvar,
     limit: usize,
@@ -58,7 +58,7 @@ struct State<'a> {
 
 impl<'a> Ahead<'a> {
     /// `None` where the plan has no read-ahead.
-    pub fn new<T: Voxel>(pass: &Pass<'a, T>) -> Option<Ahead<'a>> {
+    pub(super) fn new<T: Voxel>(pass: &Pass<'a, T>) -> Option<Ahead<'a>> {
         let limit = pass.plan.ahead as usize;
         let passing = pass.plan.passes(pass.touch, pass.op, pass.source.layout()).map(Loads::Passing);
         let loads = passing.unwrap_or_else(|| Loads::Held(Box::new(pass.plan.walk(pass.touch))));
@@ -67,7 +67,7 @@ impl<'a> Ahead<'a> {
     }
 
     /// Fetches until the schedule or the run has ended.
-    pub fn fetch<T: Voxel>(&self, source: &dyn Source<T>, halt: &Halt) -> Result<()> {
+    pub(super) fn fetch<T: Voxel>(&self, source: &dyn Source<T>, halt: &Halt) -> Result<()> {
         while let Some((number, chunk)) = self.begin(halt)? {
             let region = source.layout().chunk_region(chunk.at);
             let fetched = source.fetch(chunk.group, region).and_then(|fetched| {
@@ -104,7 +104,7 @@ impl<'a> Ahead<'a> {
     }
 
     /// What was fetched for load `number`; waits for it. `None` when the run has ended.
-    pub fn take(&self, number: u64, halt: &Halt) -> Result<Option<Fetched>> {
+    pub(super) fn take(&self, number: u64, halt: &Halt) -> Result<Option<Fetched>> {
         let mut state = self.lock();
         loop {
             if let Some(Some(_)) = state.held.get(&number) {
@@ -121,7 +121,7 @@ impl<'a> Ahead<'a> {
     }
 
     /// Wakes all who wait, since the run ends.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();
     }

@@ -13,7 +13,7 @@ use crate::{
 
 /// The schedule under way.
 #[derive(Debug)]
-pub struct Claims<'a> {
+pub(super) struct Claims<'a> {
     state: Mutex<State<'a>>,
     moved: Condvar,
     gate: u64,
@@ -32,7 +32,7 @@ struct State<'a> {
 
 impl<'a> Claims<'a> {
     /// Claims from the beginning of a schedule, at most `gate` blocks ahead of the lowest unfinished one.
-    pub fn new(walk: Walk<'a>, gate: u64) -> Claims<'a> {
+    pub(super) fn new(walk: Walk<'a>, gate: u64) -> Claims<'a> {
         let state = State { walk, next: 0, lowest_unfinished: 0, finished: BTreeSet::new() };
         Claims { state: Mutex::new(state), moved: Condvar::new(), gate: gate.max(1) }
     }
@@ -41,7 +41,7 @@ impl<'a> Claims<'a> {
     ///
     /// `admit` is called with the block before any later one can be claimed, so that chunks enter and leave the window in
     /// schedule order.
-    pub fn claim(&self, halt: &Halt, admit: impl FnOnce(&Step)) -> Result<Option<Step>> {
+    pub(super) fn claim(&self, halt: &Halt, admit: impl FnOnce(&Step)) -> Result<Option<Step>> {
         let mut state = self.lock();
         while state.next >= state.lowest_unfinished + self.gate && !halt.is_halted() {
             state = self.moved.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -59,7 +59,7 @@ impl<'a> Claims<'a> {
     }
 
     /// Notes that a block is finished: written, and done with its chunks.
-    pub fn finish(&self, number: u64) {
+    pub(super) fn finish(&self, number: u64) {
         let mut state = self.lock();
         state.finished.insert(number);
         loop {
@@ -74,12 +74,12 @@ impl<'a> Claims<'a> {
     }
 
     /// Chunk decodes that the schedule has asked for so far.
-    pub fn decodes(&self) -> u64 {
+    pub(super) fn decodes(&self) -> u64 {
         self.lock().walk.totals().decodes
     }
 
     /// Wakes all who wait, since the run ends.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         // Taking the lock orders the wake-up after any check of the flag that came too early.
         drop(self.lock());
         self.moved.notify_all();

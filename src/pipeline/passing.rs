@@ -33,7 +33,7 @@ struct Brought<T> {
 }
 
 /// The chunks on their way, and what they have made so far.
-pub struct Passing<'a, T: Voxel> {
+pub(super) struct Passing<'a, T: Voxel> {
     state: Mutex<State<'a, T>>,
     changed: Condvar,
     /// DecodedChunk chunks that there may be at once.
@@ -58,7 +58,7 @@ struct State<'a, T: Voxel> {
 
 impl<'a, T: Voxel> Passing<'a, T> {
     /// `None` where chunks do not pass by in this plan.
-    pub fn new(pass: &Pass<'a, T>) -> Option<Passing<'a, T>> {
+    pub(super) fn new(pass: &Pass<'a, T>) -> Option<Passing<'a, T>> {
         let passes = pass.plan.passes(pass.touch, pass.op, pass.source.layout())?;
         let board = Some(Board::new(pass));
         let (ready, pool) = (BTreeMap::new(), Vec::new());
@@ -72,7 +72,7 @@ impl<'a, T: Voxel> Passing<'a, T> {
     }
 
     /// Claims chunks and decodes them until there are none left or the run has ended.
-    pub fn work(&self, shared: &Shared<'a, T>, finished: &Sender<()>) -> Result<()> {
+    pub(super) fn work(&self, shared: &Shared<'a, T>, finished: &Sender<()>) -> Result<()> {
         while let Some((pass, number, memory)) = self.claim(shared) {
             let decoded = match pass.chunk {
                 None => None,
@@ -145,12 +145,12 @@ impl<'a, T: Voxel> Passing<'a, T> {
     }
 
     /// Chunks decoded so far.
-    pub fn decodes(&self) -> u64 {
+    pub(super) fn decodes(&self) -> u64 {
         self.lock().decodes
     }
 
     /// Wakes all who wait, since the run ends.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();
     }

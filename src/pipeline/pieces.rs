@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// The reusable memory in which one thread computes pieces.
-pub struct Lane<T: Voxel> {
+pub(super) struct Lane<T: Voxel> {
     /// Fetched source voxels.
     source: Vec<T>,
     /// Target voxels, where others fill the same block.
@@ -27,7 +27,7 @@ pub struct Lane<T: Voxel> {
 }
 
 /// Threads that compute pieces of the workers' blocks, each in a lane of its own.
-pub struct Helpers<T: Voxel> {
+pub(super) struct Helpers<T: Voxel> {
     pool: rayon::ThreadPool,
     /// By the number of the thread.
     lanes: Vec<Mutex<Lane<T>>>,
@@ -41,7 +41,7 @@ struct Block<'a, 'p, T: Voxel> {
 }
 
 impl<T: Voxel> Lane<T> {
-    pub fn new() -> Lane<T> {
+    pub(super) fn new() -> Lane<T> {
         Lane { source: Vec::new(), target: Vec::new(), scratch: Workspace::default() }
     }
 }
@@ -51,7 +51,7 @@ impl<T: Voxel> Helpers<T> {
     ///
     /// # Errors
     /// The system grants no threads.
-    pub fn new(count: usize) -> Result<Option<Helpers<T>>> {
+    pub(super) fn new(count: usize) -> Result<Option<Helpers<T>>> {
         if count == 0 {
             return Ok(None);
         }
@@ -61,7 +61,7 @@ impl<T: Voxel> Helpers<T> {
 }
 
 /// Fills `target`, the block of `step`; `false` when the run has ended before it is full.
-pub fn fill<T: Voxel>(
+pub(super) fn fill<T: Voxel>(
     shared: &Shared<'_, T>,
     step: &Step,
     chunks: &[Arc<DecodedChunk<T>>],

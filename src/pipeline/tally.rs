@@ -76,7 +76,7 @@ impl Progress {
 
 /// A stage of the work on a block.
 #[derive(Clone, Copy, Debug)]
-pub enum Stage {
+pub(super) enum Stage {
     Read,
     Apply,
     Encode,
@@ -85,7 +85,7 @@ pub enum Stage {
 
 /// The counters themselves.
 #[derive(Debug)]
-pub struct Tally {
+pub(super) struct Tally {
     blocks: u64,
     planned_decodes: u64,
     begun: Instant,
@@ -102,7 +102,7 @@ pub struct Tally {
 
 impl Tally {
     /// Zeros, of so many blocks and decodes.
-    pub fn new(blocks: u64, planned_decodes: u64) -> Tally {
+    pub(super) fn new(blocks: u64, planned_decodes: u64) -> Tally {
         Tally {
             blocks,
             planned_decodes,
@@ -120,7 +120,7 @@ impl Tally {
     }
 
     /// Counts what the target could not hold.
-    pub fn lose(&self, lost: Lost) {
+    pub(super) fn lose(&self, lost: Lost) {
         let counters = [&self.nans, &self.clipped[0], &self.clipped[1]];
         let counts = [lost.nans, lost.below, lost.above];
         counters.into_iter().zip(counts).for_each(|(counter, count)| {
@@ -129,7 +129,7 @@ impl Tally {
     }
 
     /// Runs `work` and counts its time.
-    pub fn time<R>(&self, stage: Stage, work: impl FnOnce() -> R) -> R {
+    pub(super) fn time<R>(&self, stage: Stage, work: impl FnOnce() -> R) -> R {
         let begun = Instant::now();
         let result = work();
         self.nanoseconds[stage as usize].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
@@ -137,7 +137,7 @@ impl Tally {
     }
 
     /// What was counted so far.
-    pub fn progress(&self) -> Progress {
+    pub(super) fn progress(&self) -> Progress {
         let seconds =
             |stage: Stage| Duration::from_nanos(self.nanoseconds[stage as usize].load(Ordering::Relaxed)).as_secs_f64();
         Progress {

@@ -9,7 +9,7 @@ use crate::{error::Result, io::Encoded, region::Region};
 
 /// The encoded write units of one block.
 #[derive(Debug)]
-pub struct Parcel {
+pub(super) struct Parcel {
     pub volume: u64,
     /// Voxels of the block.
     pub voxels: u64,
@@ -18,7 +18,7 @@ pub struct Parcel {
 
 /// Blocks that were encoded before their turn. The gate bounds how many there can be.
 #[derive(Debug, Default)]
-pub struct Turnstile {
+pub(super) struct Turnstile {
     state: Mutex<State>,
 }
 
@@ -32,7 +32,12 @@ struct State {
 impl Turnstile {
     /// Leaves a block. Whoever brings the block whose turn it is writes it and all that follow it without a gap;
     /// nobody waits. `put` is called with one block at a time, in order.
-    pub fn deposit(&self, number: u64, parcel: Parcel, mut put: impl FnMut(u64, Parcel) -> Result<()>) -> Result<()> {
+    pub(super) fn deposit(
+        &self,
+        number: u64,
+        parcel: Parcel,
+        mut put: impl FnMut(u64, Parcel) -> Result<()>,
+    ) -> Result<()> {
         let mut state = self.lock();
         state.waiting.insert(number, parcel);
         while !state.writing {

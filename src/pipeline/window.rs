@@ -17,7 +17,7 @@ use crate::{
 
 /// A decoded chunk: its region and the voxels of all volumes of its group.
 #[derive(Debug)]
-pub struct DecodedChunk<T> {
+pub(super) struct DecodedChunk<T> {
     pub region: Region,
     pub volumes: usize,
     voxels: Vec<T>,
@@ -25,31 +25,31 @@ pub struct DecodedChunk<T> {
 
 impl<T: Voxel> DecodedChunk<T> {
     /// A chunk of these voxels.
-    pub fn new(region: Region, volumes: usize, voxels: Vec<T>) -> DecodedChunk<T> {
+    pub(super) fn new(region: Region, volumes: usize, voxels: Vec<T>) -> DecodedChunk<T> {
         DecodedChunk { region, volumes, voxels }
     }
 
     /// Makes all samples the same.
-    pub fn fill(&mut self, value: T) {
+    pub(super) fn fill(&mut self, value: T) {
         let len = self.region.voxels() as usize * self.volumes;
         self.voxels[..len].fill(value);
     }
 
     /// Its voxels.
-    pub fn block(&self) -> BlockRef<'_, T> {
+    pub(super) fn block(&self) -> BlockRef<'_, T> {
         let len = self.region.voxels() as usize * self.volumes;
         BlockRef::new(self.region, self.volumes, &self.voxels[..len])
     }
 
     /// The memory, for another chunk.
-    pub fn into_memory(self) -> Vec<T> {
+    pub(super) fn into_memory(self) -> Vec<T> {
         self.voxels
     }
 }
 
 /// The decoded chunks of a pass whose blocks hold all of theirs at once.
 #[derive(Debug)]
-pub struct Window<T> {
+pub(super) struct Window<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
     /// Samples of one chunk, all volumes of its group.
@@ -126,7 +126,7 @@ impl<'a, T: Voxel> Gathered<'a, T> {
 
 impl<T: Voxel> Window<T> {
     /// An empty window of the plan's size.
-    pub fn new(pass: &Pass<'_, T>) -> Window<T> {
+    pub(super) fn new(pass: &Pass<'_, T>) -> Window<T> {
         let layout = pass.source.layout();
         let (slots, queue) = (HashMap::new(), VecDeque::new());
         let state = State { slots, pool: Vec::new(), queue, admitted: 0, reading: false };
@@ -139,7 +139,7 @@ impl<T: Voxel> Window<T> {
     }
 
     /// Frees and admits what the schedule names. Called in schedule order.
-    pub fn admit(&self, step: &Step) {
+    pub(super) fn admit(&self, step: &Step) {
         let mut state = self.lock();
         for chunk in &step.frees {
             if let Some(Slot::Ready(decoded)) = state.slots.remove(chunk)
@@ -161,7 +161,7 @@ impl<T: Voxel> Window<T> {
     /// The chunks of a block, in C order; decodes those that nobody has begun, waits for the others.
     ///
     /// `None` when the run has ended.
-    pub fn acquire(&self, shared: &Shared<'_, T>, step: &Step) -> Result<Option<Vec<Arc<DecodedChunk<T>>>>> {
+    pub(super) fn acquire(&self, shared: &Shared<'_, T>, step: &Step) -> Result<Option<Vec<Arc<DecodedChunk<T>>>>> {
         let mut gathered = Gathered::new(step);
         let mut state = self.lock();
         loop {
@@ -215,7 +215,7 @@ impl<T: Voxel> Window<T> {
     }
 
     /// Wakes all who wait, since the run ends.
-    pub fn wake(&self) {
+    pub(super) fn wake(&self) {
         drop(self.lock());
         self.changed.notify_all();
     }
@@ -226,7 +226,7 @@ impl<T: Voxel> Window<T> {
 }
 
 /// A chunk decoded, out of what was fetched ahead where there is read-ahead; `None` when the run has ended.
-pub fn decode<T: Voxel>(
+pub(super) fn decode<T: Voxel>(
     shared: &Shared<'_, T>,
     chunk: Chunk,
     number: u64,
@@ -249,6 +249,6 @@ pub fn decode<T: Voxel>(
 }
 
 /// Stacked volumes that a read of `group` fills: members times components.
-pub fn volumes_of(layout: &Layout, group: u64) -> usize {
+pub(super) fn volumes_of(layout: &Layout, group: u64) -> usize {
     layout.outer.members_of(group) as usize * layout.components
 }

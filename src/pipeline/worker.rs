@@ -30,7 +30,7 @@ struct Slot<T: Voxel> {
 }
 
 /// Claims blocks and does them until there are none left or the run has ended.
-pub fn work<'a, T: Voxel>(shared: &Shared<'a, T>, finished: &Sender<()>) -> Result<()> {
+pub(super) fn work<'a, T: Voxel>(shared: &Shared<'a, T>, finished: &Sender<()>) -> Result<()> {
     if let Some(passing) = &shared.passing {
         return passing.work(shared, finished);
     }
@@ -73,7 +73,7 @@ fn descend<T: Voxel>(shared: &Shared<'_, T>, step: &Step, slot: &mut Slot<T>) ->
 
 /// Encodes the block's write units and stores them, or leaves them at the turnstile; `false` when the run has ended. `block` holds
 /// at least the step's region.
-pub fn deliver<T: Voxel>(
+pub(super) fn deliver<T: Voxel>(
     shared: &Shared<'_, T>,
     step: &Step,
     block: BlockRef<'_, T>,

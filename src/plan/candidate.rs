@@ -32,7 +32,7 @@ pub(super) struct BlockShape<'a> {
 
 impl<'a> BlockShape<'a> {
     /// What all plans for blocks of this extent share.
-    pub fn new(lines: &mut Lines<'a>, block: [u64; 3]) -> BlockShape<'a> {
+    pub(super) fn new(lines: &mut Lines<'a>, block: [u64; 3]) -> BlockShape<'a> {
         let (request, touch) = (lines.request, ChunkMap::with(lines, block));
         let blocks = touch.steps();
         let are_products = request.footprint.reach().is_none();
@@ -56,13 +56,13 @@ impl<'a> BlockShape<'a> {
     }
 
     /// Whether a walk of everything looks at more than this.
-    pub fn is_long(&self, most_looks: u64) -> bool {
+    pub(super) fn is_long(&self, most_looks: u64) -> bool {
         self.looks > most_looks as f64
     }
 
     /// The most that can be pinned while `gate` blocks are under way, in bytes: each reaches no more chunks than the longest
     /// reach along each axis allows.
-    pub fn pinned_bytes(&self, gate: u64) -> u64 {
+    pub(super) fn pinned_bytes(&self, gate: u64) -> u64 {
         if self.touch.chunk_counts.is_none() {
             return 0;
         }
@@ -101,13 +101,13 @@ pub(super) enum Ended {
 
 impl Candidate<'_> {
     /// Bytes that are left for the window; `None` where not even one block's chunks fit.
-    pub fn window_bytes(&self) -> Option<u64> {
+    pub(super) fn window_bytes(&self) -> Option<u64> {
         let left = self.ground.request.budget.memory_bytes.checked_sub(self.memory.total())?;
         (left >= self.ground.pinned_bytes(1)).then_some(left)
     }
 
     /// Whether a walk with this window cannot fail: it holds whatever the gate can pin, and what was let go can be read again.
-    pub fn fits_for_certain(&self, window_bytes: u64) -> bool {
+    pub(super) fn fits_for_certain(&self, window_bytes: u64) -> bool {
         let touch = &self.ground.touch;
         touch.access != Access::Ascending && window_bytes >= self.ground.pinned_bytes(self.workers.gate)
     }
@@ -116,7 +116,7 @@ impl Candidate<'_> {
     ///
     /// # Errors
     /// The window is too small, or there were more than `most_decodes`.
-    pub fn walk(
+    pub(super) fn walk(
         &self,
         window_bytes: u64,
         most_looks: u64,
@@ -204,7 +204,7 @@ impl Candidate<'_> {
     }
 
     /// The plan after a walk with a window of `window_bytes`.
-    pub fn plan(&self, walked: Walked, window_bytes: u64) -> Plan {
+    pub(super) fn plan(&self, walked: Walked, window_bytes: u64) -> Plan {
         let touch = &self.ground.touch;
         let most = window_bytes / touch.chunk_bytes.max(1);
         let chunks = walked.window_chunks.map_or(most, |chunks| chunks.min(most));
@@ -233,7 +233,7 @@ impl Candidate<'_> {
     }
 
     /// Relative time of a run with so many decodes.
-    pub fn cost(&self, decodes: f64) -> f64 {
+    pub(super) fn cost(&self, decodes: f64) -> f64 {
         let ground = self.ground;
         let volumes = ground.request.target.outer.volumes() as f64;
         let bytes_per_voxel = voxel_bytes(ground.request) as f64 * volumes;
@@ -268,18 +268,18 @@ impl Candidate<'_> {
     }
 
     /// Decodes with which the cost would be `cost`.
-    pub fn decodes_for(&self, cost: f64) -> f64 {
+    pub(super) fn decodes_for(&self, cost: f64) -> f64 {
         let one = self.decode_cost(1.0);
         if one > 0.0 { (cost - self.cost(0.0)) / one } else { f64::INFINITY }
     }
 
     /// A bound on the cost, without a walk.
-    pub fn least_cost(&self) -> f64 {
+    pub(super) fn least_cost(&self) -> f64 {
         self.cost(self.ground.least_decodes as f64)
     }
 
     /// The cost to be expected, without a walk.
-    pub fn estimate(&self, window_bytes: u64) -> f64 {
+    pub(super) fn estimate(&self, window_bytes: u64) -> f64 {
         self.cost(self.estimated_decodes(window_bytes))
     }
 

@@ -283,7 +283,7 @@ fn slabs_of(region: Region, axis: usize, block: u64) -> impl Iterator<Item = Reg
 }
 
 /// Ranges apart from each other that hold the same numbers, ascending.
-pub fn union(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+pub(super) fn union(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
     ranges.retain(|range| !range.is_empty());
     ranges.sort_unstable_by_key(|range| (range.start, range.end));
     ranges.dedup_by(|next, last| {
@@ -297,7 +297,7 @@ pub fn union(mut ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
 }
 
 /// The number of blocks of a region along an axis.
-pub fn slab_count(region: Region, axis: usize, block: u64) -> u64 {
+pub(super) fn slab_count(region: Region, axis: usize, block: u64) -> u64 {
     let block = block.max(1) as i64;
     ((region.hi[axis] - 1).div_euclid(block) + 1 - region.lo[axis].div_euclid(block)) as u64
 }

@@ -103,12 +103,12 @@ pub fn planes_at_once(plane_bytes: u64) -> u64 {
 }
 
 /// How many chunks are fetched ahead: as many as are worth it, within an eighth of the budget.
-pub fn ahead(request: &Request<'_>) -> u64 {
+pub(super) fn ahead(request: &Request<'_>) -> u64 {
     let worth = request.source.ahead;
     (request.budget.memory_bytes / AHEAD_SHARE / (worth.chunk_bytes + FETCHER_BYTES)).min(worth.chunks)
 }
 
 /// Memory that so many chunks and those who fetch them take.
-pub fn ahead_bytes(request: &Request<'_>, chunks: u64) -> u64 {
+pub(super) fn ahead_bytes(request: &Request<'_>, chunks: u64) -> u64 {
     chunks.saturating_mul(request.source.ahead.chunk_bytes + FETCHER_BYTES)
 }

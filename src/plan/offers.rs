@@ -66,7 +66,7 @@ impl Plan {
 /// Offers by ascending memory: the smallest budget that works, half of the one given, that one, and its doubles until every
 /// chunk is decoded once and next to no voxel is fetched many times, or two doublings have bought nothing. Nothing where no chunk is
 /// ever decoded twice and voxels are not fetched many times.
-pub fn offers(request: &Request<'_>, given: &Plan) -> Vec<Offer> {
+pub(super) fn offers(request: &Request<'_>, given: &Plan) -> Vec<Offer> {
     if request.source.access != Access::Chunked && !given.fetches_often() {
         return Vec::new();
     }

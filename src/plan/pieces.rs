@@ -28,7 +28,7 @@ pub struct Pieces {
 }
 
 /// Measures pieces of an op. Extents along each axis are kept, since the search asks for the same ones again and again.
-pub struct PieceSizer<'a> {
+pub(super) struct PieceSizer<'a> {
     footprint: &'a dyn Footprint,
     slabs: Slabs<'a>,
     reach: Option<Arc<dyn ObliqueFootprint>>,
@@ -50,7 +50,7 @@ struct Extents {
 
 impl<'a> PieceSizer<'a> {
     /// For what is to be made by `request`.
-    pub fn new(request: &Request<'a>) -> PieceSizer<'a> {
+    pub(super) fn new(request: &Request<'a>) -> PieceSizer<'a> {
         let footprint = request.footprint;
         let all = Region::of_shape(footprint.target_shape());
         let made = request.todo.map_or(all, |todo| todo.hull()).intersect(&all);
@@ -61,7 +61,7 @@ impl<'a> PieceSizer<'a> {
     }
 
     /// Cuts blocks of `block` voxels until a piece takes at most `limit_bytes`, or is a single voxel.
-    pub fn pieces(&mut self, block: [u64; 3], voxel_bytes: u64, limit_bytes: u64) -> Pieces {
+    pub(super) fn pieces(&mut self, block: [u64; 3], voxel_bytes: u64, limit_bytes: u64) -> Pieces {
         let shape = self.footprint.target_shape();
         let is_product = self.reach.is_none();
         let mut pieces = self.measure(block, std::array::from_fn(|a| block[a].min(shape[a]) as usize), voxel_bytes);
@@ -85,13 +85,13 @@ impl<'a> PieceSizer<'a> {
     }
 
     /// Whether a run with these pieces would end in some time.
-    pub fn would_end(&self, pieces: &Pieces) -> bool {
+    pub(super) fn would_end(&self, pieces: &Pieces) -> bool {
         let made = Region::of_shape(self.footprint.target_shape()).voxels();
         pieces.fetched_voxels <= MOST_FETCHES * self.needed.saturating_add(made) as f64
     }
 
     /// The smallest pieces, of the sizes that are tried, with which a run would end in some time; the largest ones where no size would do.
-    pub fn smallest(&mut self, block: [u64; 3], voxel_bytes: u64) -> Pieces {
+    pub(super) fn smallest(&mut self, block: [u64; 3], voxel_bytes: u64) -> Pieces {
         let mut pieces = self.pieces(block, voxel_bytes, PIECE_BYTES[0]);
         for limit in &PIECE_BYTES[1..] {
             if self.would_end(&pieces) {

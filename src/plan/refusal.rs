@@ -11,7 +11,7 @@ use super::{
 use crate::{error::PlanError, layout::Access};
 
 /// A refusal of which the smallest budget is not looked for.
-pub fn unknown(request: &Request<'_>) -> PlanError {
+pub(super) fn unknown(request: &Request<'_>) -> PlanError {
     PlanError::TooSmall {
         memory_bytes: request.budget.memory_bytes,
         smallest_bytes: u64::MAX,

@@ -7,14 +7,14 @@ use super::{Chunk, ChunkMap, Order};
 use crate::region::Region;
 
 /// The place in the order of a use that does not come.
-pub const NEVER: u128 = u128::MAX;
+pub(super) const NEVER: u128 = u128::MAX;
 
 /// A box of blocks: lower and upper corner, half-open.
 type BlockBox = ([u64; 3], [u64; 3]);
 
 /// One block, or a part of one, of one volume.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Visit {
+pub(super) struct Visit {
     pub group: u64,
     pub member: u64,
     pub members: u64,
@@ -26,7 +26,7 @@ pub struct Visit {
 
 /// The blocks to be made, in their order.
 #[derive(Clone, Debug)]
-pub struct Schedule<'a> {
+pub(super) struct Schedule<'a> {
     touch: &'a ChunkMap,
     order: &'a Order,
     /// Regions of the source that were asked for, where there are no tables.
@@ -35,17 +35,17 @@ pub struct Schedule<'a> {
 
 impl<'a> Schedule<'a> {
     /// The blocks of an order, with what is left out.
-    pub fn new(touch: &'a ChunkMap, order: &'a Order) -> Schedule<'a> {
+    pub(super) fn new(touch: &'a ChunkMap, order: &'a Order) -> Schedule<'a> {
         Schedule { touch, order, looks: Cell::new(0) }
     }
 
     /// How many regions of the source were asked for so far: what dry runs without tables cost.
-    pub fn looks(&self) -> u64 {
+    pub(super) fn looks(&self) -> u64 {
         self.looks.get()
     }
 
     /// The next place to be made: after `last`, or the first, which lies as far on as block `start` where that is given.
-    pub fn next(&self, last: Option<Visit>, start: Option<[u64; 3]>) -> Option<Visit> {
+    pub(super) fn next(&self, last: Option<Visit>, start: Option<[u64; 3]>) -> Option<Visit> {
         let mut place = match last {
             None => self.first(start)?,
             Some(place) => self.following(place)?,
@@ -149,7 +149,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// The voxels of a place: those of its block that lie in its region.
-    pub fn region(&self, place: &Visit) -> Region {
+    pub(super) fn region(&self, place: &Visit) -> Region {
         let regions = self.touch.todo.regions(self.key(place));
         regions.get(place.part).map_or(Region::EMPTY, |region| self.touch.region(place.at).intersect(region))
     }
@@ -170,7 +170,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Place in the order of the next use of `chunk` after `place`; [`NEVER`] when there is none.
-    pub fn next_use(&self, chunk: Chunk, place: Visit) -> u128 {
+    pub(super) fn next_use(&self, chunk: Chunk, place: Visit) -> u128 {
         let parts = self.touch.todo.most_regions().max(1);
         if self.touch.volumes_outermost {
             let per_volume = self.touch.counts.iter().map(|&n| u128::from(n)).product::<u128>();
@@ -224,7 +224,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// The first block after `after` in the order, of those to be made of a group or volume, that needs `chunk`.
-    pub fn next_user(&self, key: u64, mut after: Option<[u64; 3]>, chunk: Chunk) -> Option<[u64; 3]> {
+    pub(super) fn next_user(&self, key: u64, mut after: Option<[u64; 3]>, chunk: Chunk) -> Option<[u64; 3]> {
         let users = self.touch.users(chunk.at);
         loop {
             let at = match self.touch.has_tables() {
@@ -268,7 +268,7 @@ impl<'a> Schedule<'a> {
     }
 
     /// Whether nothing that is made before `place` needs `chunk`.
-    pub fn is_first_use(&self, chunk: Chunk, place: Visit) -> bool {
+    pub(super) fn is_first_use(&self, chunk: Chunk, place: Visit) -> bool {
         let first_user = self.next_user(self.key(&place), None, chunk);
         if first_user != Some(place.at) || !self.is_first_here(place) {
             return false;

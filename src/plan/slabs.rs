@@ -3,7 +3,7 @@
 use crate::{region::Region, resample::Footprint};
 
 /// Answers for slabs without asking about whole axes each time.
-pub struct Slabs<'a> {
+pub(super) struct Slabs<'a> {
     footprint: &'a dyn Footprint,
     target: Region,
     /// Source region of the whole target.
@@ -14,7 +14,7 @@ pub struct Slabs<'a> {
 
 impl<'a> Slabs<'a> {
     /// Slabs of the blocks of an op.
-    pub fn new(footprint: &'a dyn Footprint) -> Slabs<'a> {
+    pub(super) fn new(footprint: &'a dyn Footprint) -> Slabs<'a> {
         let target = Region::of_shape(footprint.target_shape());
         let source = footprint.source_region(target);
         let is_product = (0..3).all(|t| footprint.source_axis(t).is_some());
@@ -23,7 +23,7 @@ impl<'a> Slabs<'a> {
     }
 
     /// The source region of target indices `lo..hi` along axis `t`; empty where all of them look outside.
-    pub fn source(&self, t: usize, lo: u64, hi: u64) -> Region {
+    pub(super) fn source(&self, t: usize, lo: u64, hi: u64) -> Region {
         let mut slab = self.core.unwrap_or(self.target);
         (slab.lo[t], slab.hi[t]) = (lo as i64, (hi as i64).min(self.target.hi[t]));
         let part = self.footprint.source_region(slab);

@@ -14,7 +14,7 @@ const FREE_WIDTHS: [u64; 4] = [1, 2, 4, 8];
 
 /// An order with what it would hold and decode.
 #[derive(Clone, Debug)]
-pub struct Sweep {
+pub(super) struct Sweep {
     pub order: Order,
     /// Whether write units come in C order.
     pub in_line: bool,
@@ -27,24 +27,24 @@ pub struct Sweep {
 
 impl Sweep {
     /// An order that nothing is known of.
-    pub fn plain(order: Order) -> Sweep {
+    pub(super) fn plain(order: Order) -> Sweep {
         Sweep { order, in_line: true, chunks: 0.0, held: 0.0, steps: 0.0 }
     }
 
     /// Chunk decodes of a volume, roughly, with a window of so many chunks: what does not stay is decoded again at the
     /// next step down the column.
-    pub fn estimate(&self, window_chunks: u64) -> f64 {
+    pub(super) fn estimate(&self, window_chunks: u64) -> f64 {
         self.chunks + (self.held - window_chunks as f64).max(0.0) * self.steps
     }
 
     /// The window beyond which the estimate stays.
-    pub fn enough_chunks(&self) -> u64 {
+    pub(super) fn enough_chunks(&self) -> u64 {
         self.held.ceil() as u64
     }
 }
 
 /// Columns along every axis within boxes of `boxes` blocks, for a source of chunks.
-pub fn sweeps(touch: &ChunkMap, boxes: [u64; 3]) -> Vec<Sweep> {
+pub(super) fn sweeps(touch: &ChunkMap, boxes: [u64; 3]) -> Vec<Sweep> {
     let boxes: [u64; 3] = std::array::from_fn(|a| boxes[a].clamp(1, touch.counts[a]));
     let axes: [Arc<Judged>; 3] = std::array::from_fn(|t| touch.judged(t, boxes[t]));
     let mut sweeps = vec![raster(touch, boxes, &axes)];
@@ -65,7 +65,7 @@ pub fn sweeps(touch: &ChunkMap, boxes: [u64; 3]) -> Vec<Sweep> {
 
 /// Orders for regions that are no products: the raster, and square columns along every axis. Their dry runs tell which is
 /// best.
-pub fn free_sweeps(touch: &ChunkMap, boxes: [u64; 3]) -> Vec<Sweep> {
+pub(super) fn free_sweeps(touch: &ChunkMap, boxes: [u64; 3]) -> Vec<Sweep> {
     let mut sweeps = vec![Sweep::plain(within(Order::raster(), touch, boxes))];
     for axis in 0..3 {
         let [a, b] = [(axis + 1) % 3, (axis + 2) % 3];

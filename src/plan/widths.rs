@@ -92,7 +92,7 @@ fn thinned(cuts: Vec<ColumnWidths>) -> Vec<ColumnWidths> {
 }
 
 /// What a cut of boxes of `boxed` blocks into parts of these widths comes to.
-pub fn judge(reach: &[Range<u64>], boxed: u64, widths: &[u64]) -> ColumnWidths {
+pub(super) fn judge(reach: &[Range<u64>], boxed: u64, widths: &[u64]) -> ColumnWidths {
     let blocks = reach.len() as u64;
     let judged = blocks.min(JUDGED_BLOCKS.max(boxed.min(4 * JUDGED_BLOCKS)));
     let (mut chunks, mut span, mut columns) = (0u64, 0, 0u64);

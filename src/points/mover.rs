@@ -12,7 +12,7 @@ use crate::{
 
 /// What displaces points, opened.
 #[derive(Debug)]
-pub struct Mover {
+pub(super) struct Mover {
     by: Opened,
     is_inverse: bool,
 }
@@ -26,7 +26,7 @@ enum Opened {
 impl Mover {
     /// # Errors
     /// A field that cannot be opened, or is none.
-    pub fn open(what: &Displacing) -> Result<Mover> {
+    pub(super) fn open(what: &Displacing) -> Result<Mover> {
         let by = match &what.by {
             By::Field(file) => {
                 let input = Input::open_field(&file.path)?;
@@ -38,7 +38,7 @@ impl Mover {
     }
 
     /// What the vectors of a field are in its file.
-    pub fn kind(&self) -> Option<FieldKind> {
+    pub(super) fn kind(&self) -> Option<FieldKind> {
         match &self.by {
             Opened::Field(field) => Some(field.kind()),
             Opened::Spline(_) => None,
@@ -46,7 +46,7 @@ impl Mover {
     }
 
     /// Whether each point is looked up by itself.
-    pub fn is_random(&self) -> bool {
+    pub(super) fn is_random(&self) -> bool {
         match &self.by {
             Opened::Field(field) => field.is_random(),
             Opened::Spline(_) => true,
@@ -57,7 +57,7 @@ impl Mover {
     ///
     /// # Errors
     /// Those of reading.
-    pub fn send(&self, points: &mut [[f64; 3]]) -> Result<u64> {
+    pub(super) fn send(&self, points: &mut [[f64; 3]]) -> Result<u64> {
         if self.is_inverse {
             return self.send_back(points);
         }

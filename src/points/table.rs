@@ -144,7 +144,7 @@ impl<R: BufRead> Table<R> {
 
 impl Rows {
     /// Row `n` with these coordinates.
-    pub fn with_point(&self, n: usize, point: [f64; 3]) -> Vec<u8> {
+    pub(super) fn with_point(&self, n: usize, point: [f64; 3]) -> Vec<u8> {
         let Row { bytes, fields } = &self.rows[n];
         let mut order = [0, 1, 2];
         order.sort_unstable_by_key(|&axis| fields[axis].start);

@@ -23,7 +23,7 @@ use crate::{
 /// An array as Python gives it.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub struct Given {
+pub(super) struct Given {
     /// Axes: outer ones, components, z, y, x; any strides.
     array: Py<PyAny>,
     /// Rows x, y, z, to the right, anterior, superior; columns i, j, k and the origin.
@@ -44,7 +44,7 @@ fn affine(rows: [[f64; 4]; 3]) -> Affine {
 }
 
 /// A grid in the body.
-pub fn grid([x, y, z]: [u64; 3], rows: [[f64; 4]; 3], unit: &str) -> Grid {
+pub(super) fn grid([x, y, z]: [u64; 3], rows: [[f64; 4]; 3], unit: &str) -> Grid {
     Grid { anatomical: true, ..Grid::new([z, y, x], affine(rows), Unit::from_name(unit)) }
 }
 
@@ -53,7 +53,7 @@ impl Given {
     ///
     /// # Errors
     /// Samples of a type that is not resampled.
-    pub fn source(&self, py: Python<'_>, request: &mut Request) -> Result<OwnSource> {
+    pub(super) fn source(&self, py: Python<'_>, request: &mut Request) -> Result<OwnSource> {
         for stored in Dtype::ALL {
             let found = dispatch!(stored, S => {
                 let array = self.array.bind(py).cast::<PyArrayDyn<S>>();

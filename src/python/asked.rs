@@ -20,11 +20,11 @@ use crate::{
 };
 
 /// Shape (x, y, z), affine and unit of a target grid, which no file holds.
-pub type GridGiven = ([u64; 3], [[f64; 4]; 3], String);
+pub(super) type GridGiven = ([u64; 3], [[f64; 4]; 3], String);
 
 /// A job, its source if that is no file, and what the process held before.
 #[derive(Clone)]
-pub struct Asked {
+pub(super) struct Asked {
     pub request: Request,
     pub own: Option<OwnSource>,
     pub held_bytes: u64,
@@ -33,7 +33,7 @@ pub struct Asked {
 
 impl Asked {
     /// Reads the words of `resample`. `grid` takes the place of the grid options.
-    pub fn new(
+    pub(super) fn new(
         py: Python<'_>,
         words: Vec<OsString>,
         given: Option<&Given>,
@@ -54,7 +54,7 @@ impl Asked {
     }
 
     /// Opens the source and decides everything but the schedule.
-    pub fn job(&self) -> Result<Job> {
+    pub(super) fn job(&self) -> Result<Job> {
         match &self.own {
             Some(own) => Job::from_source(own.clone(), self.request.clone()),
             None => Job::resolve(self.request.clone()),
@@ -65,7 +65,7 @@ impl Asked {
 /// What the whole process may hold, and what it holds: `beside_bytes` more than that, or half of what the job may still use.
 ///
 /// The allocator keeps no more for later than such a budget can bear. The last call counts, where there are several at once.
-pub fn budget(beside_bytes: Option<u64>) -> (u64, u64) {
+pub(super) fn budget(beside_bytes: Option<u64>) -> (u64, u64) {
     let held_bytes = held();
     let beside = beside_bytes.unwrap_or_else(|| sys::memory_limit().bytes.saturating_sub(held_bytes) / 2);
     let memory_bytes = held_bytes.saturating_add(beside);
@@ -75,7 +75,7 @@ pub fn budget(beside_bytes: Option<u64>) -> (u64, u64) {
 }
 
 /// What the process holds, without what the allocator keeps of ended work: that may go at any moment.
-pub fn held() -> u64 {
+pub(super) fn held() -> u64 {
     sys::trim_allocator();
     sys::resident().now_bytes
 }

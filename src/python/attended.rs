@@ -16,7 +16,7 @@ use crate::{
 
 /// What the work tells, for whoever looks.
 #[derive(Default)]
-pub struct Told {
+pub(super) struct Told {
     steps: Mutex<Steps>,
     peak_bytes: AtomicU64,
 }
@@ -32,7 +32,7 @@ struct Steps {
 
 impl Told {
     /// Takes in what a run tells.
-    pub fn event(&self, event: &Event<'_>) {
+    pub(super) fn event(&self, event: &Event<'_>) {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Planned(summary) | Event::Begin(summary) | Event::Resumed(summary) => {
@@ -53,18 +53,18 @@ impl Told {
     }
 
     /// So many of so many steps are done.
-    pub fn step(&self, done: u64, all: u64) {
+    pub(super) fn step(&self, done: u64, all: u64) {
         let mut steps = self.steps.lock().unwrap_or_else(PoisonError::into_inner);
         (steps.done, steps.all) = (done, all);
     }
 
     /// What was told beside progress.
-    pub fn notes(&self) -> Vec<String> {
+    pub(super) fn notes(&self) -> Vec<String> {
         self.steps.lock().unwrap_or_else(PoisonError::into_inner).notes.clone()
     }
 
     /// The highest resident memory: the kernel's figure where it rose in the run, else the highest that was seen ten times a second.
-    pub fn peak_bytes(&self, before: sys::Resident, summary: Option<&Summary>) -> u64 {
+    pub(super) fn peak_bytes(&self, before: sys::Resident, summary: Option<&Summary>) -> u64 {
         let kernel = summary.map_or(0, |summary| summary.peak_bytes).max(sys::resident().peak_bytes);
         if kernel > before.peak_bytes { kernel } else { self.peak_bytes.load(Ordering::Relaxed).max(before.now_bytes) }
     }
@@ -86,14 +86,14 @@ impl Told {
 
 /// What stays of work that is stopped.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub(super) enum Left {
     Nothing,
     /// What was stored, for the same call to go on with.
     Stored,
 }
 
 /// Does `work` on another thread; on this one, ten times a second, looks for signals and calls `look` with steps done and all steps.
-pub fn attended<R: Send>(
+pub(super) fn attended<R: Send>(
     py: Python<'_>,
     (held_bytes, left): (u64, Left),
     (told, look): (&Told, Option<&Py<PyAny>>),

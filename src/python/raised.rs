@@ -7,7 +7,7 @@ use pyo3::{prelude::*, types::PyDict};
 use crate::error::{Error, PlanError};
 
 /// The exception for an error. Numbers of memory become what may come beside `held_bytes`, as it was asked for.
-pub fn raised(py: Python<'_>, error: Error, held_bytes: u64) -> PyErr {
+pub(super) fn raised(py: Python<'_>, error: Error, held_bytes: u64) -> PyErr {
     let error = beside(error, held_bytes);
     let made = || -> PyResult<PyErr> {
         let about = PyDict::new(py);

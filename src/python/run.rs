@@ -29,7 +29,7 @@ use crate::{
 const PROBLEMS: usize = 1000;
 
 /// The answer as JSON.
-pub fn to_json<V: Serialize>(answer: &V) -> PyResult<String> {
+pub(super) fn to_json<V: Serialize>(answer: &V) -> PyResult<String> {
     serde_json::to_string(answer).map_err(|error| PyValueError::new_err(format!("no JSON for the answer: {error}")))
 }
 
@@ -49,7 +49,7 @@ fn beside(summary: &Summary, held_bytes: u64) -> Summary {
 /// Runs a job from file or array to file.
 #[pyfunction]
 #[pyo3(signature = (words, given=None, grid=None, look=None))]
-pub fn resample(
+pub(super) fn resample(
     py: Python<'_>,
     words: Vec<OsString>,
     given: Option<Given>,
@@ -81,7 +81,12 @@ pub fn resample(
 /// What would be done; nothing is written.
 #[pyfunction]
 #[pyo3(signature = (words, given=None, grid=None))]
-pub fn plan(py: Python<'_>, words: Vec<OsString>, given: Option<Given>, grid: Option<GridGiven>) -> PyResult<String> {
+pub(super) fn plan(
+    py: Python<'_>,
+    words: Vec<OsString>,
+    given: Option<Given>,
+    grid: Option<GridGiven>,
+) -> PyResult<String> {
     let asked = Asked::new(py, words, given.as_ref(), grid)?;
     let (told, held_bytes) = (Told::default(), asked.held_bytes);
     let summary = attended(py, (held_bytes, Left::Nothing), (&told, None), |_| asked.job()?.dry_run())?;
@@ -95,7 +100,7 @@ pub fn plan(py: Python<'_>, words: Vec<OsString>, given: Option<Given>, grid: Op
 
 /// What a file is.
 #[pyfunction]
-pub fn info(py: Python<'_>, path: PathBuf) -> PyResult<String> {
+pub(super) fn info(py: Python<'_>, path: PathBuf) -> PyResult<String> {
     let told = Told::default();
     to_json(&attended(py, (0, Left::Nothing), (&told, None), |_| Info::of(&path))?)
 }
@@ -108,7 +113,7 @@ fn budget(py: Python<'_>, memory: Option<&str>, threads: Option<usize>) -> PyRes
 
 /// How far the voxels of two files are apart.
 #[pyfunction]
-pub fn compare(
+pub(super) fn compare(
     py: Python<'_>,
     a: PathBuf,
     b: PathBuf,
@@ -134,7 +139,7 @@ pub fn compare(
 /// Whether a file is complete.
 #[pyfunction]
 #[pyo3(signature = (file, memory=None, threads=None, look=None))]
-pub fn verify(
+pub(super) fn verify(
     py: Python<'_>,
     file: PathBuf,
     memory: Option<String>,
@@ -153,7 +158,7 @@ pub fn verify(
 /// Where transforms send points (RAS mm), and what is to be known of the transforms. `ends` are source and target of a single FSL matrix.
 #[pyfunction]
 #[pyo3(signature = (points, transforms, ends=None))]
-pub fn points<'py>(
+pub(super) fn points<'py>(
     py: Python<'py>,
     points: PyReadonlyArray2<'py, f64>,
     transforms: Vec<OsString>,
@@ -184,6 +189,6 @@ pub fn points<'py>(
 
 /// The command `reslice` with these words behind its name; the exit code.
 #[pyfunction]
-pub fn command(py: Python<'_>, words: Vec<OsString>) -> u8 {
+pub(super) fn command(py: Python<'_>, words: Vec<OsString>) -> u8 {
     py.detach(|| called::command(words))
 }

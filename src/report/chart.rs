@@ -20,7 +20,7 @@ const FEW_BINS: usize = 3;
 const ABOVE_OTHERS: f64 = 1.15;
 
 /// Both sides as filled steps, and whether high bins are cut.
-pub fn histogram(histogram: &Histogram) -> (String, bool) {
+pub(super) fn histogram(histogram: &Histogram) -> (String, bool) {
     let sides = [("c-before", &histogram.before), ("c-after", &histogram.after)];
     let mut bins: Vec<f64> = sides.iter().flat_map(|(_, bins)| bins.iter().copied()).collect();
     bins.sort_by(f64::total_cmp);
@@ -52,7 +52,7 @@ pub fn histogram(histogram: &Histogram) -> (String, bool) {
 }
 
 /// Resident memory over time, against its ceiling where that is not far above.
-pub fn memory(points: &[MemoryPoint], ceiling_bytes: u64, peak_bytes: u64) -> String {
+pub(super) fn memory(points: &[MemoryPoint], ceiling_bytes: u64, peak_bytes: u64) -> String {
     let last = points.last().map_or(0.0, |point| point.seconds).max(1e-3);
     let has_ceiling = is_near(ceiling_bytes, peak_bytes);
     let top = if has_ceiling { ceiling_bytes.max(peak_bytes) as f64 * 1.08 } else { peak_bytes.max(1) as f64 * 1.2 };
@@ -88,7 +88,7 @@ pub fn memory(points: &[MemoryPoint], ceiling_bytes: u64, peak_bytes: u64) -> St
 }
 
 /// Whether a ceiling is drawn: what lies far below it would be flat.
-pub fn is_near(ceiling_bytes: u64, peak_bytes: u64) -> bool {
+pub(super) fn is_near(ceiling_bytes: u64, peak_bytes: u64) -> bool {
     ceiling_bytes / 4 <= peak_bytes
 }
 

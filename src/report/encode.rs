@@ -13,7 +13,7 @@ use crate::{
 /// Bytes of all pictures together; a third more as text in the page, which is to stay below 3 MB.
 const MOST_BYTES: usize = 2_050_000;
 /// Levels of Deflate: the first takes a fraction of the time of the other, and some more bytes.
-pub const QUICK: u8 = 2;
+pub(super) const QUICK: u8 = 2;
 const SMALL: u8 = 6;
 /// Steps between the lowest and the highest value, part of the pixels along a side, and level: what is tried until it is small enough.
 const TRIES: [(u16, f64, u8); 8] = [
@@ -33,7 +33,7 @@ const NAN: u8 = 4;
 
 /// Which value a code stands for: `offset + code * step`, up to `top`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Code {
+pub(super) struct Code {
     pub offset: f64,
     pub step: f64,
     pub top: u16,
@@ -41,7 +41,7 @@ pub struct Code {
 
 /// All pictures, ready for a page.
 #[derive(Debug)]
-pub struct Sprites {
+pub(super) struct Sprites {
     pub code: Code,
     /// Where voxels are labels, codes are places in this list of all that are seen.
     pub labels: Option<Vec<f64>>,
@@ -56,7 +56,7 @@ pub struct Sprites {
 
 impl Sprites {
     /// What a reader is to know of the pictures.
-    pub fn notes(&self) -> Vec<String> {
+    pub(super) fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         if self.shrink < 1.0 {
             notes.push(format!(
@@ -78,7 +78,7 @@ impl Sprites {
 ///
 /// # Errors
 /// A picture that cannot be made.
-pub fn sprites(pictures: &Pictures, seen: &Seen, content: Content) -> Result<Sprites> {
+pub(super) fn sprites(pictures: &Pictures, seen: &Seen, content: Content) -> Result<Sprites> {
     let labels = if content == Content::Labels { label_values(pictures) } else { None };
     let mut last = None;
     for (steps, shrink, level) in TRIES {
@@ -177,7 +177,7 @@ fn sprite(
 }
 
 /// Bytes as a PNG file of 8 bits a part, by this level of Deflate.
-pub fn png([columns, rows]: [usize; 2], colour: png::ColorType, bytes: &[u8], level: u8) -> Result<Vec<u8>> {
+pub(super) fn png([columns, rows]: [usize; 2], colour: png::ColorType, bytes: &[u8], level: u8) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     let wrong = |error: png::EncodingError| Error::usage(format!("no PNG of {columns}x{rows} pixels: {error}"));
     let mut encoder = png::Encoder::new(&mut file, columns as u32, rows as u32);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 /// Text as HTML shows it, in elements and in quoted attributes. Control characters, and those that turn the order of letters, are spelled out.
-pub fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -27,7 +27,7 @@ pub fn escape(text: &str) -> String {
 }
 
 /// JSON that can stand in a script element: nothing in it ends the element or begins a comment.
-pub fn json_in_script(data: &Value) -> String {
+pub(super) fn json_in_script(data: &Value) -> String {
     let json = data.to_string();
     json.replace('<', "\\u003c")
         .replace('>', "\\u003e")

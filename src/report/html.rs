@@ -19,7 +19,7 @@ const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// The whole page.
-pub fn page(facts: &Facts<'_>, data: &Value) -> String {
+pub(super) fn page(facts: &Facts<'_>, data: &Value) -> String {
     let (title, policy) = (escape(&text::title(facts.material)), POLICY.trim());
     let mut html = String::with_capacity(1 << 20);
     let _ = write!(

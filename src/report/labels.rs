@@ -11,14 +11,14 @@ const MOST_LISTED: usize = 16;
 
 /// The part of all pixels that a label takes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Share {
+pub(super) struct Share {
     pub label: f64,
     pub before: Option<f64>,
     pub after: f64,
 }
 
 /// The largest labels but 0, the largest first; nothing where voxels are no labels.
-pub fn shares(labels: Option<&[f64]>, pictures: &Pictures) -> Option<Vec<Share>> {
+pub(super) fn shares(labels: Option<&[f64]>, pictures: &Pictures) -> Option<Vec<Share>> {
     let labels = labels?;
     let has_before = pictures.pairs.iter().any(|pair| pair.before.is_some());
     let before = parts(pictures.pairs.iter().filter_map(|pair| pair.before.as_ref()));
@@ -42,12 +42,12 @@ fn parts<'a>(rasters: impl Iterator<Item = &'a Raster>) -> HashMap<u32, f64> {
 }
 
 /// The colour of a label, as CSS has it; the page's script has the same.
-pub fn colour(label: f64) -> String {
+pub(super) fn colour(label: f64) -> String {
     if label == 0.0 { "#000".into() } else { format!("hsl({:.1} 65% 58%)", (label * 137.508).rem_euclid(360.0)) }
 }
 
 /// The same as red, green and blue.
-pub fn rgb(label: f64) -> [u8; 3] {
+pub(super) fn rgb(label: f64) -> [u8; 3] {
     const SATURATION: f64 = 0.65;
     const LIGHTNESS: f64 = 0.58;
     if label == 0.0 {

@@ -19,7 +19,7 @@ fn name(kind: PassKind) -> &'static str {
 }
 
 /// Plan and run, as HTML.
-pub fn section(summary: &Summary, points: &[MemoryPoint]) -> String {
+pub(super) fn section(summary: &Summary, points: &[MemoryPoint]) -> String {
     let mut html = String::from("<div class=\"two\"><div><h3>Memory of the process</h3>");
     html += &chart::memory(points, summary.memory_bytes, summary.peak_bytes);
     html += &format!(

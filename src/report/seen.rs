@@ -25,7 +25,7 @@ const LEAST_HU: f64 = -4100.0;
 /// What the voxels are, as far as that decides how they are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Content {
+pub(super) enum Content {
     Labels,
     Ct,
     /// Magnetic resonance and other intensities of a body.
@@ -35,7 +35,7 @@ pub enum Content {
 
 /// A range of values that is shown from black to white, or labels in colours.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Window {
+pub(super) struct Window {
     pub name: String,
     pub low: f64,
     pub high: f64,
@@ -44,7 +44,7 @@ pub struct Window {
 
 /// Counts of pixels by value.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Histogram {
+pub(super) struct Histogram {
     pub low: f64,
     pub high: f64,
     /// Pixels of each bin over all pixels of that side; nothing of a side that is not there.
@@ -54,7 +54,7 @@ pub struct Histogram {
 
 /// What the pixels of a side say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Statistics {
+pub(super) struct Statistics {
     pub pixels: u64,
     pub nans: u64,
     pub low: f64,
@@ -64,7 +64,7 @@ pub struct Statistics {
 
 /// What all pixels say.
 #[derive(Debug)]
-pub struct Seen {
+pub(super) struct Seen {
     /// Of all numbers; 0 and 1 where there are none.
     pub low: f64,
     pub high: f64,
@@ -80,7 +80,7 @@ pub struct Seen {
 
 impl Seen {
     /// Looks at all pixels but those that hold the outside value.
-    pub fn of(pictures: &Pictures) -> Seen {
+    pub(super) fn of(pictures: &Pictures) -> Seen {
         let befores: Vec<&Raster> = pictures.pairs.iter().filter_map(|pair| pair.before.as_ref()).collect();
         let before_values = || befores.iter().flat_map(|raster| numbers(raster, &[]));
         let after_values = || pictures.pairs.iter().flat_map(|pair| numbers(&pair.after, &pair.outside));
@@ -102,7 +102,7 @@ impl Seen {
     }
 
     /// The value below which the part `p` of the numbers lies, 0s left out or not.
-    pub fn percentile(&self, p: f64, without_zeros: bool) -> f64 {
+    pub(super) fn percentile(&self, p: f64, without_zeros: bool) -> f64 {
         let zeros = self.sorted.partition_point(|&v| v < 0.0)..self.sorted.partition_point(|&v| v <= 0.0);
         let left_out = if without_zeros && zeros.len() < self.sorted.len() { zeros } else { 0..0 };
         let len = self.sorted.len() - left_out.len();
@@ -199,7 +199,7 @@ fn is_patchy(raster: &Raster) -> bool {
 
 impl Seen {
     /// What the voxels are, by what the file and the method say, by the unit, and by the values.
-    pub fn content(&self, is_label: bool, is_body: bool, unit: &Unit) -> Content {
+    pub(super) fn content(&self, is_label: bool, is_body: bool, unit: &Unit) -> Content {
         let is_small = matches!(unit, Unit::Micrometre | Unit::Nanometre | Unit::Angstrom);
         let is_ct = || self.part_below(AIR_HU) >= LEAST_AIR && self.low >= LEAST_HU && self.high > 100.0;
         match is_body && !is_small {
@@ -213,7 +213,7 @@ impl Seen {
 }
 
 /// The windows that suit such values, the first to begin with.
-pub fn windows(content: Content, seen: &Seen) -> Vec<Window> {
+pub(super) fn windows(content: Content, seen: &Seen) -> Vec<Window> {
     let grey = |name: &str, low: f64, high: f64| Window { name: name.into(), low, high, colours: false };
     let by_level = |name: &str, level: f64, width: f64| {
         grey(&format!("{name} (level {level}, width {width})"), level - width / 2.0, level + width / 2.0)

@@ -16,7 +16,7 @@ const WAYS: [(char, &str); 6] = [
 ];
 
 /// `scan.nii.gz → scan-1mm.nii.gz`, or the name alone.
-pub fn title(material: &Material<'_>) -> String {
+pub(super) fn title(material: &Material<'_>) -> String {
     match &material.before {
         Some(before) => format!("{} → {}", before.name, material.after.name),
         None => material.after.name.clone(),
@@ -24,7 +24,7 @@ pub fn title(material: &Material<'_>) -> String {
 }
 
 /// One row of the table of grids: what, before, after, and what changed.
-pub struct Row {
+pub(super) struct Row {
     pub what: &'static str,
     pub before: String,
     pub after: String,
@@ -32,7 +32,7 @@ pub struct Row {
 }
 
 /// The grids of both volumes, row by row; what was before is empty where there is one volume only.
-pub fn grid_rows(material: &Material<'_>) -> Vec<Row> {
+pub(super) fn grid_rows(material: &Material<'_>) -> Vec<Row> {
     let (before, after) = (material.before.as_ref(), &material.after);
     let row = |what, text: &dyn Fn(&Side) -> String, change: &dyn Fn(&Side) -> String| Row {
         what,
@@ -124,7 +124,7 @@ fn frame(side: &Side) -> String {
 }
 
 /// Where the outside value was used, in sentences.
-pub fn outside(summary: &Summary, pictures: &Pictures) -> String {
+pub(super) fn outside(summary: &Summary, pictures: &Pictures) -> String {
     let (counts, view) = (&summary.outside, &summary.outside_view);
     let value = view.value.map_or("the value at the source's border".to_string(), words::number);
     if view.value.is_none() {
@@ -145,7 +145,7 @@ pub fn outside(summary: &Summary, pictures: &Pictures) -> String {
 }
 
 /// What the pictures of a run leave out.
-pub fn notes_of_run(summary: &Summary, pictures: &Pictures) -> Vec<String> {
+pub(super) fn notes_of_run(summary: &Summary, pictures: &Pictures) -> Vec<String> {
     let mut notes = Vec::new();
     if summary.volumes > 1 {
         notes.push(format!("The pictures show the first of {} volumes.", words::count(summary.volumes)));
@@ -191,7 +191,7 @@ pub fn notes_of_run(summary: &Summary, pictures: &Pictures) -> Vec<String> {
 }
 
 /// What a paper says of the run.
-pub fn methods(material: &Material<'_>) -> String {
+pub(super) fn methods(material: &Material<'_>) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let Some(summary) = material.summary else {
         return format!("Volumes were compared with reslice {version}.");
@@ -250,7 +250,7 @@ fn method(name: &str) -> String {
 }
 
 /// The format that a target's name says.
-pub fn format_of(name: &str) -> String {
+pub(super) fn format_of(name: &str) -> String {
     let name = name.to_lowercase();
     let formats = [
         (".nii.gz", "NIfTI-1, gzip"),

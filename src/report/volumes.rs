@@ -122,7 +122,7 @@ fn coarser(path: &Path, input: &Input, pixel: f64) -> Option<(usize, Input)> {
 }
 
 /// What samples of an input are that were read without its slope.
-pub fn raw_values(input: &Input) -> Values {
+pub(super) fn raw_values(input: &Input) -> Values {
     Values { stored: input.layout().stored, rounding: Rounding::Nearest, slope: input.slope() }
 }
 
@@ -130,7 +130,7 @@ pub fn raw_values(input: &Input) -> Values {
 ///
 /// # Errors
 /// The bytes that it takes, where they are more.
-pub fn fits<T: Voxel>(layout: &Layout, memory_bytes: u64) -> Result<(), u64> {
+pub(super) fn fits<T: Voxel>(layout: &Layout, memory_bytes: u64) -> Result<(), u64> {
     let sample = (layout.components * size_of::<T>()) as u64 * layout.outer.largest_group();
     let chunk =
         if layout.access == Access::Random { 0 } else { layout.chunk.iter().fold(sample, |n, &e| n.saturating_mul(e)) };

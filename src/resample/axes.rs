@@ -7,7 +7,7 @@ use crate::{geometry::AxisMap, region::Region, voxel::Real};
 
 /// One tap table per source axis, permutation and flips included: what ops over products of taps share.
 #[derive(Clone, Debug)]
-pub struct Axes<A> {
+pub(super) struct Axes<A> {
     pub target_shape: [u64; 3],
     /// Target axis of each source axis.
     pub target_axis: [usize; 3],
@@ -17,7 +17,7 @@ pub struct Axes<A> {
 
 impl<A: Real> Axes<A> {
     /// `tables[a]` belongs to target axis `a` of `maps`.
-    pub fn new(target_shape: [u64; 3], maps: &[AxisMap; 3], tables: [TapTable<A>; 3]) -> Axes<A> {
+    pub(super) fn new(target_shape: [u64; 3], maps: &[AxisMap; 3], tables: [TapTable<A>; 3]) -> Axes<A> {
         let [a, b, c] = tables;
         let mut along = [(0, a), (1, b), (2, c)];
         along.sort_by_key(|&(t, _)| maps[t].source_axis);
@@ -25,7 +25,7 @@ impl<A: Real> Axes<A> {
     }
 
     /// The part of `piece` that looks inside the source, per source axis, in target indices.
-    pub fn inside(&self, piece: Region) -> [Range<i64>; 3] {
+    pub(super) fn inside(&self, piece: Region) -> [Range<i64>; 3] {
         std::array::from_fn(|s| {
             let (t, inside) = (self.target_axis[s], self.tables[s].inside());
             piece.lo[t].max(inside.start)..piece.hi[t].min(inside.end)
@@ -33,7 +33,7 @@ impl<A: Real> Axes<A> {
     }
 
     /// Hull of the taps of every voxel in `target`.
-    pub fn source_region(&self, target: Region) -> Region {
+    pub(super) fn source_region(&self, target: Region) -> Region {
         let ranges: [Range<i64>; 3] = std::array::from_fn(|s| {
             let t = self.target_axis[s];
             self.tables[s].source(target.lo[t]..target.hi[t])
@@ -44,24 +44,24 @@ impl<A: Real> Axes<A> {
     }
 
     /// The source axis of a target axis, where there is one.
-    pub fn source_axis(&self, target_axis: usize) -> Option<usize> {
+    pub(super) fn source_axis(&self, target_axis: usize) -> Option<usize> {
         self.target_axis.iter().position(|&t| t == target_axis)
     }
 
     /// Memory of the three tables.
-    pub fn table_bytes(&self) -> u64 {
+    pub(super) fn table_bytes(&self) -> u64 {
         self.tables.iter().map(TapTable::bytes).sum()
     }
 
     /// The target index of the voxel at `at`, target indices along the source axes.
-    pub fn target_index(&self, at: [i64; 3]) -> [i64; 3] {
+    pub(super) fn target_index(&self, at: [i64; 3]) -> [i64; 3] {
         let mut index = [0; 3];
         (0..3).for_each(|s| index[self.target_axis[s]] = at[s]);
         index
     }
 
     /// Voxels of `block`, a target region, from one to the next along source axis 2.
-    pub fn stride(&self, block: Region) -> usize {
+    pub(super) fn stride(&self, block: Region) -> usize {
         let [_, ny, nx] = block.shape();
         [ny * nx, nx, 1][self.target_axis[2]]
     }

@@ -13,12 +13,12 @@ const HALF_LENGTHS: [usize; 4] = [9, 12, 15, 19];
 const LONG: usize = 64;
 
 /// The orders that interpolate by a prefilter and are offered.
-pub const ORDERS: RangeInclusive<u8> = 2..=5;
+pub(super) const ORDERS: RangeInclusive<u8> = 2..=5;
 
 /// The centred basis of `order`, at distance `x` in samples; zero from `(order + 1) / 2` on.
 ///
 /// From its right end, where the fewest powers cancel (Unser 1999, eq. 1).
-pub fn basis(order: u8, x: f64) -> f64 {
+pub(super) fn basis(order: u8, x: f64) -> f64 {
     let from_end = f64::from(order + 1) / 2.0 - x.abs();
     let (mut sum, mut binomial, mut factorial) = (0.0, 1.0, 1.0);
     for k in 0..=order {
@@ -34,12 +34,12 @@ pub fn basis(order: u8, x: f64) -> f64 {
 }
 
 /// Samples on either side of the centre that the inverse filter looks at.
-pub fn half_length(order: u8) -> usize {
+pub(super) fn half_length(order: u8) -> usize {
     HALF_LENGTHS[usize::from(order.clamp(*ORDERS.start(), *ORDERS.end()) - ORDERS.start())]
 }
 
 /// One side of the symmetric inverse filter, from its centre on. Its gain is 1.
-pub fn inverse_filter(order: u8) -> &'static [f64] {
+pub(super) fn inverse_filter(order: u8) -> &'static [f64] {
     static FILTERS: [OnceLock<Vec<f64>>; 4] = [const { OnceLock::new() }; 4];
     let order = order.clamp(*ORDERS.start(), *ORDERS.end());
     FILTERS[usize::from(order - ORDERS.start())].get_or_init(|| worked_out(order))
@@ -60,7 +60,7 @@ fn response(pole: f64) -> Vec<f64> {
 /// The weights of the samples `taps` at continuous index `c`: the basis through its inverse filter.
 ///
 /// At a whole index it is that sample alone: what the cut filter leaves of the others, 1e-7 at most, would keep it from being copied.
-pub fn weights(order: u8, c: f64, taps: RangeInclusive<i64>) -> Vec<f64> {
+pub(super) fn weights(order: u8, c: f64, taps: RangeInclusive<i64>) -> Vec<f64> {
     if c == c.trunc() {
         return taps.map(|i| if i as f64 == c { 1.0 } else { 0.0 }).collect();
     }

@@ -111,14 +111,14 @@ pub(super) struct Part {
 
 impl Part {
     /// Whether the chunk has all its taps.
-    pub fn is_whole(&self) -> bool {
+    pub(super) fn is_whole(&self) -> bool {
         !self.begun && self.ends
     }
 }
 
 impl Along {
     /// What is carried along source axis `s` of a target region.
-    pub fn new(op: &dyn Looks, s: usize, target: Region, chunk: u64) -> Along {
+    pub(super) fn new(op: &dyn Looks, s: usize, target: Region, chunk: u64) -> Along {
         let (t, inside) = (op.target_axis(s), op.inside(s));
         let inside = inside.start.max(target.lo[t])..inside.end.min(target.hi[t]);
         let chunk = chunk.max(1) as i64;
@@ -147,7 +147,7 @@ impl Along {
 
     /// The parts of target indices that `source`, an interval within one chunk, has; those that were begun come first. `taps` gives the
     /// source indices that an index looks at.
-    pub fn parts(&self, source: Range<i64>, taps: impl Fn(i64) -> Range<i64>, parts: &mut Vec<Part>) {
+    pub(super) fn parts(&self, source: Range<i64>, taps: impl Fn(i64) -> Range<i64>, parts: &mut Vec<Part>) {
         parts.clear();
         let number = source.start.div_euclid(self.chunk) - self.first_chunk;
         let touched = usize::try_from(number).ok().and_then(|n| self.touched.get(n)).cloned().unwrap_or(0..0);

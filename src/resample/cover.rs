@@ -31,17 +31,17 @@ mod tally;
 mod tests;
 mod vote;
 
-pub use extreme::Extreme;
-pub use frequent::{heaviest, most_frequent};
+pub(super) use extreme::Extreme;
+pub(super) use frequent::{heaviest, most_frequent};
 use lanes::{Lanes, lane_bytes};
-pub use median::median;
+pub(super) use median::median;
 use sampled::{Sampled, sampled_bytes};
 use tally::{Tally, tally_bytes};
 use vote::{Votes, vote_bytes};
 
 /// What is made of the source voxels of a box.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pick {
+pub(super) enum Pick {
     Extreme(Extreme),
     /// The most frequent, weighed by the overlap; ties to the lower by this order.
     Mode(Order),
@@ -50,7 +50,7 @@ pub enum Pick {
 
 /// The smallest, largest, middle or most frequent voxel of a box of source voxels, over an axis-aligned mapping.
 #[derive(Clone, Debug)]
-pub struct Covered<T: Voxel> {
+pub(super) struct Covered<T: Voxel> {
     /// Covered voxels and the parts of their overlaps.
     axes: Axes<f64>,
     pick: Pick,
@@ -59,7 +59,7 @@ pub struct Covered<T: Voxel> {
 }
 
 impl<T: Voxel> Covered<T> {
-    pub fn new(axes: Axes<f64>, pick: Pick, outside: Outside, rounding: Rounding) -> Covered<T> {
+    pub(super) fn new(axes: Axes<f64>, pick: Pick, outside: Outside, rounding: Rounding) -> Covered<T> {
         Covered { axes, pick, outside: outside.voxel(), rounding }
     }
 

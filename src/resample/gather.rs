@@ -33,7 +33,7 @@ mod stencil;
 mod sums;
 mod warped;
 
-pub use label::LABEL_CUT;
+pub(super) use label::LABEL_CUT;
 
 use covered::AreaSamples;
 use filter::Filter;
@@ -49,7 +49,7 @@ const VECTOR_BYTES: u64 = 12;
 
 /// Target voxels gathered from around the points that they look at.
 #[derive(Clone, Debug)]
-pub struct Gather<T: Voxel> {
+pub(super) struct Gather<T: Voxel> {
     reach: Arc<Oblique>,
     /// The source axis of each target axis where the mapping is axis-aligned.
     source_axes: Option<[usize; 3]>,
@@ -229,12 +229,12 @@ impl<T: Voxel> BlockOp<T> for Gather<T> {
 }
 
 /// The nearest voxel.
-pub fn nearest<T: Voxel>(request: &OpRequest) -> Gather<T> {
+pub(super) fn nearest<T: Voxel>(request: &OpRequest) -> Gather<T> {
     Gather::new(request, Point::Plain(Plain::Nearest))
 }
 
 /// A weighted sum on an oblique mapping: the kernel around each point, and what has to be filtered before.
-pub fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
+pub(super) fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
     let filter = match shape {
         KernelShape::BSpline { order } => Some(Filter::spline(order)),
         _ if request.antialias => Filter::low_pass(request.mapping.ratio()),
@@ -249,23 +249,23 @@ pub fn kernel<T: Voxel>(request: &OpRequest, shape: KernelShape) -> Gather<T> {
 }
 
 /// What target voxels cover, on an oblique mapping.
-pub fn covering<T: Voxel>(request: &OpRequest, cover: Area) -> Gather<T> {
+pub(super) fn covering<T: Voxel>(request: &OpRequest, cover: Area) -> Gather<T> {
     let spread = AreaSamples::new(cover, &request.mapping.affine());
     Gather::new(request, Point::Plain(Plain::Covered(spread)))
 }
 
 /// Bytes of the table of a Gaussian of `sigma` voxels, with weights of so many bytes; what a number too large for one would take, too.
-pub fn gaussian_bytes(sigma: f64, weight_bytes: usize) -> f64 {
+pub(super) fn gaussian_bytes(sigma: f64, weight_bytes: usize) -> f64 {
     Stencil::<f64>::gaussian_len(sigma, GAUSSIAN_CUT.max(LABEL_CUT)) * weight_bytes as f64
 }
 
 /// Bytes of the low-pass for `ratio` source voxels per target voxel, in the same way.
-pub fn low_pass_bytes(ratio: [f64; 3], weight_bytes: usize) -> f64 {
+pub(super) fn low_pass_bytes(ratio: [f64; 3], weight_bytes: usize) -> f64 {
     ratio.map(filter::low_pass_reach).iter().sum::<f64>() * weight_bytes as f64
 }
 
 /// Labels on any mapping.
-pub fn labels<T: Voxel>(request: &OpRequest, weights: LabelWeights) -> Gather<T> {
+pub(super) fn labels<T: Voxel>(request: &OpRequest, weights: LabelWeights) -> Gather<T> {
     let take = match weights {
         LabelWeights::Linear => Plain::Label,
         LabelWeights::Gaussian { sigma } => Plain::LabelGaussian(Stencil::gaussian(sigma, LABEL_CUT)),

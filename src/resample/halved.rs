@@ -9,7 +9,7 @@ use crate::{
 
 /// What a target voxel is, of those that it spans.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Summary {
+pub(super) enum Summary {
     /// Their mean, by `floor(x + 0.5)` in integers; exact for samples of up to 16 bits.
     Mean,
     /// The most frequent of them, ties to the lower: for labels, which must not be averaged.
@@ -18,7 +18,7 @@ pub enum Summary {
 
 /// Voxels that span 1 or 2 source voxels along each axis; at the far border those that exist.
 #[derive(Clone, Copy, Debug)]
-pub struct Halved {
+pub(super) struct Halved {
     summary: Summary,
     source_shape: [u64; 3],
     factors: [u64; 3],
@@ -26,7 +26,7 @@ pub struct Halved {
 
 impl Halved {
     /// `factors` are 1 or 2.
-    pub fn new(summary: Summary, source_shape: [u64; 3], factors: [u64; 3]) -> Halved {
+    pub(super) fn new(summary: Summary, source_shape: [u64; 3], factors: [u64; 3]) -> Halved {
         Halved { summary, source_shape, factors: factors.map(|factor| factor.clamp(1, 2)) }
     }
 

@@ -193,12 +193,12 @@ pub(super) struct Repeating<'a> {
 
 impl<'a> Repeating<'a> {
     /// Nothing is known yet.
-    pub fn new(kernel: &'a Kernel) -> Repeating<'a> {
+    pub(super) fn new(kernel: &'a Kernel) -> Repeating<'a> {
         Repeating { kernel, known: Vec::new(), next: 0 }
     }
 
     /// [`Kernel::taps`].
-    pub fn taps(&mut self, c: f64) -> (i64, Vec<f64>) {
+    pub(super) fn taps(&mut self, c: f64) -> (i64, Vec<f64>) {
         // Those of a B-spline are not those of a distance alone, and of a line they are quickly done.
         if matches!(self.kernel.shape, KernelShape::BSpline { .. } | KernelShape::Linear) {
             return self.kernel.taps(c);

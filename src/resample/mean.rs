@@ -8,7 +8,12 @@ use crate::voxel::{Rounding, Voxel, num::Arithmetic};
 
 /// Fills `out` with the means of `step` (1 or 2) samples of each of `spanned`; the last one may have fewer. `sums` is as long
 /// as those rows.
-pub fn fill<'a, T: Voxel>(spanned: impl Iterator<Item = &'a [T]>, step: usize, sums: &mut [T::Acc], out: &mut [T]) {
+pub(super) fn fill<'a, T: Voxel>(
+    spanned: impl Iterator<Item = &'a [T]>,
+    step: usize,
+    sums: &mut [T::Acc],
+    out: &mut [T],
+) {
     let mut count = 0;
     for row in spanned {
         if count == 0 {

@@ -5,7 +5,7 @@ use crate::voxel::Voxel;
 
 /// Fills `out` with the most frequent of `step` (1 or 2) samples of each of `spanned`, ties to the lower; the last one may have
 /// fewer.
-pub fn fill<'a, T: Voxel>(spanned: impl Iterator<Item = &'a [T]> + Clone, step: usize, out: &mut [T]) {
+pub(super) fn fill<'a, T: Voxel>(spanned: impl Iterator<Item = &'a [T]> + Clone, step: usize, out: &mut [T]) {
     for (x, voxel) in out.iter_mut().enumerate() {
         *voxel = most_frequent(spanned.clone(), x * step, step);
     }

@@ -6,12 +6,12 @@
 mod wide;
 
 use multiversion::multiversion;
-pub use wide::symmetric;
+pub(super) use wide::symmetric;
 
 use crate::voxel::{Real, Rounding, Voxel, num::Arithmetic};
 
 /// Lanes of the partial sums of a long dot product. Part of the result's definition, not of the machine.
-pub const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Samples to their type of accumulation.
 #[multiversion(targets("x86_64+avx2"))]
@@ -80,7 +80,7 @@ pub fn count_beyond<T: Voxel>(sums: &[T::Acc]) -> [u64; 2] {
 }
 
 /// The sums that round to a sample of an integer type: from the first to the second.
-pub fn held<T: Voxel>() -> Option<[T::Acc; 2]> {
+pub(super) fn held<T: Voxel>() -> Option<[T::Acc; 2]> {
     let (least, most) = T::range();
     (!T::DTYPE.is_float()).then(|| [T::Acc::of_f64(least - 0.5), T::Acc::of_f64(most + 0.5)])
 }
@@ -126,7 +126,7 @@ pub fn add_scaled<A: Real>(w: A, a: &[A], out: &mut [A]) {
 }
 
 /// Weighs and sums whole rows: `out = sum_k weights[k] * row(k)`, in ascending k. Rows after the first that weigh 0 are passed over.
-pub fn combine<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: &mut [A]) {
+pub(super) fn combine<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: &mut [A]) {
     match weights {
         [] => out.fill(A::ZERO),
         [w] => scale(*w, row(0), out),
@@ -137,7 +137,7 @@ pub fn combine<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: 
 
 /// `sum_k weights[k] * samples[k]`: up to [`LANES`] taps in ascending order, more in that many partial sums.
 #[inline(always)]
-pub fn dot<A: Real>(weights: &[A], samples: &[A]) -> A {
+pub(super) fn dot<A: Real>(weights: &[A], samples: &[A]) -> A {
     if weights.len() <= LANES {
         let mut sum = A::ZERO;
         for (n, (&w, &s)) in weights.iter().zip(samples).enumerate() {
@@ -168,7 +168,7 @@ fn joined<A: Real>([a, b, c, d, e, f, g, h]: [A; LANES]) -> A {
 
 /// A part of the dot product of more than [`LANES`] taps, by the same sums: those of `samples`, the first of which meets weight `first`.
 /// `lanes` are carried on from part to part; after the last one the product is the first of them.
-pub fn dot_on<A: Real>(weights: &[A], first: usize, samples: &[A], lanes: &mut [A]) {
+pub(super) fn dot_on<A: Real>(weights: &[A], first: usize, samples: &[A], lanes: &mut [A]) {
     let Some(lanes) = lanes.first_chunk_mut::<LANES>() else { return };
     if first == 0 {
         *lanes = [A::ZERO; LANES];
@@ -188,7 +188,7 @@ pub fn dot_on<A: Real>(weights: &[A], first: usize, samples: &[A], lanes: &mut [
 }
 
 /// The same in ascending order, where some weights are 0: their samples do not count, even NaN.
-pub fn dot_of_some<A: Real>(weights: &[A], samples: &[A]) -> A {
+pub(super) fn dot_of_some<A: Real>(weights: &[A], samples: &[A]) -> A {
     let mut sum = A::ZERO;
     for (&w, &s) in weights.iter().zip(samples).filter(|(w, _)| **w != A::ZERO) {
         sum += s * w;

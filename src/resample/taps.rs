@@ -192,7 +192,7 @@ impl<A: Real> TapTable<A> {
 }
 
 /// Target indices whose source index lies inside `bounds`, by bisection: the map is monotone.
-pub fn inside_range(map: &AxisMap, len: u64, bounds: &Range<i64>, extend: bool) -> Range<i64> {
+pub(super) fn inside_range(map: &AxisMap, len: u64, bounds: &Range<i64>, extend: bool) -> Range<i64> {
     let len = len as i64;
     if extend {
         return 0..len;

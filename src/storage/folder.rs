@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What an unfinished file is called, after its final name.
-pub const PART_SUFFIX: &str = ".part";
+pub(super) const PART_SUFFIX: &str = ".part";
 
 /// A store in the folder `root`.
 #[derive(Clone, Debug)]

@@ -130,7 +130,7 @@ fn local(rest: &str) -> Result<Location> {
 }
 
 /// `%41` as `A`; what is not two digits stays as it stands, as does what would not be UTF-8.
-pub fn percent_decoded(text: &str) -> String {
+pub(super) fn percent_decoded(text: &str) -> String {
     let bytes = text.as_bytes();
     let digit = |at: usize| bytes.get(at).and_then(|b| (*b as char).to_digit(16));
     let (mut decoded, mut at) = (Vec::with_capacity(bytes.len()), 0);

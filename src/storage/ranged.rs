@@ -14,7 +14,7 @@ mod forward;
 pub use forward::{Forward, is_of_storage};
 
 /// Bytes that are on their way.
-pub type PendingRead = Box<dyn FnOnce() -> Result<Vec<u8>, StoreError> + Send>;
+pub(super) type PendingRead = Box<dyn FnOnce() -> Result<Vec<u8>, StoreError> + Send>;
 
 /// A file that is read part by part. It stays the one that was opened: another under its name is an error.
 pub struct RangedFile {

@@ -38,7 +38,7 @@ pub fn watch_exhaustion() {
 }
 
 /// Ends the process, which was refused so many bytes; allocates nothing.
-pub fn no_memory(bytes: u64) -> ! {
+pub(super) fn no_memory(bytes: u64) -> ! {
     let mut message = Message { bytes: [0; 256], len: 0 };
     message.add(b"error: no memory left: ");
     message.add_number(bytes);

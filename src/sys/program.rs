@@ -15,7 +15,7 @@ const PLACES: usize = 4;
 /// Bytes of the program's file that a run may make resident beyond what the margins of plans are for.
 ///
 /// Linux only; 0 where the kernel does not say, and for a library within another program, whose budget is beside what that holds.
-pub fn growth_bytes() -> u64 {
+pub(super) fn growth_bytes() -> u64 {
     static STEP: OnceLock<u64> = OnceLock::new();
     let step = *STEP.get_or_init(|| own_program().and_then(|path| step_bytes(&path)).unwrap_or(USUAL_BYTES));
     match step > USUAL_BYTES {

@@ -115,19 +115,19 @@ pub(super) struct Text<'a> {
 
 impl<'a> Text<'a> {
     /// The text of the file at `path`.
-    pub fn new(path: &'a Path, text: &'a str) -> Text<'a> {
+    pub(super) fn new(path: &'a Path, text: &'a str) -> Text<'a> {
         Text { path, text: text.trim_start_matches('\u{feff}') }
     }
 
     /// Lines that are not blank, trimmed, counted from 1.
-    pub fn lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
+    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'a>> + use<'a> {
         let path = self.path;
         let lines = self.text.lines().enumerate().map(move |(n, text)| Line { path, number: n + 1, text: text.trim() });
         lines.filter(|line| !line.text.is_empty())
     }
 
     /// The text ended before it said `expected`.
-    pub fn ended(&self, expected: &str) -> Error {
+    pub(super) fn ended(&self, expected: &str) -> Error {
         Error::malformed(self.path, format!("line {}", self.text.lines().count() + 1), "the end of the file", expected)
     }
 }
@@ -142,31 +142,31 @@ pub(super) struct Line<'a> {
 
 impl<'a> Line<'a> {
     /// What stands before `mark`.
-    pub fn before(self, mark: char) -> Line<'a> {
+    pub(super) fn before(self, mark: char) -> Line<'a> {
         Line { text: self.text.split(mark).next().unwrap_or("").trim(), ..self }
     }
 
     /// What stands behind `key` and `mark`, if the line begins with them.
-    pub fn value(self, key: &str, mark: char) -> Option<Line<'a>> {
+    pub(super) fn value(self, key: &str, mark: char) -> Option<Line<'a>> {
         let rest = self.text.strip_prefix(key)?.trim_start().strip_prefix(mark)?;
         Some(Line { text: rest.trim(), ..self })
     }
 
     /// Finite numbers with blanks or commas between them.
-    pub fn numbers(self) -> Result<Vec<f64>> {
+    pub(super) fn numbers(self) -> Result<Vec<f64>> {
         let parts = self.text.split(|c: char| c.is_whitespace() || c == ',').filter(|part| !part.is_empty());
         let number = |part: &str| part.parse().ok().filter(|number: &f64| number.is_finite());
         parts.map(|part| number(part).ok_or_else(|| self.is_not("numbers"))).collect()
     }
 
     /// Exactly `N` numbers.
-    pub fn exactly<const N: usize>(self, what: &str) -> Result<[f64; N]> {
+    pub(super) fn exactly<const N: usize>(self, what: &str) -> Result<[f64; N]> {
         let numbers = self.numbers()?;
         numbers.try_into().map_err(|_| self.is_not(&format!("{N} numbers: {what}")))
     }
 
     /// The line is not what was expected.
-    pub fn is_not(self, expected: &str) -> Error {
+    pub(super) fn is_not(self, expected: &str) -> Error {
         let shown: String = self.text.chars().take(SHOWN).flat_map(char::escape_debug).collect();
         let dots = if self.text.chars().nth(SHOWN).is_some() { "..." } else { "" };
         Error::malformed(self.path, format!("line {}", self.number), format!("'{shown}{dots}'"), expected)

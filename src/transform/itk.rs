@@ -84,12 +84,12 @@ pub(super) fn is_composite(records: &[Record<'_>]) -> bool {
 
 impl Record<'_> {
     /// ITK's name of the class, without its types.
-    pub fn class(&self) -> &str {
+    pub(super) fn class(&self) -> &str {
         self.name.split('_').next().unwrap_or("")
     }
 
     /// The map in RAS+.
-    pub fn map(&self, path: &Path) -> Result<Affine> {
+    pub(super) fn map(&self, path: &Path) -> Result<Affine> {
         Ok(ras_of_lps(&self.affine(path)?))
     }
 

@@ -36,7 +36,7 @@ pub(super) enum Between {
 
 impl Between {
     /// `None` where the file is no grid of control points.
-    pub fn of(header: &Header) -> Option<Between> {
+    pub(super) fn of(header: &Header) -> Option<Between> {
         let is_grid = field::text(&header.intent_name) == field::NIFTYREG && header.dim[0] == 5 && header.dim[5] == 3;
         match header.intent_p[0] {
             CUBIC if is_grid => Some(Between::Splines),

@@ -80,7 +80,11 @@ impl<'a> Roles<'a> {
     ///
     /// # Errors
     /// A source that neither says, or that cannot be opened.
-    pub fn of_field(request: &TransformRequest, ends: Option<&'a Ends>, field: &'a RoleImage) -> Result<Roles<'a>> {
+    pub(super) fn of_field(
+        request: &TransformRequest,
+        ends: Option<&'a Ends>,
+        field: &'a RoleImage,
+    ) -> Result<Roles<'a>> {
         let of_run = ends.map(|Ends { source, target }| if request.inverse { target } else { source });
         let source = match (&request.source, of_run) {
             (Some(path), _) => Cow::Owned(RoleImage::open(path)?),
@@ -94,7 +98,7 @@ impl<'a> Roles<'a> {
     ///
     /// # Errors
     /// A role that neither says; an image that cannot be opened.
-    pub fn of(request: &TransformRequest, ends: Option<&'a Ends>) -> Result<Roles<'a>> {
+    pub(super) fn of(request: &TransformRequest, ends: Option<&'a Ends>) -> Result<Roles<'a>> {
         let of_run =
             ends.map(|Ends { source, target }| if request.inverse { (target, source) } else { (source, target) });
         let role = |named: &Option<PathBuf>, of_run: Option<&'a RoleImage>| match (named, of_run) {

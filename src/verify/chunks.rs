@@ -22,7 +22,7 @@ const SPARSE: u64 = 8;
 const SMALL: u64 = 1 << 16;
 
 /// Looks at every chunk of an array; `files` is how many chunk or shard files there are, where that is known.
-pub fn verify(
+pub(super) fn verify(
     run: &mut Run<'_>,
     check: &ArrayCheck,
     array: &mut ArrayReport,

@@ -61,7 +61,7 @@ impl Voxels {
 ///
 /// # Errors
 /// Those of [`super::verify`]; a header that is wrong is an error here.
-pub fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
+pub(super) fn verify(run: &mut Run<'_>, path: &Path) -> Result<()> {
     let file = Voxels::open(path)?;
     let memory_bytes = run.request.memory_bytes;
     let smallest_bytes = sys::reserved_bytes() + STREAM_BYTES + file.data()?.memory_bytes();

@@ -29,7 +29,7 @@ const BESIDE_BYTES: u64 = 2 << 20;
 ///
 /// # Errors
 /// Those of [`super::verify`].
-pub fn verify(run: &mut Run<'_>, path: &Path, input: &Input, is_compressed: bool) -> Result<()> {
+pub(super) fn verify(run: &mut Run<'_>, path: &Path, input: &Input, is_compressed: bool) -> Result<()> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let layout = input.layout();
     let mut array = ArrayReport {

@@ -1,9 +1,9 @@
 //! Zarr: the arrays that a path stands for, and the files that belong to none.
 
-pub mod array;
-pub mod files;
-pub mod keys;
-pub mod tree;
+pub(crate) mod array;
+pub(crate) mod files;
+pub(crate) mod keys;
+pub(crate) mod tree;
 
 use std::{collections::BTreeSet, sync::Arc};
 

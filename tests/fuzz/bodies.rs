@@ -5,7 +5,7 @@
 #![allow(dead_code)]
 
 #[path = "../kit/fuzzed.rs"]
-pub mod kit;
+pub(crate) mod kit;
 
 mod dicom;
 mod gzip;
@@ -15,7 +15,7 @@ mod nifti;
 mod plain;
 mod plan;
 mod precomputed;
-pub mod reading;
+pub(crate) mod reading;
 mod state;
 mod tiff;
 mod transforms;
@@ -23,26 +23,27 @@ mod zarr;
 mod zip;
 
 /// One body with the cases that it begins from.
-pub struct Target {
+pub(crate) struct Target {
     pub name: &'static str,
     pub body: fn(&[u8]),
     pub seeds: fn() -> Vec<Vec<u8>>,
 }
 
-pub const NIFTI: Target = Target { name: "nifti", body: nifti::body, seeds: nifti::seeds };
-pub const GZIP: Target = Target { name: "gzip", body: gzip::body, seeds: gzip::seeds };
-pub const ZARR_METADATA: Target = Target { name: "zarr_metadata", body: zarr::body, seeds: zarr::documents };
-pub const ZARR_CHUNKS: Target = Target { name: "zarr_chunks", body: zarr::body, seeds: zarr::chunks };
-pub const ZIP: Target = Target { name: "zip", body: zip::body, seeds: zip::seeds };
-pub const TIFF: Target = Target { name: "tiff", body: tiff::body, seeds: tiff::seeds };
-pub const HDF5: Target = Target { name: "hdf5", body: hdf5::body, seeds: hdf5::seeds };
-pub const DICOM: Target = Target { name: "dicom", body: dicom::body, seeds: dicom::seeds };
-pub const PRECOMPUTED: Target = Target { name: "precomputed", body: precomputed::body, seeds: precomputed::seeds };
-pub const PLAIN: Target = Target { name: "plain", body: plain::body, seeds: plain::seeds };
-pub const TRANSFORMS: Target = Target { name: "transforms", body: transforms::body, seeds: transforms::seeds };
-pub const JOURNAL: Target = Target { name: "journal", body: journal::body, seeds: journal::seeds };
-pub const STATE: Target = Target { name: "state", body: state::body, seeds: state::seeds };
-pub const PLAN: Target = Target { name: "plan", body: plan::body, seeds: plan::seeds };
+pub(crate) const NIFTI: Target = Target { name: "nifti", body: nifti::body, seeds: nifti::seeds };
+pub(crate) const GZIP: Target = Target { name: "gzip", body: gzip::body, seeds: gzip::seeds };
+pub(crate) const ZARR_METADATA: Target = Target { name: "zarr_metadata", body: zarr::body, seeds: zarr::documents };
+pub(crate) const ZARR_CHUNKS: Target = Target { name: "zarr_chunks", body: zarr::body, seeds: zarr::chunks };
+pub(crate) const ZIP: Target = Target { name: "zip", body: zip::body, seeds: zip::seeds };
+pub(crate) const TIFF: Target = Target { name: "tiff", body: tiff::body, seeds: tiff::seeds };
+pub(crate) const HDF5: Target = Target { name: "hdf5", body: hdf5::body, seeds: hdf5::seeds };
+pub(crate) const DICOM: Target = Target { name: "dicom", body: dicom::body, seeds: dicom::seeds };
+pub(crate) const PRECOMPUTED: Target =
+    Target { name: "precomputed", body: precomputed::body, seeds: precomputed::seeds };
+pub(crate) const PLAIN: Target = Target { name: "plain", body: plain::body, seeds: plain::seeds };
+pub(crate) const TRANSFORMS: Target = Target { name: "transforms", body: transforms::body, seeds: transforms::seeds };
+pub(crate) const JOURNAL: Target = Target { name: "journal", body: journal::body, seeds: journal::seeds };
+pub(crate) const STATE: Target = Target { name: "state", body: state::body, seeds: state::seeds };
+pub(crate) const PLAN: Target = Target { name: "plan", body: plan::body, seeds: plan::seeds };
 
 /// The first byte chooses, the others are what is looked at.
 fn chosen(bytes: &[u8], of: usize) -> (usize, &[u8]) {

@@ -8,7 +8,7 @@ use super::{
     reading::{in_folder, put, read_all},
 };
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     in_folder(|folder| {
         let series = folder.join("series");
         put(&series.join("a.dcm"), bytes);
@@ -18,7 +18,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let plain = [IMPLICIT, EXPLICIT, BIG, DEFLATED, RLE, JPEG_LOSSLESS, JPEG_LS];
     let mut slices: Vec<Slice> = plain.into_iter().map(|syntax| Slice { syntax, ..slice(0) }).collect();
     slices.push(Slice { slope: Some((2.0, -1024.0)), ..slice(0) });

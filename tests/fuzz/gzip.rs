@@ -10,7 +10,7 @@ use super::{
     reading::{in_folder, put, read_all},
 };
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let (kind, bytes) = chosen(bytes, 3);
     let stream = match kind {
         0 => bytes.to_vec(),
@@ -24,7 +24,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("seed.nii");
     let said = Said::new([3, 5, 7]).with_outer(&[("t", 2)]);

@@ -5,7 +5,7 @@ use super::{
     reading::{in_folder, put, read_all},
 };
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     in_folder(|folder| {
         let path = folder.join("a.h5");
         put(&path, bytes);
@@ -13,7 +13,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let small = Cells::new([3, 4, 5], [2, 4, 4]);
     let image = [("Unit", "um"), ("ExtMin0", "0"), ("ExtMax0", "5")];
     vec![

@@ -21,7 +21,7 @@ use super::{
 /// Lines that are looked at: unions of more regions take long, and show nothing new.
 const MOST_LINES: usize = 100;
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let (kind, bytes) = chosen(bytes, 2);
     let text = if kind == 1 { summed(bytes) } else { bytes.to_vec() };
     if text.iter().filter(|&&byte| byte == b'\n').count() > MOST_LINES {
@@ -71,13 +71,13 @@ fn said(text: &[u8], level: u32, volume: u64) -> Boxes {
 }
 
 /// Each line with its right checksum before it.
-pub fn summed(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn summed(bytes: &[u8]) -> Vec<u8> {
     let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let line = |line: &[u8]| [format!("{:08x} ", crc32c::crc32c(line)).as_bytes(), line, b"\n"].concat();
     lines.flat_map(line).collect()
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let texts = [
         "R 0 0 0 0 0 4 4 4 0\nR 0 0 4 0 0 8 4 4 1\nR 1 0 0 0 0 2 2 2 0\nR 0 1 0 0 0 4 4 4 3",
         "C 0 0 0 0 0 2 2 2 0 part 0 20 0/c/0/0/0\nC 0 0 0 0 2 2 2 4 1 empty 0 0 0/c/0/0/0\nC 0 0 0 2 0 2 4 2 2 side 0 20 0/c/0/0/0",

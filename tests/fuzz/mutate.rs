@@ -25,7 +25,7 @@ const WORDS: [u64; 10] =
 const MOST_BYTES: usize = 1 << 16;
 
 /// One of `seeds` with some changes, or as it is.
-pub fn mutated(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+pub(crate) fn mutated(seeds: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = rng.one_of(seeds).clone();
     for _ in 0..*rng.one_of(&[0, 1, 1, 1, 2, 2, 3, 5, 9]) {
         change(&mut bytes, seeds, rng);

@@ -11,7 +11,7 @@ use super::{
     reading::{in_folder, put, read_all},
 };
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let (kind, bytes) = chosen(bytes, 2);
     in_folder(|folder| {
         let path = folder.join(["a.nii", "b.hdr"][kind]);
@@ -40,7 +40,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("seed.nii");
     let saids = [

@@ -17,7 +17,7 @@ const NRRD: &str = "NRRD0004\ntype: short\ndimension: 3\nspace: left-posterior-s
 const META: &str = "ObjectType = Image\nNDims = 3\nBinaryDataByteOrderMSB = False\nTransformMatrix = 1 0 0 0 1 0 0 0 1\n\
     Offset = 10 -20 30\nElementSpacing = 0.5 1.5 2\nDimSize = 2 3 4\nElementType = MET_SHORT\n";
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let (kind, bytes) = chosen(bytes, 3);
     in_folder(|folder| {
         let path = folder.join(["a.nrrd", "a.mha", "a.mgh"][kind]);
@@ -26,7 +26,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let voxels: Vec<u8> = (0..48).collect();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     gzip.write_all(&voxels).unwrap();

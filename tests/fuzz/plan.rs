@@ -10,7 +10,7 @@ use super::kit::{
     rng::Rng,
 };
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let rng = &mut Rng::of_bytes(bytes);
     let setting = Setting::random(rng);
     let (of, threads) = (rng.within(1, 7), rng.within(1, 5) as usize);
@@ -40,7 +40,7 @@ fn hold(setting: &Setting, plan: &Plan, request: &Request<'_>) {
     simulate(setting, plan, &plan.touch(request));
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let rng = &mut Rng::of(11);
     (0..40).map(|_| (0..160).map(|_| rng.bits() as u8).collect()).collect()
 }

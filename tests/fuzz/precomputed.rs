@@ -21,7 +21,7 @@ fn volumes() -> [(Volume, &'static str); 6] {
     ]
 }
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let all = volumes();
     let (kind, bytes) = chosen(bytes, all.len());
     let (volume, name) = &all[kind];
@@ -33,7 +33,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let one = |(kind, (volume, name)): (usize, (Volume, &str))| {
         volume.put(folder.path());

@@ -33,7 +33,7 @@ thread_local! {
 }
 
 /// A folder of this thread's, in memory where there is such a place.
-pub fn in_folder<R>(work: impl FnOnce(&Path) -> R) -> R {
+pub(crate) fn in_folder<R>(work: impl FnOnce(&Path) -> R) -> R {
     let make = || {
         let memory = Path::new("/dev/shm");
         if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }
@@ -42,18 +42,18 @@ pub fn in_folder<R>(work: impl FnOnce(&Path) -> R) -> R {
 }
 
 /// Files of this thread's whose first region could be read.
-pub fn files_read() -> u64 {
+pub(crate) fn files_read() -> u64 {
     READ.get()
 }
 
 /// Writes a file anew.
-pub fn put(path: &Path, bytes: &[u8]) {
+pub(crate) fn put(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
 /// Opens `path`, says all about it, and reads and verifies some of it; every error will do.
-pub fn read_all(path: &Path) {
+pub(crate) fn read_all(path: &Path) {
     let _ = Info::of(path);
     let Ok(input) = Input::open(path, &Default::default()) else { return };
     let layout = input.layout();

@@ -22,7 +22,7 @@ const QUIET: &str = "fuzzed";
 /// What is under way, and since when.
 type Current = Arc<Mutex<Option<(Instant, Vec<u8>)>>>;
 
-pub fn fuzz(target: &'static Target) {
+pub(crate) fn fuzz(target: &'static Target) {
     be_quiet();
     let current = Current::default();
     let own = current.clone();

@@ -36,7 +36,7 @@ thread_local! {
     static BEGUN: RefCell<[Option<Begun>; 3]> = const { RefCell::new([None, None, None]) };
 }
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let (kind, bytes) = chosen(bytes, NAMES.len() * FILES.len());
     let (name, file) = (kind / FILES.len(), kind % FILES.len());
     in_folder(|folder| {
@@ -111,7 +111,7 @@ fn all_files(folder: &Path, path: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     found
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let mut seeds = Vec::new();
     let by_hand = [

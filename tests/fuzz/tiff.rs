@@ -5,7 +5,7 @@ use super::{
     reading::{in_folder, put, read_all},
 };
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     in_folder(|folder| {
         let path = folder.join("a.tif");
         put(&path, bytes);
@@ -13,7 +13,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let plain = Tiff::new([2, 4, 5]);
     let ome = "<OME><Image ID='a'><Pixels DimensionOrder='XYZCT' SizeZ='2' SizeC='1' SizeT='1' PhysicalSizeX='2'><TiffData/></Pixels></Image></OME>";
     [

@@ -26,7 +26,7 @@ const NAMES: [&str; 8] = ["a.tfm", "b.mat", "c.lta", "d.txt", "MAT_0000", "e.m3d
 /// Voxels of a field that is read.
 const MOST_VOXELS: u64 = 1 << 12;
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let (kind, bytes) = chosen(bytes, 2 * NAMES.len());
     let grid = Grid::new([5, 7, 11], Affine::identity(), Unit::Millimetre);
     let image = RoleImage::of_grid(Path::new("grid"), &grid);
@@ -68,7 +68,7 @@ fn read_field(file: &FieldFile) {
     }
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let affine =
         "Transform: AffineTransform_double_3_3\nParameters: 1 0.5 0 0 1 0.25 0 0 2 3 4 5\nFixedParameters: 7 8 9\n";
     let euler = "Transform: Euler3DTransform_double_3_3\nParameters: 0.1 0.2 0.3 4 5 6\nFixedParameters: 1 2 3 0\n";

@@ -24,7 +24,7 @@ thread_local! {
 }
 
 /// The first byte chooses the store, the second one the file.
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     let forms = stores::forms();
     let (form, bytes) = chosen(bytes, forms.len());
     in_folder(|folder| {
@@ -47,11 +47,11 @@ fn write(store: &Path, form: Form) -> Files {
     all.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }
 
-pub fn documents() -> Vec<Vec<u8>> {
+pub(super) fn documents() -> Vec<Vec<u8>> {
     seeds(true)
 }
 
-pub fn chunks() -> Vec<Vec<u8>> {
+pub(super) fn chunks() -> Vec<Vec<u8>> {
     seeds(false)
 }
 

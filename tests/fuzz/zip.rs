@@ -7,7 +7,7 @@ use reslice::storage::{Part, RangedFile, Store, ZipStore};
 
 use super::reading::{in_folder, put, read_all};
 
-pub fn body(bytes: &[u8]) {
+pub(super) fn body(bytes: &[u8]) {
     in_folder(|folder| {
         let path = folder.join("c.ozx");
         put(&path, bytes);
@@ -24,7 +24,7 @@ pub fn body(bytes: &[u8]) {
     });
 }
 
-pub fn seeds() -> Vec<Vec<u8>> {
+pub(super) fn seeds() -> Vec<Vec<u8>> {
     let array = br#"{"zarr_format": 2, "shape": [2, 3, 4], "chunks": [2, 3, 4], "dtype": "|u1", "compressor": null,
         "fill_value": 0, "order": "C", "filters": null, "dimension_separator": "/"}"#;
     let chunk: Vec<u8> = (0..24).collect();

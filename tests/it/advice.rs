@@ -4,7 +4,7 @@
 //! The table is `tests/it/advice/rows.txt`; what it leaves out stands in `tests/it/advice/exempt.txt` with the reason. A test reads the
 //! source and finds what is in neither.
 
-pub mod images;
+pub(crate) mod images;
 mod source;
 
 use std::fs;

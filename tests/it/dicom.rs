@@ -23,7 +23,7 @@ mod lossy;
 mod volumes;
 
 /// Writes a series with names that tell nothing of its order.
-pub fn put(folder: &Folder, name: &str, slices: &[Slice]) {
+pub(crate) fn put(folder: &Folder, name: &str, slices: &[Slice]) {
     fs::create_dir_all(folder.path(name)).unwrap();
     for (n, slice) in slices.iter().enumerate() {
         let path = folder.path(&format!("{name}/{}.dcm", (n * 7 + 3) % 11));

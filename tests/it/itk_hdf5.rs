@@ -21,7 +21,7 @@ const SHIFT: [f64; 12] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 5.0, 6.0,
 const SCALE: [f64; 12] = [2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0];
 
 /// One transform of a file: its class, fixed parameters and parameters.
-pub struct Group<'a> {
+pub(crate) struct Group<'a> {
     pub class: &'a str,
     pub fixed: Vec<f64>,
     pub parameters: Vec<f64>,
@@ -90,7 +90,7 @@ fn file(groups: &[Group<'_>], style: Style) -> Vec<u8> {
 }
 
 /// A file of one affine, which the tests of all formats damage too.
-pub fn affine_file() -> Vec<u8> {
+pub(crate) fn affine_file() -> Vec<u8> {
     file(&[Group::affine([1.0, 0.5, 0.0, 0.0, 1.0, 0.25, 0.0, 0.0, 2.0, 3.0, 4.0, 5.0])], PLAIN)
 }
 

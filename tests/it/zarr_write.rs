@@ -47,7 +47,7 @@ fn target(dtype: Dtype, codec: Codec, shard: Option<[u64; 3]>) -> ZarrTarget {
 }
 
 /// The header of a volume that stands so, with codes 1 and 4.
-pub fn header(path: &Path, grid: &Grid, stored: Dtype) -> HeaderBytes {
+pub(crate) fn header(path: &Path, grid: &Grid, stored: Dtype) -> HeaderBytes {
     let spec = TargetSpec {
         path,
         like: None,

@@ -8,14 +8,14 @@ use reslice::{
 };
 
 /// The part of `volume` (all voxels of `shape`) that lies in `region`.
-pub fn cut<T: Voxel>(volume: &[T], shape: [u64; 3], region: Region) -> Vec<T> {
+pub(crate) fn cut<T: Voxel>(volume: &[T], shape: [u64; 3], region: Region) -> Vec<T> {
     let mut voxels = vec![T::default(); region.voxels() as usize];
     BlockMut::new(region, 1, &mut voxels).copy_from(BlockRef::new(Region::of_shape(shape), 1, volume), 0);
     voxels
 }
 
 /// Computes `piece` into a block `target`, from the source region that the op asks for and nothing else.
-pub fn apply<T: Voxel>(
+pub(crate) fn apply<T: Voxel>(
     op: &dyn BlockOp<T>,
     source: &[T],
     shape: [u64; 3],
@@ -29,7 +29,7 @@ pub fn apply<T: Voxel>(
     op.apply(BlockRef::new(region, 1, &voxels), target, piece, &mut scratch);
 }
 
-pub fn whole<T: Voxel>(request: &OpRequest, source: &[T], shape: [u64; 3]) -> Vec<T> {
+pub(crate) fn whole<T: Voxel>(request: &OpRequest, source: &[T], shape: [u64; 3]) -> Vec<T> {
     let op = block_op::<T>(request);
     let region = Region::of_shape(request.target_shape);
     let mut voxels = vec![T::from_f64(f64::NAN, Rounding::Nearest); region.voxels() as usize];

@@ -11,12 +11,12 @@ use super::rng::Rng;
 
 /// A request and the shape of the source it is about.
 #[derive(Clone, Debug)]
-pub struct Case {
+pub(crate) struct Case {
     pub request: OpRequest,
     pub source_shape: [u64; 3],
 }
 
-pub const LANCZOS: [KernelShape; 5] = [
+pub(crate) const LANCZOS: [KernelShape; 5] = [
     KernelShape::Lanczos { lobes: 2 },
     KernelShape::Lanczos { lobes: 3 },
     KernelShape::Lanczos { lobes: 4 },
@@ -24,10 +24,10 @@ pub const LANCZOS: [KernelShape; 5] = [
     KernelShape::Lanczos { lobes: 6 },
 ];
 
-pub const SHAPES: [[u64; 3]; 6] = [[13, 11, 17], [20, 23, 29], [1, 7, 13], [5, 1, 11], [3, 19, 1], [1, 1, 1]];
+pub(crate) const SHAPES: [[u64; 3]; 6] = [[13, 11, 17], [20, 23, 29], [1, 7, 13], [5, 1, 11], [3, 19, 1], [1, 1, 1]];
 
 /// Every method that axis-aligned mappings know.
-pub fn kernels() -> Vec<Method> {
+pub(crate) fn kernels() -> Vec<Method> {
     let splines = (2..=5).map(|order| KernelShape::BSpline { order });
     let sincs =
         Window::ALL.into_iter().zip([5, 3, 4, 5, 2]).map(|(window, radius)| KernelShape::Sinc { window, radius });
@@ -39,23 +39,23 @@ pub fn kernels() -> Vec<Method> {
 }
 
 /// The methods that copy where a target voxel stands on a source voxel: all but the Gaussian, which smooths.
-pub fn copying() -> Vec<Method> {
+pub(crate) fn copying() -> Vec<Method> {
     let smooths = |method: &Method| matches!(method, Method::Kernel(KernelShape::Gaussian { .. }));
     kernels().into_iter().filter(|method| !smooths(method)).collect()
 }
 
 /// Whether a method looks at so many voxels that fewer cases must do.
-pub fn is_wide(method: Method) -> bool {
+pub(crate) fn is_wide(method: Method) -> bool {
     matches!(method, Method::Kernel(shape) if shape.support() > 2.0)
 }
 
 /// The same grid, every voxel looking at itself.
-pub fn identity(kernel: Method, shape: [u64; 3]) -> Case {
+pub(crate) fn identity(kernel: Method, shape: [u64; 3]) -> Case {
     let map = |source_axis| AxisMap { source_axis, scale: 1.0, offset: 0.0 };
     Case { request: request(kernel, [map(0), map(1), map(2)], shape, shape), source_shape: shape }
 }
 
-pub fn request(kernel: Method, maps: [AxisMap; 3], target_shape: [u64; 3], source_shape: [u64; 3]) -> OpRequest {
+pub(crate) fn request(kernel: Method, maps: [AxisMap; 3], target_shape: [u64; 3], source_shape: [u64; 3]) -> OpRequest {
     OpRequest {
         method: kernel,
         antialias: false,
@@ -69,7 +69,13 @@ pub fn request(kernel: Method, maps: [AxisMap; 3], target_shape: [u64; 3], sourc
 }
 
 /// Steps `ratio[t]` along each target axis, permuted and flipped, covering the source with `margin` voxels beyond it.
-pub fn resized(kernel: Method, source_shape: [u64; 3], permutation: [usize; 3], ratio: [f64; 3], shift: f64) -> Case {
+pub(crate) fn resized(
+    kernel: Method,
+    source_shape: [u64; 3],
+    permutation: [usize; 3],
+    ratio: [f64; 3],
+    shift: f64,
+) -> Case {
     let mut target_shape = [0; 3];
     let maps = std::array::from_fn(|t| {
         let len = source_shape[permutation[t]];
@@ -81,7 +87,7 @@ pub fn resized(kernel: Method, source_shape: [u64; 3], permutation: [usize; 3], 
 }
 
 /// Anything that is axis-aligned.
-pub fn random(kernel: Method, rng: &mut Rng) -> Case {
+pub(crate) fn random(kernel: Method, rng: &mut Rng) -> Case {
     let source_shape = *rng.one_of(&SHAPES);
     let permutation = rng.permutation();
     let kind = rng.below(4);
@@ -105,7 +111,7 @@ pub fn random(kernel: Method, rng: &mut Rng) -> Case {
 }
 
 /// A box within a grid of this shape, not empty.
-pub fn sub_box(shape: [u64; 3], rng: &mut Rng) -> Region {
+pub(crate) fn sub_box(shape: [u64; 3], rng: &mut Rng) -> Region {
     let lo: [i64; 3] = shape.map(|n| rng.below(n) as i64);
     Region::new(lo, std::array::from_fn(|a| rng.within(lo[a] as u64 + 1, shape[a]) as i64))
 }

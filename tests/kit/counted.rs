@@ -17,7 +17,7 @@ use reslice::{
 };
 
 /// Counts reads per chunk; panics when a chunk is not whole or a stream is not read as a stream.
-pub struct Counted<S> {
+pub(crate) struct Counted<S> {
     inner: S,
     reads: Mutex<HashMap<(u64, [i64; 3]), u64>>,
     buffers: Mutex<HashSet<usize>>,
@@ -26,7 +26,7 @@ pub struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    pub fn new(inner: S) -> Counted<S> {
+    pub(crate) fn new(inner: S) -> Counted<S> {
         Counted {
             inner,
             reads: Mutex::default(),
@@ -37,12 +37,12 @@ impl<S> Counted<S> {
     }
 
     /// Reads of each chunk that was read at all.
-    pub fn counts(&self) -> Vec<u64> {
+    pub(crate) fn counts(&self) -> Vec<u64> {
         self.reads.lock().unwrap().values().copied().collect()
     }
 
     /// Different pieces of memory that were handed over to be filled.
-    pub fn buffers(&self) -> u64 {
+    pub(crate) fn buffers(&self) -> u64 {
         self.buffers.lock().unwrap().len() as u64
     }
 

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-pub struct Counting;
+pub(crate) struct Counting;
 
 static NOW: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -46,12 +46,12 @@ unsafe impl GlobalAlloc for Counting {
 }
 
 /// For tests that measure: one at a time.
-pub fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What `work` returns, and the most bytes that were held meanwhile beyond those held before.
-pub fn most_bytes<R>(work: impl FnOnce() -> R) -> (R, usize) {
+pub(crate) fn most_bytes<R>(work: impl FnOnce() -> R) -> (R, usize) {
     let before = NOW.load(Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     let result = work();

@@ -17,7 +17,7 @@ const MOST_CHUNK_VOXELS: u64 = 1 << 20;
 const MOST_TRANSFER_BYTES: u64 = 64 << 20;
 
 /// Opens whatever the file is and reads `boxes` boxes of its first two volumes; `false` for any error.
-pub fn reads(path: &Path, boxes: usize) -> bool {
+pub(crate) fn reads(path: &Path, boxes: usize) -> bool {
     let Ok(input) = Input::open(path, &OpenOptions::default()) else { return false };
     let layout = input.layout();
     let group = (layout.components as u64).saturating_mul(layout.outer.largest_group());

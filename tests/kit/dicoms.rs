@@ -8,7 +8,7 @@ use super::jpeg_lossless;
 
 /// One file of a series.
 #[derive(Clone)]
-pub struct Slice {
+pub(crate) struct Slice {
     pub syntax: &'static str,
     pub uid: &'static str,
     pub size: [u16; 2],
@@ -26,21 +26,21 @@ pub struct Slice {
     pub streams: Vec<Vec<u8>>,
 }
 
-pub const IMPLICIT: &str = "1.2.840.10008.1.2";
-pub const EXPLICIT: &str = "1.2.840.10008.1.2.1";
-pub const BIG: &str = "1.2.840.10008.1.2.2";
-pub const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
-pub const RLE: &str = "1.2.840.10008.1.2.5";
-pub const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
-pub const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
-pub const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
-pub const JPEG_EXTENDED: &str = "1.2.840.10008.1.2.4.51";
-pub const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
-pub const JPEG_2000_LOSSY: &str = "1.2.840.10008.1.2.4.91";
-pub const HTJ2K: &str = "1.2.840.10008.1.2.4.201";
+pub(crate) const IMPLICIT: &str = "1.2.840.10008.1.2";
+pub(crate) const EXPLICIT: &str = "1.2.840.10008.1.2.1";
+pub(crate) const BIG: &str = "1.2.840.10008.1.2.2";
+pub(crate) const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
+pub(crate) const RLE: &str = "1.2.840.10008.1.2.5";
+pub(crate) const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
+pub(crate) const JPEG_LS: &str = "1.2.840.10008.1.2.4.80";
+pub(crate) const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";
+pub(crate) const JPEG_EXTENDED: &str = "1.2.840.10008.1.2.4.51";
+pub(crate) const JPEG_2000: &str = "1.2.840.10008.1.2.4.90";
+pub(crate) const JPEG_2000_LOSSY: &str = "1.2.840.10008.1.2.4.91";
+pub(crate) const HTJ2K: &str = "1.2.840.10008.1.2.4.201";
 
 /// Slice `k` of a series of 3 columns and 2 rows, 0.5 mm by 1.5 mm, with steps of 2 mm.
-pub fn slice(k: u16) -> Slice {
+pub(crate) fn slice(k: u16) -> Slice {
     Slice {
         syntax: EXPLICIT,
         uid: "1.2.3",
@@ -58,11 +58,11 @@ pub fn slice(k: u16) -> Slice {
 }
 
 /// Voxels of so many of these slices, as NIfTI has them.
-pub fn voxels(count: u16) -> Vec<u8> {
+pub(crate) fn voxels(count: u16) -> Vec<u8> {
     (0..count).flat_map(|k| slice(k).voxels).flat_map(u16::to_le_bytes).collect()
 }
 
-pub fn text(text: impl ToString) -> Vec<u8> {
+pub(crate) fn text(text: impl ToString) -> Vec<u8> {
     let mut bytes = text.to_string().into_bytes();
     bytes.resize(bytes.len().next_multiple_of(2), b' ');
     bytes
@@ -73,11 +73,11 @@ impl Slice {
         self.syntax == BIG
     }
 
-    pub fn u16(&self, n: u16) -> Vec<u8> {
+    pub(crate) fn u16(&self, n: u16) -> Vec<u8> {
         if self.is_big() { n.to_be_bytes().to_vec() } else { n.to_le_bytes().to_vec() }
     }
 
-    pub fn element(&self, tag: u32, vr: &[u8; 2], value: &[u8], len: Option<u32>) -> Vec<u8> {
+    pub(crate) fn element(&self, tag: u32, vr: &[u8; 2], value: &[u8], len: Option<u32>) -> Vec<u8> {
         let len = len.unwrap_or(value.len() as u32);
         let mut bytes = [self.u16((tag >> 16) as u16), self.u16(tag as u16)].concat();
         let long = if self.is_big() { len.to_be_bytes() } else { len.to_le_bytes() };
@@ -157,7 +157,7 @@ impl Slice {
         [header, high, low].concat()
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let [x, y, z] = self.position;
         let [columns, rows] = self.size;
         let mut elements = vec![

@@ -20,7 +20,7 @@ use super::rng::Rng;
 
 /// What goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fault {
+pub(crate) enum Fault {
     None,
     /// Every call sleeps up to so many microseconds, by chance.
     Stall(u64),
@@ -31,20 +31,20 @@ pub enum Fault {
 }
 
 /// The words of every injected error and panic.
-pub const INJECTED: &str = "injected fault";
+pub(crate) const INJECTED: &str = "injected fault";
 
 /// Counts the calls of one stage and breaks it at the right one.
-pub struct Trigger {
+pub(crate) struct Trigger {
     fault: Fault,
     calls: AtomicU64,
 }
 
 impl Trigger {
-    pub fn new(fault: Fault) -> Trigger {
+    pub(crate) fn new(fault: Fault) -> Trigger {
         Trigger { fault, calls: AtomicU64::new(0) }
     }
 
-    pub fn calls(&self) -> u64 {
+    pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::SeqCst)
     }
 
@@ -60,7 +60,7 @@ impl Trigger {
     }
 }
 
-pub struct FaultySource<'a, T> {
+pub(crate) struct FaultySource<'a, T> {
     pub inner: &'a dyn Source<T>,
     pub read: Trigger,
     /// Set at the given call of `read`, to stop the run from within.
@@ -83,7 +83,7 @@ impl<T: Voxel> Source<T> for FaultySource<'_, T> {
     }
 }
 
-pub struct FaultyOp<'a, T: Voxel> {
+pub(crate) struct FaultyOp<'a, T: Voxel> {
     pub inner: &'a dyn BlockOp<T>,
     pub apply: Trigger,
 }
@@ -124,7 +124,7 @@ impl<T: Voxel> BlockOp<T> for FaultyOp<'_, T> {
     }
 }
 
-pub struct FaultySink<'a, T> {
+pub(crate) struct FaultySink<'a, T> {
     pub inner: &'a dyn Sink<T>,
     pub encode: Trigger,
     pub put: Trigger,

@@ -10,13 +10,13 @@ const NOWHERE: u64 = u64::MAX;
 const PER_NODE: usize = 3;
 
 /// A file that is being made.
-pub struct Hdf5 {
+pub(crate) struct Hdf5 {
     bytes: Vec<u8>,
 }
 
 /// Volumes of words of 16 bits in chunks, z, y, x.
 #[derive(Clone)]
-pub struct Cells {
+pub(crate) struct Cells {
     pub shape: [usize; 3],
     /// Stored, at least as many: whole chunks.
     pub stored: [usize; 3],
@@ -32,12 +32,12 @@ pub struct Cells {
 }
 
 impl Cells {
-    pub fn new(shape: [usize; 3], chunk: [usize; 3]) -> Cells {
+    pub(crate) fn new(shape: [usize; 3], chunk: [usize; 3]) -> Cells {
         Cells { shape, stored: shape, chunk, is_signed: false, packing: 1, absent: Vec::new(), fill: 0, base: 0 }
     }
 
     /// The voxels, z, y, x, of which those beyond the image are 65535.
-    pub fn voxel(&self, at: [usize; 3]) -> u16 {
+    pub(crate) fn voxel(&self, at: [usize; 3]) -> u16 {
         let [_, ny, nx] = self.shape;
         if (0..3).any(|a| at[a] >= self.shape[a]) {
             return 65535;
@@ -46,7 +46,7 @@ impl Cells {
     }
 
     /// What a reader gets.
-    pub fn expected(&self) -> Vec<u16> {
+    pub(crate) fn expected(&self) -> Vec<u16> {
         let counts: [usize; 3] = std::array::from_fn(|a| self.stored[a].div_ceil(self.chunk[a]));
         let mut all = Vec::new();
         for z in 0..self.shape[0] {
@@ -132,7 +132,7 @@ impl Hdf5 {
     }
 
     /// A group with attributes of single characters.
-    pub fn group(&mut self, children: &[(String, u64)], attributes: &[(&str, String)]) -> u64 {
+    pub(crate) fn group(&mut self, children: &[(String, u64)], attributes: &[(&str, String)]) -> u64 {
         let mut children = children.to_vec();
         children.sort();
         let (mut names, mut entries) = (vec![0u8; 8], Vec::new());
@@ -166,7 +166,7 @@ impl Hdf5 {
     }
 
     /// A dataset of three axes.
-    pub fn cells(&mut self, of: &Cells) -> u64 {
+    pub(crate) fn cells(&mut self, of: &Cells) -> u64 {
         let counts: [usize; 3] = std::array::from_fn(|a| of.stored[a].div_ceil(of.chunk[a]));
         let mut entries = Vec::new();
         for n in 0..counts.iter().product() {
@@ -230,7 +230,7 @@ impl Hdf5 {
     }
 
     /// A table of numbers in one piece.
-    pub fn table(&mut self, rows: &[[f64; 3]]) -> u64 {
+    pub(crate) fn table(&mut self, rows: &[[f64; 3]]) -> u64 {
         let bytes: Vec<u8> = rows.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
         let at = self.put(&bytes);
         let kind = vec![0x11, 0x20, 63, 0, 8, 0, 0, 0, 0, 0, 64, 0, 52, 11, 0, 52, 0xff, 3, 0, 0];
@@ -239,7 +239,7 @@ impl Hdf5 {
     }
 
     /// The file, with its root.
-    pub fn finish(mut self, root: u64) -> Vec<u8> {
+    pub(crate) fn finish(mut self, root: u64) -> Vec<u8> {
         let head = [b"\x89HDF\r\n\x1a\n".to_vec(), vec![0, 0, 0, 0, 0, 8, 8, 0, 4, 0, 16, 0, 0, 0, 0, 0]].concat();
         let end = self.bytes.len() as u64;
         let all = [head, words(&[0, NOWHERE, end, NOWHERE, 0, root])].concat();
@@ -249,7 +249,7 @@ impl Hdf5 {
 }
 
 /// An image of Imaris: levels of times of channels.
-pub fn imaris(levels: &[Vec<Vec<Cells>>], image: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn imaris(levels: &[Vec<Vec<Cells>>], image: &[(&str, &str)]) -> Vec<u8> {
     let mut file = Hdf5::default();
     let mut of_levels = Vec::new();
     for (r, times) in levels.iter().enumerate() {
@@ -279,7 +279,7 @@ pub fn imaris(levels: &[Vec<Vec<Cells>>], image: &[(&str, &str)]) -> Vec<u8> {
 }
 
 /// An image of BigDataViewer: times of setups of levels, and the factors of the levels.
-pub fn bdv(times: &[Vec<Vec<Cells>>], factors: &[[f64; 3]]) -> Vec<u8> {
+pub(crate) fn bdv(times: &[Vec<Vec<Cells>>], factors: &[[f64; 3]]) -> Vec<u8> {
     let mut file = Hdf5::default();
     let mut root = Vec::new();
     for (t, setups) in times.iter().enumerate() {
@@ -303,7 +303,7 @@ pub fn bdv(times: &[Vec<Vec<Cells>>], factors: &[[f64; 3]]) -> Vec<u8> {
 }
 
 /// The document of such an image, with voxels of 0.5 x 0.5 x 2 um; each setup has its channel and its angle.
-pub fn xml(file: &str, size: [usize; 3], setups: &[[usize; 2]]) -> String {
+pub(crate) fn xml(file: &str, size: [usize; 3], setups: &[[usize; 2]]) -> String {
     let [z, y, x] = size;
     let setup = |(n, [channel, angle]): (usize, &[usize; 2])| {
         format!(

@@ -2,7 +2,7 @@
 
 /// How a frame is coded.
 #[derive(Clone, Copy, Debug)]
-pub struct Coding {
+pub(crate) struct Coding {
     pub precision: u32,
     pub predictor: u8,
     /// Low bits that are left out.
@@ -53,7 +53,7 @@ fn segment(marker: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// A frame of `[columns, rows]` voxels, `samples` of each side by side.
-pub fn encode(voxels: &[u16], [columns, rows]: [u16; 2], samples: usize, coding: Coding) -> Vec<u8> {
+pub(crate) fn encode(voxels: &[u16], [columns, rows]: [u16; 2], samples: usize, coding: Coding) -> Vec<u8> {
     // Codes of five bits for each of the seventeen lengths of a difference.
     let mut table = vec![0u8; 17];
     table[5] = 17;

@@ -4,7 +4,7 @@ use std::f64::consts::PI;
 
 /// How a frame is coded.
 #[derive(Clone, Copy, Debug)]
-pub struct Coding {
+pub(crate) struct Coding {
     pub precision: u32,
     /// Steps of all coefficients.
     pub step: u8,
@@ -60,7 +60,7 @@ fn segment(marker: u8, body: &[u8]) -> Vec<u8> {
 type Component<'a> = (&'a [u16], [usize; 2]);
 
 /// A frame of `[columns, rows]` voxels, with the voxels of each component by themselves.
-pub fn encode(components: &[Vec<u16>], [columns, rows]: [u16; 2], coding: Coding) -> Vec<u8> {
+pub(crate) fn encode(components: &[Vec<u16>], [columns, rows]: [u16; 2], coding: Coding) -> Vec<u8> {
     let count = components.len();
     let [wide, high] = if count > 1 { coding.shared } else { [1, 1] };
     let of = |n: usize| -> Component<'_> { (&components[n], if n == 0 { [1, 1] } else { [wide, high] }) };

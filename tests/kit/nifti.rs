@@ -12,7 +12,7 @@ use reslice::{
 
 /// What a file says beside its voxels.
 #[derive(Clone, Debug)]
-pub struct Said {
+pub(crate) struct Said {
     pub grid: Grid,
     /// Names and lengths, slowest first.
     pub outer: Vec<(&'static str, u64)>,
@@ -23,18 +23,18 @@ pub struct Said {
 
 impl Said {
     /// An oblique grid of this shape, one volume.
-    pub fn new(shape: [u64; 3]) -> Said {
+    pub(crate) fn new(shape: [u64; 3]) -> Said {
         let columns = [[0.2, -0.3, 2.5], [0.1, 1.9, 0.2], [1.5, -0.1, 0.1]];
         let grid = Grid::new(shape, Affine::from_columns(columns, [-12.0, 7.5, 30.0]), Unit::Millimetre);
         Said { grid, outer: Vec::new(), components: 1, intent: 0, slope: None }
     }
 
-    pub fn with_outer(self, outer: &[(&'static str, u64)]) -> Said {
+    pub(crate) fn with_outer(self, outer: &[(&'static str, u64)]) -> Said {
         Said { outer: outer.to_vec(), ..self }
     }
 
     /// A linear map about the grid's centre, moved a little, as a text of the world.
-    pub fn about_centre(&self, linear: [[f64; 3]; 3]) -> String {
+    pub(crate) fn about_centre(&self, linear: [[f64; 3]; 3]) -> String {
         let centre = self.grid.index_to_world.apply(self.grid.shape.map(|n| (n - 1) as f64 / 2.0));
         let row = |(row, (c, moved)): ([f64; 3], (f64, f64))| {
             let shift = c - (0..3).map(|n| row[n] * centre[n]).sum::<f64>() + moved;
@@ -44,13 +44,13 @@ impl Said {
     }
 
     /// Samples of the file.
-    pub fn samples(&self) -> usize {
+    pub(crate) fn samples(&self) -> usize {
         let volumes = self.outer.iter().map(|(_, len)| len).product::<u64>() as usize;
         super::volumes::count(self.grid.shape) * volumes * self.components
     }
 
     /// Writes a `.nii` whose voxels are a hole in the file: all 0.
-    pub fn write_hole<T: Voxel>(&self, path: &Path) {
+    pub(crate) fn write_hole<T: Voxel>(&self, path: &Path) {
         let header = self.header(path, T::DTYPE);
         let file = fs::File::create(path).unwrap();
         (&file).write_all(&header).unwrap();
@@ -58,7 +58,7 @@ impl Said {
     }
 
     /// Writes `.nii` or `.nii.gz`, by the name. Samples of a voxel stand together.
-    pub fn write<T: Voxel>(&self, path: &Path, voxels: &[T]) {
+    pub(crate) fn write<T: Voxel>(&self, path: &Path, voxels: &[T]) {
         assert_eq!(voxels.len(), self.samples());
         let mut bytes = self.header(path, T::DTYPE);
         bytes.extend_from_slice(bytemuck::cast_slice(voxels));
@@ -91,7 +91,7 @@ impl Said {
 }
 
 /// The samples of a `.nii`, as they stand in it; most of them are not 0.
-pub fn samples(path: &Path) -> Vec<u8> {
+pub(crate) fn samples(path: &Path) -> Vec<u8> {
     let bytes = fs::read(path).unwrap();
     let offset = f32::from_le_bytes(bytes[108..112].try_into().unwrap()) as usize;
     let samples = &bytes[offset..];

@@ -9,9 +9,9 @@ use reslice::{
 
 use super::rng::Rng;
 
-pub const SHAPES: [[u64; 3]; 5] = [[13, 11, 17], [20, 23, 9], [1, 7, 13], [5, 1, 11], [1, 1, 1]];
+pub(crate) const SHAPES: [[u64; 3]; 5] = [[13, 11, 17], [20, 23, 9], [1, 7, 13], [5, 1, 11], [1, 1, 1]];
 
-pub fn methods() -> Vec<Method> {
+pub(crate) fn methods() -> Vec<Method> {
     let splines = (2..=5).map(|order| KernelShape::BSpline { order });
     let sinc = KernelShape::Sinc { window: Window::Hamming, radius: 5 };
     let others = [KernelShape::Linear, KernelShape::CatmullRom, KernelShape::Lanczos { lobes: 3 }, sinc];
@@ -22,7 +22,7 @@ pub fn methods() -> Vec<Method> {
 }
 
 /// A rotation by random angles, scaled, onto a grid of random size around the source's centre.
-pub fn request(method: Method, shape: [u64; 3], rng: &mut Rng) -> OpRequest {
+pub(crate) fn request(method: Method, shape: [u64; 3], rng: &mut Rng) -> OpRequest {
     let (mut m, target_shape) = ([[0.0; 4]; 3], [0; 3].map(|_| rng.within(1, 17)));
     let angles = [0; 3].map(|_| *rng.one_of(&[0.0, 0.3, -1.1, 0.02, 2.5]) + 0.1 * rng.unit());
     let turn = |a: usize, b: usize, angle: f64| {
@@ -60,7 +60,7 @@ pub fn request(method: Method, shape: [u64; 3], rng: &mut Rng) -> OpRequest {
 }
 
 /// The continuous index of a target voxel; outer roundings as the crate defines them.
-pub fn index(request: &OpRequest, at: [i64; 3]) -> [f64; 3] {
+pub(crate) fn index(request: &OpRequest, at: [i64; 3]) -> [f64; 3] {
     let Mapping::Affine(affine) = &request.mapping else { panic!("axis-aligned") };
     affine.m.map(|m| {
         let base = m[1].mul_add(at[1] as f64, m[0].mul_add(at[0] as f64, m[3]));

@@ -13,7 +13,7 @@ impl Folder {
     ///
     /// That is VmHWM, looked at each millisecond: what is counted when a child is waited for begins at the mark of its parent. So does a
     /// child, until it bears the name of the command.
-    pub fn run_measured(&self, args: &[&str], variables: &[(&str, &str)]) -> (Answer, u64) {
+    pub(crate) fn run_measured(&self, args: &[&str], variables: &[(&str, &str)]) -> (Answer, u64) {
         let [out, err] = ["stdout.txt", "stderr.txt"].map(|name| self.path(name));
         let mut command = self.command(args);
         command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Everything a plan is made from, owned.
-pub struct Setting {
+pub(crate) struct Setting {
     pub case: Case,
     pub op: Box<dyn BlockOp<u16>>,
     pub source: Layout,
@@ -29,12 +29,12 @@ pub struct Setting {
 }
 
 impl Setting {
-    pub fn new(case: Case, source: Layout, target: Layout) -> Setting {
+    pub(crate) fn new(case: Case, source: Layout, target: Layout) -> Setting {
         let op = block_op::<u16>(&case.request);
         Setting { case, op, source, target }
     }
 
-    pub fn random(rng: &mut Rng) -> Setting {
+    pub(crate) fn random(rng: &mut Rng) -> Setting {
         let kernel = *rng.one_of(&cases::kernels());
         let case = cases::random(kernel, rng);
         let chunk = |shape: [u64; 3], access, rng: &mut Rng| match access {
@@ -58,7 +58,7 @@ impl Setting {
         Setting::new(case, source, target)
     }
 
-    pub fn request(&self, memory_bytes: u64, threads: usize) -> Request<'_> {
+    pub(crate) fn request(&self, memory_bytes: u64, threads: usize) -> Request<'_> {
         Request {
             footprint: self.op.as_ref(),
             source: &self.source,
@@ -69,7 +69,7 @@ impl Setting {
         }
     }
 
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         format!("{:?} to {:?}, {:?}", self.source, self.target, self.case)
     }
 
@@ -83,7 +83,7 @@ impl Setting {
     }
 
     /// The share of each of `of` ranks, which together are all of the target, once.
-    pub fn shares(&self, of: u64) -> Vec<Share> {
+    pub(crate) fn shares(&self, of: u64) -> Vec<Share> {
         let cut = Partition::new(&self.request(0, 1), of);
         let shares: Vec<Share> = (0..of).map(|index| cut.share(index)).collect();
         for volume in 0..self.source.outer.volumes() {
@@ -101,7 +101,7 @@ impl Setting {
     }
 
     /// What earlier runs may have stored: some write units of some volumes, of a coarser level that is made along too, or of none.
-    pub fn random_done(&self, rng: &mut Rng) -> Vec<DoneLevel> {
+    pub(crate) fn random_done(&self, rng: &mut Rng) -> Vec<DoneLevel> {
         let outer = &self.source.outer;
         let level = |factors: [u64; 3], rng: &mut Rng| {
             let shape: [u64; 3] = std::array::from_fn(|a| self.case.request.target_shape[a].div_ceil(factors[a]));
@@ -130,7 +130,7 @@ impl Setting {
 }
 
 /// What walking a plan to its end showed.
-pub struct Walked {
+pub(crate) struct Walked {
     /// Chunks of each block, in order.
     pub uses: Vec<Vec<Chunk>>,
     pub decodes: u64,
@@ -139,7 +139,7 @@ pub struct Walked {
 }
 
 /// Walks a plan as the pipeline would and checks every promise of its steps.
-pub fn simulate(setting: &Setting, plan: &Plan, touch: &ChunkMap) -> Walked {
+pub(crate) fn simulate(setting: &Setting, plan: &Plan, touch: &ChunkMap) -> Walked {
     if let Some(passes) = plan.passes(touch, setting.op.as_ref(), &setting.source) {
         return simulate_passing(setting, plan, touch, passes);
     }
@@ -250,7 +250,7 @@ fn check_all_made(setting: &Setting, touch: &ChunkMap, made: &HashMap<u64, Boxes
 }
 
 /// A request for what is left of a share.
-pub fn left(setting: &Setting, share: Option<&Share>, done: Vec<DoneLevel>) -> Arc<Todo> {
+pub(crate) fn left(setting: &Setting, share: Option<&Share>, done: Vec<DoneLevel>) -> Arc<Todo> {
     let todo = Todo::everything(setting.whole());
     let todo = match share {
         Some(share) => todo.within(share.clone()),

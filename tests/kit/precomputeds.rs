@@ -6,12 +6,12 @@ use flate2::{Compression, write::GzEncoder};
 use serde_json::{Value, json};
 
 const SIZE: [usize; 3] = [11, 9, 7];
-pub const CHUNK: [usize; 3] = [8, 4, 4];
+pub(crate) const CHUNK: [usize; 3] = [8, 4, 4];
 const OFFSET: [i64; 3] = [-5, 100, 3];
 
 /// A volume of words of 16 bits.
 #[derive(Clone)]
-pub struct Volume {
+pub(crate) struct Volume {
     pub channels: usize,
     /// Each file is gzip, with or without an ending that says so.
     pub gzip: Option<&'static str>,
@@ -22,7 +22,7 @@ pub struct Volume {
     pub png: bool,
 }
 
-pub const PLAIN: Volume = Volume { channels: 1, gzip: None, shards: None, absent: Vec::new(), png: false };
+pub(crate) const PLAIN: Volume = Volume { channels: 1, gzip: None, shards: None, absent: Vec::new(), png: false };
 
 /// The words of a chunk, channels slowest, as an image of half as many rows as there are along y and z, where these are even.
 fn image(samples: &[u8], channels: usize, [x, y, z]: [usize; 3]) -> Vec<u8> {
@@ -45,11 +45,11 @@ fn gzip(raw: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-pub fn voxel(c: usize, [x, y, z]: [usize; 3]) -> u16 {
+pub(crate) fn voxel(c: usize, [x, y, z]: [usize; 3]) -> u16 {
     (((c * 7 + z) * 9 + y) * 11 + x) as u16 * 3 + 1
 }
 
-pub fn counts() -> [usize; 3] {
+pub(crate) fn counts() -> [usize; 3] {
     [0, 1, 2].map(|a| SIZE[a].div_ceil(CHUNK[a]))
 }
 
@@ -72,7 +72,7 @@ fn words(all: &[u64]) -> Vec<u8> {
 }
 
 impl Volume {
-    pub fn info(&self) -> Value {
+    pub(crate) fn info(&self) -> Value {
         let mut info = json!({
             "@type": "neuroglancer_multiscale_volume", "type": "image", "data_type": "uint16", "num_channels": self.channels,
             "scales": [
@@ -108,7 +108,7 @@ impl Volume {
         places.map(|n| [n % cx, n / cx % cy, n / (cx * cy)]).map(|at| (at, samples(at))).collect()
     }
 
-    pub fn put(&self, folder: &Path) {
+    pub(crate) fn put(&self, folder: &Path) {
         let _ = fs::remove_dir_all(folder);
         fs::create_dir_all(folder.join("4_4_40")).unwrap();
         fs::create_dir_all(folder.join("8_8_40")).unwrap();

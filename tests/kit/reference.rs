@@ -11,7 +11,7 @@ use reslice::{
 
 use super::spline;
 
-pub fn maps(request: &OpRequest) -> [AxisMap; 3] {
+pub(crate) fn maps(request: &OpRequest) -> [AxisMap; 3] {
     match &request.mapping {
         Mapping::AxisAligned(maps) => *maps,
         other => panic!("oblique: {other:?}"),
@@ -52,7 +52,7 @@ const ZERO: f64 = 1e-14;
 type Taps = Vec<(i64, f64)>;
 
 /// Source indices and weights that the target index `i` along target axis `t` looks at; `None` outside.
-pub fn taps(request: &OpRequest, t: usize, i: i64) -> Option<Taps> {
+pub(crate) fn taps(request: &OpRequest, t: usize, i: i64) -> Option<Taps> {
     match request.method {
         Method::Kernel(KernelShape::BSpline { order }) => {
             let (c, [lo, hi]) = look(request, t, i)?;
@@ -136,7 +136,7 @@ fn overlaps(cover: Area, c: f64, scale: f64, lo: i64, hi: i64, all: bool) -> Opt
 }
 
 /// Source voxels that any voxel of `target` weighs: at least, and with weights that are 0 but for rounding.
-pub fn hulls(request: &OpRequest, target: Region) -> [Region; 2] {
+pub(crate) fn hulls(request: &OpRequest, target: Region) -> [Region; 2] {
     [ZERO, -1.0].map(|least| hull(request, target, least))
 }
 
@@ -156,7 +156,7 @@ fn hull(request: &OpRequest, target: Region, least: f64) -> Region {
 }
 
 /// The exact values of the whole target, before rounding; `source` holds `source_shape` voxels from index 0.
-pub fn resample<T: Voxel>(request: &OpRequest, source: &[T], source_shape: [u64; 3]) -> Vec<f64> {
+pub(crate) fn resample<T: Voxel>(request: &OpRequest, source: &[T], source_shape: [u64; 3]) -> Vec<f64> {
     let tables: [Vec<Option<Taps>>; 3] =
         std::array::from_fn(|t| (0..request.target_shape[t] as i64).map(|i| taps(request, t, i)).collect());
     let source: Vec<f64> = source.iter().map(|v| v.to_f64()).collect();
@@ -247,7 +247,7 @@ fn made_of(cover: Area, mut samples: Vec<(f64, f64)>) -> f64 {
 
 /// `got` against the exact value: floats within `tolerance`, integers equal unless within `tolerance` of a tie, and then
 /// off by at most 1.
-pub fn check<T: Voxel>(got: T, exact: f64, rounding: Rounding, tolerance: f64) -> Result<(), String> {
+pub(crate) fn check<T: Voxel>(got: T, exact: f64, rounding: Rounding, tolerance: f64) -> Result<(), String> {
     let value = got.to_f64();
     let wrong = || Err(format!("{got:?} instead of {exact}"));
     if T::DTYPE.is_float() {

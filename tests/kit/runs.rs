@@ -17,20 +17,20 @@ use reslice::{
 use super::{cases::Case, volumes};
 
 /// Far more than any test needs.
-pub const AMPLE: u64 = 1 << 32;
+pub(crate) const AMPLE: u64 = 1 << 32;
 
-pub fn budget(memory_bytes: u64, threads: usize) -> Budget {
+pub(crate) fn budget(memory_bytes: u64, threads: usize) -> Budget {
     Budget::new(memory_bytes, threads, 0)
 }
 
 /// The layout of a target of `case`, its outer axes as the source has them but stored apart.
-pub fn target_layout<T: Voxel>(case: &Case, source: &Layout, access: Access, chunk: [u64; 3]) -> Layout {
+pub(crate) fn target_layout<T: Voxel>(case: &Case, source: &Layout, access: Access, chunk: [u64; 3]) -> Layout {
     let outer = Outer::separate(source.outer.axes.clone());
     Layout { outer, ..volumes::layout(T::DTYPE, case.request.target_shape, access, chunk) }
 }
 
 /// The smallest budget that `Plan::new` names; panics when it finds a plan without memory.
-pub fn smallest_budget(request: &Request<'_>) -> u64 {
+pub(crate) fn smallest_budget(request: &Request<'_>) -> u64 {
     let starved = Request { budget: Budget { memory_bytes: 0, ..request.budget }, ..*request };
     match Plan::new(&starved) {
         Err(PlanError::TooSmall { smallest_bytes, .. }) => smallest_bytes,
@@ -39,7 +39,7 @@ pub fn smallest_budget(request: &Request<'_>) -> u64 {
 }
 
 /// Every volume computed in one go, `[volume][z][y][x]`.
-pub fn expected<T: Voxel>(request: &OpRequest, source: &[T], source_shape: [u64; 3]) -> Vec<T> {
+pub(crate) fn expected<T: Voxel>(request: &OpRequest, source: &[T], source_shape: [u64; 3]) -> Vec<T> {
     let op = block_op::<T>(request);
     let all = Region::of_shape(request.target_shape);
     let region = op.source_region(all);
@@ -56,7 +56,7 @@ pub fn expected<T: Voxel>(request: &OpRequest, source: &[T], source_shape: [u64;
 }
 
 /// Plans and runs; the plan and what was really done.
-pub fn run_with<T: Voxel>(
+pub(crate) fn run_with<T: Voxel>(
     source: &dyn Source<T>,
     op: &dyn BlockOp<T>,
     sink: &dyn Sink<T>,
@@ -79,19 +79,19 @@ pub fn run_with<T: Voxel>(
 }
 
 /// A sink in memory that holds the caller to the rules of its access.
-pub struct StrictSink<T> {
+pub(crate) struct StrictSink<T> {
     inner: MemorySink<T>,
     layout: Layout,
     seen: Mutex<Vec<(u64, Region)>>,
 }
 
 impl<T: Voxel> StrictSink<T> {
-    pub fn new(layout: Layout) -> StrictSink<T> {
+    pub(crate) fn new(layout: Layout) -> StrictSink<T> {
         StrictSink { inner: MemorySink::new(layout.clone()), layout, seen: Mutex::default() }
     }
 
     /// The voxels, after a look whether every unit came once, in order where order counts.
-    pub fn into_voxels(self) -> Vec<T> {
+    pub(crate) fn into_voxels(self) -> Vec<T> {
         let mut seen = self.seen.into_inner().unwrap();
         let key = |(volume, unit): &(u64, Region)| (*volume, unit.lo);
         if self.layout.access == Access::Ascending {

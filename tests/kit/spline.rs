@@ -22,7 +22,7 @@ fn basis(order: u8, x: f64) -> f64 {
 }
 
 /// The index that `k` mirrors, the edge voxels standing for themselves.
-pub fn mirror(mut k: i64, lo: i64, hi: i64) -> i64 {
+pub(crate) fn mirror(mut k: i64, lo: i64, hi: i64) -> i64 {
     while hi - lo > 1 && !(lo..hi).contains(&k) {
         k = if k < lo { 2 * lo - k } else { 2 * (hi - 1) - k };
     }
@@ -30,7 +30,7 @@ pub fn mirror(mut k: i64, lo: i64, hi: i64) -> i64 {
 }
 
 /// The coefficients of the spline through `samples`, mirrored [`LEAD`] samples beyond both ends.
-pub fn coefficients(order: u8, samples: &[f64]) -> Vec<f64> {
+pub(crate) fn coefficients(order: u8, samples: &[f64]) -> Vec<f64> {
     let n = samples.len() as i64;
     let mut c: Vec<f64> = (-LEAD..n + LEAD).map(|k| samples[mirror(k, 0, n) as usize]).collect();
     for z in poles(order) {
@@ -47,14 +47,14 @@ pub fn coefficients(order: u8, samples: &[f64]) -> Vec<f64> {
 }
 
 /// The spline through `samples` at `x`.
-pub fn value(order: u8, samples: &[f64], x: f64) -> f64 {
+pub(crate) fn value(order: u8, samples: &[f64], x: f64) -> f64 {
     let c = coefficients(order, samples);
     let near = x.floor() as i64 - 3..=x.floor() as i64 + 4;
     near.map(|k| basis(order, x - k as f64) * c[(k + LEAD) as usize]).sum()
 }
 
 /// How much each of the voxels `lo..hi` counts at `c`.
-pub fn taps(order: u8, c: f64, lo: i64, hi: i64) -> Vec<(i64, f64)> {
+pub(crate) fn taps(order: u8, c: f64, lo: i64, hi: i64) -> Vec<(i64, f64)> {
     let impulse = |k: i64| (lo..hi).map(|n| if n == k { 1.0 } else { 0.0 }).collect::<Vec<f64>>();
     (lo..hi).map(|k| (k, value(order, &impulse(k), c - lo as f64))).filter(|(_, w)| w.abs() > 1e-11).collect()
 }

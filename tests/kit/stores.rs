@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 use zarrs::array::codec::{BloscCompressionLevel, BloscCompressor, BloscShuffleMode, blosc_compress_bytes};
 
 /// Extents of the only level, z, y, x: prime and unequal.
-pub const SHAPE: [u64; 3] = [5, 7, 6];
-pub const CHUNK: [u64; 3] = [3, 4, 4];
+pub(crate) const SHAPE: [u64; 3] = [5, 7, 6];
+pub(crate) const CHUNK: [u64; 3] = [3, 4, 4];
 /// Bytes of one decoded chunk: u16.
-pub const CHUNK_BYTES: u64 = 3 * 4 * 4 * 2;
+pub(crate) const CHUNK_BYTES: u64 = 3 * 4 * 4 * 2;
 
 /// Every codec that is read, each inner codec of Blosc among them, and a filter.
-pub const CODECS: [&str; 14] = [
+pub(crate) const CODECS: [&str; 14] = [
     "none",
     "zstd",
     "zstd-sum",
@@ -35,13 +35,13 @@ pub const CODECS: [&str; 14] = [
 ];
 
 /// Whether a stream of this codec carries a checksum.
-pub fn has_checksum(codec: &str) -> bool {
+pub(crate) fn has_checksum(codec: &str) -> bool {
     ["zstd-sum", "gzip", "zlib", "bz2", "delta-zlib"].contains(&codec)
 }
 
 /// How a store is made.
 #[derive(Clone, Copy, Debug)]
-pub struct Form {
+pub(crate) struct Form {
     /// 2 or 3.
     pub version: u8,
     pub codec: &'static str,
@@ -50,13 +50,13 @@ pub struct Form {
 }
 
 /// All versions, codecs and both kinds of version 3.
-pub fn forms() -> Vec<Form> {
+pub(crate) fn forms() -> Vec<Form> {
     let of = |version, sharded| CODECS.into_iter().map(move |codec| Form { version, codec, sharded });
     of(2, false).chain(of(3, false)).chain(of(3, true)).collect()
 }
 
 /// One compressed chunk.
-pub fn encode(codec: &str, raw: &[u8]) -> Vec<u8> {
+pub(crate) fn encode(codec: &str, raw: &[u8]) -> Vec<u8> {
     match codec {
         "none" => raw.to_vec(),
         "zstd" | "zstd-sum" => {
@@ -159,7 +159,7 @@ fn codec_metadata(version: u8, codec: &str) -> Value {
 }
 
 /// The document of the array `0`.
-pub fn array_document(form: Form, shape: &[u64], chunk: &[u64]) -> Value {
+pub(crate) fn array_document(form: Form, shape: &[u64], chunk: &[u64]) -> Value {
     let filtered = form.codec.starts_with("delta-");
     if form.version == 2 {
         let filters = if filtered { json!([{"id": "delta", "dtype": "<u2"}]) } else { Value::Null };
@@ -196,7 +196,7 @@ fn image_document(version: u8) -> (&'static str, Value) {
     ("zarr.json", json!({"zarr_format": 3, "node_type": "group", "attributes": attributes}))
 }
 
-pub fn put(path: &Path, bytes: impl AsRef<[u8]>) {
+pub(crate) fn put(path: &Path, bytes: impl AsRef<[u8]>) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     // A new file: truncating an old one makes some file systems wait for the disk.
     let _ = fs::remove_file(path);
@@ -204,7 +204,7 @@ pub fn put(path: &Path, bytes: impl AsRef<[u8]>) {
 }
 
 /// Voxel of an index, never 0.
-pub fn voxel(z: u64, y: u64, x: u64) -> u16 {
+pub(crate) fn voxel(z: u64, y: u64, x: u64) -> u16 {
     (z * 97 + y * 13 + x + 1) as u16
 }
 
@@ -225,7 +225,7 @@ fn raw_chunk(at: [u64; 3]) -> Vec<u8> {
 }
 
 /// An image with one level, 2 x 2 x 2 chunks, or two shards of 1 x 2 x 2.
-pub fn write(dir: &Path, form: Form) {
+pub(crate) fn write(dir: &Path, form: Form) {
     let (name, image) = image_document(form.version);
     put(&dir.join(name), image.to_string());
     let array = array_document(form, &SHAPE, &CHUNK).to_string();
@@ -247,7 +247,7 @@ pub fn write(dir: &Path, form: Form) {
 }
 
 /// Chunks one after the other, then the index and its crc32c.
-pub fn shard(chunks: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn shard(chunks: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = chunks.concat();
     let mut entries = Vec::new();
     let mut offset = 0;
@@ -260,7 +260,7 @@ pub fn shard(chunks: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// A stored index with its checksum.
-pub fn index(entries: &[[u64; 2]]) -> Vec<u8> {
+pub(crate) fn index(entries: &[[u64; 2]]) -> Vec<u8> {
     let mut bytes: Vec<u8> = entries.iter().flatten().flat_map(|n| n.to_le_bytes()).collect();
     let sum = crc32c::crc32c(&bytes);
     bytes.extend(sum.to_le_bytes());
@@ -268,7 +268,7 @@ pub fn index(entries: &[[u64; 2]]) -> Vec<u8> {
 }
 
 /// Files of chunks or shards, or of documents.
-pub fn files(dir: &Path, documents: bool) -> Vec<PathBuf> {
+pub(crate) fn files(dir: &Path, documents: bool) -> Vec<PathBuf> {
     const DOCUMENTS: [&str; 5] = ["zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata"];
     let mut found = Vec::new();
     let mut folders = vec![dir.to_path_buf()];
@@ -288,7 +288,7 @@ pub fn files(dir: &Path, documents: bool) -> Vec<PathBuf> {
 }
 
 /// Changes a JSON document in place.
-pub fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
+pub(crate) fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     let mut document: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
     change(&mut document);
     put(path, document.to_string());

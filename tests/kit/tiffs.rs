@@ -7,7 +7,7 @@ use flate2::{Compression, write::ZlibEncoder};
 
 /// A file to be made. Pages hold their samples as they stand in the file, rows after rows.
 #[derive(Clone)]
-pub struct Tiff {
+pub(crate) struct Tiff {
     pub big_endian: bool,
     pub wide: bool,
     pub size: [usize; 2],
@@ -31,11 +31,11 @@ pub struct Tiff {
 
 impl Tiff {
     /// `pages` planes of `rows` x `columns` words of 16 bits: 0, 1, 2 and so on, times 7.
-    pub fn new([pages, rows, columns]: [usize; 3]) -> Tiff {
+    pub(crate) fn new([pages, rows, columns]: [usize; 3]) -> Tiff {
         Tiff::of([pages, rows, columns], false)
     }
 
-    pub fn of([pages, rows, columns]: [usize; 3], big_endian: bool) -> Tiff {
+    pub(crate) fn of([pages, rows, columns]: [usize; 3], big_endian: bool) -> Tiff {
         let word = |n: usize| if big_endian { (7 * n as u16).to_be_bytes() } else { (7 * n as u16).to_le_bytes() };
         let page = |p: usize| (0..rows * columns).flat_map(|n| word(p * rows * columns + n)).collect();
         Tiff {
@@ -78,7 +78,7 @@ impl Tiff {
     }
 
     /// The file.
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut file = if self.big_endian { b"MM".to_vec() } else { b"II".to_vec() };
         let width = if self.wide { 8 } else { 4 };
         file.extend(self.number(if self.wide { 43 } else { 42 }, 2));

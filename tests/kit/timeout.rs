@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Runs `work` on a thread of its own; panics when it takes longer than `seconds`, or with its own panic.
-pub fn within<R: Send + 'static>(seconds: u64, work: impl FnOnce() -> R + Send + 'static) -> R {
+pub(crate) fn within<R: Send + 'static>(seconds: u64, work: impl FnOnce() -> R + Send + 'static) -> R {
     let (done, outcome) = channel();
     let worker = thread::spawn(move || {
         let _ = done.send(work());

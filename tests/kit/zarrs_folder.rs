@@ -11,12 +11,12 @@ use zarrs::storage::{
     WritableStorageTraits, byte_range::ByteRangeIterator,
 };
 
-pub struct ZarrsFolder {
+pub(crate) struct ZarrsFolder {
     root: PathBuf,
 }
 
 impl ZarrsFolder {
-    pub fn new(root: &Path) -> ZarrsFolder {
+    pub(crate) fn new(root: &Path) -> ZarrsFolder {
         ZarrsFolder { root: root.to_path_buf() }
     }
 

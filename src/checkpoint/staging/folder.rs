@@ -22,14 +22,14 @@ pub fn remove_note(target: &Path) {
 
 /// Removes what earlier runs left, except leases, and except what levels are added to; whether there was anything but notes of
 /// finished jobs.
-pub fn clear(folder: &Path, notes: Notes) -> Result<bool> {
+pub(super) fn clear(folder: &Path, notes: Notes) -> Result<bool> {
     let is_beneath = |name: &str| notes == LEVEL_NOTES && name == TARGET_NOTES.finished;
     clear_but(folder, |name| is_lease(name) || is_beneath(name))
 }
 
 /// Removes everything of ours but the names that are to be kept; whether any of it was more than the note of a finished job. Links are
 /// removed, not followed.
-pub fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
+pub(super) fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> {
     let mut found = false;
     let entries = nfs::uninterrupted(|| fs::read_dir(folder)).map_err(Error::io("list", folder))?;
     for entry in entries {
@@ -54,7 +54,7 @@ pub fn clear_but(folder: &Path, is_kept: impl Fn(&str) -> bool) -> Result<bool> 
 }
 
 /// Makes the renames durable.
-pub fn sync(folder: Option<&Path>) -> Result<()> {
+pub(super) fn sync(folder: Option<&Path>) -> Result<()> {
     let folder = match folder {
         Some(path) if !path.as_os_str().is_empty() => path,
         _ => Path::new("."),

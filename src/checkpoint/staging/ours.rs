@@ -26,7 +26,7 @@ const BEGINNINGS: [&str; 6] = ["lease-", "journal-", "clock-", "scratch-", "repl
 const SERVERS: [&str; 2] = [".nfs", ".fuse_hidden"];
 
 /// Whether a run of ours leaves a file or folder of that name.
-pub fn is_ours(name: &str) -> bool {
+pub(super) fn is_ours(name: &str) -> bool {
     let is_written =
         |known: &str| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     NAMES.iter().any(|known| is_written(known)) || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
@@ -59,7 +59,7 @@ pub fn check_folder(target: &Path) -> Result<bool> {
 }
 
 /// Refuses a link under the target's name that another user has made: what it leads to is not known to this one.
-pub fn refuse_others_link(target: &Path) -> Result<()> {
+pub(super) fn refuse_others_link(target: &Path) -> Result<()> {
     let Some(meta) = nfs::look_at(target)?.filter(|meta| meta.is_symlink()) else { return Ok(()) };
     let own = fs::metadata("/proc/self").map(|own| own.uid());
     match own {

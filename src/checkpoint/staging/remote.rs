@@ -21,7 +21,7 @@ const ROOT_METADATA: [&str; 5] = ["zarr.json", ".zgroup", ".zattrs", ".zarray", 
 
 /// # Errors
 /// Something is there that no unfinished run of ours has left, and the claim does not say what to do about it.
-pub fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<()> {
+pub(super) fn check(store: &dyn Store, state: &dyn Store, claim: Claim) -> Result<()> {
     let is_ours = state.exists(claim.notes.job).map_err(failed(store, "look into"))?;
     if claim.overwrite || claim.resume && is_ours {
         return Ok(());
@@ -48,7 +48,7 @@ fn in_state(key: &str) -> bool {
 }
 
 /// Takes the root metadata of an old target away and then all of it, except leases.
-pub fn clear(store: &dyn Store, lease: &Lease) -> Result<()> {
+pub(super) fn clear(store: &dyn Store, lease: &Lease) -> Result<()> {
     for name in ROOT_METADATA {
         store.delete(name).map_err(failed(store, "clear"))?;
     }
@@ -58,7 +58,7 @@ pub fn clear(store: &dyn Store, lease: &Lease) -> Result<()> {
 }
 
 /// The root metadata are written: the target is complete.
-pub fn end(store: &dyn Store, state: &Arc<dyn Store>, keeps_note: bool) -> Result<()> {
+pub(super) fn end(store: &dyn Store, state: &Arc<dyn Store>, keeps_note: bool) -> Result<()> {
     if !keeps_note {
         return store.clear(REMOTE_STATE).map_err(failed(store, "write into"));
     }
@@ -93,13 +93,13 @@ fn failed(store: &dyn Store, action: &'static str) -> impl Fn(StoreError) -> Err
 
 /// A folder that only this process sees into, removed at the end.
 #[derive(Debug)]
-pub struct LocalFolder {
+pub(super) struct LocalFolder {
     path: PathBuf,
 }
 
 impl LocalFolder {
     /// Under a name that tells the next run to remove it, should this one be killed.
-    pub fn create(parent: &Path) -> Result<LocalFolder> {
+    pub(super) fn create(parent: &Path) -> Result<LocalFolder> {
         sys::clear_scratch(parent);
         let path = sys::scratch_path(parent, "shards");
         fs::DirBuilder::new().mode(0o700).create(&path).map_err(Error::io("create", &path))?;
@@ -107,7 +107,7 @@ impl LocalFolder {
     }
 
     /// The folder.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 }

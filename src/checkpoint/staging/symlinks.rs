@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// Refuses links in a folder, and in those below it where `deep`: many ranks need not each look through all that is built.
-pub fn refuse(folder: &Path, deep: bool) -> Result<()> {
+pub(super) fn refuse(folder: &Path, deep: bool) -> Result<()> {
     let mut open = vec![folder.to_path_buf()];
     while let Some(folder) = open.pop() {
         let entries = match nfs::uninterrupted(|| fs::read_dir(&folder)) {

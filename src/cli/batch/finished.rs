@@ -26,7 +26,7 @@ const LINE_BYTES: u64 = 48;
 const SHARE: u64 = 8;
 
 /// The file and what it says.
-pub struct Finished {
+pub(super) struct Finished {
     path: PathBuf,
     /// Where the last line about a target begins, by a hash of the target.
     known: HashMap<u64, u64>,
@@ -35,7 +35,7 @@ pub struct Finished {
 }
 
 /// The same file, to be added to.
-pub struct Record {
+pub(super) struct Record {
     path: PathBuf,
     file: Option<File>,
 }
@@ -51,7 +51,7 @@ impl Finished {
     ///
     /// # Errors
     /// More lines than `memory_bytes` has room for; a file that cannot be read.
-    pub fn of_table(table: &Path, memory_bytes: u64) -> Result<Finished> {
+    pub(super) fn of_table(table: &Path, memory_bytes: u64) -> Result<Finished> {
         let path = beside(table);
         let is_file = fs::metadata(&path).is_ok_and(|meta| meta.is_file());
         let lines = if is_file { Some(nfs::open(&path).map_err(Error::io("open", &path))?) } else { None };
@@ -86,17 +86,17 @@ impl Finished {
     }
 
     /// The file `TABLE.done`.
-    pub fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
     /// How many targets it names.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.known.len()
     }
 
     /// The fingerprint of the job that made a target.
-    pub fn made_by(&self, request: &Request) -> Option<String> {
+    pub(super) fn made_by(&self, request: &Request) -> Option<String> {
         let target = key(&request.output);
         let offset = *self.known.get(&self.hasher.hash_one(target.as_str()))?;
         let mut bytes = vec![0; MOST_ROW_BYTES as usize];
@@ -108,13 +108,13 @@ impl Finished {
 
 impl Record {
     /// Nothing is written before a target is finished.
-    pub fn of_table(table: &Path) -> Record {
+    pub(super) fn of_table(table: &Path) -> Record {
         Record { path: beside(table), file: None }
     }
 
     /// Puts a finished target on record, and takes away the note beside it that said so until now. Where nothing can be written
     /// beside the table, the note stays.
-    pub fn note(&mut self, target: &Path, fingerprint: &str) {
+    pub(super) fn note(&mut self, target: &Path, fingerprint: &str) {
         if self.append(target, fingerprint).is_ok() {
             staging::remove_note(target);
         }
@@ -130,7 +130,7 @@ impl Record {
     }
 
     /// Removes the file: all targets are there, and nobody asked to be told so again.
-    pub fn forget(&self) {
+    pub(super) fn forget(&self) {
         // Only for tidiness.
         let _ = fs::remove_file(&self.path);
     }

@@ -23,7 +23,7 @@ use reslice::{
 };
 
 /// Tells how jobs end, and counts them.
-pub struct BatchReport<'a> {
+pub(super) struct BatchReport<'a> {
     jobs: &'a Jobs<'a>,
     args: &'a RunArgs,
     memory_bytes: u64,
@@ -37,7 +37,7 @@ pub struct BatchReport<'a> {
 
 impl<'a> BatchReport<'a> {
     /// A report that has nothing to say yet.
-    pub fn new(
+    pub(super) fn new(
         jobs: &'a Jobs<'a>,
         args: &'a RunArgs,
         memory_bytes: u64,
@@ -49,12 +49,12 @@ impl<'a> BatchReport<'a> {
     }
 
     /// Whether some jobs have no target because the batch was stopped.
-    pub fn is_incomplete(&self) -> bool {
+    pub(super) fn is_incomplete(&self) -> bool {
         self.stopped + self.not_begun > 0
     }
 
     /// Prints how job `n` ended, and keeps its summary.
-    pub fn ended(&mut self, n: usize, outcome: &Outcome) {
+    pub(super) fn ended(&mut self, n: usize, outcome: &Outcome) {
         let (what, status) = match outcome {
             Outcome::Done(summary) => {
                 self.tell_done(n, summary);
@@ -94,7 +94,7 @@ impl<'a> BatchReport<'a> {
     }
 
     /// The last line, and the end of the file.
-    pub fn finish(&mut self) -> Result<()> {
+    pub(super) fn finish(&mut self) -> Result<()> {
         if !self.args.quiet {
             let parts = [(self.failed, "failed"), (self.stopped, "stopped"), (self.not_begun, "not begun")];
             let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!(", {count} {what}"));
@@ -114,17 +114,17 @@ impl<'a> BatchReport<'a> {
 }
 
 /// `3 of 40, out.nii`
-pub fn name(jobs: &Jobs<'_>, n: usize) -> String {
+pub(super) fn name(jobs: &Jobs<'_>, n: usize) -> String {
     format!("{} of {}, {}", n + 1, jobs.len(), jobs.output(n))
 }
 
 /// Both grids, on one line.
-pub fn grids(summary: &Summary) -> String {
+pub(super) fn grids(summary: &Summary) -> String {
     format!("{} to {}", words::grid(&summary.source), words::grid(&summary.target))
 }
 
 /// `1 job`, `2 jobs`
-pub fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

@@ -27,7 +27,7 @@ const OF_ONE_TARGET: &str = "ranks share one target: leave it out, and give each
 const VALUE_SEPARATOR: char = ';';
 
 /// The jobs of a table. A request is made of its row when it is needed, and not kept.
-pub struct Jobs<'a> {
+pub(super) struct Jobs<'a> {
     pub table: &'a Table,
     options: &'a Options,
     columns: Vec<Column<'a>>,
@@ -37,7 +37,7 @@ pub struct Jobs<'a> {
 }
 
 /// What `resample` knows of options.
-pub struct Options {
+pub(super) struct Options {
     command: Command,
     /// What stands on the command line of the batch.
     defaults: Vec<Given>,
@@ -53,7 +53,7 @@ struct Given {
 impl<'a> Jobs<'a> {
     /// # Errors
     /// A column that makes no sense.
-    pub fn new(
+    pub(super) fn new(
         table: &'a Table,
         options: &'a Options,
         finished: &'a Finished,
@@ -63,7 +63,7 @@ impl<'a> Jobs<'a> {
     }
 
     /// Refuses an option of the command line that can matter to no job.
-    pub fn refuse_idle(&self) -> Result<()> {
+    pub(super) fn refuse_idle(&self) -> Result<()> {
         let names = self.options.names().into_iter();
         let mut idle: Vec<(String, Option<Error>)> = names.map(|name| (name, None)).collect();
         for n in 0..self.table.len() {
@@ -87,12 +87,12 @@ impl<'a> Jobs<'a> {
     }
 
     /// The target of job `n` as its row has it; for messages.
-    pub fn output(&self, n: usize) -> String {
+    pub(super) fn output(&self, n: usize) -> String {
         self.cell(n, "output")
     }
 
     /// The same of its source.
-    pub fn input(&self, n: usize) -> String {
+    pub(super) fn input(&self, n: usize) -> String {
         self.cell(n, "input")
     }
 
@@ -131,7 +131,7 @@ enum Column<'a> {
 
 impl Options {
     /// `typed` are the arguments of the batch.
-    pub fn new(typed: &ArgMatches) -> Options {
+    pub(super) fn new(typed: &ArgMatches) -> Options {
         let empty = Command::new("resample").no_binary_name(true).disable_help_flag(true);
         let mut command = ResampleArgs::augment_args(empty);
         // Groups know their members only then.

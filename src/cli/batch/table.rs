@@ -16,7 +16,7 @@ use reslice::{
 };
 
 /// Bytes of one row at most; this bounds what a wrong file makes us read.
-pub const MOST_ROW_BYTES: u64 = 64 << 10;
+pub(super) const MOST_ROW_BYTES: u64 = 64 << 10;
 /// What is kept for each row while the table is looked through, tables of its paths included.
 const ROW_BYTES: u64 = 128;
 /// The part of the budget that rows may take.
@@ -24,7 +24,7 @@ const SHARE: u64 = 4;
 
 /// The table as it stands in the file.
 #[derive(Debug)]
-pub struct Table {
+pub(super) struct Table {
     pub path: PathBuf,
     /// Line of the header, from 1.
     pub header_line: usize,
@@ -49,7 +49,7 @@ enum Text {
 
 /// A line that is neither empty nor a comment.
 #[derive(Debug, PartialEq)]
-pub struct Row {
+pub(super) struct Row {
     /// From 1.
     pub line: usize,
     /// As many as there are columns; empty where the line ends early.
@@ -61,7 +61,7 @@ impl Table {
     ///
     /// # Errors
     /// A file that is no table, and one with more rows than there is memory for.
-    pub fn read(path: &Path, memory_bytes: u64) -> Result<Table> {
+    pub(super) fn read(path: &Path, memory_bytes: u64) -> Result<Table> {
         let file = nfs::open_once(path).map_err(Error::io("open", path))?;
         let meta = file.metadata().map_err(Error::io("look at", path))?;
         let text = if meta.is_file() { Text::File(file) } else { Text::Kept(kept(file, path, memory_bytes / SHARE)?) };
@@ -123,12 +123,12 @@ impl Table {
     }
 
     /// The rows, without the header.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// Line of row `n`, from 1.
-    pub fn line(&self, n: usize) -> usize {
+    pub(super) fn line(&self, n: usize) -> usize {
         self.rows[n].line
     }
 
@@ -136,7 +136,7 @@ impl Table {
     ///
     /// # Errors
     /// Those of reading, and a table that is no longer what it was.
-    pub fn row(&self, n: usize) -> Result<Row> {
+    pub(super) fn row(&self, n: usize) -> Result<Row> {
         let Start { line, offset } = self.rows[n];
         let mut bytes = vec![0; MOST_ROW_BYTES as usize];
         let mut len = 0;
@@ -178,12 +178,12 @@ impl Table {
     }
 
     /// A usage error that says where in the table it is.
-    pub fn wrong(&self, line: usize, column: Option<&str>, what: &str) -> Error {
+    pub(super) fn wrong(&self, line: usize, column: Option<&str>, what: &str) -> Error {
         Error::Usage { what: format!("{}: {what}", self.place(line, column)), hint: None }
     }
 
     /// `jobs.tsv, line 3, column spacing`
-    pub fn place(&self, line: usize, column: Option<&str>) -> String {
+    pub(super) fn place(&self, line: usize, column: Option<&str>) -> String {
         let column = column.map_or_else(String::new, |column| format!(", column {column}"));
         format!("{}, line {line}{column}", self.path.display())
     }

@@ -48,7 +48,7 @@ impl Rows {
 
 /// # Errors
 /// A row that makes no sense; two rows with the same target, a target within another, or a target that another row reads.
-pub fn check(table: &Table, jobs: &dyn Jobs) -> Result<()> {
+pub(super) fn check(table: &Table, jobs: &dyn Jobs) -> Result<()> {
     let mut rows = Rows::default();
     let mut is_twice = false;
     for n in 0..jobs.len() {

@@ -42,7 +42,7 @@ const KNOWN: [&str; 22] = [
 ];
 
 /// Our name of a way to interpolate that another program names otherwise; ours in other letters too.
-pub fn interp(text: &str) -> Option<&'static str> {
+pub(crate) fn interp(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
     let name = lower.strip_prefix("sitk").unwrap_or(&lower);
     let theirs = METHODS.iter().find(|(names, _)| names.contains(&name)).map(|(_, ours)| *ours);
@@ -50,7 +50,7 @@ pub fn interp(text: &str) -> Option<&'static str> {
 }
 
 /// Our name of a sample type that NumPy, GDAL, FSL and FreeSurfer name otherwise.
-pub fn dtype(text: &str) -> Option<&'static str> {
+pub(crate) fn dtype(text: &str) -> Option<&'static str> {
     Some(match text.to_ascii_lowercase().as_str() {
         "uint8" | "byte" | "uchar" => "u8",
         "int8" => "i8",
@@ -67,7 +67,7 @@ pub fn dtype(text: &str) -> Option<&'static str> {
 }
 
 /// Our column of a table of jobs that others name otherwise.
-pub fn column(text: &str) -> Option<&'static str> {
+pub(crate) fn column(text: &str) -> Option<&'static str> {
     Some(match text.to_ascii_lowercase().as_str() {
         "in" | "source" | "src" | "file" | "path" | "image" | "scan" => "input",
         "out" | "target" | "dst" | "destination" | "result" => "output",
@@ -76,14 +76,14 @@ pub fn column(text: &str) -> Option<&'static str> {
 }
 
 /// The way to interpolate that is spelled nearly so.
-pub fn near(text: &str) -> Option<&'static str> {
+pub(crate) fn near(text: &str) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
     let (distance, name) = KNOWN.iter().map(|name| (distance(&lower, name), *name)).min()?;
     (distance <= 2 && distance < name.len().div_ceil(2)).then_some(name)
 }
 
 /// Whether one option may be a slip for another.
-pub fn is_near(typed: &str, ours: &str) -> bool {
+pub(crate) fn is_near(typed: &str, ours: &str) -> bool {
     distance(typed, ours) <= if ours.len() > 8 { 2 } else { 1 }
 }
 

@@ -20,7 +20,7 @@ const SLOW: Duration = Duration::from_secs(15);
 const METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// Answers until the other side hangs up, says nothing for long, or the process is to stop.
-pub fn serve(stream: TcpStream, share: &Share, port: u16, stop: &AtomicBool) -> io::Result<()> {
+pub(super) fn serve(stream: TcpStream, share: &Share, port: u16, stop: &AtomicBool) -> io::Result<()> {
     stream.set_nonblocking(false)?;
     stream.set_read_timeout(Some(POLL))?;
     stream.set_write_timeout(Some(SLOW))?;

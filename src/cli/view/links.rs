@@ -6,7 +6,7 @@ const NEUROGLANCER: &str = "https://neuroglancer-demo.appspot.com/#!";
 const NIIVUE: &str = "https://niivue.github.io/niivue-vscode/?images=";
 
 /// Addresses and links, a line each. `zarr` is the version of an OME-Zarr.
-pub fn told(share: &Share, zarr: Option<u8>, port: u16) -> String {
+pub(super) fn told(share: &Share, zarr: Option<u8>, port: u16) -> String {
     let address = format!("http://127.0.0.1:{port}/{}/{}", share.secret, encoded(&share.name));
     let mut lines = vec![format!("{} is served on this machine alone, until Ctrl-C:", share.name)];
     match zarr {

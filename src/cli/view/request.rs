@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// A request that makes sense.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Request {
+pub(super) struct Request {
     pub method: String,
     /// Percent-encoding undone, without a query.
     pub path: String,
@@ -16,7 +16,7 @@ pub struct Request {
 
 /// A range of bytes as asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub(super) enum Wanted {
     From(u64),
     Between(u64, u64),
     Last(u64),
@@ -24,7 +24,7 @@ pub enum Wanted {
 
 impl Request {
     /// The request whose head is `text`; nothing where it makes no sense.
-    pub fn parse(text: &str) -> Option<Request> {
+    pub(super) fn parse(text: &str) -> Option<Request> {
         let mut lines = text.split("\r\n");
         let mut words = lines.next()?.split(' ');
         let (method, target, version) = (words.next()?, words.next()?, words.next()?);
@@ -65,7 +65,7 @@ impl Wanted {
     }
 
     /// The bytes of a file of this length; nothing where it has none of them.
-    pub fn of(self, len: u64) -> Option<Range<u64>> {
+    pub(super) fn of(self, len: u64) -> Option<Range<u64>> {
         let range = match self {
             Wanted::From(first) => first..len,
             Wanted::Between(first, last) => first..last.saturating_add(1).min(len),
@@ -93,7 +93,7 @@ fn decoded(path: &str) -> Option<String> {
 }
 
 /// A path with everything encoded that is no letter, digit, slash or one of `-._~`.
-pub fn encoded(path: &str) -> String {
+pub(super) fn encoded(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte);
     path.bytes().map(|byte| if plain(byte) { (byte as char).to_string() } else { format!("%{byte:02X}") }).collect()
 }

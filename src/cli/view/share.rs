@@ -16,7 +16,7 @@ const SECRET_BYTES: usize = 16;
 
 /// A file or folder, and the path below which it is served.
 #[derive(Debug)]
-pub struct Share {
+pub(super) struct Share {
     /// Without links.
     root: PathBuf,
     /// Files beside the root that belong to it: the voxels of a header.
@@ -28,7 +28,7 @@ pub struct Share {
 
 impl Share {
     /// The whole image of a Zarr; the file of anything else.
-    pub fn of(path: &Path, input: &Input) -> Result<Share> {
+    pub(super) fn of(path: &Path, input: &Input) -> Result<Share> {
         let root = input.zarr().map_or_else(|| path.to_path_buf(), |file| file.root());
         let root = fs::canonicalize(&root).map_err(Error::io("open", &root))?;
         if root.is_dir() && input.zarr().is_none() {
@@ -45,7 +45,7 @@ impl Share {
     }
 
     /// The file behind the path of a request, percent-encoding undone; nothing where there is none, or it is none of ours.
-    pub fn file(&self, path: &str) -> Option<PathBuf> {
+    pub(super) fn file(&self, path: &str) -> Option<PathBuf> {
         let mut parts = path.strip_prefix('/')?.split('/');
         if parts.next()? != self.secret {
             return None;

@@ -13,7 +13,7 @@ const ROUNDING_MM: f64 = 0.02;
 
 /// One slice of one volume: where its samples stand in which file, and where it stands in the world.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Slice {
+pub(super) struct Slice {
     pub file: u32,
     pub offset: u64,
     /// Bytes there.
@@ -27,7 +27,7 @@ pub struct Slice {
 
 /// How all slices of a series lie.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Plane {
+pub(super) struct Plane {
     /// Along a row, then along a column.
     pub orientation: [f64; 6],
     /// Between rows, then between columns.
@@ -38,7 +38,7 @@ pub struct Plane {
 
 /// Slices in order: volumes one after the other, each along the normal.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Arranged {
+pub(super) struct Arranged {
     pub slices: Vec<Slice>,
     pub volumes: usize,
     /// What tells volumes apart.
@@ -56,7 +56,7 @@ pub struct Arranged {
 
 /// Why slices make no grid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(pub String);
+pub(super) struct Refusal(pub String);
 
 /// Slices of the same place, as a range of the sorted ones.
 type Group = std::ops::Range<usize>;
@@ -65,7 +65,7 @@ type Group = std::ops::Range<usize>;
 ///
 /// # Errors
 /// Gaps, uneven steps, places off a line, numbers of slices that differ from place to place, volumes that nothing tells apart; and those of `is_same`.
-pub fn arrange<E>(
+pub(super) fn arrange<E>(
     mut slices: Vec<Slice>,
     plane: &Plane,
     mut is_same: impl FnMut(&Slice, &Slice) -> Result<bool, E>,
@@ -109,7 +109,7 @@ impl Plane {
     }
 
     /// Of length 1, on the side from which rows and columns run as x and y do.
-    pub fn normal(&self) -> [f64; 3] {
+    pub(super) fn normal(&self) -> [f64; 3] {
         let (a, b) = (self.row(), self.column());
         let cross = [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]];
         let norm = length(cross);
@@ -117,12 +117,12 @@ impl Plane {
     }
 
     /// One step along a row, and one along a column.
-    pub fn steps(&self) -> [[f64; 3]; 2] {
+    pub(super) fn steps(&self) -> [[f64; 3]; 2] {
         [self.row().map(|x| x * self.spacing[1]), self.column().map(|x| x * self.spacing[0])]
     }
 
     /// Whether the directions are two that are square to each other, and the steps are steps.
-    pub fn is_sound(&self) -> bool {
+    pub(super) fn is_sound(&self) -> bool {
         let (a, b) = (self.row(), self.column());
         let is_unit = |v: [f64; 3]| (length(v) - 1.0).abs() < 1e-2;
         let is_step = |x: &f64| x.is_finite() && *x > 0.0;

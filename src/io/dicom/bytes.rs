@@ -15,7 +15,7 @@ const MOST_INFLATED_HEADER: u64 = 64 << 20;
 const MOST_RATIO: u64 = 1032;
 
 /// What a walk reads: forward, with a bound that nothing may reach beyond.
-pub trait Bytes {
+pub(super) trait Bytes {
     /// Fills `bytes` from where the walk stands.
     fn fill(&mut self, bytes: &mut [u8]) -> io::Result<()>;
     /// Passes over `count` bytes.
@@ -27,7 +27,7 @@ pub trait Bytes {
 }
 
 /// A file as it is.
-pub struct Plain {
+pub(super) struct Plain {
     file: BufReader<File>,
     at: u64,
     end: u64,
@@ -35,7 +35,7 @@ pub struct Plain {
 
 impl Plain {
     /// From the start of the file, which has `end` bytes.
-    pub fn new(file: File, end: u64) -> Plain {
+    pub(super) fn new(file: File, end: u64) -> Plain {
         Plain { file: BufReader::with_capacity(BUFFER_BYTES, file), at: 0, end }
     }
 
@@ -43,7 +43,7 @@ impl Plain {
     ///
     /// # Errors
     /// Those of the file.
-    pub fn inflated(mut self, again: u64) -> io::Result<Inflated> {
+    pub(super) fn inflated(mut self, again: u64) -> io::Result<Inflated> {
         self.file.seek_relative(-(again as i64))?;
         let end = (self.end + again).saturating_sub(self.at).saturating_mul(MOST_RATIO);
         Ok(Inflated { stream: DeflateDecoder::new(self.file), at: 0, end })
@@ -76,7 +76,7 @@ impl Bytes for Plain {
 }
 
 /// What a deflated stream holds.
-pub struct Inflated {
+pub(super) struct Inflated {
     stream: DeflateDecoder<BufReader<File>>,
     at: u64,
     end: u64,

@@ -14,11 +14,11 @@ const ITEM_BYTES: u64 = 8;
 const LEAST_JPEG_2000: u64 = 64;
 
 /// Bytes of a frame in which its header ends, unless somebody wrote a book into it.
-pub const HEADER_BYTES: u64 = 64 << 10;
+pub(super) const HEADER_BYTES: u64 = 64 << 10;
 
 /// A coding of frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
+pub(super) enum Codec {
     /// Runs of bytes.
     Rle,
     /// JPEG lossless by Huffman codes, of any predictor.
@@ -35,7 +35,7 @@ pub enum Codec {
 
 /// What a frame is to be.
 #[derive(Clone, Copy, Debug)]
-pub struct Expected<'a> {
+pub(super) struct Expected<'a> {
     pub format: &'a Format,
     pub rows: u32,
     pub columns: u32,
@@ -44,7 +44,7 @@ pub struct Expected<'a> {
 
 impl Codec {
     /// What of a format it does not have; `None` where it has all.
-    pub fn lacks(self, format: &Format) -> Option<String> {
+    pub(super) fn lacks(self, format: &Format) -> Option<String> {
         match self {
             Codec::JpegLs if format.samples > 1 => {
                 Some(format!("{} samples of a voxel in JPEG-LS, of which one is read", format.samples))
@@ -82,7 +82,7 @@ impl Codec {
     ///
     /// # Errors
     /// Fragments that are not one for each frame where there are several, or that are too short for what they are to hold.
-    pub fn spans(self, fragments: &[Span], frames: u64, expected: &Expected<'_>) -> Result<Vec<Span>, Fault> {
+    pub(super) fn spans(self, fragments: &[Span], frames: u64, expected: &Expected<'_>) -> Result<Vec<Span>, Fault> {
         let (least, frame_bytes) = (self.least_bytes(expected), expected.frame_bytes);
         let is_joined = self.joins() && frames == 1 && !fragments.is_empty();
         if !is_joined && fragments.len() as u64 != frames {
@@ -107,7 +107,7 @@ impl Codec {
     }
 
     /// What decoding takes beyond what is handed over: stored bytes, and samples in the form of the decoder.
-    pub fn memory_bytes(self, format: &Format, largest: u64, frame_bytes: u64) -> u64 {
+    pub(super) fn memory_bytes(self, format: &Format, largest: u64, frame_bytes: u64) -> u64 {
         let samples = frame_bytes / format.sample_bytes() as u64;
         let decoded = match self {
             Codec::Rle => frame_bytes,
@@ -129,7 +129,7 @@ impl Codec {
     ///
     /// # Errors
     /// What is wrong with the stream, or is not as the data set says.
-    pub fn decode(self, stored: &[u8], expected: &Expected<'_>) -> Result<Vec<u8>, Fault> {
+    pub(super) fn decode(self, stored: &[u8], expected: &Expected<'_>) -> Result<Vec<u8>, Fault> {
         let bytes = joined(stored);
         let Expected { format, rows, columns, frame_bytes } = *expected;
         let decoded = match self {
@@ -157,7 +157,7 @@ impl Codec {
     }
 
     /// Whether samples are only near those that were coded, from the beginning of a frame ([`HEADER_BYTES`]) with the marks of its fragments.
-    pub fn is_lossy(self, stored: &[u8]) -> bool {
+    pub(super) fn is_lossy(self, stored: &[u8]) -> bool {
         match self {
             Codec::JpegDct => true,
             Codec::Jpeg2000 | Codec::Htj2k => {
@@ -168,7 +168,7 @@ impl Codec {
     }
 
     /// Whether samples of a voxel come in planes of their own.
-    pub fn has_planes(self) -> bool {
+    pub(super) fn has_planes(self) -> bool {
         self == Codec::Rle
     }
 }

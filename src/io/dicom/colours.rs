@@ -4,7 +4,7 @@ use super::format::Format;
 use crate::io::jpeg::{dct::Plane, rgb};
 
 /// The samples of voxels as bytes of the format, from planes of so many bits.
-pub fn interleaved(planes: &[Plane], [columns, rows]: [u32; 2], precision: u32, format: &Format) -> Vec<u8> {
+pub(super) fn interleaved(planes: &[Plane], [columns, rows]: [u32; 2], precision: u32, format: &Format) -> Vec<u8> {
     let (size, middle) = (format.sample_bytes(), 1u16 << (precision - 1));
     let mut bytes = Vec::with_capacity(columns as usize * rows as usize * planes.len() * size);
     let mut put = |sample: u16| bytes.extend_from_slice(&format.within(sample, precision).to_le_bytes()[..size]);

@@ -4,7 +4,7 @@ use super::walk::{Tag, Value};
 
 /// What may stand in a file once, for all its frames or for each of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Fields {
+pub(super) struct Fields {
     /// Of the first voxel, in LPS.
     pub position: Option<[f64; 3]>,
     /// Along a row, then along a column.
@@ -21,16 +21,16 @@ pub struct Fields {
 }
 
 /// Of the acquisition and of the content.
-pub type Days = [Option<f64>; 2];
+pub(super) type Days = [Option<f64>; 2];
 
 /// What tells volumes of the same places apart.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Keys(pub [f64; KEYS]);
+pub(super) struct Keys(pub [f64; KEYS]);
 
 /// Of [`Keys`].
-pub const KEYS: usize = 7;
+pub(super) const KEYS: usize = 7;
 /// What they are, in the order in which they are tried.
-pub const KEY_NAMES: [&str; KEYS] = [
+pub(super) const KEY_NAMES: [&str; KEYS] = [
     "temporal position",
     "echo time",
     "b-value",
@@ -42,15 +42,15 @@ pub const KEY_NAMES: [&str; KEYS] = [
 /// Those that are times, in the order in which they are tried after the others; each place has its own.
 ///
 /// Acquisition times come first: of a run that is gated, trigger times may only jitter from one volume to the next.
-pub const TIMES: [usize; 3] = [ACQUISITION_TIME, TRIGGER_TIME, CONTENT_TIME];
+pub(super) const TIMES: [usize; 3] = [ACQUISITION_TIME, TRIGGER_TIME, CONTENT_TIME];
 /// Those that are times of a day, whose dates are [`Days`].
-pub const OF_A_DAY: [usize; 2] = [ACQUISITION_TIME, CONTENT_TIME];
+pub(super) const OF_A_DAY: [usize; 2] = [ACQUISITION_TIME, CONTENT_TIME];
 const TRIGGER_TIME: usize = 3;
 const ACQUISITION_TIME: usize = 5;
 const CONTENT_TIME: usize = 6;
 
 /// What a value of one of [`TIMES`] counts, in seconds.
-pub fn time_unit(key: usize) -> Option<f64> {
+pub(super) fn time_unit(key: usize) -> Option<f64> {
     TIMES.contains(&key).then_some(if key == TRIGGER_TIME { 1e-3 } else { 1.0 })
 }
 
@@ -62,7 +62,7 @@ impl Default for Keys {
 
 impl Fields {
     /// Takes a value of one of its tags.
-    pub fn take(&mut self, tag: Tag, value: Value<'_>) {
+    pub(super) fn take(&mut self, tag: Tag, value: Value<'_>) {
         let one = || number(value);
         match tag {
             0x0020_0032 => self.position = numbers(value),
@@ -93,7 +93,7 @@ impl Fields {
     }
 
     /// These, and what `other` has of what they lack.
-    pub fn or(self, other: &Fields) -> Fields {
+    pub(super) fn or(self, other: &Fields) -> Fields {
         let keys = std::array::from_fn(|n| if self.keys.0[n].is_nan() { other.keys.0[n] } else { self.keys.0[n] });
         Fields {
             position: self.position.or(other.position),
@@ -110,7 +110,7 @@ impl Fields {
 }
 
 /// Whether [`Fields`] look for this tag.
-pub fn is_field(tag: Tag) -> bool {
+pub(super) fn is_field(tag: Tag) -> bool {
     let plain = [0x0020_0032, 0x0020_0037, 0x0028_0030, 0x0018_0050, 0x0018_0088, 0x0028_1053, 0x0028_1052];
     let dates = [0x0008_0022, 0x0008_0023];
     plain.contains(&tag) || dates.contains(&tag) || key_of(tag).is_some()
@@ -134,14 +134,14 @@ fn is_time(tag: Tag) -> bool {
 }
 
 /// Text without the blanks and zeros around it.
-pub fn text(value: Value<'_>) -> String {
+pub(super) fn text(value: Value<'_>) -> String {
     let text = String::from_utf8_lossy(value.bytes);
     let kept: String = text.trim_matches(['\0', ' ']).chars().filter(|c| !c.is_control()).take(256).collect();
     kept
 }
 
 /// A whole number of 16 or 32 bits.
-pub fn whole(value: Value<'_>) -> Option<u32> {
+pub(super) fn whole(value: Value<'_>) -> Option<u32> {
     match (value.vr, value.bytes) {
         (Some([b'U', b'L']), &[a, b, c, d, ..]) => Some(value.coding.u32([a, b, c, d])),
         (_, &[a, b, ..]) => Some(u32::from(value.coding.u16([a, b]))),
@@ -150,7 +150,7 @@ pub fn whole(value: Value<'_>) -> Option<u32> {
 }
 
 /// The first number, in text or binary.
-pub fn number(value: Value<'_>) -> Option<f64> {
+pub(super) fn number(value: Value<'_>) -> Option<f64> {
     let binary = match value.vr {
         Some(vr) => [*b"FD", *b"FL", *b"UL", *b"US", *b"SL", *b"SS"].contains(&vr),
         // Without types: what is no text here is a double or a 32-bit number.

@@ -5,7 +5,7 @@ use crate::voxel::Dtype;
 
 /// How samples are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Format {
+pub(super) struct Format {
     /// Samples of a voxel.
     pub samples: u32,
     /// Whether each of them has a plane of its own.
@@ -26,7 +26,7 @@ pub struct Format {
 
 impl Format {
     /// Takes a value of group 28.
-    pub fn take(&mut self, tag: Tag, value: u32) {
+    pub(super) fn take(&mut self, tag: Tag, value: u32) {
         match tag {
             0x0028_0002 => self.samples = value,
             0x0028_0006 => self.planes = value == 1,
@@ -42,7 +42,7 @@ impl Format {
     ///
     /// # Errors
     /// What there is, and what is read.
-    pub fn checked(mut self, pixels: &Pixels, big_endian: bool) -> Result<Format, (String, &'static str)> {
+    pub(super) fn checked(mut self, pixels: &Pixels, big_endian: bool) -> Result<Format, (String, &'static str)> {
         self.float = FLOAT_PIXELS.contains(&pixels.tag);
         self.samples = self.samples.max(1);
         if self.stored == 0 || self.float {
@@ -67,7 +67,7 @@ impl Format {
     }
 
     /// The type that holds samples as they are.
-    pub fn dtype(&self) -> Dtype {
+    pub(super) fn dtype(&self) -> Dtype {
         match (self.float, self.allocated, self.signed) {
             (true, 32, _) => Dtype::F32,
             (true, ..) => Dtype::F64,
@@ -81,18 +81,18 @@ impl Format {
     }
 
     /// Bytes of a sample.
-    pub fn sample_bytes(&self) -> usize {
+    pub(super) fn sample_bytes(&self) -> usize {
         self.dtype().bytes()
     }
 
     /// Bytes of a frame of so many voxels; `None` where no file has them.
-    pub fn frame_bytes(&self, rows: u32, columns: u32) -> Option<u64> {
+    pub(super) fn frame_bytes(&self, rows: u32, columns: u32) -> Option<u64> {
         let voxels = u64::from(rows).checked_mul(u64::from(columns))?;
         voxels.checked_mul(u64::from(self.samples))?.checked_mul(self.sample_bytes() as u64).filter(|&n| n < 1 << 62)
     }
 
     /// Samples of the file, in place, to whole samples in the machine's byte order: the bits that count, with their sign.
-    pub fn whole(&self, bytes: &mut [u8]) {
+    pub(super) fn whole(&self, bytes: &mut [u8]) {
         let size = self.sample_bytes();
         if self.big_endian != cfg!(target_endian = "big") && size > 1 {
             bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
@@ -120,7 +120,7 @@ impl Format {
 
     /// A sample of a stream of so many bits, brought to the bits that are stored: lossy streams come out a little beyond them, and the bits
     /// above would be cut off.
-    pub fn within(&self, sample: u16, precision: u32) -> u32 {
+    pub(super) fn within(&self, sample: u16, precision: u32) -> u32 {
         let Format { stored, high, signed, .. } = *self;
         let is_plain = stored < precision && high + 1 == stored;
         match (is_plain, signed) {

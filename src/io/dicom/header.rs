@@ -26,7 +26,7 @@ const MOSAIC_SLICES: u32 = 0x0A;
 
 /// A file that is walked up to its voxels.
 #[derive(Debug, Default)]
-pub struct Header {
+pub(super) struct Header {
     pub syntax_uid: String,
     pub series: String,
     pub series_number: i64,
@@ -59,7 +59,7 @@ impl Header {
     ///
     /// # Errors
     /// Lengths that nothing has room for, and what the system says.
-    pub fn read(path: &Path, said: &mut Header) -> Result<bool, Fault> {
+    pub(super) fn read(path: &Path, said: &mut Header) -> Result<bool, Fault> {
         let file = nfs::open(path)?;
         let end = file.metadata()?.len();
         let mut bytes = Plain::new(file, end);
@@ -101,7 +101,7 @@ impl Header {
     }
 
     /// What it has of a mosaic: slices side by side in one image.
-    pub fn mosaic(&self) -> Option<String> {
+    pub(super) fn mosaic(&self) -> Option<String> {
         match self.mosaic {
             0 | 1 => self.image_type.split('\\').any(|word| word.trim() == "MOSAIC").then(|| "slices".into()),
             slices => Some(format!("{slices} slices")),
@@ -118,7 +118,7 @@ impl Header {
     }
 
     /// How it is written.
-    pub fn syntax(&self) -> Syntax {
+    pub(super) fn syntax(&self) -> Syntax {
         match self.syntax_uid.as_str() {
             "" => Syntax::Native(IMPLICIT),
             uid => Syntax::of(uid),
@@ -126,7 +126,7 @@ impl Header {
     }
 
     /// What is true of frame `n`.
-    pub fn of_frame(&self, n: usize) -> Fields {
+    pub(super) fn of_frame(&self, n: usize) -> Fields {
         let own = self.per_frame.get(n).copied().unwrap_or_default();
         own.or(&self.shared).or(&self.all)
     }
@@ -147,7 +147,7 @@ impl Header {
 ///
 /// # Errors
 /// What is wrong with the elements before it.
-pub fn inflated(path: &Path) -> Result<Inflated, Fault> {
+pub(super) fn inflated(path: &Path) -> Result<Inflated, Fault> {
     let file = nfs::open(path)?;
     let end = file.metadata()?.len();
     let mut bytes = Plain::new(file, end);

@@ -5,17 +5,17 @@
 mod header;
 mod room;
 
-pub use header::Frame;
+pub(super) use header::Frame;
 
 /// Bytes that decoding takes for a sample: coefficients, waves, samples and what is handed on, and [`room::STRUCTURE_BYTES`].
-pub const BYTES_A_SAMPLE: u64 = 32 + room::STRUCTURE_BYTES;
+pub(super) const BYTES_A_SAMPLE: u64 = 32 + room::STRUCTURE_BYTES;
 
 /// The samples of a frame, those of a voxel side by side, as so many bits as the stream has, with the sign carried on where there is one.
 /// The frame was held against what is expected ([`Frame::check`]).
 ///
 /// # Errors
 /// Streams that are cut off, or cannot be.
-pub fn decode(bytes: &[u8], frame: &Frame) -> Result<Vec<u16>, String> {
+pub(super) fn decode(bytes: &[u8], frame: &Frame) -> Result<Vec<u16>, String> {
     let mut samples = if frame.is_fast { decode_fast(bytes, frame)? } else { decode_whole(bytes, frame)? };
     if samples.len() as u64 != u64::from(frame.columns) * u64::from(frame.rows) * u64::from(frame.samples) {
         return Err(format!("{} samples where the header has {}x{}", samples.len(), frame.columns, frame.rows));

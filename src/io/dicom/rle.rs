@@ -7,7 +7,7 @@ const MOST_SEGMENTS: usize = 15;
 /// Bytes before the segments.
 const HEADER_BYTES: usize = 64;
 /// What one byte can at most stand for.
-pub const MOST_RATIO: u64 = 64;
+pub(super) const MOST_RATIO: u64 = 64;
 
 /// The samples of one frame: planes one after the other, each sample little endian.
 ///
@@ -15,7 +15,12 @@ pub const MOST_RATIO: u64 = 64;
 ///
 /// # Errors
 /// Segments that are not there, or too short.
-pub fn decode(stored: &[u8], samples: usize, sample_bytes: usize, frame_bytes: usize) -> Result<Vec<u8>, String> {
+pub(super) fn decode(
+    stored: &[u8],
+    samples: usize,
+    sample_bytes: usize,
+    frame_bytes: usize,
+) -> Result<Vec<u8>, String> {
     let segments = samples * sample_bytes;
     let number = |n: usize| {
         let bytes = stored.get(4 * n..4 * n + 4)?;

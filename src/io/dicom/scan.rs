@@ -25,7 +25,7 @@ const MOST_LISTED: usize = 30;
 
 /// Files that make one volume, or several of the same places.
 #[derive(Debug)]
-pub struct Series {
+pub(super) struct Series {
     pub uid: String,
     pub number: i64,
     pub description: String,
@@ -47,7 +47,7 @@ pub struct Series {
 
 /// What there is in a folder.
 #[derive(Debug, Default)]
-pub struct Folder {
+pub(super) struct Folder {
     pub path: PathBuf,
     /// Names of files, by the numbers that slices have.
     pub names: Vec<OsString>,
@@ -62,7 +62,7 @@ impl Folder {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub fn of_file(path: &Path) -> Result<Option<Folder>> {
+    pub(super) fn of_file(path: &Path) -> Result<Option<Folder>> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let mut folder = Folder { path: parent.to_path_buf(), ..Folder::default() };
         let Some(name) = path.file_name() else { return Ok(None) };
@@ -83,7 +83,7 @@ impl Folder {
     ///
     /// # Errors
     /// It cannot be listed, or has more files than are looked at.
-    pub fn of_folder(path: &Path) -> Result<Option<Folder>> {
+    pub(super) fn of_folder(path: &Path) -> Result<Option<Folder>> {
         let mut folder = Folder { path: path.to_path_buf(), ..Folder::default() };
         let mut found = false;
         for name in names(path)? {
@@ -187,7 +187,7 @@ impl Folder {
     ///
     /// # Errors
     /// There are several, or none such: they are listed. Files of it, or of no series that is known, are damaged.
-    pub fn choose(mut self, asked: Option<&str>) -> Result<(Folder, Series)> {
+    pub(super) fn choose(mut self, asked: Option<&str>) -> Result<(Folder, Series)> {
         let (uid, part) = match asked.map(|asked| asked.split_once(':').unwrap_or((asked, ""))) {
             Some((uid, part)) => (Some(uid), part.parse::<usize>().ok()),
             None => (None, None),
@@ -215,7 +215,7 @@ impl Folder {
     ///
     /// # Errors
     /// As of [`Folder::choose`].
-    pub fn whole_series(self) -> Result<(Folder, Series)> {
+    pub(super) fn whole_series(self) -> Result<(Folder, Series)> {
         let (own, series) = self.choose(None)?;
         if series.uid.is_empty() {
             // Nothing says which other files belong to it.
@@ -282,7 +282,7 @@ impl Folder {
 
 impl Fault {
     /// As an error of a file.
-    pub fn of(self, path: &Path) -> Error {
+    pub(super) fn of(self, path: &Path) -> Error {
         match self {
             Fault::Io(source) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Error::malformed(path, "the file", "cut off", "a whole DICOM file")

@@ -27,7 +27,7 @@ use crate::{
 const PIECE_SAMPLES: usize = 32 << 10;
 
 /// What one read needs beyond the voxels that it hands over.
-pub fn transfer_bytes(format: &Format, syntax: Syntax, largest: u64, frame_bytes: u64) -> u64 {
+pub(super) fn transfer_bytes(format: &Format, syntax: Syntax, largest: u64, frame_bytes: u64) -> u64 {
     // Stored samples, the same as real values, and as voxels of eight bytes before components are taken apart.
     let pieces = (PIECE_SAMPLES * (format.sample_bytes() + 4 + 8)) as u64;
     pieces

@@ -6,7 +6,7 @@ use super::{coded::Codec, walk::Coding};
 
 /// A transfer syntax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Syntax {
+pub(super) enum Syntax {
     /// Voxels as they are.
     Native(Coding),
     /// The data set as one deflated stream.
@@ -20,9 +20,9 @@ pub enum Syntax {
 }
 
 /// Explicit little endian, which all others but the first one are too.
-pub const EXPLICIT: Coding = Coding { explicit: true, big_endian: false };
+pub(super) const EXPLICIT: Coding = Coding { explicit: true, big_endian: false };
 /// Implicit little endian.
-pub const IMPLICIT: Coding = Coding { explicit: false, big_endian: false };
+pub(super) const IMPLICIT: Coding = Coding { explicit: false, big_endian: false };
 
 const NEAR_LOSSLESS: &str = "JPEG-LS near-lossless";
 
@@ -60,7 +60,7 @@ const ENCODED: [(&str, &str); 14] = [
 
 impl Syntax {
     /// The one with this UID.
-    pub fn of(uid: &str) -> Syntax {
+    pub(super) fn of(uid: &str) -> Syntax {
         match uid.strip_prefix("1.2.840.10008.1.2") {
             Some("") => Syntax::Native(IMPLICIT),
             Some(".1") => Syntax::Native(EXPLICIT),
@@ -78,7 +78,7 @@ impl Syntax {
     }
 
     /// How frames are coded, where they are and that is read.
-    pub fn codec(self) -> Option<Codec> {
+    pub(super) fn codec(self) -> Option<Codec> {
         match self {
             Syntax::Coded(codec, _) => Some(codec),
             _ => None,
@@ -86,12 +86,12 @@ impl Syntax {
     }
 
     /// Whether it is one in which voxels are only near those that were coded; others may be, and their streams say so.
-    pub fn is_lossy(self) -> bool {
+    pub(super) fn is_lossy(self) -> bool {
         self.name() == NEAR_LOSSLESS
     }
 
     /// How its elements are written.
-    pub fn coding(self) -> Coding {
+    pub(super) fn coding(self) -> Coding {
         match self {
             Syntax::Native(coding) => coding,
             _ => EXPLICIT,
@@ -99,7 +99,7 @@ impl Syntax {
     }
 
     /// How it is called.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Syntax::Native(Coding { explicit: false, .. }) => "implicit little endian",
             Syntax::Native(Coding { big_endian: false, .. }) => "explicit little endian",

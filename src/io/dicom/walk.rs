@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use super::bytes::Bytes;
 
 /// Group and element, as `0xGGGG_EEEE`.
-pub type Tag = u32;
+pub(super) type Tag = u32;
 
 const ITEM: Tag = 0xFFFE_E000;
 const ITEM_END: Tag = 0xFFFE_E00D;
@@ -18,9 +18,9 @@ const SEQUENCE_END: Tag = 0xFFFE_E0DD;
 /// A length that is told by a delimiter behind it.
 const UNDEFINED: u32 = u32::MAX;
 /// `PixelData`.
-pub const PIXELS: Tag = 0x7FE0_0010;
+pub(super) const PIXELS: Tag = 0x7FE0_0010;
 /// `FloatPixelData` and `DoubleFloatPixelData`.
-pub const FLOAT_PIXELS: [Tag; 2] = [0x7FE0_0008, 0x7FE0_0009];
+pub(super) const FLOAT_PIXELS: [Tag; 2] = [0x7FE0_0008, 0x7FE0_0009];
 
 /// Sequences within sequences.
 const MOST_DEPTH: u32 = 16;
@@ -31,31 +31,31 @@ const MOST_VALUE_BYTES: usize = 1 << 10;
 
 /// How elements are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Coding {
+pub(super) struct Coding {
     pub explicit: bool,
     pub big_endian: bool,
 }
 
 /// The coding of the first elements of a file.
-pub const META: Coding = Coding { explicit: true, big_endian: false };
+pub(super) const META: Coding = Coding { explicit: true, big_endian: false };
 
 impl Coding {
-    pub fn u16(self, bytes: [u8; 2]) -> u16 {
+    pub(super) fn u16(self, bytes: [u8; 2]) -> u16 {
         if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
-    pub fn u32(self, bytes: [u8; 4]) -> u32 {
+    pub(super) fn u32(self, bytes: [u8; 4]) -> u32 {
         if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
-    pub fn f64(self, bytes: [u8; 8]) -> f64 {
+    pub(super) fn f64(self, bytes: [u8; 8]) -> f64 {
         if self.big_endian { f64::from_be_bytes(bytes) } else { f64::from_le_bytes(bytes) }
     }
 }
 
 /// The value of an element.
 #[derive(Clone, Copy, Debug)]
-pub struct Value<'a> {
+pub(super) struct Value<'a> {
     /// `None` where elements do not say.
     pub vr: Option<[u8; 2]>,
     pub coding: Coding,
@@ -64,14 +64,14 @@ pub struct Value<'a> {
 
 /// A run of bytes in the file, or in what was inflated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
+pub(super) struct Span {
     pub offset: u64,
     pub len: u64,
 }
 
 /// Where the voxels stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pixels {
+pub(super) struct Pixels {
     pub tag: Tag,
     /// Whether they are written as words of 16 bits.
     pub words: bool,
@@ -80,7 +80,7 @@ pub struct Pixels {
 
 /// How they stand there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(super) enum Place {
     Native(Span),
     /// Without the table of offsets.
     Fragments(Vec<Span>),
@@ -88,14 +88,14 @@ pub enum Place {
 
 /// What is wrong with a file.
 #[derive(Debug)]
-pub enum Fault {
+pub(super) enum Fault {
     Io(io::Error),
     Wrong { field: String, found: String, expected: String },
 }
 
 impl Fault {
     /// A field that is not what it should be.
-    pub fn wrong(field: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Fault {
+    pub(super) fn wrong(field: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Fault {
         Fault::Wrong { field: field.into(), found: found.to_string(), expected: expected.into() }
     }
 }
@@ -107,12 +107,12 @@ impl From<io::Error> for Fault {
 }
 
 /// `(0028,0010)`
-pub fn name(tag: Tag) -> String {
+pub(super) fn name(tag: Tag) -> String {
     format!("({:04x},{:04x})", tag >> 16, tag & 0xffff)
 }
 
 /// What is done with elements.
-pub trait Visit {
+pub(super) trait Visit {
     /// Whether the value is asked for.
     fn wants(&self, tag: Tag) -> bool;
     /// A value that is asked for; of long ones the beginning.
@@ -126,7 +126,7 @@ pub trait Visit {
 }
 
 /// A walk under way.
-pub struct Walk<'a, B, V> {
+pub(super) struct Walk<'a, B, V> {
     pub bytes: B,
     pub coding: Coding,
     pub visit: &'a mut V,
@@ -144,12 +144,12 @@ struct Head {
 
 impl<'a, B: Bytes, V: Visit> Walk<'a, B, V> {
     /// From where `bytes` stands.
-    pub fn new(bytes: B, coding: Coding, visit: &'a mut V) -> Self {
+    pub(super) fn new(bytes: B, coding: Coding, visit: &'a mut V) -> Self {
         Walk { bytes, coding, visit, tag: None, elements: 0 }
     }
 
     /// The elements of group 2, which stand before the data set. The bytes stand behind them then, but for `first` of the next tag.
-    pub fn meta(&mut self) -> Result<Option<[u8; 4]>, Fault> {
+    pub(super) fn meta(&mut self) -> Result<Option<[u8; 4]>, Fault> {
         while self.left(self.bytes.end()) >= 8 {
             let mut first = [0; 4];
             self.bytes.fill(&mut first)?;
@@ -168,7 +168,7 @@ impl<'a, B: Bytes, V: Visit> Walk<'a, B, V> {
     }
 
     /// The data set, up to its voxels; `first` are the bytes of its first tag, where those were read.
-    pub fn data_set(&mut self, first: Option<[u8; 4]>) -> Result<Option<Pixels>, Fault> {
+    pub(super) fn data_set(&mut self, first: Option<[u8; 4]>) -> Result<Option<Pixels>, Fault> {
         self.tag = first.map(|first| self.tag_of(first));
         self.elements_until(self.bytes.end(), 0, false, true)
     }

@@ -19,7 +19,7 @@ const FALLBACK_LEVEL: u32 = 2;
 
 /// A compressor and its input, for one unit after another.
 #[derive(Debug)]
-pub struct UnitCompressor {
+pub(super) struct UnitCompressor {
     pub raw: Vec<u8>,
     framing: Framing,
     coder: Coder,
@@ -51,7 +51,7 @@ impl std::fmt::Debug for Coder {
 
 impl UnitCompressor {
     /// A compressor for units of this framing.
-    pub fn new(framing: Framing) -> UnitCompressor {
+    pub(super) fn new(framing: Framing) -> UnitCompressor {
         let coder = match framing {
             Framing::Single { level: DEFAULT_LEVEL } | Framing::Zlib { level: DEFAULT_LEVEL } => {
                 let (compressor, block) = whole_streams(DEFAULT_LEVEL, PART_RAW_BYTES);
@@ -69,7 +69,7 @@ impl UnitCompressor {
     }
 
     /// One unit, compressed by itself, ready to stand behind any other; no larger than it needs to be.
-    pub fn compress(&mut self, raw: &[u8]) -> Encoded {
+    pub(super) fn compress(&mut self, raw: &[u8]) -> Encoded {
         let mut out = Vec::new();
         match &mut self.coder {
             Coder::Deflate(compressor) => deflate(compressor, raw, &mut out),

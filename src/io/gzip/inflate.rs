@@ -16,7 +16,7 @@ use crate::{
 const BUFFER_BYTES: usize = 256 << 10;
 
 /// What an [`Inflate`] holds: the buffer above and the decoder's window and tables.
-pub const STATE_BYTES: u64 = BUFFER_BYTES as u64 + (128 << 10);
+pub(super) const STATE_BYTES: u64 = BUFFER_BYTES as u64 + (128 << 10);
 
 /// Counts the compressed bytes that went through.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(super) struct Counted {
 
 impl Counted {
     /// Of a file that is read from byte `at` on.
-    pub fn new(file: Forward, at: u64) -> Counted {
+    pub(super) fn new(file: Forward, at: u64) -> Counted {
         Counted { inner: BufReader::with_capacity(BUFFER_BYTES, file), consumed: at }
     }
 }
@@ -91,7 +91,7 @@ pub(super) enum Member<R> {
 
 impl<R: BufRead> Member<R> {
     /// What begins where `input` stands.
-    pub fn new(coding: Coding, input: R) -> Member<R> {
+    pub(super) fn new(coding: Coding, input: R) -> Member<R> {
         match coding {
             Coding::Gzip => Member::Gzip(GzDecoder::new(input)),
             Coding::Zlib => Member::Zlib(ZlibDecoder::new(input)),
@@ -99,14 +99,14 @@ impl<R: BufRead> Member<R> {
     }
 
     /// The next raw bytes; none at the end, once the checksum was right.
-    pub fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
             Member::Gzip(decoder) => decoder.read(out),
             Member::Zlib(decoder) => decoder.read(out),
         }
     }
 
-    pub fn input(&self) -> &R {
+    pub(super) fn input(&self) -> &R {
         match self {
             Member::Gzip(decoder) => decoder.get_ref(),
             Member::Zlib(decoder) => decoder.get_ref(),
@@ -114,7 +114,7 @@ impl<R: BufRead> Member<R> {
     }
 
     /// The input, behind the member once it was read to its end.
-    pub fn into_input(self) -> R {
+    pub(super) fn into_input(self) -> R {
         match self {
             Member::Gzip(decoder) => decoder.into_inner(),
             Member::Zlib(decoder) => decoder.into_inner(),
@@ -124,7 +124,7 @@ impl<R: BufRead> Member<R> {
 
 /// A stream read from its start; knows the position in the raw bytes.
 #[derive(Debug)]
-pub struct Inflate {
+pub(super) struct Inflate {
     path: PathBuf,
     coding: Coding,
     /// `None` only while a member is being exchanged for the next.
@@ -134,13 +134,13 @@ pub struct Inflate {
 
 impl Inflate {
     /// A stream that begins somewhere in a file, which is read from there on; `path` is for messages.
-    pub fn new(path: &Path, file: Forward, start: Start) -> Inflate {
+    pub(super) fn new(path: &Path, file: Forward, start: Start) -> Inflate {
         let (input, coding) = (Counted::new(file, start.at), start.coding);
         Inflate { path: path.to_path_buf(), coding, member: Some(Member::new(coding, input)), position: 0 }
     }
 
     /// Raw bytes read so far.
-    pub fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> u64 {
         self.position
     }
 
@@ -148,7 +148,7 @@ impl Inflate {
     ///
     /// # Errors
     /// A damaged or truncated stream, with the byte offset in the compressed file.
-    pub fn read_exact(&mut self, mut out: &mut [u8]) -> Result<()> {
+    pub(super) fn read_exact(&mut self, mut out: &mut [u8]) -> Result<()> {
         while !out.is_empty() {
             let n = self.read_member(out)?;
             if n == 0 {
@@ -160,7 +160,7 @@ impl Inflate {
     }
 
     /// Passes over raw bytes up to `position`, which must not lie behind.
-    pub fn skip_to(&mut self, position: u64) -> Result<()> {
+    pub(super) fn skip_to(&mut self, position: u64) -> Result<()> {
         let mut waste = [0; 64 << 10];
         while self.position < position {
             let n = (position - self.position).min(waste.len() as u64) as usize;
@@ -170,7 +170,7 @@ impl Inflate {
     }
 
     /// Reads the member at hand to its end, which checks its CRC and length. What follows it is not looked at.
-    pub fn check_end(&mut self) -> Result<()> {
+    pub(super) fn check_end(&mut self) -> Result<()> {
         let mut waste = [0; 64 << 10];
         while self.read_member(&mut waste)? > 0 {}
         Ok(())

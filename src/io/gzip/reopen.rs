@@ -27,7 +27,7 @@ const LENGTH_ORDER: [usize; 19] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 
 ///
 /// `None`, with the stream unchanged, where the end of its block is not known: there are several, or it is of fixed codes, or the
 /// stream is not as libdeflate writes it.
-pub fn reopen(stream: &mut [u8], raw_bytes: usize) -> Option<&'static [u8]> {
+pub(super) fn reopen(stream: &mut [u8], raw_bytes: usize) -> Option<&'static [u8]> {
     let mut bits = Bits { bytes: stream, at: 0 };
     let is_last = bits.take(1)? == 1;
     let behind = match (is_last, bits.take(2)?) {

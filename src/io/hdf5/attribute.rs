@@ -19,7 +19,7 @@ const MOST_WORDS: u64 = 1 << 12;
 
 /// Attributes of one object.
 #[derive(Debug, Default)]
-pub struct Attributes {
+pub(super) struct Attributes {
     /// Name, and value as text.
     values: Vec<(String, String)>,
 }
@@ -29,7 +29,7 @@ impl Attributes {
     ///
     /// # Errors
     /// Damage; values that are neither text nor numbers.
-    pub fn read(bytes: &Bytes, at: u64, wanted: impl Fn(&str) -> bool) -> Result<Attributes, Fault> {
+    pub(super) fn read(bytes: &Bytes, at: u64, wanted: impl Fn(&str) -> bool) -> Result<Attributes, Fault> {
         let header = Header::read(bytes, at)?;
         if let Some(info) = header.find(kind::ATTRIBUTE_INFO)
             && heap_of(&info.body)? != NOWHERE
@@ -46,12 +46,12 @@ impl Attributes {
     }
 
     /// The value of this name, as text.
-    pub fn text(&self, name: &str) -> Option<&str> {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(own, _)| own == name).map(|(_, value)| value.trim())
     }
 
     /// The value of this name, as a finite number.
-    pub fn number(&self, name: &str) -> Option<f64> {
+    pub(super) fn number(&self, name: &str) -> Option<f64> {
         self.text(name)?.parse().ok().filter(|number: &f64| number.is_finite())
     }
 }

@@ -20,7 +20,7 @@ use crate::{geometry::Unit, io::tiff::fault::Fault};
 
 mod xml;
 
-pub use xml::{Document, Setup, read as document};
+pub(super) use xml::{Document, Setup, read as document};
 
 /// Images that are listed where none was chosen.
 const MOST_LISTED: usize = 30;
@@ -41,7 +41,7 @@ struct Image {
 ///
 /// # Errors
 /// Damage; times, setups or levels that are missing; several images, of which none was chosen.
-pub fn describe(
+pub(super) fn describe(
     path: &Path,
     bytes: &Bytes,
     root: &[Link],

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// An address that leads nowhere.
-pub const NOWHERE: u64 = u64::MAX;
+pub(super) const NOWHERE: u64 = u64::MAX;
 /// Bytes of one structure of metadata, at most.
 const MOST_PIECE_BYTES: u64 = 8 << 20;
 /// Opening reads each byte of the metadata once or twice; structures that lie in each other, or lead in circles, come to an end.
@@ -26,7 +26,7 @@ const MOST_READ_BYTES: u64 = 1 << 30;
 
 /// An open file.
 #[derive(Debug)]
-pub struct Bytes {
+pub(super) struct Bytes {
     file: SteadyFile,
     /// Where the root group is.
     pub root: u64,
@@ -39,7 +39,7 @@ impl Bytes {
     ///
     /// # Errors
     /// Those of reading; a superblock that is damaged, or of a kind that is not read.
-    pub fn open(path: &Path) -> Result<Option<Bytes>, Fault> {
+    pub(super) fn open(path: &Path) -> Result<Option<Bytes>, Fault> {
         let file = SteadyFile::open(path)?;
         let mut start = [0; 8];
         if file.bytes() < MAGIC.len() as u64 {
@@ -56,7 +56,7 @@ impl Bytes {
     }
 
     /// Of the file.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.file.bytes()
     }
 
@@ -64,7 +64,7 @@ impl Bytes {
     ///
     /// # Errors
     /// Those of reading; the file ends before.
-    pub fn fill(&self, into: &mut [u8], at: u64) -> io::Result<()> {
+    pub(super) fn fill(&self, into: &mut [u8], at: u64) -> io::Result<()> {
         if at.checked_add(into.len() as u64).is_none_or(|end| end > self.len()) {
             return Err(ErrorKind::UnexpectedEof.into());
         }
@@ -75,7 +75,7 @@ impl Bytes {
     ///
     /// # Errors
     /// Those of [`Bytes::fill`]; more than metadata can have.
-    pub fn piece(&self, at: u64, len: u64, what: &str) -> Result<Vec<u8>, Fault> {
+    pub(super) fn piece(&self, at: u64, len: u64, what: &str) -> Result<Vec<u8>, Fault> {
         if at.checked_add(len).is_none_or(|end| end > self.len()) {
             let found = format!("{len} bytes at {at}");
             return Err(Fault::wrong(what, found, format!("within the {} bytes of the file", self.len())));
@@ -130,19 +130,19 @@ impl Bytes {
 
 /// Numbers of a structure, one after the other, little endian.
 #[derive(Clone, Copy)]
-pub struct Fields<'a> {
+pub(super) struct Fields<'a> {
     rest: &'a [u8],
     what: &'a str,
 }
 
 impl<'a> Fields<'a> {
     /// From the first byte on; `what` is what messages call it.
-    pub fn new(bytes: &'a [u8], what: &'a str) -> Fields<'a> {
+    pub(super) fn new(bytes: &'a [u8], what: &'a str) -> Fields<'a> {
         Fields { rest: bytes, what }
     }
 
     /// Bytes that are left.
-    pub fn left(&self) -> usize {
+    pub(super) fn left(&self) -> usize {
         self.rest.len()
     }
 
@@ -150,7 +150,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// There are fewer.
-    pub fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
+    pub(super) fn take(&mut self, len: usize) -> Result<&'a [u8], Fault> {
         let (taken, rest) = self
             .rest
             .split_at_checked(len)
@@ -160,28 +160,28 @@ impl<'a> Fields<'a> {
     }
 
     /// Passes over bytes.
-    pub fn skip(&mut self, len: usize) -> Result<(), Fault> {
+    pub(super) fn skip(&mut self, len: usize) -> Result<(), Fault> {
         self.take(len).map(|_| ())
     }
 
     /// An unsigned number of up to 8 bytes.
-    pub fn number(&mut self, bytes: usize) -> Result<u64, Fault> {
+    pub(super) fn number(&mut self, bytes: usize) -> Result<u64, Fault> {
         Ok(self.take(bytes)?.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)))
     }
 
-    pub fn u8(&mut self) -> Result<u8, Fault> {
+    pub(super) fn u8(&mut self) -> Result<u8, Fault> {
         self.number(1).map(|n| n as u8)
     }
 
-    pub fn u16(&mut self) -> Result<u16, Fault> {
+    pub(super) fn u16(&mut self) -> Result<u16, Fault> {
         self.number(2).map(|n| n as u16)
     }
 
-    pub fn u32(&mut self) -> Result<u32, Fault> {
+    pub(super) fn u32(&mut self) -> Result<u32, Fault> {
         self.number(4).map(|n| n as u32)
     }
 
-    pub fn u64(&mut self) -> Result<u64, Fault> {
+    pub(super) fn u64(&mut self) -> Result<u64, Fault> {
         self.number(8)
     }
 }

@@ -14,7 +14,7 @@ const MOST_EXTENT: u64 = 1 << 31;
 
 /// What the volumes of an image have in common.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Storage {
+pub(super) struct Storage {
     /// As stored: at the far faces there may be more than the image has.
     pub shape: [u64; 3],
     pub chunk: [u64; 3],
@@ -27,7 +27,7 @@ pub struct Storage {
 
 /// A dataset of voxels.
 #[derive(Clone, Debug)]
-pub struct Dataset {
+pub(super) struct Dataset {
     pub storage: Storage,
     /// The tree of its chunks; `None` where none was ever stored.
     pub tree: Option<u64>,
@@ -35,7 +35,7 @@ pub struct Dataset {
 
 /// Numbers as they stand in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Numbers {
+pub(super) struct Numbers {
     pub dtype: Dtype,
     pub big_endian: bool,
 }
@@ -45,7 +45,7 @@ impl Dataset {
     ///
     /// # Errors
     /// No such dataset; damage; storage that is not read, by its name.
-    pub fn read(bytes: &Bytes, at: u64, place: &str) -> Result<Dataset, Fault> {
+    pub(super) fn read(bytes: &Bytes, at: u64, place: &str) -> Result<Dataset, Fault> {
         let header = Header::read(bytes, at)?;
         let body = |kind: u16, what: &str| {
             let message =
@@ -77,7 +77,7 @@ impl Dataset {
 ///
 /// # Errors
 /// A version that is not known.
-pub fn extents(body: &[u8]) -> Result<Vec<u64>, Fault> {
+pub(super) fn extents(body: &[u8]) -> Result<Vec<u64>, Fault> {
     let mut fields = Fields::new(body, "an extent");
     let (version, rank) = (fields.u8()?, fields.u8()?);
     match version {
@@ -92,7 +92,7 @@ pub fn extents(body: &[u8]) -> Result<Vec<u64>, Fault> {
 ///
 /// # Errors
 /// What is no integer and no IEEE float.
-pub fn numbers(body: &[u8], place: &str) -> Result<Numbers, Fault> {
+pub(super) fn numbers(body: &[u8], place: &str) -> Result<Numbers, Fault> {
     let mut fields = Fields::new(body, "a type");
     let (class, flags) = (fields.u8()? & 15, fields.number(3)?);
     let size = fields.u32()?;
@@ -126,7 +126,7 @@ fn is_ieee(mut fields: Fields<'_>, [exponent, width, mantissa]: [u64; 3], bias: 
 
 /// Where samples stand.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stored<'a> {
+pub(super) enum Stored<'a> {
     /// In the header itself.
     Within(&'a [u8]),
     /// In one piece, from here on.
@@ -139,7 +139,7 @@ pub enum Stored<'a> {
 ///
 /// # Errors
 /// A layout that is not read, by its name.
-pub fn stored<'a>(body: &'a [u8], place: &str) -> Result<Stored<'a>, Fault> {
+pub(super) fn stored<'a>(body: &'a [u8], place: &str) -> Result<Stored<'a>, Fault> {
     let mut fields = Fields::new(body, "a layout");
     let (version, class) = (fields.u8()?, fields.u8()?);
     let address = |at: u64| (at != NOWHERE).then_some(at);

@@ -19,7 +19,7 @@ const SCRATCH_BYTES: u64 = 256 << 10;
 
 /// One filter, as it was applied on writing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Filter {
+pub(super) enum Filter {
     Deflate,
     /// The first bytes of all samples, then the second ones, and so on; bytes of a sample.
     Shuffle(u32),
@@ -52,7 +52,7 @@ impl Filter {
     ///
     /// # Errors
     /// One that is not read, by its name.
-    pub fn list(body: &[u8]) -> Result<Vec<Filter>, Fault> {
+    pub(super) fn list(body: &[u8]) -> Result<Vec<Filter>, Fault> {
         let mut fields = Fields::new(body, "the filters of a dataset");
         let (version, count) = (fields.u8()?, fields.u8()?);
         if !matches!(version, 1 | 2) || count > MOST_FILTERS {
@@ -93,7 +93,7 @@ impl Filter {
     }
 
     /// What it is called.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Filter::Deflate => "deflate",
             Filter::Shuffle(_) => "shuffle",
@@ -105,12 +105,12 @@ impl Filter {
 }
 
 /// The most bytes that a chunk of so many is stored in.
-pub fn most_stored(raw_bytes: u64) -> u64 {
+pub(super) fn most_stored(raw_bytes: u64) -> u64 {
     raw_bytes.saturating_add(raw_bytes / 64).saturating_add(64 << 10)
 }
 
 /// Memory of decoding one chunk, its stored bytes among it.
-pub fn memory_bytes(raw_bytes: u64) -> u64 {
+pub(super) fn memory_bytes(raw_bytes: u64) -> u64 {
     most_stored(raw_bytes).saturating_add(raw_bytes.saturating_mul(2)).saturating_add(SCRATCH_BYTES)
 }
 
@@ -118,7 +118,7 @@ pub fn memory_bytes(raw_bytes: u64) -> u64 {
 ///
 /// # Errors
 /// What is wrong with the stored bytes.
-pub fn decode(filters: &[Filter], left_out: u32, mut bytes: Vec<u8>, raw_bytes: u64) -> Result<Vec<u8>, String> {
+pub(super) fn decode(filters: &[Filter], left_out: u32, mut bytes: Vec<u8>, raw_bytes: u64) -> Result<Vec<u8>, String> {
     let is_applied = |n: &usize| left_out >> *n & 1 == 0;
     for n in (0..filters.len()).rev().filter(is_applied) {
         // A sum that was put behind the bytes before this filter is still there.

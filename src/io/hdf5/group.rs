@@ -20,7 +20,7 @@ const SOFT: u32 = 2;
 
 /// A name in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link {
+pub(super) struct Link {
     pub name: String,
     /// The header of the object; `None` for what leads to another name, or to another file.
     pub at: Option<u64>,
@@ -30,7 +30,7 @@ pub struct Link {
 ///
 /// # Errors
 /// Damage; a group of a kind that is not read.
-pub fn links(bytes: &Bytes, at: u64) -> Result<Option<Vec<Link>>, Fault> {
+pub(super) fn links(bytes: &Bytes, at: u64) -> Result<Option<Vec<Link>>, Fault> {
     let header = Header::read(bytes, at)?;
     if let Some(symbols) = header.find(kind::SYMBOLS) {
         let mut fields = Fields::new(&symbols.body, "the symbols of a group");
@@ -52,7 +52,7 @@ pub fn links(bytes: &Bytes, at: u64) -> Result<Option<Vec<Link>>, Fault> {
 ///
 /// # Errors
 /// Those of [`links`].
-pub fn child(bytes: &Bytes, at: u64, name: &str) -> Result<Option<u64>, Fault> {
+pub(super) fn child(bytes: &Bytes, at: u64, name: &str) -> Result<Option<u64>, Fault> {
     let links = links(bytes, at)?.unwrap_or_default();
     Ok(links.into_iter().find(|link| link.name == name).and_then(|link| link.at))
 }
@@ -61,7 +61,7 @@ pub fn child(bytes: &Bytes, at: u64, name: &str) -> Result<Option<u64>, Fault> {
 ///
 /// # Errors
 /// Those of [`links`].
-pub fn numbered(links: &[Link], prefix: &str) -> Vec<(u64, Option<u64>)> {
+pub(super) fn numbered(links: &[Link], prefix: &str) -> Vec<(u64, Option<u64>)> {
     let number = |link: &Link| {
         let digits = link.name.strip_prefix(prefix)?;
         let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());

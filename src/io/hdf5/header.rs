@@ -6,19 +6,19 @@ use super::bytes::{Bytes, Fields};
 use crate::io::tiff::fault::Fault;
 
 /// Kinds of messages that are looked at.
-pub mod kind {
-    pub const DATASPACE: u16 = 0x01;
-    pub const LINK_INFO: u16 = 0x02;
-    pub const DATATYPE: u16 = 0x03;
-    pub const OLD_FILL: u16 = 0x04;
-    pub const FILL: u16 = 0x05;
-    pub const LINK: u16 = 0x06;
-    pub const LAYOUT: u16 = 0x08;
-    pub const FILTERS: u16 = 0x0b;
-    pub const ATTRIBUTE: u16 = 0x0c;
-    pub const CONTINUATION: u16 = 0x10;
-    pub const SYMBOLS: u16 = 0x11;
-    pub const ATTRIBUTE_INFO: u16 = 0x15;
+pub(super) mod kind {
+    pub(crate) const DATASPACE: u16 = 0x01;
+    pub(crate) const LINK_INFO: u16 = 0x02;
+    pub(crate) const DATATYPE: u16 = 0x03;
+    pub(crate) const OLD_FILL: u16 = 0x04;
+    pub(crate) const FILL: u16 = 0x05;
+    pub(crate) const LINK: u16 = 0x06;
+    pub(crate) const LAYOUT: u16 = 0x08;
+    pub(crate) const FILTERS: u16 = 0x0b;
+    pub(crate) const ATTRIBUTE: u16 = 0x0c;
+    pub(crate) const CONTINUATION: u16 = 0x10;
+    pub(crate) const SYMBOLS: u16 = 0x11;
+    pub(crate) const ATTRIBUTE_INFO: u16 = 0x15;
 }
 
 /// Bytes and blocks of one header, at most: attributes are a part of it.
@@ -29,7 +29,7 @@ const SHARED: u8 = 0x02;
 
 /// One message.
 #[derive(Debug)]
-pub struct Message {
+pub(super) struct Message {
     pub kind: u16,
     pub is_shared: bool,
     pub body: Vec<u8>,
@@ -37,7 +37,7 @@ pub struct Message {
 
 /// The messages of one object.
 #[derive(Debug)]
-pub struct Header {
+pub(super) struct Header {
     pub messages: Vec<Message>,
 }
 
@@ -46,13 +46,13 @@ impl Header {
     ///
     /// # Errors
     /// No header there; blocks that lie beyond the file, or are too many.
-    pub fn read(bytes: &Bytes, at: u64) -> Result<Header, Fault> {
+    pub(super) fn read(bytes: &Bytes, at: u64) -> Result<Header, Fault> {
         let start = bytes.piece(at, 16.min(bytes.len().saturating_sub(at)).max(4), "the header of an object")?;
         if start.starts_with(b"OHDR") { Header::of_version_2(bytes, at) } else { Header::of_version_1(bytes, at) }
     }
 
     /// The first message of a kind.
-    pub fn find(&self, kind: u16) -> Option<&Message> {
+    pub(super) fn find(&self, kind: u16) -> Option<&Message> {
         self.messages.iter().find(|message| message.kind == kind)
     }
 

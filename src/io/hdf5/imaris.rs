@@ -14,7 +14,7 @@ use super::{
 use crate::{geometry::Unit, io::tiff::fault::Fault, layout::Axis};
 
 /// What such files are called.
-pub const KIND: &str = "Imaris";
+pub(super) const KIND: &str = "Imaris";
 const DATA: &str = "DataSet";
 const INFO: &str = "DataSetInfo";
 
@@ -22,7 +22,7 @@ const INFO: &str = "DataSetInfo";
 ///
 /// # Errors
 /// Damage; levels, times or channels that are missing.
-pub fn describe(bytes: &Bytes, root: &[Link], asked: Option<usize>) -> Result<Option<Described>, Fault> {
+pub(super) fn describe(bytes: &Bytes, root: &[Link], asked: Option<usize>) -> Result<Option<Described>, Fault> {
     let of_root = |name: &str| root.iter().find(|link| link.name == name).and_then(|link| link.at);
     let Some(data) = of_root(DATA) else { return Ok(None) };
     let levels = all(links(bytes, data)?, "ResolutionLevel ", DATA)?;

@@ -17,7 +17,7 @@ const MOST_CHUNK_BYTES: u64 = 1 << 20;
 ///
 /// # Errors
 /// No such dataset; more numbers than such tables have.
-pub fn read<const N: usize>(bytes: &Bytes, at: u64, place: &str) -> Result<Vec<[f64; N]>, Fault> {
+pub(super) fn read<const N: usize>(bytes: &Bytes, at: u64, place: &str) -> Result<Vec<[f64; N]>, Fault> {
     let header = Header::read(bytes, at)?;
     let body = |kind: u16| {
         let message = header.find(kind).filter(|message| !message.is_shared);

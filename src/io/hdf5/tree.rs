@@ -15,11 +15,11 @@ const MOST_ENTRIES: u16 = 4096;
 /// Levels, at most.
 const MOST_LEVELS: u8 = 32;
 /// Memory of a search.
-pub const MEMORY_BYTES: u64 = MOST_ENTRIES as u64 * entry_bytes(3) as u64;
+pub(super) const MEMORY_BYTES: u64 = MOST_ENTRIES as u64 * entry_bytes(3) as u64;
 
 /// Where one chunk is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stored {
+pub(super) struct Stored {
     pub at: u64,
     pub len: u64,
     /// Bit n: the n-th filter was not applied.
@@ -30,7 +30,7 @@ pub struct Stored {
 ///
 /// # Errors
 /// Damage.
-pub fn find<const N: usize>(bytes: &Bytes, root: u64, first: [u64; N]) -> Result<Option<Stored>, Fault> {
+pub(super) fn find<const N: usize>(bytes: &Bytes, root: u64, first: [u64; N]) -> Result<Option<Stored>, Fault> {
     let (mut at, mut above) = (root, None);
     loop {
         let (level, body) = node(bytes, at, above, entry_bytes(N))?;

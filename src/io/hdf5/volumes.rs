@@ -7,11 +7,11 @@ use super::{
 use crate::{geometry::Unit, io::tiff::fault::Fault, layout::Axis};
 
 /// Volumes of one image, at most.
-pub const MOST_VOLUMES: usize = 1 << 16;
+pub(super) const MOST_VOLUMES: usize = 1 << 16;
 
 /// The volumes of an image, in the order of its outer axes.
 #[derive(Clone, Debug, Default)]
-pub struct Volumes {
+pub(super) struct Volumes {
     /// Of the first volume, which the others have too.
     storage: Option<(Storage, String)>,
     /// Where the tree of chunks of each is; `None` where no chunk was stored.
@@ -25,7 +25,7 @@ impl Volumes {
     ///
     /// # Errors
     /// No dataset; one that differs from the first one in extent, type, chunks or filters; too many.
-    pub fn add(&mut self, bytes: &Bytes, at: Option<u64>, place: &str) -> Result<(), Fault> {
+    pub(super) fn add(&mut self, bytes: &Bytes, at: Option<u64>, place: &str) -> Result<(), Fault> {
         let absent = || {
             let what = format!("{place} is not in this file: it is missing, or a link to another file");
             Fault::Unread(what)
@@ -45,7 +45,7 @@ impl Volumes {
     ///
     /// # Errors
     /// Too many volumes.
-    pub fn add_absent(&mut self) -> Result<(), Fault> {
+    pub(super) fn add_absent(&mut self) -> Result<(), Fault> {
         self.absent += 1;
         self.push(None)
     }
@@ -62,7 +62,7 @@ impl Volumes {
     ///
     /// # Errors
     /// There is no volume.
-    pub fn storage(&self) -> Result<&Storage, Fault> {
+    pub(super) fn storage(&self) -> Result<&Storage, Fault> {
         let storage = self.storage.as_ref().map(|(storage, _)| storage);
         storage.ok_or_else(|| Fault::wrong("the file", "no volume", "one"))
     }
@@ -82,7 +82,7 @@ fn told(storage: &Storage, place: &str) -> String {
 
 /// An image of a file: its axes, its place, and its volumes.
 #[derive(Clone, Debug)]
-pub struct Described {
+pub(super) struct Described {
     /// `Imaris`, `BigDataViewer`
     pub kind: &'static str,
     /// Slowest first.
@@ -103,7 +103,7 @@ pub struct Described {
 }
 
 /// An axis of indices.
-pub fn axis(name: &str, len: usize) -> Axis {
+pub(super) fn axis(name: &str, len: usize) -> Axis {
     Axis { name: name.into(), len: len as u64, step: 1.0, start: 0.0, unit: None }
 }
 
@@ -111,7 +111,7 @@ pub fn axis(name: &str, len: usize) -> Axis {
 ///
 /// # Errors
 /// There is none of this number.
-pub fn level(asked: Option<usize>, count: usize) -> Result<usize, Fault> {
+pub(super) fn level(asked: Option<usize>, count: usize) -> Result<usize, Fault> {
     let level = asked.unwrap_or(0);
     if level < count {
         return Ok(level);

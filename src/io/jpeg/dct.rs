@@ -22,7 +22,7 @@ type Quantisers = [u16; BLOCK];
 
 /// The samples of one component, at its own size.
 #[derive(Debug)]
-pub struct Plane {
+pub(crate) struct Plane {
     pub columns: usize,
     pub rows: usize,
     pub samples: Vec<u16>,
@@ -41,7 +41,7 @@ impl Plane {
     }
 
     /// The sample of a voxel; that of its neighbours where they share one.
-    pub fn at(&self, row: usize, column: usize) -> u16 {
+    pub(crate) fn at(&self, row: usize, column: usize) -> u16 {
         let (x, y) = (column * self.sampling[0] / self.most[0], row * self.sampling[1] / self.most[1]);
         self.samples.get(y * self.columns + x).copied().unwrap_or(0)
     }
@@ -74,7 +74,7 @@ struct Part<'a> {
 ///
 /// # Errors
 /// Streams that are cut off, codes that there are none of, components or tables that are missing.
-pub fn decode(bytes: &[u8], frame: &Frame) -> Result<Vec<Plane>, String> {
+pub(crate) fn decode(bytes: &[u8], frame: &Frame) -> Result<Vec<Plane>, String> {
     let most: [u8; 2] = std::array::from_fn(|a| frame.components.iter().map(|c| c.sampling[a]).max().unwrap_or(1));
     if frame.components.iter().any(|c| c.sampling.iter().any(|n| !(1..=4).contains(n))) {
         return Err("samples that are shared by more than four voxels, or none".into());

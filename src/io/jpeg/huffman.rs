@@ -5,7 +5,7 @@ const LOOKED_UP: u32 = 9;
 
 /// Codes of numbers of one byte.
 #[derive(Clone, Debug)]
-pub struct Table {
+pub(crate) struct Table {
     /// By the next bits: length and number, where a code is no longer than that; length 0 where it is.
     short: Vec<(u8, u8)>,
     /// Of each length from 1 on: codes from this one on, how many, and where their numbers begin.
@@ -18,7 +18,7 @@ impl Table {
     ///
     /// # Errors
     /// More codes than there can be, or a number that there is not.
-    pub fn new(counts: &[u8; 16], numbers: &[u8], most: u8) -> Result<Table, String> {
+    pub(crate) fn new(counts: &[u8; 16], numbers: &[u8], most: u8) -> Result<Table, String> {
         let mut lengths = [(0, 0, 0); 16];
         let mut short = vec![(0, 0); 1 << LOOKED_UP];
         let (mut code, mut first) = (0u32, 0u32);
@@ -45,7 +45,7 @@ impl Table {
 
 /// The bits of a scan.
 #[derive(Debug)]
-pub struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
     /// The next bits, the first one highest.
@@ -55,7 +55,7 @@ pub struct Bits<'a> {
 
 impl<'a> Bits<'a> {
     /// From byte `at` on.
-    pub fn new(bytes: &'a [u8], at: usize) -> Bits<'a> {
+    pub(crate) fn new(bytes: &'a [u8], at: usize) -> Bits<'a> {
         Bits { bytes, at, next: 0, count: 0 }
     }
 
@@ -82,7 +82,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The next difference; `None` where bits are missing, or no code.
-    pub fn difference(&mut self, table: &Table) -> Option<i32> {
+    pub(crate) fn difference(&mut self, table: &Table) -> Option<i32> {
         match self.code(table)? {
             16 => Some(32768),
             bits => self.signed(bits),
@@ -90,7 +90,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The number of the next code; `None` where bits are missing, or no code.
-    pub fn code(&mut self, table: &Table) -> Option<u8> {
+    pub(crate) fn code(&mut self, table: &Table) -> Option<u8> {
         if self.count < 32 {
             self.fill();
         }
@@ -98,7 +98,7 @@ impl<'a> Bits<'a> {
     }
 
     /// The number that so many bits (15 at most) behind a code stand for; `None` where they are missing.
-    pub fn signed(&mut self, bits: u8) -> Option<i32> {
+    pub(crate) fn signed(&mut self, bits: u8) -> Option<i32> {
         let bits = u32::from(bits);
         if bits == 0 || bits > self.count {
             return (bits == 0).then_some(0);
@@ -128,7 +128,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Passes over marker `n` of those from which codes begin anew; whether it stands here.
-    pub fn restart(&mut self, n: u32) -> bool {
+    pub(crate) fn restart(&mut self, n: u32) -> bool {
         // What is left are bits of a byte that was begun.
         let is_here = self.count < 8 && self.bytes.get(self.at..self.at + 2) == Some(&[0xFF, 0xD0 | (n % 8) as u8]);
         (self.next, self.count) = (0, 0);
@@ -137,7 +137,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Where the bytes behind the scan begin.
-    pub fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.at
     }
 }

@@ -5,9 +5,9 @@
 use std::{array, f64::consts::SQRT_2};
 
 /// Samples of a block along one side.
-pub const SIDE: usize = 8;
+pub(super) const SIDE: usize = 8;
 /// Samples of a block.
-pub const BLOCK: usize = SIDE * SIDE;
+pub(super) const BLOCK: usize = SIDE * SIDE;
 
 /// cos(k pi / 16) for k of 0 to 8, from the addition theorem's table to 17 digits.
 const COSINES: [f64; 9] = [
@@ -23,11 +23,11 @@ const COSINES: [f64; 9] = [
 ];
 
 /// Weights of the transform along one axis: by frequency, then sample.
-pub struct InverseDct([[f32; SIDE]; SIDE]);
+pub(super) struct InverseDct([[f32; SIDE]; SIDE]);
 
 impl InverseDct {
     /// The weights C(u)/2 cos((2x + 1) u pi / 16).
-    pub fn new() -> InverseDct {
+    pub(super) fn new() -> InverseDct {
         InverseDct(array::from_fn(|u| {
             array::from_fn(|x| {
                 let scale = if u == 0 { SQRT_2 / 4.0 } else { 0.5 };
@@ -37,7 +37,7 @@ impl InverseDct {
     }
 
     /// Samples of a block, by row, without the shift to positive ones, from its coefficients by row.
-    pub fn apply(&self, coefficients: &[f32; BLOCK]) -> [f32; BLOCK] {
+    pub(super) fn apply(&self, coefficients: &[f32; BLOCK]) -> [f32; BLOCK] {
         let mut rows = [0.0; BLOCK];
         for (v, (row, out)) in coefficients.chunks_exact(SIDE).zip(rows.chunks_exact_mut(SIDE)).enumerate() {
             // Most rows of high frequency are empty.

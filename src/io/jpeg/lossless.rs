@@ -26,7 +26,7 @@ struct Scan<'a> {
 ///
 /// # Errors
 /// Streams that are cut off, codes that there are none of, components that are missing.
-pub fn decode(bytes: &[u8], frame: &Frame, sample_bytes: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn decode(bytes: &[u8], frame: &Frame, sample_bytes: usize) -> Result<Vec<u8>, String> {
     if !frame.is_whole {
         return Err("components of other sizes than the frame".into());
     }

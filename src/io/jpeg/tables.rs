@@ -7,7 +7,7 @@ const MOST_TABLES: u32 = 64;
 
 /// The tables that are defined so far.
 #[derive(Debug, Default)]
-pub struct Tables {
+pub(super) struct Tables {
     /// Of differences, and of coefficients.
     tables: [[Option<Table>; 4]; 2],
     made: u32,
@@ -18,7 +18,7 @@ impl Tables {
     ///
     /// # Errors
     /// Tables that are cut off, too many, at places that there are not, or that are wrong in themselves.
-    pub fn define(&mut self, mut body: &[u8], most: fn(bool) -> u8) -> Result<(), String> {
+    pub(super) fn define(&mut self, mut body: &[u8], most: fn(bool) -> u8) -> Result<(), String> {
         while let Some((&place, rest)) = body.split_first() {
             let counts = rest.first_chunk::<16>().ok_or("a table of codes that is cut off")?;
             let total = counts.iter().map(|&count| usize::from(count)).sum::<usize>();
@@ -34,7 +34,7 @@ impl Tables {
     }
 
     /// The table at a place.
-    pub fn of(&self, coefficients: bool, place: u8) -> Option<&Table> {
+    pub(super) fn of(&self, coefficients: bool, place: u8) -> Option<&Table> {
         self.tables[usize::from(coefficients)].get(usize::from(place))?.as_ref()
     }
 }
@@ -43,7 +43,7 @@ impl Tables {
 ///
 /// # Errors
 /// A segment that is too short.
-pub fn restart_interval(body: &[u8]) -> Result<usize, String> {
+pub(super) fn restart_interval(body: &[u8]) -> Result<usize, String> {
     let [a, b, ..] = body else { return Err("an interval that is cut off".into()) };
     Ok(usize::from(u16::from_be_bytes([*a, *b])))
 }

@@ -54,7 +54,7 @@ pub(super) struct Forms {
 
 impl Forms {
     /// The forms of a target that takes after `place`.
-    pub fn new(place: FormsOf<'_>, stand: &Stand<'_>) -> Forms {
+    pub(super) fn new(place: FormsOf<'_>, stand: &Stand<'_>) -> Forms {
         match place {
             FormsOf::Codes { qform, sform } => Forms::made(stand, (qform.max(0), sform.max(0))),
             FormsOf::Like(header) => Forms::like(header, stand),
@@ -105,7 +105,7 @@ impl Forms {
     }
 
     /// Puts the fields into a header.
-    pub fn put(self, header: &mut Header) {
+    pub(super) fn put(self, header: &mut Header) {
         header.pixdim[..4].copy_from_slice(&self.pixdim);
         (header.qform_code, header.sform_code) = (self.qform_code, self.sform_code);
         (header.quatern, header.qoffset, header.srow) = (self.quatern, self.qoffset, self.srow);

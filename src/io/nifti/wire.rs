@@ -10,17 +10,17 @@ pub(super) struct Wire {
 
 impl Wire {
     /// Fills values from bytes.
-    pub fn reading(bytes: Vec<u8>, big_endian: bool) -> Wire {
+    pub(super) fn reading(bytes: Vec<u8>, big_endian: bool) -> Wire {
         Wire { bytes, at: 0, big_endian, writes: false }
     }
 
     /// Fills `len` bytes from values.
-    pub fn writing(len: usize, big_endian: bool) -> Wire {
+    pub(super) fn writing(len: usize, big_endian: bool) -> Wire {
         Wire { bytes: vec![0; len], at: 0, big_endian, writes: true }
     }
 
     /// Bytes as they are.
-    pub fn raw(&mut self, value: &mut [u8]) {
+    pub(super) fn raw(&mut self, value: &mut [u8]) {
         let field = &mut self.bytes[self.at..self.at + value.len()];
         self.at += value.len();
         if self.writes {
@@ -43,7 +43,7 @@ impl Wire {
     }
 
     /// An integer of `N` bytes, signed unless it is a single byte; written clamped to what `N` bytes hold.
-    pub fn int<const N: usize, T: Copy + Into<i64> + TryFrom<i64>>(&mut self, value: &mut T) {
+    pub(super) fn int<const N: usize, T: Copy + Into<i64> + TryFrom<i64>>(&mut self, value: &mut T) {
         let (lo, hi) = if N == 1 { (0, 255) } else { (i64::MIN >> (64 - 8 * N), i64::MAX >> (64 - 8 * N)) };
         let clamped = (*value).into().clamp(lo, hi).to_le_bytes();
         let field = self.number::<N>(std::array::from_fn(|n| clamped[n]));
@@ -53,17 +53,17 @@ impl Wire {
     }
 
     /// A number of 32 bits.
-    pub fn f32(&mut self, value: &mut f64) {
+    pub(super) fn f32(&mut self, value: &mut f64) {
         *value = f64::from(f32::from_le_bytes(self.number((*value as f32).to_le_bytes())));
     }
 
     /// A number of 64 bits.
-    pub fn f64(&mut self, value: &mut f64) {
+    pub(super) fn f64(&mut self, value: &mut f64) {
         *value = f64::from_le_bytes(self.number(value.to_le_bytes()));
     }
 
     /// An integer that NIfTI-1 keeps as a float.
-    pub fn int_in_f32(&mut self, value: &mut i64) {
+    pub(super) fn int_in_f32(&mut self, value: &mut i64) {
         let mut float = *value as f64;
         self.f32(&mut float);
         *value = float as i64;

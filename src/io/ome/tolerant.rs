@@ -24,16 +24,16 @@ impl From<Word> for String {
 }
 
 /// A string; numbers and booleans are taken as they are written.
-pub fn word<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+pub(super) fn word<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     Word::deserialize(from).map(String::from)
 }
 
 /// The same where null stands for nothing.
-pub fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<Word>::deserialize(from)?.map(String::from))
 }
 
 /// A list; null is an empty one.
-pub fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+pub(super) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
     Ok(Option::<Vec<T>>::deserialize(from)?.unwrap_or_default())
 }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Whether a file that begins like this is one.
-pub fn is_one(start: &[u8]) -> bool {
+pub(super) fn is_one(start: &[u8]) -> bool {
     let mut keys = lines(start).map_while(|(line, _)| {
         let text = std::str::from_utf8(line).ok()?;
         field(text).map(|(key, _)| key.to_string())
@@ -81,12 +81,12 @@ impl<'a> Header<'a> {
 }
 
 /// The file of the voxels that a header names; `bytes` are the first of the file.
-pub fn voxels_path(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+pub(super) fn voxels_path(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
     data(&Header::read(path, bytes)?, path).map(|data| data.path)
 }
 
 /// Reads a header; `bytes` are the first of the file.
-pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
     let header = Header::read(path, bytes)?;
     let dims: usize = header.needed("NDims")?.number()?;
     if !(2..=4).contains(&dims) {

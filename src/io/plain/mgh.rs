@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Where the voxels begin.
-pub const HEADER_BYTES: u64 = 284;
+pub(super) const HEADER_BYTES: u64 = 284;
 
 /// Directions of the axes where the header says that it does not know them: coronal slices.
 const CORONAL: [[f64; 3]; 3] = [[-1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]];
@@ -30,7 +30,7 @@ impl Fields<'_> {
         self.0.get(at..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; N])
     }
 
-    pub fn int(&self, at: usize) -> i32 {
+    pub(super) fn int(&self, at: usize) -> i32 {
         i32::from_be_bytes(self.bytes(at))
     }
 
@@ -38,7 +38,7 @@ impl Fields<'_> {
         f64::from(f32::from_be_bytes(self.bytes(at)))
     }
 
-    pub fn vector(&self, at: usize) -> [f64; 3] {
+    pub(super) fn vector(&self, at: usize) -> [f64; 3] {
         std::array::from_fn(|n| self.float(at + 4 * n))
     }
 }
@@ -53,7 +53,7 @@ const MOST_INTENT: i32 = 0xff;
 
 /// Whether a file that begins like this is one: version 1, with what the volume holds, a type of samples, and zeros behind the fields. The
 /// first two alone would take other files for it.
-pub fn is_one(head: &[u8]) -> bool {
+pub(super) fn is_one(head: &[u8]) -> bool {
     let fields = Fields(head);
     let rest = head.get(FIELDS_BYTES..HEADER_BYTES as usize);
     fields.int(0) & 0xff == 1
@@ -63,7 +63,7 @@ pub fn is_one(head: &[u8]) -> bool {
 }
 
 /// Whether a header says that its volume is a warp.
-pub fn is_warp(head: &[u8]) -> bool {
+pub(super) fn is_warp(head: &[u8]) -> bool {
     intent(&Fields(head)) == WARP
 }
 
@@ -84,7 +84,7 @@ pub(super) fn place(
 }
 
 /// Reads a header.
-pub fn parse(path: &Path, head: &[u8], gzip: bool) -> Result<Description> {
+pub(super) fn parse(path: &Path, head: &[u8], gzip: bool) -> Result<Description> {
     let fields = Fields(head);
     let size = |name: &str, at: usize| match fields.int(at) {
         n if n > 0 => Ok(n.unsigned_abs().into()),

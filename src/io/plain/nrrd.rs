@@ -89,12 +89,12 @@ enum Kind {
 }
 
 /// The file of the voxels that a header names; `bytes` are the first of the file.
-pub fn voxels_path(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
+pub(super) fn voxels_path(path: &Path, bytes: &[u8]) -> Result<PathBuf> {
     data(&Header::read(path, bytes)?, path).map(|data| data.path)
 }
 
 /// Reads a header; `bytes` are the first of the file.
-pub fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
+pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Description> {
     let header = Header::read(path, bytes)?;
     let dims: usize = header.needed("dimension")?.number()?;
     if !(1..=16).contains(&dims) {

@@ -10,11 +10,11 @@ use crate::{
 };
 
 /// Memory beside a chunk's samples that decoding takes, in samples of it: planes of 16 bits, or rows of an image and the image.
-pub const TIMES: u64 = 4;
+pub(super) const TIMES: u64 = 4;
 
 /// A chunk: its voxels, and what each has.
 #[derive(Clone, Copy, Debug)]
-pub struct Chunk {
+pub(super) struct Chunk {
     pub voxels: u64,
     pub channels: u64,
     pub sample_bytes: usize,
@@ -45,7 +45,7 @@ impl Chunk {
 ///
 /// # Errors
 /// Streams that are damaged, progressive, or of another size.
-pub fn from_jpeg(stored: &[u8], chunk: Chunk, room: &mut [u8]) -> Result<(), String> {
+pub(super) fn from_jpeg(stored: &[u8], chunk: Chunk, room: &mut [u8]) -> Result<(), String> {
     let frame = jpeg::frame_of(stored)?;
     if frame.process == jpeg::SOF_PROGRESSIVE {
         return Err("a progressive JPEG, which is not read".into());
@@ -75,7 +75,7 @@ pub fn from_jpeg(stored: &[u8], chunk: Chunk, room: &mut [u8]) -> Result<(), Str
 ///
 /// # Errors
 /// Images that are damaged, or of another size or kind.
-pub fn from_png(stored: &[u8], chunk: Chunk, room: &mut [u8]) -> Result<(), String> {
+pub(super) fn from_png(stored: &[u8], chunk: Chunk, room: &mut [u8]) -> Result<(), String> {
     let wrong = |error: png::DecodingError| format!("a PNG that is damaged: {error}");
     let bytes = TIMES.saturating_mul(room.len() as u64).saturating_add(64 << 10);
     let limits = png::Limits { bytes: usize::try_from(bytes).unwrap_or(usize::MAX) };

@@ -14,7 +14,7 @@ const MOST_EXTENT: u64 = 1 << 31;
 
 /// How the samples of a chunk stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
+pub(super) enum Encoding {
     Raw,
     /// Labels in blocks of this extent, x, y, z.
     Segmentation([u64; 3]),
@@ -24,7 +24,7 @@ pub enum Encoding {
 
 impl Encoding {
     /// Its name in documents.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Encoding::Raw => "raw",
             Encoding::Segmentation(_) => "compressed_segmentation",
@@ -34,7 +34,7 @@ impl Encoding {
     }
 
     /// Whether chunks are images.
-    pub fn is_image(self) -> bool {
+    pub(super) fn is_image(self) -> bool {
         matches!(self, Encoding::Jpeg | Encoding::Png)
     }
 
@@ -60,7 +60,7 @@ impl Encoding {
 
 /// One scale, triples along x, y, z.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scale {
+pub(super) struct Scale {
     pub key: String,
     pub size: [u64; 3],
     /// Nanometres.
@@ -73,7 +73,7 @@ pub struct Scale {
 
 /// What all scales have in common, and one of them.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Info {
+pub(super) struct Info {
     pub dtype: Dtype,
     pub channels: u64,
     pub is_label: bool,
@@ -85,7 +85,7 @@ pub struct Info {
 }
 
 /// Whether a document is the `info` of a volume.
-pub fn is_volume(document: &Value) -> bool {
+pub(super) fn is_volume(document: &Value) -> bool {
     let kind = document.get("@type").and_then(Value::as_str);
     let has_scales = document.get("scales").is_some_and(Value::is_array) && document.get("data_type").is_some();
     has_scales && kind.is_none_or(|kind| kind == "neuroglancer_multiscale_volume")
@@ -96,7 +96,7 @@ impl Info {
     ///
     /// # Errors
     /// A member that lies; what is not read, by its name; no such scale.
-    pub fn read(document: &Value, level: usize) -> Result<Info, Fault> {
+    pub(super) fn read(document: &Value, level: usize) -> Result<Info, Fault> {
         let name = document.get("data_type").and_then(Value::as_str).unwrap_or_default().to_lowercase();
         let dtype = match name.as_str() {
             "uint8" => Dtype::U8,
@@ -140,7 +140,7 @@ impl Info {
 }
 
 /// The beginning of a text, in quotes.
-pub fn short(text: &str) -> String {
+pub(super) fn short(text: &str) -> String {
     format!("{:?}", text.chars().take(80).collect::<String>())
 }
 
@@ -186,17 +186,17 @@ impl Scale {
     }
 
     /// Chunks along x, y, z.
-    pub fn counts(&self) -> [u64; 3] {
+    pub(super) fn counts(&self) -> [u64; 3] {
         std::array::from_fn(|a| self.size[a].div_ceil(self.chunk[a]))
     }
 
     /// Voxels of a chunk along x, y, z: fewer at the far faces.
-    pub fn extent(&self, at: [u64; 3]) -> [u64; 3] {
+    pub(super) fn extent(&self, at: [u64; 3]) -> [u64; 3] {
         std::array::from_fn(|a| self.chunk[a].min(self.size[a].saturating_sub(at[a] * self.chunk[a])))
     }
 
     /// The name of a chunk that is a file of its own: the voxels that it has.
-    pub fn name(&self, at: [u64; 3]) -> String {
+    pub(super) fn name(&self, at: [u64; 3]) -> String {
         let extent = self.extent(at);
         let part = |a: usize| {
             let first = self.offset[a] + (at[a] * self.chunk[a]) as i64;

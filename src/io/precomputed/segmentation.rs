@@ -7,7 +7,7 @@ const WIDTHS: [u32; 7] = [0, 1, 2, 4, 8, 16, 32];
 
 /// A chunk: voxels along x, y, z, its channels, and how it is cut into blocks.
 #[derive(Clone, Copy, Debug)]
-pub struct Chunk {
+pub(super) struct Chunk {
     pub extent: [u64; 3],
     pub channels: u64,
     pub block: [u64; 3],
@@ -19,7 +19,7 @@ pub struct Chunk {
 ///
 /// # Errors
 /// Places beyond the stored bytes.
-pub fn decode(stored: &[u8], chunk: Chunk, into: &mut [u8]) -> Result<(), String> {
+pub(super) fn decode(stored: &[u8], chunk: Chunk, into: &mut [u8]) -> Result<(), String> {
     let words = Words(stored);
     let [nx, ny, nz] = chunk.extent.map(|n| n as usize);
     let of_channel = nx * ny * nz * chunk.sample_bytes;

@@ -8,14 +8,14 @@ use crate::io::tiff::fault::Fault;
 
 /// How keys become numbers of shards and minishards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hash {
+pub(super) enum Hash {
     Identity,
     Murmur,
 }
 
 /// How the chunks of a scale are gathered in files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sharding {
+pub(super) struct Sharding {
     pub preshift_bits: u32,
     pub hash: Hash,
     pub minishard_bits: u32,
@@ -29,7 +29,7 @@ impl Sharding {
     ///
     /// # Errors
     /// One that is not read.
-    pub fn read(sharding: &Value) -> Result<Sharding, Fault> {
+    pub(super) fn read(sharding: &Value) -> Result<Sharding, Fault> {
         let text = |name: &str| sharding.get(name).and_then(Value::as_str);
         let wrong = |name: &str, expected: &str| {
             let found: String = sharding.get(name).unwrap_or(&Value::Null).to_string().chars().take(80).collect();
@@ -67,7 +67,7 @@ impl Sharding {
     }
 
     /// The shard and the minishard of a chunk.
-    pub fn place(&self, chunk: u64) -> (u64, u64) {
+    pub(super) fn place(&self, chunk: u64) -> (u64, u64) {
         let shifted = chunk.checked_shr(self.preshift_bits).unwrap_or(0);
         let hashed = match self.hash {
             Hash::Identity => shifted,
@@ -79,19 +79,19 @@ impl Sharding {
     }
 
     /// The name of a shard's file.
-    pub fn name(&self, shard: u64) -> String {
+    pub(super) fn name(&self, shard: u64) -> String {
         let digits = self.shard_bits.div_ceil(4) as usize;
         if digits == 0 { "0.shard".into() } else { format!("{shard:0digits$x}.shard") }
     }
 
     /// Bytes of the index of minishards, with which a shard begins.
-    pub fn index_bytes(&self) -> u64 {
+    pub(super) fn index_bytes(&self) -> u64 {
         16 << self.minishard_bits
     }
 }
 
 /// The number of a chunk: the bits of its place, taken by turns from x, y and z as long as an axis has some (compressed Morton code).
-pub fn number(at: [u64; 3], counts: [u64; 3]) -> u64 {
+pub(super) fn number(at: [u64; 3], counts: [u64; 3]) -> u64 {
     let (mut number, mut bit) = (0, 0);
     for level in 0..32 {
         for a in 0..3 {
@@ -135,19 +135,19 @@ fn mix(h: &mut [u32; 4]) {
 
 /// Where the chunks of a minishard stand: number, first byte behind the index of the shard, and bytes; by their numbers.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Minishard {
+pub(super) struct Minishard {
     chunks: Vec<(u64, u64, u64)>,
 }
 
 impl Minishard {
     /// Bytes of a chunk's entry, as stored and as held.
-    pub const ENTRY_BYTES: u64 = 24;
+    pub(super) const ENTRY_BYTES: u64 = 24;
 
     /// Reads an index: differences of numbers, gaps before chunks, and lengths, each for all chunks.
     ///
     /// # Errors
     /// A length that is no multiple of 24; numbers beyond 64 bits.
-    pub fn parse(bytes: &[u8]) -> Result<Minishard, String> {
+    pub(super) fn parse(bytes: &[u8]) -> Result<Minishard, String> {
         if !bytes.len().is_multiple_of(24) {
             return Err(format!("the index of a minishard has {} bytes, which are no multiple of 24", bytes.len()));
         }
@@ -171,7 +171,7 @@ impl Minishard {
     }
 
     /// First byte behind the index of the shard, and length of a chunk.
-    pub fn find(&self, number: u64) -> Option<(u64, u64)> {
+    pub(super) fn find(&self, number: u64) -> Option<(u64, u64)> {
         let n = self.chunks.binary_search_by_key(&number, |chunk| chunk.0).ok()?;
         Some((self.chunks[n].1, self.chunks[n].2))
     }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Indexes of minishards that are kept.
-pub const KEPT: usize = 4;
+pub(super) const KEPT: usize = 4;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
 type Kept = VecDeque<((u64, u64), Arc<Minishard>)>;

@@ -17,7 +17,7 @@ const LEAST_BYTES: u64 = 1 << 20;
 
 /// An open file.
 #[derive(Debug)]
-pub struct Bytes {
+pub(super) struct Bytes {
     file: SteadyFile,
     pub big_endian: bool,
     /// BigTIFF: offsets and counts of 64 bits.
@@ -26,7 +26,7 @@ pub struct Bytes {
 
 /// Numbers of a field, where they stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct List {
+pub(super) struct List {
     pub at: u64,
     /// The type of the field.
     pub kind: u16,
@@ -34,7 +34,7 @@ pub struct List {
 }
 
 /// Bytes of one number of a type of fields; `None` for types that are not known.
-pub fn width(kind: u16) -> Option<u64> {
+pub(super) fn width(kind: u16) -> Option<u64> {
     Some(match kind {
         1 | 2 | 6 | 7 => 1,
         3 | 8 => 2,
@@ -46,7 +46,7 @@ pub fn width(kind: u16) -> Option<u64> {
 
 impl Bytes {
     /// Opens a file, and says where its first directory stands; `None` where it is no TIFF file.
-    pub fn open(path: &Path) -> io::Result<Option<(Bytes, u64)>> {
+    pub(super) fn open(path: &Path) -> io::Result<Option<(Bytes, u64)>> {
         let file = SteadyFile::open(path)?;
         let mut start = [0; 16];
         let len = file.bytes().min(16) as usize;
@@ -64,12 +64,12 @@ impl Bytes {
     }
 
     /// Of the file.
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.file.bytes()
     }
 
     /// An unsigned number of 1, 2, 4 or 8 bytes.
-    pub fn number(&self, bytes: &[u8]) -> u64 {
+    pub(super) fn number(&self, bytes: &[u8]) -> u64 {
         let join = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
         if self.big_endian { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) }
     }
@@ -78,7 +78,7 @@ impl Bytes {
     ///
     /// # Errors
     /// Those of reading; the file ends before.
-    pub fn fill(&self, into: &mut [u8], at: u64) -> io::Result<()> {
+    pub(super) fn fill(&self, into: &mut [u8], at: u64) -> io::Result<()> {
         if at.checked_add(into.len() as u64).is_none_or(|end| end > self.len()) {
             return Err(ErrorKind::UnexpectedEof.into());
         }
@@ -86,7 +86,7 @@ impl Bytes {
     }
 
     /// Number `n` of a list of integers.
-    pub fn nth(&self, list: List, n: u64) -> Result<u64, Fault> {
+    pub(super) fn nth(&self, list: List, n: u64) -> Result<u64, Fault> {
         let width = width(list.kind).filter(|_| n < list.count).unwrap_or(0);
         let mut number = [0; 8];
         self.fill(&mut number[..width as usize], list.at.saturating_add(n.saturating_mul(width)))?;
@@ -94,7 +94,7 @@ impl Bytes {
     }
 
     /// Bytes from some place on, to read forward.
-    pub fn from(&self, at: u64, len: u64) -> impl Read {
+    pub(super) fn from(&self, at: u64, len: u64) -> impl Read {
         Span { bytes: self, at, end: at.saturating_add(len).min(self.len()) }
     }
 }
@@ -116,19 +116,19 @@ impl Read for Span<'_> {
 
 /// A walk through the directories of a file, which reads no more than a few times what the file has: in circles, or through directories that
 /// lie in each other, it comes to an end.
-pub struct Walk<'a> {
+pub(super) struct Walk<'a> {
     pub bytes: &'a Bytes,
     left: u64,
 }
 
 impl Walk<'_> {
     /// A walk that has read nothing yet.
-    pub fn new(bytes: &Bytes) -> Walk<'_> {
+    pub(super) fn new(bytes: &Bytes) -> Walk<'_> {
         Walk { bytes, left: bytes.len().saturating_mul(MOST_TIMES).max(LEAST_BYTES) }
     }
 
     /// Notes that so many bytes are read.
-    pub fn pass(&mut self, bytes: u64) -> Result<(), Fault> {
+    pub(super) fn pass(&mut self, bytes: u64) -> Result<(), Fault> {
         let left = self.left.checked_sub(bytes);
         self.left = left.ok_or_else(|| {
             let found = format!("more than {MOST_TIMES} times as long as the file, together");
@@ -138,7 +138,7 @@ impl Walk<'_> {
     }
 
     /// All numbers of a list of integers, in order.
-    pub fn each(&mut self, list: List, mut see: impl FnMut(u64, u64) -> Result<(), Fault>) -> Result<(), Fault> {
+    pub(super) fn each(&mut self, list: List, mut see: impl FnMut(u64, u64) -> Result<(), Fault>) -> Result<(), Fault> {
         let width = width(list.kind).unwrap_or(1);
         let total = list.count.checked_mul(width).ok_or(ErrorKind::UnexpectedEof).map_err(io::Error::from)?;
         self.pass(total)?;

@@ -13,7 +13,7 @@ use crate::io::zstandard;
 
 /// Compressions that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
+pub(super) enum Compression {
     None,
     Lzw,
     Deflate,
@@ -54,7 +54,7 @@ impl Compression {
     ///
     /// # Errors
     /// One that is not read, by its name.
-    pub fn of(number: u64) -> Result<Compression, Fault> {
+    pub(super) fn of(number: u64) -> Result<Compression, Fault> {
         Ok(match number {
             1 => Compression::None,
             5 => Compression::Lzw,
@@ -75,7 +75,7 @@ impl Compression {
     }
 
     /// For messages.
-    pub fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Compression::None => "raw",
             Compression::Lzw => "LZW",
@@ -86,12 +86,12 @@ impl Compression {
     }
 
     /// The most bytes that so many become: LZW makes up to 12 bits of 8.
-    pub fn most_stored(decoded: u64) -> u64 {
+    pub(super) fn most_stored(decoded: u64) -> u64 {
         decoded.saturating_mul(2).saturating_add(64 << 10)
     }
 
     /// Memory of a decoder beside what it reads and makes.
-    pub fn scratch_bytes(self) -> u64 {
+    pub(super) fn scratch_bytes(self) -> u64 {
         match self {
             Compression::None | Compression::PackBits => 0,
             Compression::Lzw => 64 << 10,
@@ -104,7 +104,7 @@ impl Compression {
     ///
     /// # Errors
     /// What is wrong with the stream; too few bytes.
-    pub fn decode(self, stored: &[u8], into: &mut [u8]) -> Result<(), String> {
+    pub(super) fn decode(self, stored: &[u8], into: &mut [u8]) -> Result<(), String> {
         let made = match self {
             Compression::None => {
                 let count = stored.len().min(into.len());

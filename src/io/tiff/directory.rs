@@ -7,35 +7,35 @@ use super::{
     fault::Fault,
 };
 
-pub const NEW_SUBFILE_TYPE: u16 = 254;
-pub const WIDTH: u16 = 256;
-pub const HEIGHT: u16 = 257;
-pub const BITS: u16 = 258;
-pub const COMPRESSION: u16 = 259;
-pub const PHOTOMETRIC: u16 = 262;
-pub const FILL_ORDER: u16 = 266;
-pub const DESCRIPTION: u16 = 270;
-pub const STRIP_OFFSETS: u16 = 273;
-pub const SAMPLES: u16 = 277;
-pub const ROWS_PER_STRIP: u16 = 278;
-pub const STRIP_COUNTS: u16 = 279;
-pub const X_RESOLUTION: u16 = 282;
-pub const Y_RESOLUTION: u16 = 283;
-pub const PLANAR: u16 = 284;
-pub const RESOLUTION_UNIT: u16 = 296;
-pub const PREDICTOR: u16 = 317;
-pub const TILE_WIDTH: u16 = 322;
-pub const TILE_HEIGHT: u16 = 323;
-pub const TILE_OFFSETS: u16 = 324;
-pub const TILE_COUNTS: u16 = 325;
-pub const SUB_DIRECTORIES: u16 = 330;
-pub const SAMPLE_FORMAT: u16 = 339;
-pub const DEPTH: u16 = 32997;
-pub const TILE_DEPTH: u16 = 32998;
+pub(super) const NEW_SUBFILE_TYPE: u16 = 254;
+pub(super) const WIDTH: u16 = 256;
+pub(super) const HEIGHT: u16 = 257;
+pub(super) const BITS: u16 = 258;
+pub(super) const COMPRESSION: u16 = 259;
+pub(super) const PHOTOMETRIC: u16 = 262;
+pub(super) const FILL_ORDER: u16 = 266;
+pub(super) const DESCRIPTION: u16 = 270;
+pub(super) const STRIP_OFFSETS: u16 = 273;
+pub(super) const SAMPLES: u16 = 277;
+pub(super) const ROWS_PER_STRIP: u16 = 278;
+pub(super) const STRIP_COUNTS: u16 = 279;
+pub(super) const X_RESOLUTION: u16 = 282;
+pub(super) const Y_RESOLUTION: u16 = 283;
+pub(super) const PLANAR: u16 = 284;
+pub(super) const RESOLUTION_UNIT: u16 = 296;
+pub(super) const PREDICTOR: u16 = 317;
+pub(super) const TILE_WIDTH: u16 = 322;
+pub(super) const TILE_HEIGHT: u16 = 323;
+pub(super) const TILE_OFFSETS: u16 = 324;
+pub(super) const TILE_COUNTS: u16 = 325;
+pub(super) const SUB_DIRECTORIES: u16 = 330;
+pub(super) const SAMPLE_FORMAT: u16 = 339;
+pub(super) const DEPTH: u16 = 32997;
+pub(super) const TILE_DEPTH: u16 = 32998;
 /// MetaMorph's stacks: one directory for many planes.
-pub const STK_PLANES: u16 = 33629;
-pub const FLUOVIEW: u16 = 34361;
-pub const LSM: u16 = 34412;
+pub(super) const STK_PLANES: u16 = 33629;
+pub(super) const FLUOVIEW: u16 = 34361;
+pub(super) const LSM: u16 = 34412;
 
 const WANTED: [u16; 29] = [
     NEW_SUBFILE_TYPE,
@@ -78,7 +78,7 @@ const MOST_NUMBERS: u64 = 1 << 16;
 
 /// A directory, and where the next one stands; 0 behind the last.
 #[derive(Clone, Debug)]
-pub struct Directory {
+pub(super) struct Directory {
     fields: Vec<Field>,
     pub next: u64,
 }
@@ -96,7 +96,7 @@ impl Directory {
     ///
     /// # Errors
     /// It does not lie within the file, or has more fields than any.
-    pub fn read(walk: &mut Walk<'_>, at: u64) -> Result<Directory, Fault> {
+    pub(super) fn read(walk: &mut Walk<'_>, at: u64) -> Result<Directory, Fault> {
         let bytes = walk.bytes;
         let (count_bytes, field_bytes, offset_bytes) = if bytes.wide { (8, 20, 8) } else { (2, 12, 4) };
         let there = bytes.len().saturating_sub(at);
@@ -162,12 +162,12 @@ impl Directory {
     }
 
     /// Where the values of a field stand; `None` without them.
-    pub fn list(&self, tag: u16) -> Option<List> {
+    pub(super) fn list(&self, tag: u16) -> Option<List> {
         self.field(tag).map(|field| field.list)
     }
 
     /// The first value of a field of integers.
-    pub fn number(&self, walk: &Walk<'_>, tag: u16) -> Result<Option<u64>, Fault> {
+    pub(super) fn number(&self, walk: &Walk<'_>, tag: u16) -> Result<Option<u64>, Fault> {
         let Some(field) = self.field(tag) else { return Ok(None) };
         let width = width(field.list.kind).unwrap_or(1) as usize;
         match field.own {
@@ -177,7 +177,7 @@ impl Directory {
     }
 
     /// The one value that all values of a field have.
-    pub fn uniform(&self, walk: &mut Walk<'_>, tag: u16, name: &str) -> Result<Option<u64>, Fault> {
+    pub(super) fn uniform(&self, walk: &mut Walk<'_>, tag: u16, name: &str) -> Result<Option<u64>, Fault> {
         let Some(field) = self.field(tag) else { return Ok(None) };
         let first = self.number(walk, tag)?;
         if field.list.count > MOST_NUMBERS {
@@ -196,7 +196,7 @@ impl Directory {
     }
 
     /// A quotient of two numbers.
-    pub fn ratio(&self, walk: &Walk<'_>, tag: u16) -> Result<Option<f64>, Fault> {
+    pub(super) fn ratio(&self, walk: &Walk<'_>, tag: u16) -> Result<Option<f64>, Fault> {
         let Some(list) = self.list(tag).filter(|list| list.kind == 5) else { return Ok(None) };
         let mut both = [0; 8];
         walk.bytes.fill(&mut both, list.at)?;
@@ -205,7 +205,7 @@ impl Directory {
     }
 
     /// Text, up to its first zero; of what is longer than `most` bytes the beginning.
-    pub fn text(&self, walk: &mut Walk<'_>, tag: u16, most: u64) -> Result<Vec<u8>, Fault> {
+    pub(super) fn text(&self, walk: &mut Walk<'_>, tag: u16, most: u64) -> Result<Vec<u8>, Fault> {
         let Some(list) = self.list(tag) else { return Ok(Vec::new()) };
         let len = list.count.saturating_mul(width(list.kind).unwrap_or(1)).min(most);
         walk.pass(len)?;

@@ -12,7 +12,7 @@ use crate::{
 
 /// Why a file, or a part of it, is not read.
 #[derive(Debug)]
-pub enum Fault {
+pub(crate) enum Fault {
     Io(io::Error),
     /// A field that lies.
     Wrong {
@@ -36,12 +36,12 @@ impl From<io::Error> for Fault {
 
 impl Fault {
     /// A field that is not what the format asks for.
-    pub fn wrong(field: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Fault {
+    pub(crate) fn wrong(field: impl Into<String>, found: impl ToString, expected: impl Into<String>) -> Fault {
         Fault::Wrong { field: field.into(), found: found.to_string(), expected: expected.into() }
     }
 
     /// As an error of a file.
-    pub fn of(self, path: &Path) -> Error {
+    pub(crate) fn of(self, path: &Path) -> Error {
         match self {
             Fault::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
                 Error::malformed(path, "the file", "cut off", "a whole file")

@@ -12,7 +12,7 @@ use crate::voxel::Dtype;
 
 /// What all pages of a series have in common.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Format {
+pub(super) struct Format {
     pub rows: u64,
     pub columns: u64,
     /// Samples of a voxel.
@@ -30,7 +30,7 @@ pub struct Format {
 
 /// What was done to the samples of a row before compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Predictor {
+pub(super) enum Predictor {
     None,
     /// Differences of neighbours.
     Horizontal,
@@ -39,9 +39,9 @@ pub enum Predictor {
 }
 
 /// Colours that are read as samples of a voxel.
-pub const RGB: u64 = 2;
-pub const MIN_IS_WHITE: u64 = 0;
-pub const PALETTE: u64 = 3;
+pub(super) const RGB: u64 = 2;
+pub(super) const MIN_IS_WHITE: u64 = 0;
+pub(super) const PALETTE: u64 = 3;
 const YCBCR: u64 = 6;
 /// Samples of a voxel, at most.
 const MOST_SAMPLES: u64 = 1 << 12;
@@ -53,7 +53,7 @@ impl Format {
     ///
     /// # Errors
     /// Sizes that are none, and what is not read here.
-    pub fn of(directory: &Directory, walk: &mut Walk<'_>) -> Result<Format, Fault> {
+    pub(super) fn of(directory: &Directory, walk: &mut Walk<'_>) -> Result<Format, Fault> {
         let extent = |name: &str, value: Option<u64>| match value {
             Some(n) if (1..MOST_EXTENT).contains(&n) => Ok(n),
             other => Err(Fault::wrong(name, other.map_or("absent".into(), |n| n.to_string()), "1 or more")),
@@ -106,17 +106,17 @@ impl Format {
     }
 
     /// Samples that stand together in a strip or tile.
-    pub fn together(&self) -> u64 {
+    pub(super) fn together(&self) -> u64 {
         if self.planes { 1 } else { self.samples }
     }
 
     /// How often the strips or tiles of a page come: once for each plane of samples.
-    pub fn apart(&self) -> u64 {
+    pub(super) fn apart(&self) -> u64 {
         if self.planes { self.samples } else { 1 }
     }
 
     /// Bytes of so many voxels of a row, all samples that stand together.
-    pub fn row_bytes(&self, columns: u64) -> u64 {
+    pub(super) fn row_bytes(&self, columns: u64) -> u64 {
         columns.saturating_mul(self.together()).saturating_mul(self.dtype.bytes() as u64)
     }
 
@@ -127,7 +127,7 @@ impl Format {
     }
 
     /// Rows that strip or tile `n` of a plane has: the last strip may have fewer.
-    pub fn rows_of(&self, n: u64) -> u64 {
+    pub(super) fn rows_of(&self, n: u64) -> u64 {
         if self.tiled {
             self.chunk[0]
         } else {
@@ -136,28 +136,28 @@ impl Format {
     }
 
     /// Bytes of strip or tile `n` of a plane, decoded.
-    pub fn bytes_of(&self, n: u64) -> u64 {
+    pub(super) fn bytes_of(&self, n: u64) -> u64 {
         self.row_bytes(self.chunk[1]).saturating_mul(self.rows_of(n))
     }
 
     /// Strips or tiles along a column and along a row.
-    pub fn counts(&self) -> [u64; 2] {
+    pub(super) fn counts(&self) -> [u64; 2] {
         [self.rows.div_ceil(self.chunk[0]), self.columns.div_ceil(self.chunk[1])]
     }
 
     /// Strips or tiles of a page.
-    pub fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         let [down, along] = self.counts();
         down.saturating_mul(along).saturating_mul(self.apart())
     }
 
     /// Bytes of a page, decoded, without what tiles have beyond it.
-    pub fn page_bytes(&self) -> u64 {
+    pub(super) fn page_bytes(&self) -> u64 {
         self.row_bytes(self.columns).saturating_mul(self.rows).saturating_mul(self.apart())
     }
 
     /// In words, for messages.
-    pub fn words(&self) -> String {
+    pub(super) fn words(&self) -> String {
         let samples = if self.samples > 1 { format!(" x {}", self.samples) } else { String::new() };
         format!("{}x{} {}{samples} {}", self.columns, self.rows, self.dtype, self.compression.name())
     }

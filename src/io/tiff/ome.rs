@@ -18,7 +18,7 @@ const MOST_LETTERS: usize = 100;
 
 /// One image: its axes, and what else matters.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Image {
+pub(super) struct Image {
     pub name: String,
     /// `XYZCT` and so on: the axes of planes, fastest first.
     order: String,
@@ -62,7 +62,7 @@ fn fault(error: io::Error) -> Fault {
 ///
 /// # Errors
 /// A document that cannot be read or says what cannot be; metadata in another file.
-pub fn images(document: impl Read, samples: u64) -> Result<Vec<Image>, Fault> {
+pub(super) fn images(document: impl Read, samples: u64) -> Result<Vec<Image>, Fault> {
     let mut tags = Tags::new(document);
     let (mut images, mut name): (Vec<Image>, Option<String>) = (Vec::new(), None);
     let mut is_within = false;
@@ -157,7 +157,7 @@ fn image(name: String, attributes: &Attributes) -> Result<Image, Fault> {
 
 impl Image {
     /// Its axes and steps.
-    pub fn described(&self) -> Described {
+    pub(super) fn described(&self) -> Described {
         let mut warnings = Vec::new();
         let unit = self.steps.iter().rev().flatten().map(|(_, unit)| unit.clone()).next().unwrap_or(Unit::Unknown);
         let steps = ["z", "y", "x"].iter().zip(&self.steps).map(|(axis, step)| {
@@ -194,7 +194,7 @@ impl Image {
     }
 
     /// How many pages it has; `None` where that is no number.
-    pub fn pages(&self) -> Option<u64> {
+    pub(super) fn pages(&self) -> Option<u64> {
         self.sizes.iter().try_fold(1u64, |n, size| n.checked_mul(*size))
     }
 
@@ -223,14 +223,20 @@ impl Image {
 }
 
 /// The directory of a plane that the file does not have, as an acquisition that was broken off leaves them.
-pub const NOWHERE: u32 = u32::MAX;
+pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// The numbers of the directories of the planes of image `n`, in the order of its planes. `most` is how many directories the file can have; `file` is
 /// its name.
 ///
 /// # Errors
 /// No plane has a place, or some are in other files.
-pub fn places(document: impl Read, images: &[Image], n: usize, most: u64, file: &str) -> Result<Vec<u32>, Fault> {
+pub(super) fn places(
+    document: impl Read,
+    images: &[Image],
+    n: usize,
+    most: u64,
+    file: &str,
+) -> Result<Vec<u32>, Fault> {
     let image = &images[n];
     let pages = image.pages().filter(|pages| *pages <= most);
     let Some(pages) = pages else {

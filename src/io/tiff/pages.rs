@@ -18,7 +18,7 @@ const MOST_TABLE_BYTES: u64 = 256 << 20;
 
 /// Where the voxels of a page stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Page {
+pub(super) struct Page {
     /// The lists of places and of lengths of its strips or tiles; no lengths where `counts` is 0.
     offsets: u64,
     counts: u64,
@@ -29,10 +29,10 @@ pub struct Page {
 
 impl Page {
     /// A page that the file does not have.
-    pub const ABSENT: Page = Page { offsets: 0, counts: 0, kinds: [0; 2], raw: 0 };
+    pub(super) const ABSENT: Page = Page { offsets: 0, counts: 0, kinds: [0; 2], raw: 0 };
 
     /// A page that stands in one piece.
-    pub fn raw(at: u64) -> Page {
+    pub(super) fn raw(at: u64) -> Page {
         Page { raw: at, ..Page::default() }
     }
 
@@ -41,7 +41,7 @@ impl Page {
     }
 
     /// Place and length of strip or tile `n` of so many; the length is `None` where the file does not state it.
-    pub fn span(&self, walk: &super::bytes::Bytes, n: u64, count: u64) -> Result<(u64, Option<u64>), Fault> {
+    pub(super) fn span(&self, walk: &super::bytes::Bytes, n: u64, count: u64) -> Result<(u64, Option<u64>), Fault> {
         let at = walk.nth(Page::list(self.offsets, self.kinds[0], count), n)?;
         let has_len = self.counts > 0;
         let len = has_len.then(|| walk.nth(Page::list(self.counts, self.kinds[1], count), n)).transpose()?;
@@ -50,13 +50,13 @@ impl Page {
 }
 
 /// The most bytes of a strip at `at` whose length the file does not state, and which holds `needed` bytes.
-pub fn unstated_len(at: u64, file_bytes: u64, needed: u64) -> u64 {
+pub(super) fn unstated_len(at: u64, file_bytes: u64, needed: u64) -> u64 {
     Compression::most_stored(needed).min(file_bytes.saturating_sub(at))
 }
 
 /// The pages of a file that were looked for.
 #[derive(Debug)]
-pub struct Pages {
+pub(super) struct Pages {
     pub format: Format,
     /// The directory of the first page.
     pub first: Directory,
@@ -72,7 +72,7 @@ pub struct Pages {
 }
 
 /// Which directories of the chain are pages.
-pub enum Wanted<'a> {
+pub(super) enum Wanted<'a> {
     /// All but smaller versions and masks.
     All,
     /// Those with these numbers.
@@ -80,7 +80,7 @@ pub enum Wanted<'a> {
 }
 
 /// Pages that a table has room for.
-pub fn most_pages() -> usize {
+pub(super) fn most_pages() -> usize {
     let bytes = sys::budget().map_or(MOST_TABLE_BYTES, |budget| budget / TABLE_SHARE);
     (bytes as usize / size_of::<Page>()).min(MOST_PAGES)
 }
@@ -89,7 +89,7 @@ pub fn most_pages() -> usize {
 ///
 /// # Errors
 /// Directories in a circle, or outside of the file; pages that differ; what is not read here.
-pub fn walk(walk: &mut Walk<'_>, first: u64, wanted: &Wanted<'_>, level: usize) -> Result<Pages, Fault> {
+pub(super) fn walk(walk: &mut Walk<'_>, first: u64, wanted: &Wanted<'_>, level: usize) -> Result<Pages, Fault> {
     let most = most_pages();
     let mut found: Option<Pages> = None;
     let (mut table, mut numbers, mut smaller) = (Vec::new(), Vec::new(), 0);
@@ -138,7 +138,7 @@ pub fn walk(walk: &mut Walk<'_>, first: u64, wanted: &Wanted<'_>, level: usize) 
 }
 
 /// How many levels a page has beside itself.
-pub fn levels(main: &Directory) -> u64 {
+pub(super) fn levels(main: &Directory) -> u64 {
     main.list(tags::SUB_DIRECTORIES).map_or(0, |list| list.count)
 }
 

@@ -5,7 +5,7 @@ use crate::voxel::Dtype;
 
 /// How the samples of a row stand.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub(super) struct Row {
     pub dtype: Dtype,
     pub big_endian: bool,
     /// Samples of a voxel that stand together.
@@ -14,7 +14,7 @@ pub struct Row {
 
 impl Row {
     /// Undoes `predictor` in whole rows of `row_bytes`; samples keep the byte order of the file.
-    pub fn undo(&self, predictor: Predictor, rows: &mut [u8], row_bytes: usize) {
+    pub(super) fn undo(&self, predictor: Predictor, rows: &mut [u8], row_bytes: usize) {
         let each = rows.chunks_exact_mut(row_bytes.max(1));
         match predictor {
             Predictor::None => {}

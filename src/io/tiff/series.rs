@@ -4,7 +4,7 @@ use crate::{geometry::Unit, layout::Axis};
 
 /// An axis along which pages follow each other.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Lead {
+pub(super) struct Lead {
     /// `z`, `t`, `c`, or another.
     pub name: String,
     pub len: u64,
@@ -14,14 +14,14 @@ pub struct Lead {
 
 impl Lead {
     /// Without a step of its own.
-    pub fn new(name: &str, len: u64) -> Lead {
+    pub(super) fn new(name: &str, len: u64) -> Lead {
         Lead { name: name.into(), len, step: 1.0, unit: None }
     }
 }
 
 /// What the metadata of a file say.
 #[derive(Clone, Debug)]
-pub struct Described {
+pub(super) struct Described {
     /// `OME-TIFF`, `ImageJ TIFF`, `TIFF`
     pub kind: &'static str,
     /// Slowest first, in the order of the pages.
@@ -38,17 +38,17 @@ pub struct Described {
 
 impl Described {
     /// How many pages there are to be; `None` where that is no number.
-    pub fn pages(&self) -> Option<u64> {
+    pub(super) fn pages(&self) -> Option<u64> {
         self.leads.iter().try_fold(1u64, |n, lead| n.checked_mul(lead.len))
     }
 
     /// Planes of a volume.
-    pub fn depth(&self) -> u64 {
+    pub(super) fn depth(&self) -> u64 {
         self.leads.iter().find(|lead| lead.name == "z").map_or(1, |lead| lead.len)
     }
 
     /// The axes of volumes, slowest first: time before channels, others before both. Those of length 1 go.
-    pub fn outer(&self) -> Vec<Axis> {
+    pub(super) fn outer(&self) -> Vec<Axis> {
         let axis = |lead: &Lead| Axis {
             name: lead.name.clone(),
             len: lead.len,
@@ -68,7 +68,7 @@ impl Described {
     }
 
     /// The page of each plane, volume by volume.
-    pub fn order(&self) -> impl Iterator<Item = u64> + use<> {
+    pub(super) fn order(&self) -> impl Iterator<Item = u64> + use<> {
         let strides: Vec<u64> = (0..self.leads.len())
             .map(|n| self.leads[n + 1..].iter().fold(1, |stride: u64, lead| stride.saturating_mul(lead.len)))
             .collect();

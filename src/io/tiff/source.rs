@@ -24,7 +24,7 @@ const CHUNK_BYTES: u64 = 256 << 10;
 
 /// Where pages stand, in the order of volumes.
 #[derive(Debug)]
-pub struct Table {
+pub(super) struct Table {
     pub bytes: super::bytes::Bytes,
     pub format: Format,
     pub pages: Vec<Page>,
@@ -36,7 +36,7 @@ pub struct Table {
 
 impl Table {
     /// Rows and columns that are read as one: whole strips, so many that they are worth a call; a tile; or a part of a page that is as long.
-    pub fn chunk(&self) -> [u64; 2] {
+    pub(super) fn chunk(&self) -> [u64; 2] {
         let format = &self.format;
         let [rows, columns] = if self.is_raw { [1, format.columns] } else { format.chunk };
         let row_bytes = format.row_bytes(columns).max(1);
@@ -51,7 +51,7 @@ impl Table {
     }
 
     /// What one read needs beyond the voxels that it hands over.
-    pub fn transfer_bytes(&self) -> u64 {
+    pub(super) fn transfer_bytes(&self) -> u64 {
         let [rows, columns] = self.chunk();
         let format = &self.format;
         let row = columns.saturating_mul(format.together()).saturating_mul(8 + format.dtype.bytes() as u64);
@@ -64,7 +64,7 @@ impl Table {
     }
 
     /// Memory of the table.
-    pub fn resident_bytes(&self) -> u64 {
+    pub(super) fn resident_bytes(&self) -> u64 {
         (self.pages.capacity() * size_of::<Page>()) as u64
     }
 }

@@ -12,14 +12,14 @@ use crate::{
 const IMAGEJ: &str = "ImageJ TIFF";
 
 /// Whether the description is one of ImageJ's.
-pub fn is_imagej(text: &[u8]) -> bool {
+pub(super) fn is_imagej(text: &[u8]) -> bool {
     text.starts_with(b"ImageJ=")
 }
 
 /// ImageJ's lines of `name=value`. Planes follow each other with channels fastest, then slices, then frames.
 ///
 /// Source: ImageJ 1.54, `TiffEncoder`, `FileInfo`.
-pub fn imagej(text: &[u8]) -> Described {
+pub(super) fn imagej(text: &[u8]) -> Described {
     let text = words(text);
     let value = |name: &str| {
         text.lines()
@@ -83,7 +83,7 @@ fn words(text: &[u8]) -> String {
 }
 
 /// The shape that tifffile notes, `{"shape": [..], "axes": ".."}`; `None` where it is none, or not one of such pages.
-pub fn shaped(text: &[u8], rows: u64, columns: u64, samples: u64) -> Option<Described> {
+pub(super) fn shaped(text: &[u8], rows: u64, columns: u64, samples: u64) -> Option<Described> {
     let note: Value = serde_json::from_slice(text).ok().filter(|_| text.starts_with(b"{"))?;
     let shape: Vec<u64> = note.get("shape")?.as_array()?.iter().map(Value::as_u64).collect::<Option<_>>()?;
     let axes = note.get("axes").and_then(Value::as_str).filter(|axes| axes.chars().count() == shape.len());
@@ -121,7 +121,7 @@ pub fn shaped(text: &[u8], rows: u64, columns: u64, samples: u64) -> Option<Desc
 }
 
 /// Pages without any description: slices.
-pub fn plain(pages: u64) -> Described {
+pub(super) fn plain(pages: u64) -> Described {
     Described {
         kind: "TIFF",
         leads: vec![Lead::new("z", pages)],
@@ -136,7 +136,7 @@ pub fn plain(pages: u64) -> Described {
 /// Steps of rows and columns out of the fields of resolution, in the unit of `described`, or in one of their own.
 ///
 /// `unit` is the field ResolutionUnit: 1 none, 2 inch, 3 centimetre; tifffile writes 4 for millimetre and 5 for micrometre.
-pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: Option<u64>) {
+pub(super) fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: Option<u64>) {
     let is_imagej = described.kind == IMAGEJ;
     // What most programs write where nothing is known, and ImageJ takes for nothing.
     let is_screen = unit == Some(2) && [x, y] == [Some(72.0); 2];
@@ -163,7 +163,7 @@ pub fn resolution(described: &mut Described, [x, y]: [Option<f64>; 2], unit: Opt
 }
 
 /// Voxels per centimetre along x and y, as quotients; `None` where the unit is no length.
-pub fn per_centimetre(grid: &Grid) -> Option<[[u64; 2]; 2]> {
+pub(super) fn per_centimetre(grid: &Grid) -> Option<[[u64; 2]; 2]> {
     let factor = grid.unit.factor_to(&Unit::Other("centimeter".into()))?;
     let [_, y, x] = grid.spacing();
     let quotient = |step: f64| {
@@ -177,7 +177,7 @@ pub fn per_centimetre(grid: &Grid) -> Option<[[u64; 2]; 2]> {
 }
 
 /// What is told of samples that mean something else than quantities.
-pub fn photometric_note(photometric: u64, dtype: Dtype) -> Option<String> {
+pub(super) fn photometric_note(photometric: u64, dtype: Dtype) -> Option<String> {
     match photometric {
         super::format::MIN_IS_WHITE if !dtype.is_float() => {
             Some("small values are bright in this file (MinIsWhite): values are left as they are".into())

@@ -9,13 +9,13 @@ const MOST_TAG_BYTES: usize = 64 << 10;
 
 /// A tag, its name without a prefix.
 #[derive(Debug, PartialEq)]
-pub enum Tag {
+pub(crate) enum Tag {
     Open { name: String, attributes: Vec<(String, String)> },
     Close { name: String },
 }
 
 /// The tags of a document.
-pub struct Tags<R> {
+pub(crate) struct Tags<R> {
     from: BufReader<R>,
     /// The name of an element without contents, which was opened.
     empty: Option<String>,
@@ -23,7 +23,7 @@ pub struct Tags<R> {
 
 impl<R: Read> Tags<R> {
     /// Reads forward from where `from` stands.
-    pub fn new(from: R) -> Tags<R> {
+    pub(crate) fn new(from: R) -> Tags<R> {
         Tags { from: BufReader::new(from), empty: None }
     }
 
@@ -31,7 +31,7 @@ impl<R: Read> Tags<R> {
     ///
     /// # Errors
     /// Those of reading; a tag that does not end, or is none.
-    pub fn next(&mut self) -> io::Result<Option<Tag>> {
+    pub(crate) fn next(&mut self) -> io::Result<Option<Tag>> {
         if let Some(name) = self.empty.take() {
             return Ok(Some(Tag::Close { name }));
         }
@@ -50,7 +50,7 @@ impl<R: Read> Tags<R> {
     ///
     /// # Errors
     /// Those of reading.
-    pub fn text(&mut self, most: usize) -> io::Result<String> {
+    pub(crate) fn text(&mut self, most: usize) -> io::Result<String> {
         let mut text = Vec::new();
         while self.empty.is_none()
             && let Some(&byte) = self.from.fill_buf()?.first().filter(|&&byte| byte != b'<')

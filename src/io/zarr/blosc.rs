@@ -30,15 +30,15 @@ const ZSTD: u8 = 4 << 5;
 
 /// Memory of [`encode`] beyond raw bytes, result and the tables of the level: a block shuffled, its streams compressed, one
 /// of them once more, and the tables of level 1.
-pub const SCRATCH_BYTES: u64 = 4 << 20;
+pub(super) const SCRATCH_BYTES: u64 = 4 << 20;
 
 /// The level of zstd that c-blosc means by one of its own, 1 to 9.
-pub fn zstd_level(level: u8) -> i32 {
+pub(super) fn zstd_level(level: u8) -> i32 {
     if level >= 9 { 22 } else { i32::from(level) * 2 - 1 }
 }
 
 /// Encodes samples of `sample_bytes` (2, 4 or 8) at c-blosc's `level`, 0 to 9; the same bytes for the same input, always.
-pub fn encode(raw: &[u8], sample_bytes: usize, level: u8) -> Result<Vec<u8>, String> {
+pub(super) fn encode(raw: &[u8], sample_bytes: usize, level: u8) -> Result<Vec<u8>, String> {
     if raw.len() > LARGEST_FRAME - HEADER_BYTES {
         return Err(format!("{} bytes, and a Blosc frame holds {LARGEST_FRAME}", raw.len()));
     }

@@ -4,10 +4,10 @@ use super::sample::{Sample, decode_half};
 use crate::{block::BlockMut, io::convert::Conversion, voxel::Voxel};
 
 /// Rows that are gathered together where samples along x do not stand together: one cache line of f64.
-pub const ROWS: usize = 8;
+pub(crate) const ROWS: usize = 8;
 
 /// A decoded chunk: bytes, and the distance in samples of neighbours along z, y and x.
-pub struct ChunkView<'a> {
+pub(crate) struct ChunkView<'a> {
     pub bytes: &'a [u8],
     pub strides: [usize; 3],
     pub sample: Sample,
@@ -16,7 +16,7 @@ pub struct ChunkView<'a> {
 
 impl ChunkView<'_> {
     /// Copies one volume, which starts at sample `first` of the chunk, to volume `n` of `into`.
-    pub fn copy_volume<T: Voxel>(&self, first: usize, n: usize, into: &mut BlockMut<'_, T>) {
+    pub(crate) fn copy_volume<T: Voxel>(&self, first: usize, n: usize, into: &mut BlockMut<'_, T>) {
         let shape = into.region.shape();
         if self.strides[2] == 1 || shape[2] == 1 {
             self.copy_rows(first, n, into);
@@ -65,7 +65,7 @@ impl ChunkView<'_> {
     }
 
     /// Stored samples to voxels.
-    pub fn decode<T: Voxel>(&self, bytes: &[u8], voxels: &mut [T]) {
+    pub(crate) fn decode<T: Voxel>(&self, bytes: &[u8], voxels: &mut [T]) {
         match self.sample {
             Sample::Half => decode_half(bytes, self.conversion.big_endian, self.conversion.slope, voxels),
             Sample::Plain(_) | Sample::Bool => self.conversion.decode(bytes, voxels),

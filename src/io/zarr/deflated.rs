@@ -19,7 +19,7 @@ thread_local! {
 }
 
 /// What a gzip stream holds: all its members, each held against its checksum.
-pub fn decode_gzip(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
+pub(crate) fn decode_gzip(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
     let first = DECOMPRESSOR.with_borrow_mut(|it| within(encoded, limit, |room| it.gzip_decompress(encoded, room)))?;
     if ends_with(encoded, &first) {
         return Ok(first);
@@ -29,7 +29,7 @@ pub fn decode_gzip(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> 
 }
 
 /// What a zlib stream holds, held against its checksum.
-pub fn decode_zlib(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
+pub(crate) fn decode_zlib(encoded: &[u8], limit: SizeLimit) -> Result<Vec<u8>, String> {
     DECOMPRESSOR.with_borrow_mut(|it| within(encoded, limit, |room| it.zlib_decompress(encoded, room)))
 }
 
@@ -59,7 +59,7 @@ fn within(
 }
 
 /// Reads to the end, where checksums stand, but never more than one byte past the room.
-pub fn read_within(decoder: impl Read, limit: SizeLimit) -> Result<Vec<u8>, String> {
+pub(crate) fn read_within(decoder: impl Read, limit: SizeLimit) -> Result<Vec<u8>, String> {
     let mut decoded = sys::reserve(limit.bytes().saturating_add(1))?;
     decoder.take(limit.bytes().saturating_add(1)).read_to_end(&mut decoded).map_err(|e| e.to_string())?;
     if decoded.len() as u64 > limit.bytes() {

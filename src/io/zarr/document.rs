@@ -61,7 +61,7 @@ pub fn text_of(file: File) -> io::Result<Vec<u8>> {
 }
 
 /// Bytes of a document's text that are read at most.
-pub fn most_bytes() -> u64 {
+pub(super) fn most_bytes() -> u64 {
     share(TEXT_SHARE, MOST_TEXT_BYTES)
 }
 
@@ -127,13 +127,13 @@ fn weight(text: &[u8]) -> u64 {
 /// # Errors
 ///
 /// The message of the JSON reader.
-pub fn check(text: &[u8]) -> Result<(), Fault> {
+pub(super) fn check(text: &[u8]) -> Result<(), Fault> {
     read(text, |text| serde_json::from_slice::<serde::de::IgnoredAny>(text).map(drop))
 }
 
 /// The members of an object, as they stand in its text: key and value. Nothing for what is no object. The text is one that
 /// [`check`] has found to be JSON.
-pub fn members(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, &[u8])> {
+pub(super) fn members(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, &[u8])> {
     let start = text.strip_prefix(MARK).unwrap_or(text).trim_ascii_start();
     let mut rest = start.strip_prefix(b"{").unwrap_or_default();
     std::iter::from_fn(move || {
@@ -155,12 +155,12 @@ pub fn members(text: &[u8]) -> impl Iterator<Item = (Cow<'_, str>, &[u8])> {
 }
 
 /// The member `name` of an object; the last one of that name counts, as for every reader.
-pub fn member<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(super) fn member<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
     members(text).filter(|(key, _)| key == name).last().map(|(_, value)| value)
 }
 
 /// The text of an object without the member `name`.
-pub fn without<'a>(text: &'a [u8], name: &str) -> Cow<'a, [u8]> {
+pub(super) fn without<'a>(text: &'a [u8], name: &str) -> Cow<'a, [u8]> {
     let Some(value) = member(text, name) else { return Cow::Borrowed(text) };
     let start = value.as_ptr() as usize - text.as_ptr() as usize;
     Cow::Owned([&text[..start], b"null", &text[start + value.len()..]].concat())
@@ -193,7 +193,7 @@ pub fn has_literals(text: &[u8]) -> bool {
 }
 
 /// Whether the text is a web page: what servers send with a good status for what they do not have.
-pub fn is_page(text: &[u8]) -> bool {
+pub(super) fn is_page(text: &[u8]) -> bool {
     let start = text.strip_prefix(MARK).unwrap_or(text).trim_ascii_start();
     [&b"<!doctype"[..], b"<html", b"<?xml"]
         .iter()

@@ -18,7 +18,7 @@ const LISTED: usize = 8;
 const NAME_CHARS: usize = 64;
 
 /// The error for a group without `multiscales`: what it is, the first of what it holds, and a path that can be opened.
-pub fn not_an_image(store: &Arc<dyn Store>, attributes: &Map<String, Value>) -> Error {
+pub(crate) fn not_an_image(store: &Arc<dyn Store>, attributes: &Map<String, Value>) -> Error {
     let told = Told::of(store, attributes);
     let stated = told.stated.iter().find(|path| is_image(store, path));
     let found = stated.cloned().or_else(|| search::first(store)).or_else(|| told.stated.into_iter().next());

@@ -18,7 +18,7 @@ const ABSENT: u64 = u64::MAX;
 
 /// Memory that indexes take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IndexMemory {
+pub(crate) struct IndexMemory {
     /// Held for the whole run.
     pub cache_bytes: u64,
     /// While one is being read.
@@ -26,7 +26,7 @@ pub struct IndexMemory {
 }
 
 /// What the indexes of an array take; nothing without shards.
-pub fn memory(meta: &ArrayMeta) -> IndexMemory {
+pub(crate) fn memory(meta: &ArrayMeta) -> IndexMemory {
     let Some(shard) = meta.shard else { return IndexMemory { cache_bytes: 0, load_bytes: 0 } };
     let bytes = stored_bytes(meta, shard);
     IndexMemory { cache_bytes: bytes.saturating_mul(cached(bytes)), load_bytes: bytes.saturating_mul(2) }
@@ -37,14 +37,14 @@ fn cached(bytes: u64) -> u64 {
 }
 
 /// Stored bytes of one index, checksum included.
-pub fn stored_bytes(meta: &ArrayMeta, shard: ShardIndexMeta) -> u64 {
+pub(crate) fn stored_bytes(meta: &ArrayMeta, shard: ShardIndexMeta) -> u64 {
     let entries = meta.chunks_per_object().iter().fold(1u64, |n, &count| n.saturating_mul(count));
     entries.saturating_mul(16).saturating_add(if shard.crc32c { 4 } else { 0 })
 }
 
 /// Where the inner chunks of one shard stand.
 #[derive(Debug, PartialEq)]
-pub struct ShardIndex {
+pub(crate) struct ShardIndex {
     entries: Vec<(u64, u64)>,
     file_bytes: u64,
 }
@@ -55,7 +55,7 @@ impl ShardIndex {
     /// # Errors
     ///
     /// A message where the checksum does not fit.
-    pub fn parse(stored: &[u8], shard: ShardIndexMeta, file_bytes: u64) -> Result<ShardIndex, String> {
+    pub(crate) fn parse(stored: &[u8], shard: ShardIndexMeta, file_bytes: u64) -> Result<ShardIndex, String> {
         let body = if shard.crc32c { checked(stored)? } else { stored };
         let number = |bytes: &[u8]| {
             let mut eight = [0; 8];
@@ -67,12 +67,12 @@ impl ShardIndex {
     }
 
     /// A shard that is not there: every chunk is absent.
-    pub fn absent() -> ShardIndex {
+    pub(crate) fn absent() -> ShardIndex {
         ShardIndex { entries: Vec::new(), file_bytes: 0 }
     }
 
     /// Size of the shard.
-    pub fn file_bytes(&self) -> u64 {
+    pub(crate) fn file_bytes(&self) -> u64 {
         self.file_bytes
     }
 
@@ -83,7 +83,7 @@ impl ShardIndex {
     /// # Errors
     ///
     /// A message with the first two that share bytes.
-    pub fn check_apart(&self, shard: ShardIndexMeta, index_bytes: u64) -> Result<(), String> {
+    pub(crate) fn check_apart(&self, shard: ShardIndexMeta, index_bytes: u64) -> Result<(), String> {
         let start = if shard.at_end { self.file_bytes.saturating_sub(index_bytes) } else { 0 };
         let index = (start, index_bytes.min(self.file_bytes), usize::MAX);
         let slots = (0..self.entries.len()).filter_map(|slot| match self.entry(slot) {
@@ -105,7 +105,7 @@ impl ShardIndex {
     /// # Errors
     ///
     /// A message where the entry points outside the file.
-    pub fn entry(&self, slot: usize) -> Result<Option<(u64, u64)>, String> {
+    pub(crate) fn entry(&self, slot: usize) -> Result<Option<(u64, u64)>, String> {
         match self.entries.get(slot) {
             None | Some(&(ABSENT, ABSENT)) => Ok(None),
             Some(&(offset, len)) if offset.checked_add(len).is_some_and(|end| end <= self.file_bytes) => {
@@ -130,20 +130,20 @@ fn checked(stored: &[u8]) -> Result<&[u8], String> {
 
 /// The indexes used last, by the coordinates of their shards.
 #[derive(Debug)]
-pub struct IndexCache {
+pub(crate) struct IndexCache {
     capacity: usize,
     recent: Mutex<VecDeque<(Vec<u64>, Arc<ShardIndex>)>>,
 }
 
 impl IndexCache {
     /// For the shards of one array; empty.
-    pub fn new(meta: &ArrayMeta) -> IndexCache {
+    pub(crate) fn new(meta: &ArrayMeta) -> IndexCache {
         let capacity = meta.shard.map_or(0, |shard| cached(stored_bytes(meta, shard)) as usize);
         IndexCache { capacity, recent: Mutex::default() }
     }
 
     /// The index of a shard, if it is kept.
-    pub fn get(&self, shard: &[u64]) -> Option<Arc<ShardIndex>> {
+    pub(crate) fn get(&self, shard: &[u64]) -> Option<Arc<ShardIndex>> {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let at = recent.iter().position(|(key, _)| key == shard)?;
         let hit = recent.remove(at)?;
@@ -153,7 +153,7 @@ impl IndexCache {
     }
 
     /// Keeps an index, perhaps in place of another one.
-    pub fn put(&self, shard: &[u64], index: Arc<ShardIndex>) {
+    pub(crate) fn put(&self, shard: &[u64], index: Arc<ShardIndex>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.retain(|(key, _)| key != shard);
         recent.push_front((shard.to_vec(), index));

@@ -2,21 +2,21 @@
 
 /// How many bytes a decoded stage may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum SizeLimit {
+pub(crate) enum SizeLimit {
     Exactly(u64),
     AtMost(u64),
 }
 
 impl SizeLimit {
     /// The most bytes that it allows.
-    pub fn bytes(self) -> u64 {
+    pub(crate) fn bytes(self) -> u64 {
         match self {
             SizeLimit::Exactly(n) | SizeLimit::AtMost(n) => n,
         }
     }
 
     /// Whether `found` bytes are within it; the message has both numbers.
-    pub fn check(self, found: u64) -> Result<(), String> {
+    pub(crate) fn check(self, found: u64) -> Result<(), String> {
         match self {
             SizeLimit::Exactly(n) if found != n => Err(format!("{found} decoded bytes, expected {n}")),
             SizeLimit::AtMost(n) if found > n => Err(format!("{found} decoded bytes, expected at most {n}")),

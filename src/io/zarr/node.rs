@@ -11,27 +11,27 @@ use crate::{
 };
 
 /// How many folders up a node's relatives are looked for.
-pub const ANCESTORS: usize = 4;
+pub(crate) const ANCESTORS: usize = 4;
 
 /// A folder of a Zarr hierarchy.
 #[derive(Debug)]
-pub enum Node {
+pub(crate) enum Node {
     Array { meta: Box<ArrayMeta>, attributes: Map<String, Value> },
     Group { attributes: Map<String, Value> },
 }
 
 /// The node at the root of `store`; `None` where there is none.
-pub fn read(store: &Arc<dyn Store>) -> Result<Option<Node>> {
+pub(crate) fn read(store: &Arc<dyn Store>) -> Result<Option<Node>> {
     node_of(&[3, 2], store)
 }
 
 /// The same, of one version only: half the documents are asked for.
-pub fn read_as(zarr_format: u8, store: &Arc<dyn Store>) -> Result<Option<Node>> {
+pub(crate) fn read_as(zarr_format: u8, store: &Arc<dyn Store>) -> Result<Option<Node>> {
     node_of(&[zarr_format], store)
 }
 
 /// The array at the root of `store` by a document of its own; `None` where there is none, or where it may not be read.
-pub fn read_array(zarr_format: u8, store: &Arc<dyn Store>) -> Result<Option<ArrayMeta>> {
+pub(crate) fn read_array(zarr_format: u8, store: &Arc<dyn Store>) -> Result<Option<ArrayMeta>> {
     let name = if zarr_format == 2 { ".zarray" } else { "zarr.json" };
     let mut documents = Documents { store, consolidated: None, denied: None };
     let Some(document) = documents.own(name)? else { return Ok(None) };
@@ -150,7 +150,7 @@ fn text_if_allowed(store: &dyn Store, name: &str) -> Result<Option<Vec<u8>>> {
 }
 
 /// Whether the error is a refusal of access.
-pub fn is_denied(error: &Error) -> bool {
+pub(crate) fn is_denied(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied)
 }
 
@@ -190,7 +190,7 @@ fn read_document(store: &dyn Store, key: &str) -> Result<Option<Map<String, Valu
 }
 
 /// `below` without parts that are empty or `.`, refused where it would climb out of `store`.
-pub fn descend(store: &dyn Store, below: &str) -> Result<String> {
+pub(crate) fn descend(store: &dyn Store, below: &str) -> Result<String> {
     let parts: Vec<&str> = below.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.iter().any(|part| *part == ".." || part.contains(['\\', '\0'])) {
         let found = format!("{below:?}");

@@ -94,7 +94,7 @@ pub fn open_in(store: Arc<dyn Store>, options: &OpenOptions) -> Result<ZarrFile>
 }
 
 /// Opens the array at `path` below `root`, a level of an image; trouble with the image's metadata is an error.
-pub fn open_level(root: &Arc<dyn Store>, path: &str) -> Result<ZarrFile> {
+pub(crate) fn open_level(root: &Arc<dyn Store>, path: &str) -> Result<ZarrFile> {
     let located = locate(root.below(path), &OpenOptions::default())?;
     match located.refused {
         Some(error) => Err(error),

@@ -11,7 +11,7 @@ use crate::{
 
 /// Which dimension of the array is which of our axes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Dims {
+pub(crate) struct Dims {
     /// Dimensions along z, y, x; `None` where the array has none and the extent is 1.
     pub space: [Option<usize>; 3],
     /// Dimensions of the outer axes, slowest first.
@@ -20,7 +20,7 @@ pub struct Dims {
 
 impl Dims {
     /// Which dimension is which, by their roles in the array's order.
-    pub fn from_roles(roles: &[AxisRole]) -> Dims {
+    pub(crate) fn from_roles(roles: &[AxisRole]) -> Dims {
         let mut dims = Dims { space: [None; 3], outer: Vec::new() };
         for (d, role) in roles.iter().enumerate() {
             match role {
@@ -32,7 +32,7 @@ impl Dims {
     }
 
     /// Has the outer axes in the order of these names, where they are the same.
-    pub fn reorder_outer(&mut self, axes: &[OmeAxis], names: &[String]) {
+    pub(crate) fn reorder_outer(&mut self, axes: &[OmeAxis], names: &[String]) {
         let place = |d: &usize| names.iter().position(|name| *name == axes[*d].name);
         let mut places: Vec<Option<usize>> = self.outer.iter().map(place).collect();
         places.sort_unstable();
@@ -42,19 +42,19 @@ impl Dims {
     }
 
     /// Axes that the array has no dimension for.
-    pub fn lacking(&self) -> [bool; 3] {
+    pub(crate) fn lacking(&self) -> [bool; 3] {
         self.space.map(|d| d.is_none())
     }
 
     /// Values along z, y, x out of a list per dimension.
-    pub fn spatial<V: Copy>(&self, list: &[V], absent: V) -> [V; 3] {
+    pub(crate) fn spatial<V: Copy>(&self, list: &[V], absent: V) -> [V; 3] {
         self.space.map(|d| d.map_or(absent, |d| list[d]))
     }
 }
 
 /// Axes of an array that no image describes: by its dimension names where `y` and `x` are among them, else the last
 /// three dimensions are z, y, x. Five dimensions without names are t, c, z, y, x, as microscopes write them.
-pub fn bare_axes(meta: &ArrayMeta, names: &[Option<String>]) -> (Vec<OmeAxis>, Vec<AxisRole>) {
+pub(super) fn bare_axes(meta: &ArrayMeta, names: &[Option<String>]) -> (Vec<OmeAxis>, Vec<AxisRole>) {
     let dims = meta.shape.len();
     let name = |d: usize| names.get(d).cloned().flatten();
     let is_space = |name: &str| ["z", "y", "x"].iter().any(|axis| axis.eq_ignore_ascii_case(name));
@@ -83,7 +83,7 @@ pub fn bare_axes(meta: &ArrayMeta, names: &[Option<String>]) -> (Vec<OmeAxis>, V
 ///
 /// It is the first known length among the units of x, y and z; where there is none, the first word that stands for one.
 /// An axis without a unit, or with a word that is no length, is taken to be in that unit.
-pub fn spatial_unit(path: &Path, axes: &[OmeAxis], dims: &Dims, warnings: &mut Vec<String>) -> (Unit, [f64; 3]) {
+pub(super) fn spatial_unit(path: &Path, axes: &[OmeAxis], dims: &Dims, warnings: &mut Vec<String>) -> (Unit, [f64; 3]) {
     let units = dims.space.map(|d| d.and_then(|d| axes[d].unit.as_deref()).map_or(Unit::Unknown, Unit::from_name));
     let first = |is: &dyn Fn(&Unit) -> bool| units.iter().rev().find(|unit| is(unit)).cloned();
     let length = first(&|unit| unit.metres().is_some());
@@ -116,7 +116,7 @@ pub fn spatial_unit(path: &Path, axes: &[OmeAxis], dims: &Dims, warnings: &mut V
 ///
 /// Axes that state how they lie in the body make its right, anterior, superior the world: the place of a voxel is then
 /// counted along each axis, in the sense in which its index grows.
-pub fn grid(shape: [u64; 3], placed: [Placed; 3], unit: Unit, anatomy: &Anatomy) -> Grid {
+pub(super) fn grid(shape: [u64; 3], placed: [Placed; 3], unit: Unit, anatomy: &Anatomy) -> Grid {
     let directions = match anatomy {
         Anatomy::Stated(directions) => Some(*directions),
         _ => None,
@@ -140,7 +140,7 @@ pub fn grid(shape: [u64; 3], placed: [Placed; 3], unit: Unit, anatomy: &Anatomy)
 }
 
 /// The outer axes and how many of each one chunk spans.
-pub fn outer(meta: &ArrayMeta, dims: &Dims, axes: &[OmeAxis], placed: &[Placed]) -> Outer {
+pub(super) fn outer(meta: &ArrayMeta, dims: &Dims, axes: &[OmeAxis], placed: &[Placed]) -> Outer {
     let mut taken = Vec::new();
     let mut axis = |&d: &usize| Axis {
         name: outer_name(&axes[d], &mut taken),

@@ -101,7 +101,7 @@ impl Sample {
 }
 
 /// The NumPy type string of a type in Zarr v2 metadata, little-endian.
-pub fn v2_name(dtype: Dtype) -> &'static str {
+pub(crate) fn v2_name(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::U8 => "|u1",
         Dtype::I8 => "|i1",
@@ -117,7 +117,7 @@ pub fn v2_name(dtype: Dtype) -> &'static str {
 }
 
 /// The name of a type in Zarr v3 metadata.
-pub fn v3_name(dtype: Dtype) -> &'static str {
+pub(crate) fn v3_name(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::U8 => "uint8",
         Dtype::I8 => "int8",
@@ -190,7 +190,7 @@ fn whole(value: f64, dtype: Dtype) -> Option<i128> {
 }
 
 /// Half-precision samples to voxels, with a slope where there is one.
-pub fn decode_half<T: Voxel>(bytes: &[u8], big_endian: bool, slope: Option<(f64, f64)>, voxels: &mut [T]) {
+pub(crate) fn decode_half<T: Voxel>(bytes: &[u8], big_endian: bool, slope: Option<(f64, f64)>, voxels: &mut [T]) {
     for (sample, voxel) in bytes.chunks_exact(2).zip(voxels) {
         let pair = [sample[0], sample[1]];
         let half = if big_endian { half::f16::from_be_bytes(pair) } else { half::f16::from_le_bytes(pair) };

@@ -37,7 +37,7 @@ const ABSENT: (u64, u64) = (u64::MAX, u64::MAX);
 
 /// The chunks of a grid, and how many a shard has.
 #[derive(Clone, Copy, Debug)]
-pub struct ShardGrid {
+pub(super) struct ShardGrid {
     pub level: u32,
     /// Voxels.
     pub shape: [u64; 3],
@@ -63,7 +63,7 @@ impl ShardGrid {
 
 /// Puts shards together; any thread may bring any chunk.
 #[derive(Debug)]
-pub struct Assembler {
+pub(super) struct Assembler {
     grid: ShardGrid,
     ledger: Arc<dyn Ledger>,
     early_limit: u64,
@@ -112,7 +112,7 @@ impl Shard {
 
 impl Assembler {
     /// No shard is open; chunks that come early wait in `early_limit` bytes of memory.
-    pub fn new(grid: ShardGrid, early_limit: u64, ledger: Arc<dyn Ledger>) -> Assembler {
+    pub(super) fn new(grid: ShardGrid, early_limit: u64, ledger: Arc<dyn Ledger>) -> Assembler {
         Assembler {
             grid,
             ledger,
@@ -125,14 +125,14 @@ impl Assembler {
     }
 
     /// Chunks of finished shards that were left out because they are all fill.
-    pub fn empty_chunks(&self) -> u64 {
+    pub(super) fn empty_chunks(&self) -> u64 {
         self.empty.load(Ordering::Relaxed)
     }
 
     /// Takes inner chunk `at` (coordinates in the whole grid) of the shard `key` of a volume; empty for one that is left out.
     ///
     /// The number of bytes that this chunk adds to storage, the index with the last one.
-    pub fn put(&self, site: &BuildSite, key: &str, volume: u64, at: [u64; 3], bytes: Vec<u8>) -> Result<u64> {
+    pub(super) fn put(&self, site: &BuildSite, key: &str, volume: u64, at: [u64; 3], bytes: Vec<u8>) -> Result<u64> {
         let shard = self.shard(key, volume, at);
         let mut shard = lock(&shard);
         let turn = rank(std::array::from_fn(|a| at[a] - shard.first[a]), shard.extent);
@@ -154,7 +154,7 @@ impl Assembler {
     }
 
     /// Brings early chunks that wait in memory to their files.
-    pub fn flush(&self, site: &BuildSite) -> Result<()> {
+    pub(super) fn flush(&self, site: &BuildSite) -> Result<()> {
         self.age_spent();
         if !site.is_kept() {
             return Ok(());
@@ -176,13 +176,13 @@ impl Assembler {
     }
 
     /// Removes files that only a record older than the last flush needed.
-    pub fn settle(&self) -> Result<()> {
+    pub(super) fn settle(&self) -> Result<()> {
         let old = std::mem::take(&mut lock(&self.spent)[1]);
         old.iter().try_for_each(|side| remove(side))
     }
 
     /// An error where a shard still waits for chunks.
-    pub fn finish(&self, site: &BuildSite) -> Result<()> {
+    pub(super) fn finish(&self, site: &BuildSite) -> Result<()> {
         let open = lock(&self.open);
         if let Some((key, shard)) = open.iter().next() {
             let shard = lock(shard);

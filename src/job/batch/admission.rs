@@ -10,7 +10,7 @@ const MOST_SETTLED_BYTES: u64 = 3 << 20;
 
 /// The budget of a batch, and what the jobs under way take of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Admissions {
+pub(super) struct Admissions {
     memory_bytes: u64,
     threads: usize,
     /// Resident memory of the process without the jobs under way, and what it was before any of them.
@@ -28,7 +28,7 @@ struct RunningJob {
 
 /// What a job wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wants {
+pub(super) enum Wants {
     /// One thread, and so much memory beyond the base.
     Beside { own_bytes: u64 },
     /// Everything.
@@ -37,12 +37,12 @@ pub enum Wants {
 
 impl Admissions {
     /// Nothing runs yet.
-    pub fn new(memory_bytes: u64, threads: usize) -> Admissions {
+    pub(super) fn new(memory_bytes: u64, threads: usize) -> Admissions {
         Admissions { memory_bytes, threads: threads.max(1), base_bytes: 0, first_bytes: None, running: Vec::new() }
     }
 
     /// The same process within another budget.
-    pub fn within(self, memory_bytes: u64) -> Admissions {
+    pub(super) fn within(self, memory_bytes: u64) -> Admissions {
         Admissions { memory_bytes, ..self }
     }
 
@@ -50,7 +50,7 @@ impl Admissions {
     ///
     /// Among jobs under way the base only rises, by what is resident beyond all that they may take: memory that ended jobs have
     /// left in the allocator's heap. What jobs have not taken yet stays theirs.
-    pub fn measured(&mut self, resident_bytes: u64) {
+    pub(super) fn measured(&mut self, resident_bytes: u64) {
         let beyond = resident_bytes.saturating_sub(self.own_bytes());
         self.base_bytes = if self.running.is_empty() { beyond } else { self.base_bytes.max(beyond) };
         self.first_bytes.get_or_insert(resident_bytes);
@@ -59,13 +59,13 @@ impl Admissions {
     /// What ended jobs have left resident of the margin that a plan keeps for new code and heaps.
     ///
     /// A job that has the whole budget does not keep it again: the second job was refused the budget that was enough for each.
-    pub fn settled_bytes(&self) -> u64 {
+    pub(super) fn settled_bytes(&self) -> u64 {
         self.base_bytes.saturating_sub(self.first_bytes.unwrap_or(self.base_bytes)).min(MOST_SETTLED_BYTES)
     }
 
     /// Budgets for a job that runs beside others with one thread, smallest first: equal shares for as many jobs as there are
     /// threads, for half as many, and so on; the largest is half of what there is.
-    pub fn shares(&self) -> Vec<Budget> {
+    pub(super) fn shares(&self) -> Vec<Budget> {
         let left = self.memory_bytes.saturating_sub(self.base_bytes);
         let counts = std::iter::successors(Some(self.threads as u64), |count| Some(count / 2));
         let share = |count: u64| Budget {
@@ -79,12 +79,12 @@ impl Admissions {
     }
 
     /// What a job wants whose plan within one of the [`shares`](Room::shares) projects this peak.
-    pub fn beside(&self, projected_bytes: u64) -> Wants {
+    pub(super) fn beside(&self, projected_bytes: u64) -> Wants {
         Wants::Beside { own_bytes: projected_bytes.saturating_sub(self.base_bytes) + LEADER_BYTES }
     }
 
     /// Whether a job may begin now.
-    pub fn admits(&self, wants: Wants) -> bool {
+    pub(super) fn admits(&self, wants: Wants) -> bool {
         match wants {
             Wants::Alone => self.running.is_empty(),
             Wants::Beside { own_bytes } => {
@@ -95,17 +95,17 @@ impl Admissions {
     }
 
     /// Job `job` begins.
-    pub fn enter(&mut self, job: usize, wants: Wants) {
+    pub(super) fn enter(&mut self, job: usize, wants: Wants) {
         self.running.push(RunningJob { job, wants });
     }
 
     /// Job `job` has ended.
-    pub fn leave(&mut self, job: usize) {
+    pub(super) fn leave(&mut self, job: usize) {
         self.running.retain(|tenant| tenant.job != job);
     }
 
     /// Whether nothing is under way.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.running.is_empty()
     }
 

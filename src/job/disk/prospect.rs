@@ -9,7 +9,7 @@ const LEAST_PACKED: f64 = 1e-4;
 
 /// How a target is compressed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Packing {
+pub(crate) enum Packing {
     /// Not at all.
     Plain,
     /// Not at all, but chunks that are all fill are left out.
@@ -22,7 +22,7 @@ pub enum Packing {
 
 /// What bears on how small voxels become.
 #[derive(Clone, Copy, Debug)]
-pub struct Prospect {
+pub(crate) struct Prospect {
     pub packing: Packing,
     /// Stored bytes of the source over its bytes before compression, where it is compressed.
     pub source_ratio: Option<f64>,
@@ -37,7 +37,7 @@ pub struct Prospect {
 impl Prospect {
     /// Stored bytes of what takes `raw` before compression: a lower bound for any voxels, and an estimate, `None` where nothing is
     /// known of the voxels.
-    pub fn stored(&self, raw: RawBytes) -> (u64, Option<u64>) {
+    pub(crate) fn stored(&self, raw: RawBytes) -> (u64, Option<u64>) {
         let RawBytes { voxels: raw_bytes, indexes, .. } = raw;
         let whole_bytes = raw.all();
         let (raw, inside) = (raw_bytes as f64, self.inside.unwrap_or(0.0));

@@ -8,13 +8,13 @@ use std::{
 use crate::error::Result;
 
 /// Group, and place in the grid of chunks.
-pub type Key = (u64, [u64; 3]);
+pub(super) type Key = (u64, [u64; 3]);
 
 /// A chunk that is decoded once, by the first who needs it; the others wait.
 type Cell<T> = Arc<Mutex<Option<Arc<Vec<T>>>>>;
 
 /// The chunks that are kept.
-pub struct Chunks<T> {
+pub(super) struct Chunks<T> {
     room_bytes: u64,
     kept: Mutex<Kept<T>>,
 }
@@ -29,7 +29,7 @@ struct Kept<T> {
 
 impl<T> Chunks<T> {
     /// Room for so many bytes.
-    pub fn new(room_bytes: u64) -> Chunks<T> {
+    pub(super) fn new(room_bytes: u64) -> Chunks<T> {
         let kept = Kept { cells: HashMap::new(), uses: BTreeMap::new(), now: 0, bytes: 0 };
         Chunks { room_bytes, kept: Mutex::new(kept) }
     }
@@ -38,7 +38,7 @@ impl<T> Chunks<T> {
     ///
     /// # Errors
     /// Those of `decode`; the next who asks tries again.
-    pub fn get(&self, key: Key, bytes: u64, decode: impl FnOnce() -> Result<Vec<T>>) -> Result<Arc<Vec<T>>> {
+    pub(super) fn get(&self, key: Key, bytes: u64, decode: impl FnOnce() -> Result<Vec<T>>) -> Result<Arc<Vec<T>>> {
         if bytes > self.room_bytes {
             return decode().map(Arc::new);
         }
@@ -51,7 +51,7 @@ impl<T> Chunks<T> {
     }
 
     /// Whether anybody is at work with them.
-    pub fn is_taken(&self) -> bool {
+    pub(super) fn is_taken(&self) -> bool {
         match self.kept.try_lock() {
             Err(TryLockError::WouldBlock) => true,
             Err(TryLockError::Poisoned(kept)) => kept.into_inner().is_taken(),

@@ -13,7 +13,7 @@ const PIECE_VOXELS: std::ops::RangeInclusive<u64> = 1 << 15..=1 << 20;
 
 /// Bytes for each purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Room {
+pub(super) struct Room {
     pub workers: usize,
     /// For one piece of one worker.
     pub piece_bytes: u64,
@@ -32,7 +32,7 @@ pub struct Room {
 impl Room {
     /// Half of what is left is for decoded chunks, the other half for pieces. `fixed_bytes` are taken already, or will be; `least_bytes` is
     /// what a piece of one voxel takes.
-    pub fn new<T: Voxel>(request: &Request, source: &Layout, fixed_bytes: u64, least_bytes: u64) -> Room {
+    pub(super) fn new<T: Voxel>(request: &Request, source: &Layout, fixed_bytes: u64, least_bytes: u64) -> Room {
         let fixed_bytes = fixed_bytes.saturating_add(source.resident_bytes).saturating_add(MARGIN_BYTES);
         let voxels = source.chunk.iter().fold(1u64, |n, &extent| n.saturating_mul(extent));
         let samples = voxels.saturating_mul(source.outer.largest_group()).saturating_mul(source.components as u64);
@@ -48,7 +48,7 @@ impl Room {
     }
 
     /// One voxel takes `cost`, and that is more than there is for a piece.
-    pub fn refusal(&self, cost: u64) -> PlanError {
+    pub(super) fn refusal(&self, cost: u64) -> PlanError {
         let halves = cost.saturating_add(self.beside_bytes).saturating_mul(2);
         PlanError::TooSmall {
             memory_bytes: self.memory_bytes,
@@ -62,7 +62,7 @@ impl Room {
 }
 
 /// Cuts a region into pieces, two for each worker where it is large enough.
-pub fn cut(region: Region, workers: usize) -> Vec<Region> {
+pub(super) fn cut(region: Region, workers: usize) -> Vec<Region> {
     let most = (region.voxels() / (2 * workers as u64)).clamp(*PIECE_VOXELS.start(), *PIECE_VOXELS.end());
     let mut shape = region.shape();
     while shape.iter().fold(1, |n, &extent| n * extent as u64) > most {
@@ -73,7 +73,7 @@ pub fn cut(region: Region, workers: usize) -> Vec<Region> {
 }
 
 /// Both halves of a region; nothing for a single voxel.
-pub fn halves(region: Region) -> Option<[Region; 2]> {
+pub(super) fn halves(region: Region) -> Option<[Region; 2]> {
     let axis = longest(region.shape());
     let (lo, hi) = (region.lo[axis], region.hi[axis]);
     if hi - lo < 2 {

@@ -82,7 +82,7 @@ impl<T: Voxel> BlockOp<T> for Cascade<T> {
 }
 
 /// What both ways of making a target with levels start from.
-pub struct Setting<'a> {
+pub(crate) struct Setting<'a> {
     pub source: &'a Layout,
     pub target: &'a Layout,
     pub pyramid: &'a Pyramid,
@@ -94,7 +94,7 @@ pub struct Setting<'a> {
 
 /// The way that makes level 1 along with level 0; `None` where that cannot be, does not fit the budget, or is not cheaper than
 /// `apart` and a pass for level 1.
-pub fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<T>> {
+pub(crate) fn route<T: Voxel>(setting: &Setting<'_>, apart: &Route<T>) -> Option<Route<T>> {
     let level = setting.levels.first()?;
     let factors = *setting.pyramid.factors.first()?;
     let target = joined(setting.target, &level.target, factors)?;

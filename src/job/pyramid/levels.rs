@@ -191,7 +191,7 @@ impl Pyramid {
 }
 
 /// A level that was written in `site`.
-pub fn open_level(site: &BuildSite, target: &ZarrTarget) -> Result<ZarrFile> {
+pub(crate) fn open_level(site: &BuildSite, target: &ZarrTarget) -> Result<ZarrFile> {
     zarr::open_in(site.store.below(&target.level_path()), &OpenOptions::default()).map(ZarrFile::in_stored_order)
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Refuses to replace levels that are there, unless that is asked for.
-pub fn check_former(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
+pub(crate) fn check_former(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
     let (store, former) = (request.store.display(), finest.coarser_paths()?.len());
     if former > 0 && !request.overwrite {
         let hint = "--overwrite replaces those below the finest";
@@ -21,7 +21,7 @@ pub fn check_former(request: &InPlaceRequest, finest: &ZarrFile) -> Result<()> {
 }
 
 /// Refuses to write over something that the image does not name.
-pub fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String]) -> Result<()> {
+pub(crate) fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String]) -> Result<()> {
     let former = finest.coarser_paths()?;
     for path in paths {
         let to = request.store.join(path);
@@ -34,7 +34,7 @@ pub fn check_free(request: &InPlaceRequest, finest: &ZarrFile, paths: &[String])
 
 /// Refuses levels that are not beside the finest one, within the store: none may be the store, the finest level or hold either,
 /// and no folder on the way may be a link.
-pub fn check_places(store: &Path, finest: &ZarrFile, paths: &[String]) -> Result<()> {
+pub(crate) fn check_places(store: &Path, finest: &ZarrFile, paths: &[String]) -> Result<()> {
     let former = finest.coarser_paths()?;
     for path in former.iter().chain(paths) {
         let refused = |found: &str| {

@@ -4,7 +4,7 @@ use super::folding::Fold;
 use crate::{resample::cover::Extreme, voxel::Voxel};
 
 /// Carries the least or the greatest value.
-pub struct Extremes(pub Extreme);
+pub(crate) struct Extremes(pub Extreme);
 
 impl<T: Voxel> Fold<T> for Extremes {
     type Weight = f64;

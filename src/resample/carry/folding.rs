@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// How samples become one along an axis.
-pub trait Fold<T: Voxel>: Send {
+pub(crate) trait Fold<T: Voxel>: Send {
     type Weight: Real;
     /// A partial result.
     type Sum: Copy + Default + Send;
@@ -40,7 +40,7 @@ pub trait Fold<T: Voxel>: Send {
 }
 
 /// One volume of a column under way: along axis 0 first, then axis 1, then axis 2.
-pub struct Folded<'a, T: Voxel, F: Fold<T>> {
+pub(crate) struct Folded<'a, T: Voxel, F: Fold<T>> {
     fold: F,
     axes: &'a Axes<F::Weight>,
     along: [Along; 3],
@@ -78,7 +78,7 @@ struct State<S> {
 
 impl<'a, T: Voxel, F: Fold<T>> Folded<'a, T, F> {
     /// Nothing was added yet.
-    pub fn new(fold: F, axes: &'a Axes<F::Weight>, target: Region, chunk: [u64; 3], outside: T) -> Self {
+    pub(crate) fn new(fold: F, axes: &'a Axes<F::Weight>, target: Region, chunk: [u64; 3], outside: T) -> Self {
         let along: [Along; 3] = std::array::from_fn(|s| Along::new(axes, s, target, chunk[s]));
         let extents = Extents::new(axes, target, chunk);
         let state = State::new(&extents, fold.lanes());
@@ -96,7 +96,7 @@ impl<'a, T: Voxel, F: Fold<T>> Folded<'a, T, F> {
 }
 
 /// Bytes of [`Folded`] with partial results of `sum_bytes`, of which voxels along a row have `lanes`.
-pub fn folded_bytes(extents: &Extents, lanes: usize, sum_bytes: usize) -> u64 {
+pub(crate) fn folded_bytes(extents: &Extents, lanes: usize, sum_bytes: usize) -> u64 {
     let sums: usize = State::<()>::lens(extents, lanes).iter().fold(0, |n, &len| n.saturating_add(len));
     let parts: usize = extents.touched.iter().sum();
     let chunks: usize = (0..3).map(|s| extents.target[s].div_ceil(extents.touched[s].max(1))).sum();

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Sums by the tables of a separable op, in the order in which the op takes them.
-pub struct Sums {
+pub(crate) struct Sums {
     rounding: Rounding,
     /// Whether long rows are summed in lanes: see [`rows::dot`].
     in_lanes: bool,
@@ -18,13 +18,13 @@ pub struct Sums {
 
 impl Sums {
     /// For rows by `table`, the one of axis 2; sums that the type does not hold are counted where it `overshoots`.
-    pub fn new<A: Real>(table: &TapTable<A>, rounding: Rounding, overshoots: bool) -> Sums {
+    pub(crate) fn new<A: Real>(table: &TapTable<A>, rounding: Rounding, overshoots: bool) -> Sums {
         Sums { rounding, in_lanes: lanes(table) > 1, has_gaps: table.has_gaps(), overshoots }
     }
 }
 
 /// Partial sums of a voxel along a row.
-pub fn lanes<A: Real>(table: &TapTable<A>) -> usize {
+pub(crate) fn lanes<A: Real>(table: &TapTable<A>) -> usize {
     if !table.has_gaps() && table.widest() > rows::LANES { rows::LANES } else { 1 }
 }
 

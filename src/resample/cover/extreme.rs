@@ -6,14 +6,14 @@ use crate::{resample::order::is_nan, voxel::Voxel};
 
 /// Which end of the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extreme {
+pub(crate) enum Extreme {
     Min,
     Max,
 }
 
 impl Extreme {
     /// `out[x]`, or `row[x]` where that is farther out.
-    pub fn fold<T: Voxel>(self, row: &[T], out: &mut [T]) {
+    pub(crate) fn fold<T: Voxel>(self, row: &[T], out: &mut [T]) {
         match self {
             Extreme::Min => fold_min(row, out),
             Extreme::Max => fold_max(row, out),
@@ -21,7 +21,7 @@ impl Extreme {
     }
 
     /// Of all samples, which are not none.
-    pub fn of<T: Voxel>(self, samples: &[T]) -> T {
+    pub(crate) fn of<T: Voxel>(self, samples: &[T]) -> T {
         let pick = match self {
             Extreme::Min => min,
             Extreme::Max => max,

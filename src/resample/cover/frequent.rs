@@ -13,18 +13,18 @@ const TIE: f64 = 1e-9;
 ///
 /// Sums are taken in order of value and weight, so the result does not depend on the order of `samples`. The default of
 /// no samples is 0.
-pub fn most_frequent<T: Voxel>(samples: &mut [(T, f64)], order: Order) -> T {
+pub(crate) fn most_frequent<T: Voxel>(samples: &mut [(T, f64)], order: Order) -> T {
     heaviest(samples, order, least)
 }
 
 /// The sum from which on sums are equal to the highest.
 #[inline(always)]
-pub fn least(highest: f64) -> f64 {
+pub(super) fn least(highest: f64) -> f64 {
     highest * (1.0 - TIE)
 }
 
 /// The same where sums from `least(highest)` on are ties.
-pub fn heaviest<T: Voxel>(samples: &mut [(T, f64)], order: Order, least: impl Fn(f64) -> f64) -> T {
+pub(crate) fn heaviest<T: Voxel>(samples: &mut [(T, f64)], order: Order, least: impl Fn(f64) -> f64) -> T {
     let Some((&(first, _), rest)) = samples.split_first() else { return T::default() };
     if rest.iter().all(|&(value, _)| same(value, first)) {
         return first;

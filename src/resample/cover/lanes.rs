@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The boxes of `N` voxels of a row that have as many taps along it.
-pub struct Lanes<'a, T, const N: usize> {
+pub(super) struct Lanes<'a, T, const N: usize> {
     /// Samples of every box, in C order, by lane.
     pub samples: &'a [[T; N]],
     /// Weights of the rows of samples.
@@ -49,7 +49,7 @@ struct Groups<const N: usize> {
 
 /// Bytes of groups and of their samples, for rows of `voxels` voxels with up to `taps` taps, and boxes of up to `samples` samples; lists grow
 /// by doubling, and are sorted in others.
-pub fn lane_bytes<T, const N: usize>(voxels: usize, taps: usize, samples: usize) -> usize {
+pub(super) fn lane_bytes<T, const N: usize>(voxels: usize, taps: usize, samples: usize) -> usize {
     let of_samples = samples * (size_of::<[T; N]>() + size_of::<f64>());
     let groups = voxels.div_ceil(N) + CLASSES;
     let of_groups = groups * (size_of::<Group<N>>() + taps.min(samples) * size_of::<[f64; N]>());
@@ -88,7 +88,7 @@ impl<const N: usize> Groups<N> {
 impl Boxes<'_> {
     /// Fills each target voxel with what `lanes` makes of the boxes of up to `N` of them, where they have at most `most` samples each; or with
     /// what `single` makes of its box, where they have more, or `lanes` says that it does not know.
-    pub fn in_lanes<T: Voxel, const N: usize>(
+    pub(super) fn in_lanes<T: Voxel, const N: usize>(
         &self,
         source: BlockRef<'_, T>,
         target: &mut BlockMut<'_, T>,

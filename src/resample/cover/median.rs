@@ -10,7 +10,7 @@ use crate::{
 /// The middle of the sorted samples, or the mean of the two middle ones, rounded in integers; NaN if any sample is. Reorders `samples`.
 ///
 /// The default of no samples is 0.
-pub fn median<T: Voxel>(samples: &mut [T], rounding: Rounding) -> T {
+pub(crate) fn median<T: Voxel>(samples: &mut [T], rounding: Rounding) -> T {
     if let Some(&nan) = samples.iter().find(|&&value| is_nan(value)) {
         return nan;
     }
@@ -23,7 +23,7 @@ pub fn median<T: Voxel>(samples: &mut [T], rounding: Rounding) -> T {
 }
 
 /// The median where `above` is the first sample of the upper half, and `below` the last one of the lower half if both have as many.
-pub fn middle<T: Voxel>(below: Option<T>, above: T, rounding: Rounding) -> T {
+pub(super) fn middle<T: Voxel>(below: Option<T>, above: T, rounding: Rounding) -> T {
     match below {
         Some(below) if below != above => midway(below, above, rounding),
         _ => above,

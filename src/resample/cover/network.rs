@@ -6,12 +6,16 @@ use super::{lanes::Lanes, median::middle};
 use crate::voxel::{Rounding, Voxel};
 
 /// Boxes that are sorted at once.
-pub const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
 /// Samples of a box at most: beyond, selecting is faster.
-pub const MOST_SAMPLES: usize = 512;
+pub(super) const MOST_SAMPLES: usize = 512;
 
 /// The median of each box of whole numbers; `rows` is memory.
-pub fn medians<T: Voxel>(lanes: &Lanes<'_, T, LANES>, rows: &mut Vec<[T; LANES]>, rounding: Rounding) -> [T; LANES] {
+pub(super) fn medians<T: Voxel>(
+    lanes: &Lanes<'_, T, LANES>,
+    rows: &mut Vec<[T; LANES]>,
+    rounding: Rounding,
+) -> [T; LANES] {
     rows.clear();
     rows.extend_from_slice(lanes.samples);
     sort(rows);

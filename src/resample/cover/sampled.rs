@@ -17,7 +17,7 @@ use crate::{
 const BOX_BYTES: usize = 128;
 
 /// One volume of a column of modes or medians.
-pub struct Sampled<'a, T: Voxel> {
+pub(super) struct Sampled<'a, T: Voxel> {
     axes: &'a Axes<f64>,
     made: Made<T>,
     along: [Along; 3],
@@ -40,7 +40,7 @@ struct Made<T: Voxel> {
 
 impl<'a, T: Voxel> Sampled<'a, T> {
     /// No sample was taken yet.
-    pub fn new(
+    pub(super) fn new(
         axes: &'a Axes<f64>,
         (pick, rounding): (Pick, Rounding),
         target: Region,
@@ -61,7 +61,7 @@ impl<'a, T: Voxel> Sampled<'a, T> {
 }
 
 /// Bytes of [`Sampled`]: all samples of the boxes that may be open at once.
-pub fn sampled_bytes<T: Voxel>(axes: &Axes<f64>, extents: &Extents) -> u64 {
+pub(super) fn sampled_bytes<T: Voxel>(axes: &Axes<f64>, extents: &Extents) -> u64 {
     let samples = axes.tables.iter().fold(1usize, |n, table| n.saturating_mul(table.widest()));
     let Extents { target, touched, open, .. } = *extents;
     let product = |of: [usize; 3]| of.iter().fold(1usize, |n, &len| n.saturating_mul(len));

@@ -15,7 +15,7 @@ const TABLE: usize = 4096;
 const LIST: usize = 64;
 
 /// Sums under way, and the memory for them.
-pub struct Tally<T: Voxel> {
+pub(super) struct Tally<T: Voxel> {
     /// All zeros between boxes.
     table: Vec<f64>,
     list: Vec<(T, f64)>,
@@ -24,19 +24,19 @@ pub struct Tally<T: Voxel> {
 }
 
 /// Bytes of [`Tally`] for boxes of so many samples.
-pub fn tally_bytes<T: Voxel>(samples: usize) -> usize {
+pub(super) fn tally_bytes<T: Voxel>(samples: usize) -> usize {
     samples.saturating_add(LIST).saturating_mul(size_of::<(T, f64)>()).saturating_add(TABLE * size_of::<f64>())
 }
 
 impl<T: Voxel> Tally<T> {
     /// For boxes of at most so many samples; larger ones make it grow.
-    pub fn new(samples: usize) -> Tally<T> {
+    pub(super) fn new(samples: usize) -> Tally<T> {
         let table = vec![0.0; if T::DTYPE.is_float() { 0 } else { TABLE }];
         Tally { table, list: Vec::with_capacity(LIST), samples: Vec::with_capacity(samples) }
     }
 
     /// [`most_frequent`] of the samples of a box.
-    pub fn most_frequent(&mut self, spanned: &Spanned<'_, T>, order: Order) -> T {
+    pub(super) fn most_frequent(&mut self, spanned: &Spanned<'_, T>, order: Order) -> T {
         let Some(ends) = ends(spanned) else { return self.one_by_one(spanned, order) };
         if same(ends[0], ends[1]) {
             return spanned.first();
@@ -50,7 +50,7 @@ impl<T: Voxel> Tally<T> {
 
     /// Whether the last box was left to [`most_frequent`], which the tests ask.
     #[cfg(test)]
-    pub fn was_left(&self) -> bool {
+    pub(super) fn was_left(&self) -> bool {
         !self.samples.is_empty()
     }
 
@@ -99,7 +99,7 @@ impl<T: Voxel> Tally<T> {
 
 /// What a sum has to reach, and how near to that none may be.
 #[derive(Clone, Copy)]
-pub struct Limit {
+pub(super) struct Limit {
     pub least: f64,
     pub margin: f64,
 }
@@ -119,7 +119,7 @@ impl Limit {
 
 /// How far two sums of so many weights that are not negative may be from each other, relative to the higher, whatever the order, with room to
 /// spare: each addition rounds by half of `EPSILON` at most, and so do the two products of a weight.
-pub fn margin(samples: usize) -> f64 {
+pub(super) fn margin(samples: usize) -> f64 {
     4.0 * (samples as f64 + 8.0) * f64::EPSILON
 }
 
@@ -139,7 +139,7 @@ fn ends<T: Voxel>(spanned: &Spanned<'_, T>) -> Option<[T; 2]> {
 
 /// Whether the value is equal to no other bits.
 #[inline(always)]
-pub fn is_single<T: Voxel>(value: T) -> bool {
+pub(super) fn is_single<T: Voxel>(value: T) -> bool {
     !T::DTYPE.is_float() || !(is_nan(value) || value == T::default() && value.to_f64().is_sign_negative())
 }
 

@@ -13,31 +13,31 @@ use crate::{
 };
 
 /// Boxes that are voted on at once.
-pub const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 /// Samples of a box at most: beyond, sums value by value are faster.
-pub const MOST_SAMPLES: usize = 96;
+pub(super) const MOST_SAMPLES: usize = 96;
 
 /// Memory of votes.
-pub struct Votes<T: Voxel> {
+pub(super) struct Votes<T: Voxel> {
     keys: Vec<[T::Key; LANES]>,
     weights: Vec<[f64; LANES]>,
     sums: Vec<[f64; LANES]>,
 }
 
 /// Bytes of [`Votes`] on boxes of up to so many samples; lists grow by doubling.
-pub fn vote_bytes<T: Voxel>(samples: usize) -> usize {
+pub(super) fn vote_bytes<T: Voxel>(samples: usize) -> usize {
     2 * samples * LANES * (size_of::<T::Key>() + 2 * size_of::<f64>())
 }
 
 impl<T: Voxel> Votes<T> {
     /// No vote was cast.
-    pub fn new() -> Votes<T> {
+    pub(super) fn new() -> Votes<T> {
         Votes { keys: Vec::new(), weights: Vec::new(), sums: Vec::new() }
     }
 
     /// [`super::most_frequent`] of each box, and whether it is: not where another order of sums might matter, and of floats not where
     /// some have more representations than one.
-    pub fn most_frequent(&mut self, lanes: &Lanes<'_, T, LANES>, order: Order) -> ([T; LANES], [bool; LANES]) {
+    pub(super) fn most_frequent(&mut self, lanes: &Lanes<'_, T, LANES>, order: Order) -> ([T; LANES], [bool; LANES]) {
         if T::DTYPE.is_float() && !lanes.samples.iter().flatten().all(|&value| is_single(value)) {
             return ([T::default(); LANES], [false; LANES]);
         }

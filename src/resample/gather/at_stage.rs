@@ -14,13 +14,13 @@ use crate::{
 
 impl Strip {
     /// Sends points nowhere.
-    pub fn look_nowhere(&mut self, points: std::ops::Range<usize>) {
+    pub(super) fn look_nowhere(&mut self, points: std::ops::Range<usize>) {
         self.at.iter_mut().for_each(|at| at[points.clone()].fill(f64::NAN));
     }
 }
 
 /// What a stage has at each point of a strip.
-pub struct AtStage {
+pub(super) struct AtStage {
     /// Vectors, component by component.
     pub found: [[f64; STRIP]; 3],
     /// Whether a point is inside the stage's grid: the vectors of others do not count.
@@ -30,12 +30,12 @@ pub struct AtStage {
 
 impl AtStage {
     /// Room for one strip.
-    pub fn new() -> AtStage {
+    pub(super) fn new() -> AtStage {
         AtStage { found: [[0.0; STRIP]; 3], is_inside: [false; STRIP], corners: Neighbours::new() }
     }
 
     /// Finds the vectors of a stage at the first points of `at`; a `field` that is not there is one that no point is inside of.
-    pub fn look_up<P: Points>(&mut self, stage: &Stage, field: Option<BlockRef<'_, f32>>, at: &P, len: usize) {
+    pub(super) fn look_up<P: Points>(&mut self, stage: &Stage, field: Option<BlockRef<'_, f32>>, at: &P, len: usize) {
         match (&stage.vectors, field) {
             (geometry::Vectors::Field(ranges), Some(field)) => self.interpolate(field, ranges.shape(), at, len),
             (geometry::Vectors::Field(_), None) => self.is_inside[..len].fill(false),
@@ -61,7 +61,7 @@ impl AtStage {
     }
 
     /// Adds what was found to the points of `strip`, by a matrix.
-    pub fn add(&self, stage: &Stage, matrix: &Matrix, strip: &mut Strip) {
+    pub(super) fn add(&self, stage: &Stage, matrix: &Matrix, strip: &mut Strip) {
         let AtStage { found, is_inside, .. } = self;
         for (n, &is_inside) in is_inside[..strip.len].iter().enumerate() {
             if is_inside {

@@ -24,7 +24,7 @@ const SCRATCH_BYTES: u64 = 48;
 
 /// Sample points of a target voxel.
 #[derive(Clone, Debug)]
-pub struct AreaSamples {
+pub(super) struct AreaSamples {
     pub cover: Area,
     /// Source voxels from the centre of the target voxel to each point.
     offsets: Vec<[f64; 3]>,
@@ -34,7 +34,7 @@ pub struct AreaSamples {
 
 impl AreaSamples {
     /// The samples that a target voxel covers, for a mapping.
-    pub fn new(cover: Area, mapping: &Affine) -> AreaSamples {
+    pub(super) fn new(cover: Area, mapping: &Affine) -> AreaSamples {
         let counts = [0, 1, 2].map(|t| (2.0 * mapping.column_norm(t)).ceil().clamp(1.0, MOST_POINTS) as i64);
         let place = |n: i64, of: i64| (n as f64 + 0.5) / of as f64 - 0.5;
         let raster = Region::new([0; 3], counts);
@@ -50,17 +50,17 @@ impl AreaSamples {
     }
 
     /// Memory of the table.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         (self.offsets.len() * size_of::<[f64; 3]>()) as u64
     }
 
     /// Bytes that the points of one voxel take while they are looked at.
-    pub fn scratch_bytes(&self) -> u64 {
+    pub(super) fn scratch_bytes(&self) -> u64 {
         self.offsets.len() as u64 * SCRATCH_BYTES
     }
 
     /// Fills each voxel of the strip from the source voxels under its points; those beyond the border do not count.
-    pub fn strip<T: Voxel>(
+    pub(super) fn strip<T: Voxel>(
         &self,
         samples: BlockRef<'_, T>,
         bounds: Region,

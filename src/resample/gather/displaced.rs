@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Room for what is found out about the points of one strip.
-pub struct Moved {
+pub(super) struct Moved {
     /// Where the points are at each stage after the first.
     places: Vec<Strip>,
     at_stage: AtStage,
@@ -26,7 +26,7 @@ pub struct Moved {
 
 impl Moved {
     /// Room for the stages of `warp`.
-    pub fn new(warp: &Warp) -> Moved {
+    pub(super) fn new(warp: &Warp) -> Moved {
         let places = warp.stages.iter().skip(1).map(|_| Strip::new()).collect();
         Moved { places, at_stage: AtStage::new() }
     }
@@ -36,7 +36,7 @@ impl Moved {
 /// an inverse did not settle.
 ///
 /// `fields` hold the three components of the vectors around those points, one for each field among the stages.
-pub fn displace(warp: &Warp, fields: &[Vectors], row: [i64; 3], strip: &mut Strip, moved: &mut Moved) -> u64 {
+pub(super) fn displace(warp: &Warp, fields: &[Vectors], row: [i64; 3], strip: &mut Strip, moved: &mut Moved) -> u64 {
     let (Moved { places, at_stage }, len) = (moved, strip.len);
     for (place, stage) in places.iter_mut().zip(&warp.stages[1..]) {
         place.len = len;

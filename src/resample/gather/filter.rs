@@ -21,27 +21,27 @@ fn low_pass_sigma(ratio: f64) -> f64 {
 }
 
 /// Voxels to either side that the low-pass for a step ratio looks at.
-pub fn low_pass_reach(ratio: f64) -> f64 {
+pub(super) fn low_pass_reach(ratio: f64) -> f64 {
     (LOW_PASS_CUT * low_pass_sigma(ratio)).floor()
 }
 
 /// One side of a symmetric filter per source axis; a single tap of 1 leaves an axis as it is.
 #[derive(Clone, Debug)]
-pub struct Filter<A> {
+pub(super) struct Filter<A> {
     sides: [Vec<A>; 3],
     border: Border,
 }
 
 impl<A: Real> Filter<A> {
     /// Samples to the coefficients of an interpolating B-spline.
-    pub fn spline(order: u8) -> Filter<A> {
+    pub(super) fn spline(order: u8) -> Filter<A> {
         let side: Vec<A> = bspline::inverse_filter(order).iter().copied().map(A::of_f64).collect();
         Filter { sides: [side.clone(), side.clone(), side], border: Border::Mirror }
     }
 
     /// A Gaussian low-pass for `ratio` source voxels per target voxel along each source axis; none where no axis is
     /// down-sampled.
-    pub fn low_pass(ratio: [f64; 3]) -> Option<Filter<A>> {
+    pub(super) fn low_pass(ratio: [f64; 3]) -> Option<Filter<A>> {
         let side = |ratio: f64| -> Vec<A> {
             let (sigma, reach) = (low_pass_sigma(ratio), low_pass_reach(ratio) as i64);
             let weight = |k: i64| if k == 0 { 1.0 } else { libm::exp(-0.5 * (k as f64 / sigma).powi(2)) };
@@ -53,28 +53,28 @@ impl<A: Real> Filter<A> {
     }
 
     /// Source voxels that filtering looks at beyond each voxel, per axis.
-    pub fn halo(&self) -> [i64; 3] {
+    pub(super) fn halo(&self) -> [i64; 3] {
         [0, 1, 2].map(|a| self.sides[a].len() as i64 - 1)
     }
 
     /// Time of a voxel, against that of copying it.
-    pub fn cost(&self) -> f64 {
+    pub(super) fn cost(&self) -> f64 {
         1.0 + self.sides.iter().map(Vec::len).sum::<usize>() as f64 / PAIRS_PER_COPY
     }
 
     /// Memory of the taps.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         self.sides.iter().map(|side| (side.len() * size_of::<A>()) as u64).sum()
     }
 
     /// Samples of scratch for a block of `source` voxels: two rounds of passes, and two rows.
-    pub fn scratch_len(&self, source: [usize; 3]) -> usize {
+    pub(super) fn scratch_len(&self, source: [usize; 3]) -> usize {
         let [z, y, x] = source;
         2 * z * y * x + 2 * (x + 2 * self.sides[2].len())
     }
 
     /// The filtered voxels of `kept`, which `source` holds with its halo as far as `bounds` go.
-    pub fn apply<'s, T: Voxel<Acc = A>>(
+    pub(super) fn apply<'s, T: Voxel<Acc = A>>(
         &self,
         source: BlockRef<'_, T>,
         kept: Region,

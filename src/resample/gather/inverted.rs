@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Finds the inverse displacements of the first points of `at`; how many of them did not settle and stay where the last step led.
-pub fn look<P: Points>(
+pub(super) fn look<P: Points>(
     at_stage: &mut AtStage,
     stage: &Stage,
     field: Option<BlockRef<'_, f32>>,

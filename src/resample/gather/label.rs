@@ -15,14 +15,14 @@ use crate::{
 };
 
 /// Where the Gaussian of labels is cut, in sigmas, as ITK's label interpolator has it in SimpleITK.
-pub const LABEL_CUT: f64 = 1.0;
+pub(crate) const LABEL_CUT: f64 = 1.0;
 /// Points that are voted on together; divides [`STRIP`].
 const GROUP: usize = 16;
 /// Sums that close are a tie, which goes to the lower label.
 const TIE: f64 = 1e-6;
 
 /// Weighs the eight labels around each point as linear interpolation does.
-pub fn linear<S: Voxel>(samples: BlockRef<'_, S>, bounds: Region, order: Order, strip: &Strip, out: &mut [S]) {
+pub(super) fn linear<S: Voxel>(samples: BlockRef<'_, S>, bounds: Region, order: Order, strip: &Strip, out: &mut [S]) {
     let mut corners = Neighbours::<S, f64>::new();
     corners.look(samples, bounds, strip, out.len());
     match order {
@@ -145,7 +145,7 @@ fn heaviest_of_eight<S: Voxel>(labels: &[S; 8], weights: &[f64; 8], order: Order
 }
 
 /// Weighs the labels around each point by a Gaussian.
-pub fn gaussian<S: Voxel>(
+pub(super) fn gaussian<S: Voxel>(
     samples: BlockRef<'_, S>,
     bounds: Region,
     (stencil, order): (&Stencil<f64>, Order),

@@ -16,10 +16,10 @@ use crate::{
 const GROUP: usize = 32;
 
 /// Of one plane around a point: the first and the second row, of which there are two neighbours along x.
-pub type Cell<S> = [[S; 2]; 2];
+pub(super) type Cell<S> = [[S; 2]; 2];
 
 /// The eight voxels around each point of a strip, and how far into the cell between them it is.
-pub struct Neighbours<S, A> {
+pub(super) struct Neighbours<S, A> {
     /// Of the lowest corner of each point, in the block.
     offsets: [u32; STRIP],
     /// Along each axis, the weight of the second voxel; the first has the rest.
@@ -30,20 +30,20 @@ pub struct Neighbours<S, A> {
 
 impl<S: Voxel, A: Real> Neighbours<S, A> {
     /// Room for one strip.
-    pub fn new() -> Neighbours<S, A> {
+    pub(super) fn new() -> Neighbours<S, A> {
         let cells = [[[S::default(); 2]; 2]; STRIP];
         Neighbours { offsets: [0; STRIP], part: [[A::ZERO; STRIP]; 3], planes: [cells, cells] }
     }
 
     /// Collects what is around the first `len` points of `at`; beyond the border the edge is repeated.
-    pub fn look<P: Points>(&mut self, samples: BlockRef<'_, S>, bounds: Region, at: &P, len: usize) {
+    pub(super) fn look<P: Points>(&mut self, samples: BlockRef<'_, S>, bounds: Region, at: &P, len: usize) {
         place(samples.region, bounds, at, len.min(STRIP), &mut self.offsets, &mut self.part);
         collect(samples, &self.offsets[..len], &mut self.planes);
     }
 
     /// The parts of the `k`th `N` points along each axis, and their near and far planes.
     #[inline(always)]
-    pub fn group<const N: usize>(&self, k: usize) -> ([&[A; N]; 3], [&[Cell<S>; N]; 2]) {
+    pub(super) fn group<const N: usize>(&self, k: usize) -> ([&[A; N]; 3], [&[Cell<S>; N]; 2]) {
         (
             self.part.each_ref().map(|part| &part.as_chunks::<N>().0[k]),
             self.planes.each_ref().map(|plane| &plane.as_chunks::<N>().0[k]),
@@ -52,7 +52,7 @@ impl<S: Voxel, A: Real> Neighbours<S, A> {
 }
 
 /// Interpolates at the first points of `at`, as many as `out` has voxels.
-pub fn strip<S: Voxel, T: Voxel<Acc = S::Acc>, P: Points>(
+pub(super) fn strip<S: Voxel, T: Voxel<Acc = S::Acc>, P: Points>(
     samples: BlockRef<'_, S>,
     bounds: Region,
     at: &P,

@@ -11,10 +11,10 @@ use crate::{
 };
 
 /// Voxels of a row that are computed together.
-pub const STRIP: usize = 128;
+pub(super) const STRIP: usize = 128;
 
 /// Points in the source, by number.
-pub trait Points {
+pub(super) trait Points {
     /// Whether the index along each axis changes in one direction only.
     const STRAIGHT: bool;
 
@@ -23,7 +23,7 @@ pub trait Points {
 }
 
 /// The points of a row of target voxels, worked out where they are looked at.
-pub struct Line {
+pub(super) struct Line {
     step: [f64; 3],
     base: [f64; 3],
     first: f64,
@@ -32,7 +32,7 @@ pub struct Line {
 impl Line {
     /// The voxels of row `y` of plane `z` from `x` on.
     #[inline(always)]
-    pub fn new(mapping: &Affine, [z, y, x]: [i64; 3]) -> Line {
+    pub(super) fn new(mapping: &Affine, [z, y, x]: [i64; 3]) -> Line {
         Line { step: mapping.m.map(|row| row[2]), base: mapping.m.map(|row| base(&row, z, y)), first: x as f64 }
     }
 }
@@ -48,20 +48,20 @@ impl Points for Line {
 }
 
 /// Points that stand in memory, axis by axis in storage order: displaced ones, or those of ops that look at each by itself.
-pub struct Strip {
+pub(super) struct Strip {
     pub len: usize,
     pub at: [[f64; STRIP]; 3],
 }
 
 impl Strip {
     /// Room for one strip.
-    pub fn new() -> Strip {
+    pub(super) fn new() -> Strip {
         Strip { len: 0, at: [[0.0; STRIP]; 3] }
     }
 
     /// The continuous source index of voxel `n`.
     #[inline(always)]
-    pub fn index(&self, n: usize) -> [f64; 3] {
+    pub(super) fn index(&self, n: usize) -> [f64; 3] {
         [self.at[0][n], self.at[1][n], self.at[2][n]]
     }
 }

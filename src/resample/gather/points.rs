@@ -21,14 +21,14 @@ use crate::{
 
 /// What happens at a point.
 #[derive(Clone, Debug)]
-pub enum Point<A> {
+pub(super) enum Point<A> {
     Plain(Plain),
     Summed(Summed<A>),
 }
 
 /// Something taken from voxels as they are.
 #[derive(Clone, Debug)]
-pub enum Plain {
+pub(super) enum Plain {
     Nearest,
     Linear,
     Label,
@@ -38,20 +38,20 @@ pub enum Plain {
 
 /// Weighted sums of samples in the type that they are summed in, after a filter where there is one.
 #[derive(Clone, Debug)]
-pub struct Summed<A> {
+pub(super) struct Summed<A> {
     pub filter: Option<Filter<A>>,
     pub weights: Weights<A>,
 }
 
 #[derive(Clone, Debug)]
-pub enum Weights<A> {
+pub(super) enum Weights<A> {
     Linear,
     Stencil(Stencil<A>),
 }
 
 impl<A: Real> Point<A> {
     /// How far points look, and what stands beyond the border.
-    pub fn span(&self) -> (Span, Border) {
+    pub(super) fn span(&self) -> (Span, Border) {
         let linear = Span { shift: 0.0, first: 0, count: 2 };
         match self {
             Point::Plain(Plain::Nearest) => (Span { shift: 0.5, first: 0, count: 1 }, Border::Repeat),
@@ -67,7 +67,7 @@ impl<A: Real> Point<A> {
     }
 
     /// Source voxels that a filter looks at beyond those that points look at.
-    pub fn halo(&self) -> [i64; 3] {
+    pub(super) fn halo(&self) -> [i64; 3] {
         match self {
             Point::Summed(Summed { filter: Some(filter), .. }) => filter.halo(),
             Point::Plain(_) | Point::Summed(_) => [0; 3],
@@ -75,7 +75,7 @@ impl<A: Real> Point<A> {
     }
 
     /// Time that each source voxel takes, against that of copying it.
-    pub fn fetch_cost(&self) -> f64 {
+    pub(super) fn fetch_cost(&self) -> f64 {
         match self {
             Point::Summed(Summed { filter: Some(filter), .. }) => filter.cost(),
             Point::Plain(_) | Point::Summed(_) => 1.0,
@@ -83,7 +83,7 @@ impl<A: Real> Point<A> {
     }
 
     /// Memory of the tables.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         match self {
             Point::Plain(Plain::Nearest | Plain::Linear | Plain::Label) => 0,
             Point::Plain(Plain::LabelGaussian(stencil)) => stencil.bytes(),
@@ -96,7 +96,7 @@ impl<A: Real> Point<A> {
     }
 
     /// Memory that a piece takes beside its voxels; of a source region of `source` voxels at most, with samples of type `T`.
-    pub fn scratch_bytes<T: Voxel<Acc = A>>(&self, source: impl FnOnce() -> [usize; 3]) -> u64 {
+    pub(super) fn scratch_bytes<T: Voxel<Acc = A>>(&self, source: impl FnOnce() -> [usize; 3]) -> u64 {
         match self {
             Point::Plain(Plain::Covered(spread)) => spread.scratch_bytes(),
             Point::Plain(_) => 0,
@@ -115,7 +115,7 @@ impl<A: Real> Summed<A> {
     }
 
     /// The samples that points of `kept` are summed from. `memory` gives so many samples of scratch.
-    pub fn samples<'s, T: Voxel<Acc = A>>(
+    pub(super) fn samples<'s, T: Voxel<Acc = A>>(
         &self,
         source: BlockRef<'s, T>,
         kept: Region,
@@ -136,7 +136,7 @@ impl<A: Real> Summed<A> {
 }
 
 /// Fills target voxels from what is around their points; how many sums are below and above what the type holds.
-pub trait AtPoints<T: Voxel> {
+pub(super) trait AtPoints<T: Voxel> {
     /// The voxels at the points of a strip.
     fn strip(&mut self, strip: &Strip, out: &mut [T]) -> [u64; 2];
 
@@ -148,7 +148,7 @@ pub trait AtPoints<T: Voxel> {
 }
 
 /// Voxels as they are.
-pub struct AtVoxels<'a, T: Voxel> {
+pub(super) struct AtVoxels<'a, T: Voxel> {
     pub take: &'a Plain,
     pub voxels: BlockRef<'a, T>,
     pub bounds: Region,
@@ -181,7 +181,7 @@ impl<T: Voxel> AtPoints<T> for AtVoxels<'_, T> {
 }
 
 /// Samples that are summed.
-pub struct AtSamples<'a, A: Real> {
+pub(super) struct AtSamples<'a, A: Real> {
     pub weights: &'a Weights<A>,
     pub samples: BlockRef<'a, A>,
     pub bounds: Region,

@@ -18,18 +18,18 @@ use crate::{
 
 /// The taps around a continuous index `c`: voxels `floor(c + shift) + first ..`, `count` of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Span {
+pub(super) struct Span {
     pub shift: f64,
     pub first: i64,
     pub count: i64,
 }
 
 /// Widths of the vectors of a stage where a box meets so many of its boxes of ranges.
-pub type Widths = HashMap<(usize, [u64; 3]), [f64; 3]>;
+pub(super) type Widths = HashMap<(usize, [u64; 3]), [f64; 3]>;
 
 /// The image of target boxes under an affine mapping, widened by the taps and by the halo of a filter.
 #[derive(Debug)]
-pub struct Oblique {
+pub(super) struct Oblique {
     /// Target index to source index; without the displacement where there is one.
     pub mapping: Affine,
     pub warp: Option<Warp>,
@@ -50,7 +50,7 @@ pub struct Oblique {
 
 impl Oblique {
     /// The voxels that the points of `target` are gathered from: those of `source_region` without the filter's halo.
-    pub fn gathered_region(&self, target: Region) -> Region {
+    pub(super) fn gathered_region(&self, target: Region) -> Region {
         if target.is_empty() {
             return Region::EMPTY;
         }
@@ -61,7 +61,7 @@ impl Oblique {
     }
 
     /// The voxels around indices within `hull`.
-    pub fn around(&self, hull: [[f64; 2]; 3]) -> Region {
+    pub(super) fn around(&self, hull: [[f64; 2]; 3]) -> Region {
         let mut region = Region::EMPTY;
         for (a, [low, high]) in hull.into_iter().enumerate() {
             let bounds = self.bounds.lo[a]..self.bounds.hi[a];
@@ -77,13 +77,13 @@ impl Oblique {
     }
 
     /// What no target box of `shape` voxels exceeds on its way through a warp.
-    pub fn spread(&self, warp: &Warp, shape: [u64; 3]) -> Spread {
+    pub(super) fn spread(&self, warp: &Warp, shape: [u64; 3]) -> Spread {
         let mut known = self.widths.lock().unwrap_or_else(PoisonError::into_inner);
         Spread::of(warp, shape, |n, met| *known.entry((n, met)).or_insert_with(|| warp.stages[n].ranges().widest(met)))
     }
 
     /// Vectors of all fields that a target box of `shape` voxels needs at most.
-    pub fn vectors(&self, warp: &Warp, shape: [u64; 3]) -> u64 {
+    pub(super) fn vectors(&self, warp: &Warp, shape: [u64; 3]) -> u64 {
         let looked = self.spread(warp, shape).looked;
         let of_fields = warp.stages.iter().zip(looked).filter(|(stage, _)| stage.is_field());
         of_fields.map(|(_, extents)| extents.iter().product::<u64>()).sum()

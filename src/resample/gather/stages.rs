@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// What the points of a target box meet.
-pub struct Passage {
+pub(super) struct Passage {
     /// The own indices at each stage that vectors are looked up at.
     looked: [Hull; MOST_STAGES],
     /// The source indices.
@@ -16,7 +16,7 @@ pub struct Passage {
 
 impl Passage {
     /// Of a box that is not empty.
-    pub fn of(warp: &Warp, target: Region) -> Passage {
+    pub(super) fn of(warp: &Warp, target: Region) -> Passage {
         let (mut vectors, mut looked) = ([[[0.0; 2]; 3]; MOST_STAGES], [[[0.0; 2]; 3]; MOST_STAGES]);
         let mut source = look::hull(&warp.base, target);
         for (n, stage) in warp.stages.iter().enumerate() {
@@ -31,7 +31,7 @@ impl Passage {
     }
 
     /// The voxels of the field of stage `n` that points are interpolated from.
-    pub fn field_region(&self, n: usize, stage: &Stage) -> Region {
+    pub(super) fn field_region(&self, n: usize, stage: &Stage) -> Region {
         let (hull, shape) = (self.looked[n], stage.ranges().shape());
         let mut region = Region::EMPTY;
         for (a, [low, high]) in hull.into_iter().enumerate() {
@@ -51,7 +51,7 @@ fn step(hull: Hull, matrix: &geometry::Matrix, vectors: Hull) -> Hull {
 }
 
 /// What no target box of a shape exceeds.
-pub struct Spread {
+pub(super) struct Spread {
     /// Extents of the part of each stage's grid that is looked at.
     pub looked: Vec<[u64; 3]>,
     /// How far apart along each source axis displacements are.
@@ -60,7 +60,7 @@ pub struct Spread {
 
 impl Spread {
     /// Of target boxes of `shape` voxels. `widest` says how wide the vectors of a stage are in any part of it that meets so many boxes.
-    pub fn of(warp: &Warp, shape: [u64; 3], mut widest: impl FnMut(usize, [u64; 3]) -> [f64; 3]) -> Spread {
+    pub(super) fn of(warp: &Warp, shape: [u64; 3], mut widest: impl FnMut(usize, [u64; 3]) -> [f64; 3]) -> Spread {
         let (mut widths, mut spread) = (Vec::new(), Spread { looked: Vec::new(), displacements: [0.0; 3] });
         for (n, stage) in warp.stages.iter().enumerate() {
             let own =
@@ -79,6 +79,6 @@ impl Spread {
 }
 
 /// Extents of the image of a target box of `shape` voxels, between the centres of its voxels.
-pub fn image(mapping: &Affine, shape: [u64; 3]) -> [f64; 3] {
+pub(super) fn image(mapping: &Affine, shape: [u64; 3]) -> [f64; 3] {
     mapping.m.map(|row| (0..3).map(|t| row[t].abs() * (shape[t].max(1) - 1) as f64).sum())
 }

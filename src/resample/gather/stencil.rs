@@ -23,7 +23,7 @@ const WHOLE: f64 = (1u64 << 52) as f64;
 
 /// Where a point lies between voxels along an axis, and between two rows of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Phase<A> {
+pub(super) struct Phase<A> {
     /// The voxel before it.
     pub whole: f64,
     pub row: u32,
@@ -36,7 +36,7 @@ pub struct Phase<A> {
 ///
 /// Tap `k` of index `c` is voxel `floor(c + shift) + first + k`.
 #[derive(Clone, Debug)]
-pub struct Stencil<A> {
+pub(super) struct Stencil<A> {
     shift: f64,
     first: i64,
     pub taps: usize,
@@ -49,7 +49,7 @@ pub struct Stencil<A> {
 
 impl<A: Real> Stencil<A> {
     /// `shape` itself or, for a B-spline, its basis: the source is then the filtered coefficients.
-    pub fn new(shape: KernelShape) -> Stencil<A> {
+    pub(super) fn new(shape: KernelShape) -> Stencil<A> {
         match shape {
             KernelShape::Gaussian { sigma } => Stencil::gaussian(sigma, GAUSSIAN_CUT),
             KernelShape::BSpline { order } => {
@@ -64,7 +64,7 @@ impl<A: Real> Stencil<A> {
     }
 
     /// A Gaussian of `sigma` voxels, integrated over each voxel of which any part is within `cut` sigmas.
-    pub fn gaussian(sigma: f64, cut: f64) -> Stencil<A> {
+    pub(super) fn gaussian(sigma: f64, cut: f64) -> Stencil<A> {
         let reach = cut * sigma + 0.5;
         let taps = 2 * reach.floor() as usize + 2;
         // The cut is made where the taps are used: a table would smear it over neighbouring phases.
@@ -73,7 +73,7 @@ impl<A: Real> Stencil<A> {
     }
 
     /// Entries of the table of such a Gaussian, about.
-    pub fn gaussian_len(sigma: f64, cut: f64) -> f64 {
+    pub(super) fn gaussian_len(sigma: f64, cut: f64) -> f64 {
         (PHASES + 1) as f64 * (2.0 * (cut * sigma + 0.5) + 2.0)
     }
 
@@ -91,7 +91,7 @@ impl<A: Real> Stencil<A> {
 
     /// Where `c` lies. Without branches, for loops over many.
     #[inline(always)]
-    pub fn phase(&self, c: f64) -> Phase<A> {
+    pub(super) fn phase(&self, c: f64) -> Phase<A> {
         let c = c + self.shift;
         let whole = c.floor();
         let place = (c - whole) * PHASES as f64;
@@ -104,13 +104,13 @@ impl<A: Real> Stencil<A> {
 
     /// The first voxel of the taps behind voxel `whole`.
     #[inline(always)]
-    pub fn first_tap(&self, whole: f64) -> f64 {
+    pub(super) fn first_tap(&self, whole: f64) -> f64 {
         whole + self.first as f64
     }
 
     /// The weights of a phase into `weights`, one for each tap.
     #[inline(always)]
-    pub fn weigh(&self, row: u32, [rest, part]: [A; 2], weights: &mut [A]) {
+    pub(super) fn weigh(&self, row: u32, [rest, part]: [A; 2], weights: &mut [A]) {
         let taps = weights.len();
         let rows = &self.table[row as usize * taps..][..2 * taps];
         for (k, weight) in weights.iter_mut().enumerate() {
@@ -126,13 +126,13 @@ impl<A: Real> Stencil<A> {
     }
 
     /// How far the taps lie around any index.
-    pub fn span(&self) -> Span {
+    pub(super) fn span(&self) -> Span {
         Span { shift: self.shift, first: self.first, count: self.taps as i64 }
     }
 
     /// The taps that count at index `c` of an axis whose voxels are `bounds`: offsets from voxel `origin` on, `stride` apart, and
     /// weights that are not 0.
-    pub fn taps(&self, c: f64, bounds: Range<i64>, [origin, stride]: [i64; 2], taps: &mut Taps<A>) {
+    pub(super) fn taps(&self, c: f64, bounds: Range<i64>, [origin, stride]: [i64; 2], taps: &mut Taps<A>) {
         let c = self.settled(c, &bounds);
         taps.row.resize(self.taps, A::ZERO);
         let first = self.at(c, &mut taps.row);
@@ -156,7 +156,7 @@ impl<A: Real> Stencil<A> {
     }
 
     /// The taps along every axis at a point, as offsets into the voxels of `region`.
-    pub fn taps_around(&self, c: [f64; 3], bounds: Region, region: Region, taps: &mut [Taps<A>; 3]) {
+    pub(super) fn taps_around(&self, c: [f64; 3], bounds: Region, region: Region, taps: &mut [Taps<A>; 3]) {
         let [_, ny, nx] = region.shape();
         let strides = [(ny * nx) as i64, nx as i64, 1];
         for (a, taps) in taps.iter_mut().enumerate() {
@@ -175,21 +175,21 @@ impl<A: Real> Stencil<A> {
     }
 
     /// Memory of the table.
-    pub fn bytes(&self) -> u64 {
+    pub(super) fn bytes(&self) -> u64 {
         (self.table.len() * size_of::<A>()) as u64
     }
 }
 
 /// Taps of one axis at one point: offsets and weights.
 #[derive(Clone, Debug, Default)]
-pub struct Taps<A> {
+pub(super) struct Taps<A> {
     pub list: Vec<(usize, A)>,
     row: Vec<A>,
 }
 
 impl<A: Real> Taps<A> {
     /// Room for one point.
-    pub fn new() -> Taps<A> {
+    pub(super) fn new() -> Taps<A> {
         Taps { list: Vec::new(), row: Vec::new() }
     }
 

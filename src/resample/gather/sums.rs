@@ -18,7 +18,7 @@ use crate::{
 /// Returns how many sums are below and above what the type holds.
 /// Points whose taps all exist and all count take a loop of fixed length, the others a list of taps; which of them depends on the point
 /// and the source's bounds alone.
-pub fn strip<T: Voxel>(
+pub(super) fn strip<T: Voxel>(
     samples: BlockRef<'_, T::Acc>,
     bounds: Region,
     stencil: &Stencil<T::Acc>,

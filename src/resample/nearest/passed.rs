@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// One volume of a column of nearest voxels.
-pub struct Passed<'a, T: Voxel> {
+pub(super) struct Passed<'a, T: Voxel> {
     op: &'a Nearest<T>,
     along: [Along; 3],
     /// What the column needs of the source.
@@ -23,14 +23,14 @@ pub struct Passed<'a, T: Voxel> {
 
 impl<'a, T: Voxel> Passed<'a, T> {
     /// Nothing was copied yet.
-    pub fn new(op: &'a Nearest<T>, source: Region, target: Region, chunk: [u64; 3], outside: T) -> Self {
+    pub(super) fn new(op: &'a Nearest<T>, source: Region, target: Region, chunk: [u64; 3], outside: T) -> Self {
         let along = std::array::from_fn(|s| Along::new(op, s, target, chunk[s]));
         Passed { op, along, source, outside, parts: Default::default() }
     }
 }
 
 /// Bytes of [`Passed`].
-pub fn passed_bytes(extents: &Extents) -> u64 {
+pub(super) fn passed_bytes(extents: &Extents) -> u64 {
     let parts: usize = extents.touched.iter().sum();
     let chunks: usize = (0..3).map(|s| extents.target[s].div_ceil(extents.touched[s].max(1))).sum();
     ((2 * parts + chunks) * size_of::<Part>()) as u64

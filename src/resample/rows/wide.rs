@@ -61,7 +61,7 @@ impl<A: Real> Term<A> for Pair<'_, A> {
 }
 
 /// `out[x] = first[x] * weights[0] + sum_k row(k)[x] * weights[k]`, in ascending k; rows after the first that weigh 0 are passed over.
-pub fn weighted<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: &mut [A]) {
+pub(super) fn weighted<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out: &mut [A]) {
     let mut rows = weights.iter().enumerate().filter(|&(k, w)| k == 0 || *w != A::ZERO);
     let row = |(k, &weight): (usize, &A)| Row { weight, row: row(k) };
     let first = rows.next().map(row);
@@ -69,7 +69,7 @@ pub fn weighted<'a, A: Real>(weights: &[A], row: impl Fn(usize) -> &'a [A], out:
 }
 
 /// `out[x] = centre[x] * side[0] + sum_k (pair(k)[0][x] + pair(k)[1][x]) * side[k]`, in ascending k from 1 on.
-pub fn symmetric<'a, A: Real>(side: &[A], centre: &'a [A], pair: impl Fn(usize) -> [&'a [A]; 2], out: &mut [A]) {
+pub(crate) fn symmetric<'a, A: Real>(side: &[A], centre: &'a [A], pair: impl Fn(usize) -> [&'a [A]; 2], out: &mut [A]) {
     let pairs = side.iter().enumerate().skip(1).map(|(k, &weight)| Pair { weight, rows: pair(k) });
     in_batches(Some(Row { weight: side[0], row: centre }), pairs, out, add_pairs);
 }

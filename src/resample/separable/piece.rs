@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// One volume of one piece under way.
-pub struct Piece<'a, T: Voxel> {
+pub(super) struct Piece<'a, T: Voxel> {
     pub op: &'a Separable<T>,
     pub source: BlockRef<'a, T>,
     pub inside: &'a [Range<i64>; 3],
@@ -26,7 +26,7 @@ pub struct Piece<'a, T: Voxel> {
 
 impl<T: Voxel> Piece<'_, T> {
     /// Resamples each source plane within itself, keeps the newest in a ring, and combines them per target plane.
-    pub fn planes_last(&mut self, ring: &mut [T::Acc], target: &mut BlockMut<'_, T>, volume: usize) {
+    pub(super) fn planes_last(&mut self, ring: &mut [T::Acc], target: &mut BlockMut<'_, T>, volume: usize) {
         let [_, ty, tx] = self.extents.target;
         let (plane_len, ring_len) = (ty * tx, self.extents.ring as i64);
         let slot = |z: i64| (z.rem_euclid(ring_len) as usize) * plane_len;
@@ -50,7 +50,7 @@ impl<T: Voxel> Piece<'_, T> {
     }
 
     /// Combines source planes per target plane, then resamples within the plane.
-    pub fn planes_first(&mut self, plane: &mut [T::Acc], target: &mut BlockMut<'_, T>, volume: usize) {
+    pub(super) fn planes_first(&mut self, plane: &mut [T::Acc], target: &mut BlockMut<'_, T>, volume: usize) {
         let [_, sy, sx] = self.extents.source;
         for i in self.op.plane_order(&self.inside[0]) {
             let (first, weights) = self.op.axes.tables[0].at(i);

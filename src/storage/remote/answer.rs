@@ -21,7 +21,7 @@ const GZIP_BYTES: u64 = 4 << 10;
 
 /// Goes along with a request for bytes, and comes back with what the answer was like.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub(super) struct Asked {
     /// Bytes that are accepted at most.
     limit: u64,
     marks: Arc<Marks>,
@@ -35,34 +35,34 @@ struct Marks {
 
 impl Asked {
     /// At most `limit` bytes are accepted.
-    pub fn new(limit: u64) -> Asked {
+    pub(super) fn new(limit: u64) -> Asked {
         Asked { limit, marks: Arc::default() }
     }
 
     /// Bytes that may come: compressed, what cannot be compressed is a little longer.
-    pub fn room(&self) -> u64 {
+    pub(super) fn room(&self) -> u64 {
         let more = if self.is_compressed() { self.limit / 16 + GZIP_BYTES } else { 0 };
         self.limit.saturating_add(more)
     }
 
     /// Whether the answer has no length of its own.
-    pub fn is_unsized(&self) -> bool {
+    pub(super) fn is_unsized(&self) -> bool {
         self.marks.without_length.load(Ordering::Relaxed)
     }
 
     /// Whether the answer is compressed.
-    pub fn is_compressed(&self) -> bool {
+    pub(super) fn is_compressed(&self) -> bool {
         self.marks.gzip.load(Ordering::Relaxed)
     }
 
     /// Takes the bytes on the way for those that were asked for: parts of a file that is a gzip stream itself, which some servers call
     /// compressed.
-    pub fn take_as_stored(&self) {
+    pub(super) fn take_as_stored(&self) {
         self.marks.gzip.store(false, Ordering::Relaxed);
     }
 
     /// Notes on an answer how its server sent it.
-    pub fn mark(&self, answer: &mut HttpResponse) {
+    pub(super) fn mark(&self, answer: &mut HttpResponse) {
         let is_gzip = answer.headers().get("content-encoding").is_some_and(|value| {
             value.to_str().is_ok_and(|name| matches!(name.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip"))
         });
@@ -76,7 +76,7 @@ impl Asked {
 }
 
 /// The bytes of an answer as they come; what is compressed is held decoded only.
-pub struct Body {
+pub(super) struct Body {
     limit: u64,
     /// Bytes that have come.
     received: u64,
@@ -97,20 +97,20 @@ const STEP: usize = 4 << 10;
 
 impl Body {
     /// For an answer that announces `len` bytes.
-    pub fn new(asked: &Asked, len: u64) -> Result<Body, StoreError> {
+    pub(super) fn new(asked: &Asked, len: u64) -> Result<Body, StoreError> {
         let form = if asked.is_compressed() { Form::Unknown(Vec::new()) } else { Form::Plain(reserve(len)?) };
         Ok(Body { limit: asked.limit, received: 0, form })
     }
 
     /// Bytes so far.
-    pub fn received(&self) -> u64 {
+    pub(super) fn received(&self) -> u64 {
         self.received
     }
 
     /// # Errors
     ///
     /// [`StoreError::TooLarge`] for more than the limit, and what is wrong with the stream.
-    pub fn take(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn take(&mut self, piece: &[u8]) -> Result<(), StoreError> {
         self.received += piece.len() as u64;
         if let Form::Unknown(start) = &mut self.form {
             start.extend_from_slice(piece);
@@ -155,7 +155,7 @@ impl Body {
     /// # Errors
     ///
     /// Those of [`Body::take`].
-    pub fn end(mut self) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn end(mut self) -> Result<Vec<u8>, StoreError> {
         if let Form::Gzip(decoder) = &mut self.form {
             decoder.try_finish()?;
         }

@@ -17,7 +17,7 @@ const PLACES: [(&str, Key); 2] = [("region", Key::Region), ("endpoint_url", Key:
 
 /// Adds the region, the endpoint and (unless the environment has some, or asks for none) the credentials of the profile that
 /// `AWS_PROFILE` names, or of the default one.
-pub fn with_profile(mut builder: AmazonS3Builder) -> AmazonS3Builder {
+pub(super) fn with_profile(mut builder: AmazonS3Builder) -> AmazonS3Builder {
     let profile = env::var("AWS_PROFILE").unwrap_or_else(|_| "default".into());
     let config = section(file("AWS_CONFIG_FILE", "config"), &config_section(&profile));
     let mut found = section(file("AWS_SHARED_CREDENTIALS_FILE", "credentials"), &profile);

@@ -25,18 +25,18 @@ const ANSWER_BYTES: usize = 8 << 20;
 
 /// Makes clients.
 #[derive(Debug)]
-pub struct Connector {
+pub(super) struct Connector {
     follows_redirects: bool,
 }
 
 impl Connector {
     /// For services whose requests are signed.
-    pub fn signed() -> Connector {
+    pub(super) fn signed() -> Connector {
         Connector { follows_redirects: false }
     }
 
     /// For plain web servers.
-    pub fn plain() -> Connector {
+    pub(super) fn plain() -> Connector {
         Connector { follows_redirects: true }
     }
 }

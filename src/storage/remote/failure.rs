@@ -54,10 +54,10 @@ const PASSING: [&str; 7] = [
 /// What the client must not go on with: no other try will be better.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Refusal(pub String);
+pub(super) struct Refusal(pub String);
 
 /// Whether another try may help, and what to say.
-pub fn judge(error: Error) -> Failure {
+pub(super) fn judge(error: Error) -> Failure {
     let io = |kind, what: String| Failure::Final(StoreError::Io(io::Error::new(kind, what)));
     let last = |what| Failure::Final(StoreError::Remote { what, attempts: 1, seconds: 0.0 });
     if let Some(Refusal(what)) = chain(&error).find_map(|e| e.downcast_ref()) {
@@ -167,7 +167,7 @@ fn transport(error: &Error) -> Option<String> {
 }
 
 /// The last cause of an error, which says the most.
-pub fn innermost(error: &Error) -> String {
+pub(super) fn innermost(error: &Error) -> String {
     let text = chain(error).last().map_or_else(|| error.to_string(), ToString::to_string);
     match text {
         _ if WITHOUT_PARTS.iter().any(|known| text.contains(known)) => {

@@ -94,16 +94,16 @@ impl Bucket {
 }
 
 /// A request that runs by itself, as long as somebody waits for it.
-pub struct Begun(JoinHandle<Result<Option<Piece>, StoreError>>);
+pub(super) struct Begun(JoinHandle<Result<Option<Piece>, StoreError>>);
 
 impl Begun {
     /// The request that `task` is.
-    pub fn new(task: JoinHandle<Result<Option<Piece>, StoreError>>) -> Begun {
+    pub(super) fn new(task: JoinHandle<Result<Option<Piece>, StoreError>>) -> Begun {
         Begun(task)
     }
 
     /// Its answer.
-    pub async fn ended(mut self) -> Result<Option<Piece>, StoreError> {
+    pub(super) async fn ended(mut self) -> Result<Option<Piece>, StoreError> {
         (&mut self.0).await.unwrap_or_else(|_| Err(StoreError::Unsupported("the client is shut down".into())))
     }
 }
@@ -115,7 +115,7 @@ impl Drop for Begun {
 }
 
 /// Whether `offered` bytes of `total` are the `len` of a part.
-pub fn accepted(part: Part, len: u64, offered: u64, total: u64) -> Result<(), StoreError> {
+pub(super) fn accepted(part: Part, len: u64, offered: u64, total: u64) -> Result<(), StoreError> {
     match part.within(total) {
         Some(_) if offered == len => Ok(()),
         _ => Err(StoreError::Outside { part, total }),

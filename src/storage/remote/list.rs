@@ -84,7 +84,11 @@ impl Bucket {
     /// # Errors
     ///
     /// Those of the requests; a list that does not end, and one of other keys than were asked for.
-    pub fn list(&self, top: &Path, visit: &mut dyn FnMut(&Path, u64) -> ControlFlow<()>) -> Result<(), StoreError> {
+    pub(super) fn list(
+        &self,
+        top: &Path,
+        visit: &mut dyn FnMut(&Path, u64) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
         let mut listing = Listing::new(top);
         loop {
             let page = self.ask(0, || listing.page(self))?;
@@ -99,7 +103,7 @@ impl Bucket {
     }
 
     /// Removes everything below `top`, a page at a time; another try begins with what is left of the page.
-    pub fn clear(&self, top: &Path) -> Result<(), StoreError> {
+    pub(super) fn clear(&self, top: &Path) -> Result<(), StoreError> {
         let mut listing = Listing::new(top);
         loop {
             let (first, token) = self.ask(0, || async {

@@ -84,7 +84,7 @@ async fn stopped() {
 
 impl Bucket {
     /// A client with a runtime of its own.
-    pub fn new(objects: Arc<dyn ObjectStore>, patience: Patience) -> Result<Bucket, StoreError> {
+    pub(super) fn new(objects: Arc<dyn ObjectStore>, patience: Patience) -> Result<Bucket, StoreError> {
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(2)
@@ -106,7 +106,7 @@ impl Bucket {
     }
 
     /// Runs `work` on this thread to its end.
-    pub fn block_on<R>(&self, work: impl Future<Output = Result<R, StoreError>>) -> Result<R, StoreError> {
+    pub(super) fn block_on<R>(&self, work: impl Future<Output = Result<R, StoreError>>) -> Result<R, StoreError> {
         match &self.runtime {
             Some(runtime) => runtime.block_on(work),
             None => Err(StoreError::Unsupported("the client is shut down".into())),
@@ -114,7 +114,7 @@ impl Bucket {
     }
 
     /// One request that sends `bytes`, tried until it succeeds, cannot succeed, or patience ends.
-    pub fn ask<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
+    pub(super) fn ask<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
     where
         F: Future<Output = Result<R, Failure>>,
     {
@@ -122,7 +122,7 @@ impl Bucket {
     }
 
     /// Does a request of about `bytes` until it succeeds, or patience ends.
-    pub async fn tried<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
+    pub(super) async fn tried<R, F>(&self, bytes: u64, request: impl Fn() -> F) -> Result<R, StoreError>
     where
         F: Future<Output = Result<R, Failure>>,
     {

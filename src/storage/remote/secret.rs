@@ -34,17 +34,17 @@ const ID_LETTERS: usize = 16;
 
 /// The secrets of one account.
 #[derive(Clone, Default)]
-pub struct Secrets(Vec<String>);
+pub(super) struct Secrets(Vec<String>);
 
 impl Secrets {
     /// Those of a client for S3.
-    pub fn of_s3(builder: &AmazonS3Builder) -> Secrets {
+    pub(super) fn of_s3(builder: &AmazonS3Builder) -> Secrets {
         let keys = [AmazonS3ConfigKey::AccessKeyId, AmazonS3ConfigKey::SecretAccessKey, AmazonS3ConfigKey::Token];
         Secrets::new(keys.iter().filter_map(|key| builder.get_config_value(key)))
     }
 
     /// Those of a client for Azure.
-    pub fn of_azure(builder: &MicrosoftAzureBuilder) -> Secrets {
+    pub(super) fn of_azure(builder: &MicrosoftAzureBuilder) -> Secrets {
         let keys =
             [AzureConfigKey::AccessKey, AzureConfigKey::SasKey, AzureConfigKey::ClientSecret, AzureConfigKey::Token];
         Secrets::new(keys.iter().filter_map(|key| builder.get_config_value(key)))
@@ -55,14 +55,14 @@ impl Secrets {
     }
 
     /// `text` without these secrets, and without what looks like one.
-    pub fn hide(&self, text: &str) -> String {
+    pub(super) fn hide(&self, text: &str) -> String {
         let known = self.0.iter().fold(text.to_string(), |text, secret| text.replace(secret, HIDDEN));
         scrubbed(&known).chars().take(MOST_CHARS).collect()
     }
 }
 
 /// Without what looks like a secret: what stands behind the question mark of a URL, values of telling names, ids of AWS.
-pub fn scrubbed(text: &str) -> String {
+pub(super) fn scrubbed(text: &str) -> String {
     text.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
@@ -101,7 +101,7 @@ fn without_ids(text: &str) -> String {
 }
 
 /// Without user and password in front of the host.
-pub fn without_user(address: &str) -> String {
+pub(super) fn without_user(address: &str) -> String {
     match address.split_once("://") {
         Some((scheme, rest)) => {
             let end = rest.find('/').unwrap_or(rest.len());

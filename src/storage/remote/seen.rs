@@ -16,7 +16,7 @@ const MOST: usize = 64;
 
 /// What tells one object from another under the same key.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Like {
+pub(super) struct Like {
     pub tag: Option<String>,
     /// Size of the whole, where that is told.
     pub bytes: Option<u64>,
@@ -24,7 +24,7 @@ pub struct Like {
 
 /// The objects that were asked for last.
 #[derive(Debug, Default)]
-pub struct Seen(VecDeque<(Path, Like)>);
+pub(super) struct Seen(VecDeque<(Path, Like)>);
 
 impl Like {
     /// Weak tags, and those that are missing, tell nothing.
@@ -44,7 +44,7 @@ impl Like {
 /// # Errors
 ///
 /// An answer that is of another object than the first one under this key.
-pub fn hold(seen: &Mutex<Seen>, key: &Path, like: Like) -> Result<(), Failure> {
+pub(super) fn hold(seen: &Mutex<Seen>, key: &Path, like: Like) -> Result<(), Failure> {
     let mut seen = locked(seen);
     if let Some((_, first)) = seen.0.iter().find(|(known, _)| known == key) {
         if first.is_other(&like) {
@@ -59,7 +59,7 @@ pub fn hold(seen: &Mutex<Seen>, key: &Path, like: Like) -> Result<(), Failure> {
 }
 
 /// For a key that this process is about to change.
-pub fn forget(seen: &Mutex<Seen>, key: &Path) {
+pub(super) fn forget(seen: &Mutex<Seen>, key: &Path) {
     locked(seen).0.retain(|(known, _)| known != key);
 }
 

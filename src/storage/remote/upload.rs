@@ -12,13 +12,13 @@ use super::{Bucket, PARTS_IN_FLIGHT};
 use crate::storage::{StoreError, reserve};
 
 /// Bytes of one part; all but the last have the same size.
-pub const PART_BYTES: u64 = 8 << 20;
+pub(super) const PART_BYTES: u64 = 8 << 20;
 /// Parts that an object may have (S3; Azure has 50 000).
 const MOST_PARTS: u64 = 10_000;
 
 impl Bucket {
     /// Sets `key` to what `file` holds.
-    pub fn upload(&self, key: &object_store::path::Path, file: &Path) -> Result<(), StoreError> {
+    pub(super) fn upload(&self, key: &object_store::path::Path, file: &Path) -> Result<(), StoreError> {
         let file = File::open(file)?;
         let len = file.metadata()?.len();
         self.block_on(async {

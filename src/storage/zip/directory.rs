@@ -25,7 +25,7 @@ const PLACE_BYTES: u64 = (size_of::<u32>() + size_of::<AtomicU32>()) as u64;
 
 /// The entries of an archive by their names; of several under one name the last, as Python's zipfile has it.
 #[derive(Debug)]
-pub struct Directory {
+pub(super) struct Directory {
     raw: Vec<u8>,
     /// Where records begin in `raw`, in the order of their names.
     order: Vec<u32>,
@@ -40,7 +40,7 @@ impl Directory {
     ///
     /// # Errors
     /// [`Error::Malformed`] for what is no directory, [`Error::Unsupported`] where it takes more than its share of the budget.
-    pub fn read(file: &RangedFile, end: End) -> Result<Directory> {
+    pub(super) fn read(file: &RangedFile, end: End) -> Result<Directory> {
         check_size(file, end)?;
         let malformed = |found: String, expected: String| {
             Error::malformed(file.path(), "directory of the zip archive", found, expected)
@@ -83,7 +83,7 @@ impl Directory {
     }
 
     /// The entry of this name, and its number.
-    pub fn find(&self, name: &str) -> Option<usize> {
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
         self.order.binary_search_by(|&at| self.name_at(at).cmp(name.as_bytes())).ok()
     }
 
@@ -91,12 +91,12 @@ impl Directory {
     ///
     /// # Errors
     /// None that reading the directory has not told of.
-    pub fn entry(&self, n: usize) -> Result<Entry<'_>, String> {
+    pub(super) fn entry(&self, n: usize) -> Result<Entry<'_>, String> {
         Entry::parse(&self.raw[self.order[n] as usize..])
     }
 
     /// Numbers of the entries whose names begin with `prefix`.
-    pub fn below(&self, prefix: &str) -> std::ops::Range<usize> {
+    pub(super) fn below(&self, prefix: &str) -> std::ops::Range<usize> {
         let prefix = prefix.as_bytes();
         let start = self.order.partition_point(|&at| self.name_at(at) < prefix);
         let begins = |&at: &u32| self.name_at(at).starts_with(prefix);
@@ -104,7 +104,7 @@ impl Directory {
     }
 
     /// The name of entry `n`.
-    pub fn name(&self, n: usize) -> &[u8] {
+    pub(super) fn name(&self, n: usize) -> &[u8] {
         self.name_at(self.order[n])
     }
 
@@ -113,17 +113,17 @@ impl Directory {
     }
 
     /// How many entries there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.order.len()
     }
 
     /// Bytes before those of entry `n`, if that was read.
-    pub fn start(&self, n: usize) -> Option<u64> {
+    pub(super) fn start(&self, n: usize) -> Option<u64> {
         Some(self.starts[n].load(Ordering::Relaxed)).filter(|&len| len > 0).map(u64::from)
     }
 
     /// Notes it: 196 KiB at most.
-    pub fn note_start(&self, n: usize, len: u64) {
+    pub(super) fn note_start(&self, n: usize, len: u64) {
         self.starts[n].store(len as u32, Ordering::Relaxed);
     }
 }

@@ -18,7 +18,7 @@ const LARGE_END: [u8; 4] = *b"PK\x06\x06";
 
 /// Where the central directory stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct End {
+pub(super) struct End {
     pub at: u64,
     pub bytes: u64,
     /// How many entries it states; 65536 and more are not told where `is_large` is not set.
@@ -32,7 +32,7 @@ impl End {
     ///
     /// # Errors
     /// [`Error::Malformed`] where there is no end record, or where what it states does not lie in the file; archives of several files.
-    pub fn find(file: &RangedFile) -> Result<End> {
+    pub(super) fn find(file: &RangedFile) -> Result<End> {
         let malformed = |found: String| Error::malformed(file.path(), "end of the zip archive", found, "an end record");
         let len = file.bytes().min(LARGE_END_BYTES + LOCATOR_BYTES + END_BYTES + MOST_COMMENT_BYTES);
         let start = file.bytes() - len;
@@ -94,16 +94,16 @@ fn end_record(tail: &[u8]) -> Option<usize> {
 }
 
 /// Numbers of a record, the lowest byte first; the record reaches so far.
-pub fn u16_at(record: &[u8], at: usize) -> u16 {
+pub(super) fn u16_at(record: &[u8], at: usize) -> u16 {
     u16::from_le_bytes([record[at], record[at + 1]])
 }
 
 /// The same of 32 bits.
-pub fn u32_at(record: &[u8], at: usize) -> u32 {
+pub(super) fn u32_at(record: &[u8], at: usize) -> u32 {
     u32::from(u16_at(record, at)) | u32::from(u16_at(record, at + 2)) << 16
 }
 
 /// The same of 64 bits.
-pub fn u64_at(record: &[u8], at: usize) -> u64 {
+pub(super) fn u64_at(record: &[u8], at: usize) -> u64 {
     u64::from(u32_at(record, at)) | u64::from(u32_at(record, at + 4)) << 32
 }

@@ -4,10 +4,10 @@ use super::end::{u16_at, u32_at};
 use crate::storage::StoreError;
 
 /// A record without its name, its extra fields and its comment.
-pub const RECORD_BYTES: usize = 46;
+pub(super) const RECORD_BYTES: usize = 46;
 const RECORD: [u8; 4] = *b"PK\x01\x02";
 /// What stands before the bytes of an entry, without its name and its extra fields.
-pub const LOCAL_BYTES: u64 = 30;
+pub(super) const LOCAL_BYTES: u64 = 30;
 const LOCAL: [u8; 4] = *b"PK\x03\x04";
 
 /// The extra field with sizes of 64 bits.
@@ -17,14 +17,14 @@ const ENCRYPTED: u16 = 1 | 1 << 13;
 
 /// How the bytes of an entry are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Method {
+pub(super) enum Method {
     Stored,
     Deflated,
 }
 
 /// A file of an archive, as its directory has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry<'a> {
+pub(super) struct Entry<'a> {
     pub name: &'a [u8],
     pub crc32: u32,
     /// Bytes in the archive.
@@ -38,14 +38,14 @@ pub struct Entry<'a> {
 }
 
 /// Length of the record at the start of `rest`; `None` where there is no whole one.
-pub fn record_len(rest: &[u8]) -> Option<usize> {
+pub(super) fn record_len(rest: &[u8]) -> Option<usize> {
     let fixed = rest.get(..RECORD_BYTES).filter(|record| record.starts_with(&RECORD))?;
     let len = [28, 30, 32].iter().fold(RECORD_BYTES, |len, &at| len + usize::from(u16_at(fixed, at)));
     (len <= rest.len()).then_some(len)
 }
 
 /// The name in a whole record.
-pub fn name(record: &[u8]) -> &[u8] {
+pub(super) fn name(record: &[u8]) -> &[u8] {
     &record[RECORD_BYTES..][..usize::from(u16_at(record, 28))]
 }
 
@@ -54,7 +54,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// A message where sizes are said to be elsewhere and are not.
-    pub fn parse(record: &'a [u8]) -> Result<Entry<'a>, String> {
+    pub(super) fn parse(record: &'a [u8]) -> Result<Entry<'a>, String> {
         let name = name(record);
         let extra = &record[RECORD_BYTES + name.len()..][..usize::from(u16_at(record, 30))];
         let mut large = field(extra, LARGE).unwrap_or_default();
@@ -76,7 +76,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// It is encrypted, or compressed in another way; a stored entry states two sizes.
-    pub fn method(&self) -> Result<Method, StoreError> {
+    pub(super) fn method(&self) -> Result<Method, StoreError> {
         let unsupported = |what: String| {
             let hint = "unpack the archive, or pack it anew: zip -0 -r NEW.zarr.zip .";
             StoreError::Unsupported(format!("the entry is {what}, which is not read: {hint}"))
@@ -100,7 +100,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Errors
     /// Nothing of this entry stands there.
-    pub fn local_len(&self, local: &[u8]) -> Result<u64, StoreError> {
+    pub(super) fn local_len(&self, local: &[u8]) -> Result<u64, StoreError> {
         let fixed = local.get(..LOCAL_BYTES as usize).filter(|fixed| fixed.starts_with(&LOCAL));
         let fixed = fixed.ok_or_else(|| damaged(format!("no entry at byte {} of the archive", self.at)))?;
         let names = usize::from(u16_at(fixed, 26));
@@ -125,6 +125,6 @@ fn field(mut extra: &[u8], id: u16) -> Option<&[u8]> {
 }
 
 /// Bytes that are not what the archive says.
-pub fn damaged(what: String) -> StoreError {
+pub(super) fn damaged(what: String) -> StoreError {
     StoreError::Io(std::io::Error::new(std::io::ErrorKind::InvalidData, what))
 }

@@ -12,7 +12,7 @@ const REMOTE_STEP_BYTES: u64 = 4 << 20;
 const STATE_BYTES: u64 = 64 << 10;
 
 /// What inflating an entry takes beyond its bytes.
-pub fn memory(file: &RangedFile) -> u64 {
+pub(super) fn memory(file: &RangedFile) -> u64 {
     step(file) + STATE_BYTES
 }
 
@@ -24,7 +24,7 @@ fn step(file: &RangedFile) -> u64 {
 ///
 /// # Errors
 /// The stream is damaged, cut, or of another length than the directory says.
-pub fn inflate(file: &RangedFile, at: u64, entry: &Entry<'_>) -> Result<Vec<u8>, StoreError> {
+pub(super) fn inflate(file: &RangedFile, at: u64, entry: &Entry<'_>) -> Result<Vec<u8>, StoreError> {
     let mut raw = reserve(entry.size.saturating_add(1))?;
     let (mut state, mut read) = (Decompress::new(false), 0);
     let is_longer = || damaged(format!("the entry inflates to more than the {} bytes that are stated", entry.size));

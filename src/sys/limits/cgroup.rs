@@ -15,7 +15,7 @@ use super::MemoryLimit;
 /// start, `mounts` is `/proc/self/mountinfo`.
 ///
 /// `memory.high` of v2 counts too: beyond it nothing is killed, but everything is slowed down.
-pub fn memory(root: &Path, cgroups: &str, mounts: &str) -> Option<MemoryLimit> {
+pub(super) fn memory(root: &Path, cgroups: &str, mounts: &str) -> Option<MemoryLimit> {
     let mut least = None::<MemoryLimit>;
     for (group, version) in groups(root, cgroups, mounts, "memory") {
         for (folder, name) in &group {
@@ -34,7 +34,7 @@ pub fn memory(root: &Path, cgroups: &str, mounts: &str) -> Option<MemoryLimit> {
 }
 
 /// The least CPU quota, in CPUs.
-pub fn cpus(root: &Path, cgroups: &str, mounts: &str) -> Option<f64> {
+pub(super) fn cpus(root: &Path, cgroups: &str, mounts: &str) -> Option<f64> {
     let quota = |folder: &Path, version: Version| match version {
         Version::One => {
             let quota = number(folder, "cpu.cfs_quota_us")?;

@@ -4,7 +4,7 @@
 ///
 /// Memory per node is shared by the tasks that run on this node; memory per CPU counts the CPUs of a task, or a share of those
 /// of the job on this node.
-pub fn memory(variable: impl Fn(&str) -> Option<String>) -> Option<u64> {
+pub(super) fn memory(variable: impl Fn(&str) -> Option<String>) -> Option<u64> {
     let number = |name: &str| variable(name).and_then(|value| value.trim().parse::<u64>().ok());
     let node = number("SLURM_NODEID").unwrap_or(0);
     let tasks = variable("SLURM_STEP_TASKS_PER_NODE").or_else(|| variable("SLURM_TASKS_PER_NODE"));

@@ -35,7 +35,7 @@ const UNREADABLE: usize = 64;
 
 /// What one chunk turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChunkState {
+pub(crate) enum ChunkState {
     /// Decoded to exactly its size.
     Whole {
         stored_bytes: u64,
@@ -46,7 +46,7 @@ pub enum ChunkState {
 
 /// The outcome of looking at one chunk.
 #[derive(Debug)]
-pub struct Checked {
+pub(crate) struct Checked {
     pub state: ChunkState,
     /// Of the shard's index, with the first chunk of a shard that is there.
     pub index_bytes: u64,
@@ -55,7 +55,7 @@ pub struct Checked {
 }
 
 /// One array, chunk by chunk, from any number of threads.
-pub struct ArrayCheck {
+pub(crate) struct ArrayCheck {
     source: ZarrSource<u8>,
     unreadable: Mutex<VecDeque<Vec<u64>>>,
 }
@@ -63,7 +63,7 @@ pub struct ArrayCheck {
 impl ArrayCheck {
     /// Opens the array at `path` below `root` and reads its metadata, and those of the image it belongs to. The root itself is
     /// opened as an array alone where the image around it makes no sense.
-    pub fn open(root: &Arc<dyn Store>, path: &str) -> Result<ArrayCheck> {
+    pub(crate) fn open(root: &Arc<dyn Store>, path: &str) -> Result<ArrayCheck> {
         let file = match path {
             "" => open_in(root.clone(), &OpenOptions::default())?,
             _ => open_level(root, path)?,
@@ -72,7 +72,7 @@ impl ArrayCheck {
     }
 
     /// The array.
-    pub fn file(&self) -> &ZarrFile {
+    pub(crate) fn file(&self) -> &ZarrFile {
         self.source.file()
     }
 
@@ -81,17 +81,17 @@ impl ArrayCheck {
     }
 
     /// Chunks, or inner chunks of shards, within the bounds of the array.
-    pub fn chunks(&self) -> u64 {
+    pub(crate) fn chunks(&self) -> u64 {
         Chunks::total(self.meta())
     }
 
     /// All chunks, in order.
-    pub fn walk(&self) -> Chunks {
+    pub(crate) fn walk(&self) -> Chunks {
         Chunks::new(self.meta())
     }
 
     /// Chunks or shards, each with a key of its own, within the bounds of the array.
-    pub fn objects(&self) -> u64 {
+    pub(crate) fn objects(&self) -> u64 {
         keys::objects(self.meta())
     }
 
@@ -99,7 +99,7 @@ impl ArrayCheck {
     ///
     /// # Errors
     /// Those of [`list`].
-    pub fn walk_files(&self, visit: &mut dyn FnMut(Chunks) -> Result<()>) -> Result<bool> {
+    pub(crate) fn walk_files(&self, visit: &mut dyn FnMut(Chunks) -> Result<()>) -> Result<bool> {
         let file = self.file();
         let store = if file.array_path.is_empty() { file.store.clone() } else { file.store.below(&file.array_path) };
         list(store.as_ref(), &mut |entry| match entry {
@@ -112,17 +112,17 @@ impl ArrayCheck {
     }
 
     /// Decoded bytes of one chunk, padding included.
-    pub fn chunk_bytes(&self) -> u64 {
+    pub(crate) fn chunk_bytes(&self) -> u64 {
         self.meta().chunk_bytes()
     }
 
     /// Memory for the whole check.
-    pub fn resident_bytes(&self) -> u64 {
+    pub(crate) fn resident_bytes(&self) -> u64 {
         self.file().layout.resident_bytes
     }
 
     /// Memory that each thread takes beyond that: stored and decoded bytes, codecs, an index and what sorts it.
-    pub fn thread_bytes(&self) -> u64 {
+    pub(crate) fn thread_bytes(&self) -> u64 {
         self.file().layout.transfer_bytes.saturating_add(self.index_bytes().saturating_mul(2))
     }
 
@@ -131,17 +131,17 @@ impl ArrayCheck {
     }
 
     /// Registers the array's keys.
-    pub fn known(&self, known: &mut Known, path: &str, n: usize) {
+    pub(crate) fn known(&self, known: &mut Known, path: &str, n: usize) {
         known.array(path, n, Some(self.meta()));
     }
 
     /// What levels of an image have in common.
-    pub fn facts(&self) -> Facts {
+    pub(crate) fn facts(&self) -> Facts {
         Facts { shape: self.meta().shape.clone(), dtype: self.file().stored }
     }
 
     /// Reads and decodes one chunk; with the first one of a shard its index is checked too.
-    pub fn check(&self, chunk: &ChunkAt) -> Checked {
+    pub(crate) fn check(&self, chunk: &ChunkAt) -> Checked {
         let mut checked = Checked { state: ChunkState::Bad, index_bytes: 0, problems: Vec::new() };
         if self.meta().shard.is_some() && !self.check_index(chunk, &mut checked) {
             return checked;
@@ -190,7 +190,7 @@ impl ArrayCheck {
 
 /// What is compared between the levels of an image.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
+pub(crate) struct Facts {
     /// Of the array, in its own order of dimensions.
     pub shape: Vec<u64>,
     pub dtype: Dtype,
@@ -201,7 +201,7 @@ pub struct Facts {
 ///
 /// A level's extent times its scale must be that of the finest level, to a voxel or two of the coarser one: sizes may have been
 /// rounded either way at each step.
-pub fn level_warnings(image: &Image, facts: &[Option<Facts>]) -> Vec<String> {
+pub(crate) fn level_warnings(image: &Image, facts: &[Option<Facts>]) -> Vec<String> {
     let name = if image.path.is_empty() { String::new() } else { format!("{}: ", image.path) };
     let Some(Some(finest)) = facts.first() else { return Vec::new() };
     let mut warnings = Vec::new();

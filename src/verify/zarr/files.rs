@@ -9,7 +9,7 @@ use crate::{
 
 /// One entry of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entry<'a> {
+pub(crate) enum Entry<'a> {
     /// The key of a file, below the root.
     File(&'a str),
     /// A folder by way of a link, which is not followed: what is below it is not listed.
@@ -20,7 +20,7 @@ pub enum Entry<'a> {
 ///
 /// # Errors
 /// [`Error::Io`] for what cannot be listed, and what `visit` returns.
-pub fn list(store: &dyn Store, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<bool> {
+pub(crate) fn list(store: &dyn Store, visit: &mut dyn FnMut(Entry<'_>) -> Result<()>) -> Result<bool> {
     if let Some(folder) = store.folder() {
         return list_folder(folder, visit).map(|()| true);
     }

@@ -11,7 +11,7 @@ const COMPANION: &str = "OME";
 
 /// What a file is to a hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     Document,
     /// A chunk or shard within the grid of the array of this number.
     Chunk(usize),
@@ -29,21 +29,21 @@ struct KeyGrid {
 
 /// The nodes of a hierarchy, to tell files apart by their keys.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     arrays: BTreeMap<String, (usize, Option<KeyGrid>)>,
     groups: BTreeSet<String>,
 }
 
 impl Known {
     /// The group at `path` below the root, and those around it.
-    pub fn group(&mut self, path: &str) {
+    pub(crate) fn group(&mut self, path: &str) {
         self.groups.insert(String::new());
         let slashes = path.match_indices('/').map(|(n, _)| n);
         self.groups.extend(slashes.chain([path.len()]).map(|end| path[..end].to_string()));
     }
 
     /// Array number `n` at `path` below the root; without metadata where those cannot be read.
-    pub fn array(&mut self, path: &str, n: usize, meta: Option<&ArrayMeta>) {
+    pub(crate) fn array(&mut self, path: &str, n: usize, meta: Option<&ArrayMeta>) {
         if let Some((parent, _)) = path.rsplit_once('/') {
             self.group(parent);
         }
@@ -51,7 +51,7 @@ impl Known {
     }
 
     /// What the file of `key` is.
-    pub fn role(&self, key: &str) -> Role {
+    pub(crate) fn role(&self, key: &str) -> Role {
         let mut folders: Vec<&str> = key.match_indices('/').map(|(n, _)| &key[..n]).collect();
         folders.insert(0, "");
         for folder in folders.iter().rev() {
@@ -97,12 +97,12 @@ impl KeyGrid {
 }
 
 /// The coordinates of the chunk or shard of an array that has `key` below the array; `None` for what is none.
-pub fn coordinates(meta: &ArrayMeta, key: &str) -> Option<Vec<u64>> {
+pub(crate) fn coordinates(meta: &ArrayMeta, key: &str) -> Option<Vec<u64>> {
     KeyGrid::new(meta).coordinates(key)
 }
 
 /// Chunks or shards in the grid of an array.
-pub fn objects(meta: &ArrayMeta) -> u64 {
+pub(crate) fn objects(meta: &ArrayMeta) -> u64 {
     KeyGrid::new(meta).objects.iter().fold(1, |n, &count| n.saturating_mul(count))
 }
 

@@ -24,7 +24,7 @@ const MOST_IMAGES: usize = 1 << 20;
 
 /// The arrays below a path, in the order in which the metadata name them.
 #[derive(Debug, Default)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// What the path is, for people.
     pub kind: String,
     /// Paths of arrays below the root; one empty path where the root is an array.
@@ -38,7 +38,7 @@ pub struct Tree {
 
 /// An image at several resolutions.
 #[derive(Debug)]
-pub struct Image {
+pub(crate) struct Image {
     /// Path below the root.
     pub path: String,
     pub multiscale: Multiscale,
@@ -52,7 +52,7 @@ impl Tree {
     /// # Errors
     /// [`Error::Io`] where there is nothing, [`Error::Malformed`] for the root's own metadata, [`Error::Unsupported`] for a
     /// group that names no image. Trouble further down is kept in `faults`.
-    pub fn of(root: &Arc<dyn Store>) -> Result<Tree> {
+    pub(crate) fn of(root: &Arc<dyn Store>) -> Result<Tree> {
         let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no zarr array or group here");
         let mut tree = Tree::default();
         match node::read(root)?.ok_or_else(|| Error::io("open", root.describe(""))(missing()))? {

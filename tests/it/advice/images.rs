@@ -19,7 +19,7 @@ fn numbers(text: &str) -> Vec<f32> {
 }
 
 /// Writes `NAME EXTENTS TYPE PATTERN [key=value] ...` into `folder`.
-pub fn write(folder: &Path, line: &str) {
+pub(crate) fn write(folder: &Path, line: &str) {
     let words: Vec<&str> = line.split(' ').collect();
     let [name, extents, kind, pattern, ..] = words[..] else { panic!("{line}") };
     let keys: HashMap<&str, &str> = words[4..].iter().map(|word| word.split_once('=').unwrap()).collect();

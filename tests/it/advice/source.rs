@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A text in the source.
-pub struct Literal {
+pub(super) struct Literal {
     pub file: String,
     pub text: String,
     /// Whether it stands where hints and warnings are made, or names an option.
@@ -25,7 +25,7 @@ const NAMED: [&str; 4] = ["`reslice ", "reslice info", ",ras", ",src="];
 const SHORTEST: usize = 12;
 
 /// All texts of the source, without those of its tests.
-pub fn literals() -> Vec<Literal> {
+pub(super) fn literals() -> Vec<Literal> {
     let mut found = Vec::new();
     walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut found);
     assert!(found.iter().filter(|literal| literal.is_advice).count() > 100, "the source is not understood");

@@ -9,7 +9,7 @@ const ITK: &str = "#Insight Transform File V1.0\n#Transform 0\nTransform: Affine
     Parameters: 0.995 -0.0998 0 0.0998 0.995 0 0 0 1 0.3 -0.2 0.1\nFixedParameters: 0 0 0\n";
 
 /// A folder with scans, labels, transforms, points and a table of jobs.
-pub fn prepared() -> Folder {
+pub(super) fn prepared() -> Folder {
     let folder = Folder::new();
     let root = folder.path("");
     for (name, line) in [
@@ -46,7 +46,7 @@ fn mgh() -> Vec<u8> {
 }
 
 /// Runs a script by `sh`, with the command on the path: its exit code, and what it says on stdout and stderr, as it comes.
-pub fn run(folder: &Folder, script: &str) -> (i32, String) {
+pub(super) fn run(folder: &Folder, script: &str) -> (i32, String) {
     let commands = Path::new(env!("CARGO_BIN_EXE_reslice")).parent().unwrap();
     let path = format!("{}:{}", commands.display(), env::var("PATH").unwrap_or_default());
     let said = folder.path(".said");

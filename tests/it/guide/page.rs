@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// A block of code.
-pub struct Block {
+pub(super) struct Block {
     /// Line of its first line of text, from 1.
     pub line: usize,
     /// What stands behind the fence; `indented` without one.
@@ -14,7 +14,7 @@ pub struct Block {
 }
 
 /// The README and all pages of docs/, by name.
-pub fn pages() -> Vec<(String, String)> {
+pub(super) fn pages() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let docs = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let mut paths: Vec<_> = docs.filter(|path| path.extension().is_some_and(|end| end == "md")).collect();
@@ -25,7 +25,7 @@ pub fn pages() -> Vec<(String, String)> {
 }
 
 /// The blocks of a page, fenced and indented.
-pub fn blocks(text: &str) -> Vec<Block> {
+pub(super) fn blocks(text: &str) -> Vec<Block> {
     let (mut blocks, mut before): (Vec<Block>, &str) = (Vec::new(), "");
     let mut lines = text.lines().enumerate().peekable();
     while let Some((n, line)) = lines.next() {
@@ -57,7 +57,7 @@ fn blocks_before(text: &str, n: usize) -> Option<&str> {
 }
 
 /// Whether a line begins with a command that has arguments; `COMMAND` and the like in capitals are its form, and no command.
-pub fn is_ours(line: &str) -> bool {
+pub(super) fn is_ours(line: &str) -> bool {
     let mut words = line.trim_start().trim_start_matches("$ ").split_whitespace();
     let is_form = |word: &str| word.chars().all(|c| c.is_ascii_uppercase() || !c.is_alphabetic());
     let (program, command, argument) = (words.next(), words.next(), words.next());

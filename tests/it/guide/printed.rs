@@ -4,14 +4,14 @@
 const UNITS: [&str; 7] = ["s", "B", "KiB", "MiB", "GiB", "TiB", "Mvoxel/s"];
 
 /// A command of a page, and what is shown of it.
-pub struct Shown<'a> {
+pub(super) struct Shown<'a> {
     pub command: String,
     pub code: i32,
     pub lines: Vec<&'a str>,
 }
 
 /// The commands of a block: lines that begin with `$ `, each with the lines up to the next.
-pub fn shown(body: &str) -> Vec<Shown<'_>> {
+pub(super) fn shown(body: &str) -> Vec<Shown<'_>> {
     let mut all: Vec<Shown<'_>> = Vec::new();
     for line in body.lines() {
         if let Some(command) = line.strip_prefix("$ ") {
@@ -25,7 +25,7 @@ pub fn shown(body: &str) -> Vec<Shown<'_>> {
 }
 
 /// Whether what is printed is what is shown.
-pub fn agrees(shown: &[&str], printed: &[&str]) -> bool {
+pub(super) fn agrees(shown: &[&str], printed: &[&str]) -> bool {
     match (shown, printed) {
         ([], printed) => printed.is_empty(),
         (["...", rest @ ..], printed) => (0..=printed.len()).any(|n| agrees(rest, &printed[n..])),

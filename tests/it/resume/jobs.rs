@@ -2,61 +2,61 @@
 
 use super::*;
 
-pub const SHAPE: [u64; 3] = [41, 67, 59];
+pub(super) const SHAPE: [u64; 3] = [41, 67, 59];
 
 /// Sources, and how they become targets.
-pub struct Set {
+pub(super) struct Set {
     pub folder: tempfile::TempDir,
 }
 
 /// One kind of target of one kind of source.
 #[derive(Clone, Copy, Debug)]
-pub struct Case {
+pub(super) struct Case {
     pub input: &'static str,
     pub output: &'static str,
     pub adapt: fn(&mut Request),
 }
 
-pub fn small_shards(request: &mut Request) {
+pub(super) fn small_shards(request: &mut Request) {
     request.target.chunk = Some([8, 8, 16]);
     request.target.shard = Some(Some([16, 32, 32]));
 }
 
-pub fn chunks(request: &mut Request) {
+pub(super) fn chunks(request: &mut Request) {
     request.target.chunk = Some([8, 16, 16]);
     request.target.shard = Some(None);
 }
 
-pub fn plain(request: &mut Request) {
+pub(super) fn plain(request: &mut Request) {
     // Large samples: several blocks and units.
     request.dtype = Some(Dtype::F64);
 }
 
-pub fn bgzf(request: &mut Request) {
+pub(super) fn bgzf(request: &mut Request) {
     plain(request);
     request.target.framing = Some(Framing::Bgzf { level: 1 });
 }
 
-pub fn floats(request: &mut Request) {
+pub(super) fn floats(request: &mut Request) {
     request.dtype = Some(Dtype::F32);
 }
 
-pub fn cubic(request: &mut Request) {
+pub(super) fn cubic(request: &mut Request) {
     plain(request);
     request.method = Some(Method::Kernel(KernelShape::CatmullRom));
 }
 
-pub fn pyramid(request: &mut Request) {
+pub(super) fn pyramid(request: &mut Request) {
     small_shards(request);
     request.pyramid = Some(PyramidRequest { levels: Some(2), method: None });
 }
 
-pub fn chunk_pyramid(request: &mut Request) {
+pub(super) fn chunk_pyramid(request: &mut Request) {
     chunks(request);
     request.pyramid = Some(PyramidRequest { levels: Some(2), method: None });
 }
 
-pub const CASES: [Case; 14] = [
+pub(super) const CASES: [Case; 14] = [
     Case { input: "a.nii", output: "out.nii", adapt: plain },
     Case { input: "a.nii.gz", output: "out.nii", adapt: cubic },
     Case { input: "a.nii", output: "out.nii.gz", adapt: plain },
@@ -72,13 +72,13 @@ pub const CASES: [Case; 14] = [
     Case { input: "a.nii", output: "out.mhd", adapt: plain },
     Case { input: "series.nii.gz", output: "out.mgz", adapt: floats },
 ];
-pub const PYRAMIDS: [Case; 2] = [
+pub(super) const PYRAMIDS: [Case; 2] = [
     Case { input: "a.nii", output: "out.zarr", adapt: pyramid },
     Case { input: "a.zarr", output: "out.zarr", adapt: chunk_pyramid },
 ];
 
 impl Set {
-    pub fn new() -> Set {
+    pub(super) fn new() -> Set {
         let folder = tempfile::tempdir().unwrap();
         let (said, mut rng) = (Said::new(SHAPE), Rng::new("resume"));
         let series = Said::new([17, 31, 29]).with_outer(&[("t", 3)]);
@@ -99,18 +99,18 @@ impl Set {
         set
     }
 
-    pub fn at(&self, name: &str) -> PathBuf {
+    pub(super) fn at(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn request(&self, input: &str, output: &str, memory_bytes: u64, threads: usize) -> Request {
+    pub(super) fn request(&self, input: &str, output: &str, memory_bytes: u64, threads: usize) -> Request {
         let mut request = Request::new(self.at(input), self.at(output), memory_bytes, threads);
         let sizing = Sizing::Scale([1.3, 0.9, 1.1]);
         request.grid = GridChoice::Rules(GridRequest { sizing, ..GridRequest::default() });
         request
     }
 
-    pub fn of(&self, case: Case, memory_bytes: u64, threads: usize) -> Request {
+    pub(super) fn of(&self, case: Case, memory_bytes: u64, threads: usize) -> Request {
         let mut request = self.request(case.input, case.output, memory_bytes, threads);
         (case.adapt)(&mut request);
         request.resume = true;
@@ -118,7 +118,7 @@ impl Set {
     }
 
     /// What one run from end to end makes.
-    pub fn expected(&self, case: Case) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(super) fn expected(&self, case: Case) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut request = self.of(case, 1 << 30, 2);
         request.resume = false;
         run(request, usize::MAX).unwrap();
@@ -127,12 +127,12 @@ impl Set {
         made
     }
 
-    pub fn state(&self, case: Case) -> PathBuf {
+    pub(super) fn state(&self, case: Case) -> PathBuf {
         self.at(&format!("{}.reslice", case.output))
     }
 
     /// The target's files, which are removed, and the note of its job with them.
-    pub fn take(&self, case: Case) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub(super) fn take(&self, case: Case) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         for entry in fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
             let name = entry.file_name().unwrap().to_str().unwrap().to_string();
@@ -158,7 +158,7 @@ impl Set {
     }
 }
 
-pub fn files(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
+pub(super) fn files(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) {
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if path.is_dir() {
             files(root, &path, found);
@@ -169,7 +169,7 @@ pub fn files(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>)
 }
 
 /// Runs a job until so many blocks of any pass are done; to its end where there are not as many.
-pub fn run(request: Request, most_blocks: usize) -> Result<Summary> {
+pub(super) fn run(request: Request, most_blocks: usize) -> Result<Summary> {
     let (stop, mut blocks) = (AtomicBool::new(false), 0);
     let mut last = 0;
     Job::resolve(request)?.run(&stop, |event| {
@@ -182,7 +182,7 @@ pub fn run(request: Request, most_blocks: usize) -> Result<Summary> {
 }
 
 /// The same, ended by a panic: nothing is put on record any more.
-pub fn killed(request: Request, most_blocks: u64) {
+pub(super) fn killed(request: Request, most_blocks: u64) {
     let stop = AtomicBool::new(false);
     let job = Job::resolve(request).unwrap();
     let run = || {
@@ -196,6 +196,6 @@ pub fn killed(request: Request, most_blocks: u64) {
 }
 
 /// Memory that jobs of this size find narrow, or not, beside what the tests hold.
-pub fn memory(rng: &mut Rng) -> u64 {
+pub(super) fn memory(rng: &mut Rng) -> u64 {
     reslice::sys::resident().now_bytes + ((300 + rng.below(300)) << 20)
 }

@@ -22,7 +22,7 @@ const MOST_BITPLANES: u16 = 31;
 
 /// What a stream says of its frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
+pub(crate) struct Frame {
     pub columns: u32,
     pub rows: u32,
     pub samples: u32,
@@ -41,7 +41,7 @@ impl Frame {
     ///
     /// # Errors
     /// What is no stream, is cut off, or has parts that are not read.
-    pub fn parse(bytes: &[u8]) -> Result<Frame, String> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Frame, String> {
         let (frame, at) = Frame::before_tiles(bytes)?;
         frame.tile_parts(bytes, at)?;
         Ok(frame)
@@ -51,7 +51,7 @@ impl Frame {
     ///
     /// # Errors
     /// What is no stream, is cut off, or has parts that are not read.
-    pub fn before_tiles(bytes: &[u8]) -> Result<(Frame, usize), String> {
+    pub(crate) fn before_tiles(bytes: &[u8]) -> Result<(Frame, usize), String> {
         if word(bytes, 0) != Some(SOC) {
             return Err("no beginning of a JPEG 2000 stream".into());
         }
@@ -83,7 +83,7 @@ impl Frame {
     ///
     /// # Errors
     /// Both, where they differ; parts so small that they take more room than the samples.
-    pub fn check(&self, is_fast: bool, size: [u32; 2], samples: u32, bits: (u32, u32)) -> Result<(), String> {
+    pub(crate) fn check(&self, is_fast: bool, size: [u32; 2], samples: u32, bits: (u32, u32)) -> Result<(), String> {
         let name = |is_fast| if is_fast { "HTJ2K" } else { "JPEG 2000" };
         let (least, most) = (bits.0, bits.1.min(16));
         let [columns, rows] = size;

@@ -3,7 +3,7 @@
 /// Tiles that are read of one frame, at most.
 const MOST_TILES: usize = 1 << 12;
 /// Bytes for each sample that tiles, precincts and blocks may take.
-pub const STRUCTURE_BYTES: u64 = 16;
+pub(super) const STRUCTURE_BYTES: u64 = 16;
 /// Bytes that they may take in any frame.
 const LEAST_STRUCTURE_BYTES: u64 = 1 << 20;
 /// Of a tile, a precinct, a block, a layer of one, a pass of one: as the decoder keeps them, with what growing lists have to spare.
@@ -15,7 +15,7 @@ const PASSES_BYTES: u64 = 96 * 96;
 
 /// The grid of tiles over the samples.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tiles {
+pub(super) struct Tiles {
     /// Left, top, right and bottom of the samples on the reference grid.
     pub area: [u32; 4],
     /// Where the first tile begins.
@@ -28,7 +28,7 @@ impl Tiles {
     ///
     /// # Errors
     /// The numbers, where not.
-    pub fn check(&self) -> Result<(), String> {
+    pub(super) fn check(&self) -> Result<(), String> {
         let Tiles { area, first, size } = self;
         let is_sound = (0..2).all(|a| {
             let begins = first[a] <= area[a] && u64::from(first[a]) + u64::from(size[a]) > u64::from(area[a]);
@@ -38,7 +38,7 @@ impl Tiles {
     }
 
     /// How many; `None` where there are more than are read.
-    pub fn count(&self) -> Option<usize> {
+    pub(super) fn count(&self) -> Option<usize> {
         let along = |a: usize| u64::from(self.area[a + 2] - self.first[a]).div_ceil(u64::from(self.size[a]));
         usize::try_from(along(0).saturating_mul(along(1))).ok().filter(|&count| count <= MOST_TILES)
     }
@@ -51,7 +51,7 @@ impl Tiles {
 
 /// How tiles are coded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coding {
+pub(super) struct Coding {
     pub levels: u8,
     pub layers: u16,
     /// Columns and rows of a block, as powers of two.
@@ -69,7 +69,7 @@ impl Coding {
     ///
     /// # Errors
     /// Both, where it takes more.
-    pub fn check(&self, tiles: &Tiles, samples: u32) -> Result<(), String> {
+    pub(super) fn check(&self, tiles: &Tiles, samples: u32) -> Result<(), String> {
         let count = tiles.count().unwrap_or(usize::MAX) as u64;
         let [columns, rows] = tiles.largest();
         let all =

@@ -25,7 +25,7 @@ const DEEPEST: usize = 64;
 
 /// One setup: what a microscope did the same way at all times.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Setup {
+pub(crate) struct Setup {
     pub id: u64,
     pub name: String,
     /// Voxels along x, y, z.
@@ -40,7 +40,7 @@ pub struct Setup {
 
 /// What a document says.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Document {
+pub(crate) struct Document {
     /// The HDF5 file.
     pub file: PathBuf,
     pub setups: Vec<Setup>,
@@ -52,7 +52,7 @@ pub struct Document {
 ///
 /// # Errors
 /// Those of reading; XML that is damaged; images in another format.
-pub fn read(path: &Path) -> Result<Option<Document>, Fault> {
+pub(crate) fn read(path: &Path) -> Result<Option<Document>, Fault> {
     let mut start = Vec::new();
     nfs::open(path)?.take(START_BYTES).read_to_end(&mut start)?;
     let first = start.iter().find(|byte| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte));

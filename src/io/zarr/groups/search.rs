@@ -16,12 +16,12 @@ const MOST_FOLDERS: usize = 500;
 const MOST_DEPTH: usize = 3;
 
 /// A path below `store` that can be opened.
-pub fn first(store: &Arc<dyn Store>) -> Option<String> {
+pub(super) fn first(store: &Arc<dyn Store>) -> Option<String> {
     consolidated(store).or_else(|| listed(store))
 }
 
 /// The first image that consolidated metadata name, and that is there. Values are made of one node at a time.
-pub fn consolidated(store: &Arc<dyn Store>) -> Option<String> {
+pub(super) fn consolidated(store: &Arc<dyn Store>) -> Option<String> {
     let text = |key: &str| {
         let text = store.get(key, document::most_bytes()).ok()??;
         document::check(&text).ok().map(|()| text)

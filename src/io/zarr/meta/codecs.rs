@@ -20,7 +20,7 @@ use crate::{
 
 /// A codec list of v3 in one form: transposes, then `bytes` or sharding, then compressors.
 #[derive(Debug)]
-pub struct Pipeline {
+pub(super) struct Pipeline {
     pub stored_order: Vec<usize>,
     pub big_endian: bool,
     pub bytes: Vec<ByteCodec>,
@@ -30,7 +30,13 @@ pub struct Pipeline {
 
 impl Pipeline {
     /// `sample` is what is encoded; `None` for the index of a shard, which has no filters.
-    pub fn parse(path: &Path, list: &Value, dims: usize, may_shard: bool, sample: Option<Sample>) -> Result<Pipeline> {
+    pub(super) fn parse(
+        path: &Path,
+        list: &Value,
+        dims: usize,
+        may_shard: bool,
+        sample: Option<Sample>,
+    ) -> Result<Pipeline> {
         let Some(list) = list.as_array().filter(|list| list.len() <= 32) else {
             return Err(Error::malformed(path, "codecs", brief(list), "a list of at most 32 codecs"));
         };
@@ -101,7 +107,7 @@ fn refuse_mixed(path: &Path, filtered: &[ByteCodec], order: &[usize], big_endian
 }
 
 /// A compressor by its name under `name_key`, with its configuration.
-pub fn byte_codec(path: &Path, step: &Value, name_key: &str, configuration: &Value) -> Result<ByteCodec> {
+pub(super) fn byte_codec(path: &Path, step: &Value, name_key: &str, configuration: &Value) -> Result<ByteCodec> {
     let name = step.get(name_key).and_then(Value::as_str).or(step.as_str()).unwrap_or_default();
     Ok(match name.strip_prefix("numcodecs.").unwrap_or(name) {
         "blosc" => {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Codec, whole};
 
 /// How the chunks of an array are compressed, out of its metadata; `None` where we do not write with that compressor.
-pub fn codec_of(document: &Map<String, Value>) -> Option<Codec> {
+pub(super) fn codec_of(document: &Map<String, Value>) -> Option<Codec> {
     if document.get("zarr_format").and_then(whole) == Some(2) {
         let compressor = document.get("compressor")?;
         return if compressor.is_null() { Some(Codec::None) } else { codec(compressor.get("id")?, compressor) };

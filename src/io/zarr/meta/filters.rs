@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Whether `name` is a filter from samples to samples, in v3 with the prefix `numcodecs.`.
-pub fn is_of_samples(name: &str) -> bool {
+pub(super) fn is_of_samples(name: &str) -> bool {
     matches!(bare(name), "delta" | "fixedscaleoffset" | "bitround" | "quantize")
 }
 
@@ -26,7 +26,7 @@ fn bare(name: &str) -> &str {
 }
 
 /// What reading does about one step of a list of codecs.
-pub enum Undo {
+pub(super) enum Undo {
     /// Samples stay as they are: the step made them coarser, which is not undone.
     Nothing,
     /// A filter from samples to samples, and what its output is.
@@ -36,7 +36,7 @@ pub enum Undo {
 }
 
 /// What is to be undone of a step, by its name.
-pub fn of_samples(path: &Path, name: &str, configuration: &Value, samples: Option<Format>) -> Result<Undo> {
+pub(super) fn of_samples(path: &Path, name: &str, configuration: &Value, samples: Option<Format>) -> Result<Undo> {
     if !is_of_samples(name) {
         return Ok(Undo::Other);
     }
@@ -77,7 +77,7 @@ fn same_type(configuration: &Value) -> bool {
 }
 
 /// numcodecs' `shuffle`, from bytes to bytes.
-pub fn shuffle(path: &Path, configuration: &Value) -> Result<ByteCodec> {
+pub(super) fn shuffle(path: &Path, configuration: &Value) -> Result<ByteCodec> {
     let found = configuration.get("elementsize").unwrap_or(&Value::Null);
     let element_bytes = if found.is_null() { Some(4) } else { found.as_u64() };
     match element_bytes {
@@ -96,7 +96,7 @@ fn format(found: Option<&Value>) -> Option<Format> {
 }
 
 /// The type of samples that filters work on; `None` for bool and half precision.
-pub fn plain(sample: Sample) -> Option<Dtype> {
+pub(super) fn plain(sample: Sample) -> Option<Dtype> {
     match sample {
         Sample::Plain(dtype) => Some(dtype),
         Sample::Bool | Sample::Half => None,

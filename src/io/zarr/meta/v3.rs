@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Reads a `zarr.json`; `path` is for messages.
-pub fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
+pub(super) fn parse(path: &Path, document: &Map<String, Value>) -> Result<ArrayMeta> {
     let get = |key: &str| document.get(key).unwrap_or(&Value::Null);
     if whole(get("zarr_format")) != Some(3) {
         return Err(Error::malformed(path, "zarr_format", brief(get("zarr_format")), "3"));

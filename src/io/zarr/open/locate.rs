@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// An array and the image around it.
-pub struct Located {
+pub(super) struct Located {
     pub store: Arc<dyn Store>,
     pub array_path: String,
     pub meta: ArrayMeta,
@@ -32,18 +32,18 @@ pub struct Located {
 
 impl Located {
     /// The store of the array itself.
-    pub fn array_store(&self) -> Arc<dyn Store> {
+    pub(super) fn array_store(&self) -> Arc<dyn Store> {
         if self.array_path.is_empty() { self.store.clone() } else { self.store.below(&self.array_path) }
     }
 
     /// An array at the root of `store`, without an image.
-    pub fn array(store: Arc<dyn Store>, meta: ArrayMeta) -> Located {
+    pub(super) fn array(store: Arc<dyn Store>, meta: ArrayMeta) -> Located {
         let (array_path, array_attributes, warnings) = (String::new(), Map::new(), Vec::new());
         Located { store, array_path, meta, array_attributes, image: None, warnings, refused: None }
     }
 
     /// The array without the image around it.
-    pub fn alone(&self) -> Located {
+    pub(super) fn alone(&self) -> Located {
         Located {
             store: self.array_store(),
             array_path: String::new(),
@@ -57,7 +57,7 @@ impl Located {
 }
 
 /// An image of a group, and which of its levels was named.
-pub struct Image {
+pub(super) struct Image {
     pub attributes: Map<String, Value>,
     /// The image in question stands first, whatever the order in the group.
     pub ome: OmeMetadata,
@@ -68,13 +68,13 @@ pub struct Image {
 
 impl Image {
     /// The entry of `multiscales`.
-    pub fn multiscale(&self) -> &Multiscale {
+    pub(super) fn multiscale(&self) -> &Multiscale {
         &self.ome.multiscales[0]
     }
 }
 
 /// The array that the root of `store` is, or stands for as an image.
-pub fn locate(store: Arc<dyn Store>, options: &OpenOptions) -> Result<Located> {
+pub(super) fn locate(store: Arc<dyn Store>, options: &OpenOptions) -> Result<Located> {
     let missing = || std::io::Error::new(std::io::ErrorKind::NotFound, "no zarr array or group here");
     let path = store.describe("");
     match node::read(&store)?.ok_or_else(|| Error::io("open", &path)(missing()))? {
@@ -176,6 +176,6 @@ fn locate_parent(store: Arc<dyn Store>, meta: ArrayMeta, array_attributes: Map<S
 }
 
 /// The warning of an array that is opened without the image around it.
-pub fn by_itself(path: &Path, error: &Error) -> String {
+pub(super) fn by_itself(path: &Path, error: &Error) -> String {
     format!("{}: opened as an array without an image: {error}", path.display())
 }

@@ -21,7 +21,7 @@ const STEP_DIFFERENCE: f64 = 1e-3;
 const MAX_APART: f64 = 1e-3;
 
 /// What is known of the level that is opened.
-pub struct Level<'a> {
+pub(super) struct Level<'a> {
     pub located: &'a Located,
     /// Placements of all axes to those of z, y, x in the grid's unit.
     pub in_unit: &'a dyn Fn(&[Placed]) -> [Placed; 3],
@@ -33,7 +33,7 @@ pub struct Level<'a> {
 impl Level<'_> {
     /// Puts `grid`, which is as OME's metadata have it, where NIfTI has it; nothing where the image says nothing of it, or says it of
     /// another image. `beside` are the bytes of the header beside the levels; `by_attribute` says whether the attribute may count.
-    pub fn place(
+    pub(super) fn place(
         &self,
         grid: &mut Grid,
         beside: Option<Vec<u8>>,
@@ -141,7 +141,7 @@ impl Level<'_> {
 }
 
 /// The names of the outer axes in the order of NIfTI's volumes: time the fastest.
-pub fn order_of_volumes(names: &[(String, bool)]) -> Vec<String> {
+pub(super) fn order_of_volumes(names: &[(String, bool)]) -> Vec<String> {
     let of = |time: bool| names.iter().filter(move |(_, is_time)| *is_time == time).map(|(name, _)| name.clone());
     of(false).chain(of(true)).collect()
 }

@@ -39,7 +39,7 @@ struct Files {
 
 impl Assembler {
     /// Takes over those shards of `level` that have a chunk for which `is_ours` holds (volume, region); their chunks are done then.
-    pub fn adopt(
+    pub(crate) fn adopt(
         &self,
         site: &BuildSite,
         level: &mut RestoredLevel,
@@ -71,7 +71,7 @@ impl Assembler {
     }
 
     /// Goes on with the shards that this run has taken over.
-    pub fn load(&self, site: &BuildSite, level: &RestoredLevel) -> Result<()> {
+    pub(crate) fn load(&self, site: &BuildSite, level: &RestoredLevel) -> Result<()> {
         for (key, writers) in &level.shards {
             let own = writers.iter().filter(|unfinished| unfinished.writer == self.ledger.writer());
             let Some(Left { mut shard, .. }) = own.filter_map(|left| self.look(site, key, left, false)).next() else {

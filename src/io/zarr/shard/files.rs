@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The stored index of a shard.
-pub fn index(entries: &[(u64, u64)]) -> Vec<u8> {
+pub(super) fn index(entries: &[(u64, u64)]) -> Vec<u8> {
     let mut index: Vec<u8> = Vec::with_capacity(entries.len() * 16 + 4);
     for (offset, len) in entries {
         index.extend_from_slice(&offset.to_le_bytes());
@@ -26,7 +26,7 @@ pub fn index(entries: &[(u64, u64)]) -> Vec<u8> {
 }
 
 /// Removes a file that may be there.
-pub fn remove(path: &Path) -> Result<()> {
+pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if !matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             Err(Error::io("remove", path)(e))
@@ -36,7 +36,7 @@ pub fn remove(path: &Path) -> Result<()> {
 }
 
 /// Writes at `offset`; the file is made anew at offset 0.
-pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
+pub(super) fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
     let file = match offset {
         0 => DirStore::create(path),
         _ => DirStore::reopen(path),
@@ -48,19 +48,19 @@ pub fn write_at(path: &Path, offset: u64, bytes: &[u8]) -> Result<File> {
 }
 
 /// The file of chunks that came early.
-pub fn side_path(path: &Path, writer: &str) -> PathBuf {
+pub(super) fn side_path(path: &Path, writer: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(format!(".{writer}.side"));
     path.with_file_name(name)
 }
 
 /// Place in line of chunk `at` among those that lie in the grid, C order.
-pub fn rank(at: [u64; 3], extent: [u64; 3]) -> u64 {
+pub(super) fn rank(at: [u64; 3], extent: [u64; 3]) -> u64 {
     (at[0] * extent[1] + at[1]) * extent[2] + at[2]
 }
 
 /// Entry in the index, which counts the chunks beyond the grid too.
-pub fn slot(turn: u64, extent: [u64; 3], per_shard: [u64; 3]) -> usize {
+pub(super) fn slot(turn: u64, extent: [u64; 3], per_shard: [u64; 3]) -> usize {
     let at = [turn / (extent[1] * extent[2]), turn / extent[2] % extent[1], turn % extent[2]];
     rank(at, per_shard) as usize
 }

@@ -17,7 +17,7 @@ const NOTE_BYTES: u64 = 400;
 impl Assembler {
     /// Memory held over the run: waiting chunks, the indexes of the shards of `volumes` that are open at once with what is known of
     /// chunks that came early, and notes of chunks that are not on record yet.
-    pub fn resident_bytes(grid: &ShardGrid, volumes: u64, early_limit: u64) -> u64 {
+    pub(crate) fn resident_bytes(grid: &ShardGrid, volumes: u64, early_limit: u64) -> u64 {
         let product = |counts: [u64; 3]| counts.iter().fold(1u64, |n, &count| n.saturating_mul(count));
         let (slots, counts) = (product(grid.per_shard), grid.counts());
         let chunks = product(std::array::from_fn(|a| grid.per_shard[a].min(counts[a])));

@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// Names of the axes of space, storage order.
-pub const SPACE: [&str; 3] = ["z", "y", "x"];
+pub(super) const SPACE: [&str; 3] = ["z", "y", "x"];
 
 /// Axis `a` of space (z, y, x), and how it lies in the body, where that is known.
-pub fn space_axis(a: usize, unit: &Unit, directions: Option<Directions>) -> OmeAxis {
+pub(super) fn space_axis(a: usize, unit: &Unit, directions: Option<Directions>) -> OmeAxis {
     OmeAxis {
         name: SPACE[a].into(),
         kind: Some("space".into()),
@@ -23,12 +23,12 @@ pub fn space_axis(a: usize, unit: &Unit, directions: Option<Directions>) -> OmeA
 }
 
 /// Whether an outer axis is time.
-pub fn is_time(axis: &Axis) -> bool {
+pub(super) fn is_time(axis: &Axis) -> bool {
     axis.name == "t"
 }
 
 /// An axis without a type would be taken for space by the schemas of 0.4 and 0.5.
-pub fn outer_axis(axis: &Axis) -> OmeAxis {
+pub(super) fn outer_axis(axis: &Axis) -> OmeAxis {
     let kind = match axis.name.as_str() {
         "t" => "time",
         "c" => "channel",
@@ -38,7 +38,7 @@ pub fn outer_axis(axis: &Axis) -> OmeAxis {
 }
 
 /// The outer axes with the components as the innermost; NGFF 0.4 and 0.5 allow one time and one other axis.
-pub fn outer_axes(path: &Path, outer: &[Axis], components: usize) -> Result<Vec<Axis>> {
+pub(super) fn outer_axes(path: &Path, outer: &[Axis], components: usize) -> Result<Vec<Axis>> {
     let refuse =
         |what: String, hint: &str| Err(Error::Unsupported { path: path.to_path_buf(), what, hint: Some(hint.into()) });
     let mut axes = outer.to_vec();

@@ -16,14 +16,14 @@ use crate::{
 };
 
 /// The warning where the group's document has numbers that JSON does not know: it is written anew.
-pub fn rewritten_literals(store: &Path) -> Option<String> {
+pub(super) fn rewritten_literals(store: &Path) -> Option<String> {
     let path = ["zarr.json", ".zattrs"].map(|name| store.join(name)).into_iter().find(|path| path.is_file())?;
     let has_literals = nfs::open(&path).and_then(zarr::document_text).is_ok_and(|text| zarr::has_literals(&text));
     has_literals.then(|| format!("{}: NaN and Infinity become strings, since JSON does not know them", path.display()))
 }
 
 /// A JSON document; `None` where there is no such file.
-pub fn read_document(path: &Path) -> Result<Option<Value>> {
+pub(super) fn read_document(path: &Path) -> Result<Option<Value>> {
     let text = match nfs::open(path).and_then(zarr::document_text) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -34,7 +34,7 @@ pub fn read_document(path: &Path) -> Result<Option<Value>> {
 }
 
 /// Replaces a document in one step.
-pub fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Result<()> {
+pub(super) fn replace_document(staging: &Staging, path: &Path, document: &Value) -> Result<()> {
     let built = staging.path("group.json");
     let text = serde_json::to_vec_pretty(document).map_err(|e| Error::io("write", path)(e.into()))?;
     let write = |mut file: fs::File| file.write_all(&text).and_then(|()| file.sync_all());
