@@ -4,6 +4,7 @@
 mod kit;
 
 mod advice;
+mod afni;
 mod ahead;
 mod batch;
 mod bounded_input;
