@@ -16,7 +16,7 @@ mod answer;
 mod args;
 mod batch;
 #[cfg(feature = "python")]
-pub mod called;
+pub(crate) mod called;
 mod compare;
 mod completions;
 mod demo;
@@ -43,13 +43,13 @@ mod version;
 mod view;
 mod words;
 
-pub use args::ResampleArgs;
+pub(crate) use args::ResampleArgs;
 use progress::ProgressArg;
 
 /// Streaming, out-of-core resampling of huge 3-D volumes in a fixed amount of memory.
 #[derive(Debug, Parser)]
 #[command(name = "reslice", version, max_term_width = 120, after_help = FIRST_EXAMPLES)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -218,6 +218,8 @@ fn tell_of_threads() {
 }
 
 /// Parses, runs, prints errors; the exit code of the process.
+// Where the library has the command in itself, the program takes it from there.
+#[allow(unreachable_pub)]
 pub fn main() -> ExitCode {
     tell_of_threads();
     if version::is_asked_for(words().into_iter()) {

@@ -28,7 +28,7 @@ use reslice::{
 
 /// Triples follow the file's own axes i,j,k (x,y,z of an OME-Zarr); one number stands for all three.
 #[derive(Debug, Args)]
-pub struct ResampleArgs {
+pub(crate) struct ResampleArgs {
     /// NIfTI, NRRD, MetaImage, MGH, TIFF, HDF5 (Imaris, BigDataViewer) or DICOM file or folder, or Zarr folder, archive (.ozx) or URL
     ///
     /// .nii, .nii.gz, .hdr with .img; a Zarr array, an OME-Zarr image, or a level of it. What a file is goes by its content.
@@ -55,7 +55,7 @@ pub struct ResampleArgs {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Grid")]
-pub struct GridArgs {
+pub(crate) struct GridArgs {
     /// New step, in the file's own unit: 1 or 0.4,0.4,1
     ///
     /// The unit is mm, unless a NIfTI says um or m; see the grid line of a run.
@@ -101,7 +101,7 @@ fn orientation(text: &str) -> Result<Orientation, String> {
 
 /// Values of `--grid`.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum GridArg {
+pub(crate) enum GridArg {
     Source,
     Transformed,
 }
@@ -126,7 +126,7 @@ impl From<AlignArg> for Align {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Values")]
-pub struct ValueArgs {
+pub(crate) struct ValueArgs {
     /// Transform of ITK, ANTs, FSL or FreeSurfer; repeated in the order of ANTs
     ///
     /// HOW is inverse, ras, fsl, src=A, ref=B, or several with commas. Where target voxels look in the source, from target world to source world: ITK or ANTs .tfm, .txt, .mat, .h5, elastix .txt, FSL .mat,
@@ -191,7 +191,7 @@ pub(super) fn transform_parser() -> impl TypedValueParser<Value = TransformReque
 
 /// `None` is "same".
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DtypeArg(pub Option<Dtype>);
+pub(crate) struct DtypeArg(pub Option<Dtype>);
 
 fn dtype(text: &str) -> Result<DtypeArg, String> {
     let name = habits::dtype(text).unwrap_or(text);
@@ -216,7 +216,7 @@ impl From<RoundingArg> for Rounding {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
-pub struct TargetArgs {
+pub(crate) struct TargetArgs {
     /// Chunk of a Zarr target, in voxels
     #[arg(long, value_name = "N")]
     pub chunk: Option<Extents>,
@@ -274,7 +274,7 @@ impl From<OmeArg> for OmeVersion {
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Run")]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Ceiling of the memory of the whole process, such as 512MiB
     ///
     /// Resident memory, as the system counts it; default: half of what the job may use.

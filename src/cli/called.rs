@@ -26,7 +26,7 @@ pub(super) fn words() -> Option<Vec<OsString>> {
 }
 
 /// A job in the words of the command.
-pub struct Asked {
+pub(crate) struct Asked {
     /// Its memory is 0.
     pub request: Request,
     /// As asked for, by an option or by `RESLICE_MEMORY`.
@@ -36,7 +36,7 @@ pub struct Asked {
 
 /// The pages and pictures that are asked for besides a target, and the words that asked for it all.
 #[derive(Clone)]
-pub struct Pictures {
+pub(crate) struct Pictures {
     args: PictureArgs,
     words: Vec<String>,
 }
@@ -46,7 +46,7 @@ impl Pictures {
     ///
     /// # Errors
     /// A file of the job itself, a folder that is not there.
-    pub fn check(&self, job: &Job) -> Result<()> {
+    pub(crate) fn check(&self, job: &Job) -> Result<()> {
         self.args.check(files(&job.request, Some(&job.input)))
     }
 
@@ -54,7 +54,7 @@ impl Pictures {
     ///
     /// # Errors
     /// Those of reading what the run has no samples of, and of writing.
-    pub fn write(&self, summary: &Summary) -> Result<()> {
+    pub(crate) fn write(&self, summary: &Summary) -> Result<()> {
         self.args.write(summary, &self.words, true)
     }
 }
@@ -63,7 +63,7 @@ impl Pictures {
 ///
 /// # Errors
 /// Those that the command prints.
-pub fn asked(words: Vec<OsString>) -> Result<Asked> {
+pub(crate) fn asked(words: Vec<OsString>) -> Result<Asked> {
     let words: Vec<OsString> = ["reslice", "resample"].map(OsString::from).into_iter().chain(words).collect();
     let typed = Cli::command().try_get_matches_from(&words).map_err(|error| refusal(&error, &words[1..]))?;
     let cli = Cli::from_arg_matches(&typed).map_err(|error| refusal(&error, &words[1..]))?;
@@ -89,17 +89,17 @@ fn refusal(error: &clap::Error, words: &[OsString]) -> Error {
 ///
 /// # Errors
 /// Text that is none.
-pub fn size(text: &str) -> Result<u64> {
+pub(crate) fn size(text: &str) -> Result<u64> {
     text.parse().map(|size: Size| size.0).map_err(Error::usage)
 }
 
 /// What `--dry-run` prints.
-pub fn plan(summary: &Summary) -> String {
+pub(crate) fn plan(summary: &Summary) -> String {
     tell::plan(summary)
 }
 
 /// What is told of a finished run: whether it is a warning, and the text.
-pub fn remarked(summary: &Summary) -> Vec<(bool, String)> {
+pub(crate) fn remarked(summary: &Summary) -> Vec<(bool, String)> {
     let told = |remark| match remark {
         remarks::Remark::Note(text) => (false, text),
         remarks::Remark::Warning(text) => (true, text),
@@ -109,12 +109,12 @@ pub fn remarked(summary: &Summary) -> Vec<(bool, String)> {
 }
 
 /// The last line of a run.
-pub fn outcome(summary: &Summary) -> String {
+pub(crate) fn outcome(summary: &Summary) -> String {
     tell::outcome(summary)
 }
 
 /// The whole command in this process, as `main` does it: signals are its own from then on. The exit code.
-pub fn command(words: Vec<OsString>) -> u8 {
+pub(crate) fn command(words: Vec<OsString>) -> u8 {
     *WORDS.lock().unwrap_or_else(PoisonError::into_inner) = Some(words);
     sys::tune_allocator(0);
     sys::watch_signals();

@@ -18,11 +18,11 @@ use reslice::{
 
 /// Three numbers in file order (x, y, z), or one for all.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Triple(pub [f64; 3]);
+pub(crate) struct Triple(pub [f64; 3]);
 
 /// Three counts in file order (x, y, z), or one for all.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Extents(pub [u64; 3]);
+pub(crate) struct Extents(pub [u64; 3]);
 
 fn three<N: Copy + FromStr>(text: &str, what: &str) -> Result<[N; 3], String> {
     let mark = if text.contains(',') { ',' } else { 'x' };
@@ -63,7 +63,7 @@ impl FromStr for Extents {
 
 impl Triple {
     /// Slowest axis first.
-    pub fn storage(self) -> [f64; 3] {
+    pub(crate) fn storage(self) -> [f64; 3] {
         let [x, y, z] = self.0;
         [z, y, x]
     }
@@ -71,7 +71,7 @@ impl Triple {
 
 impl Extents {
     /// Slowest axis first.
-    pub fn storage(self) -> [u64; 3] {
+    pub(crate) fn storage(self) -> [u64; 3] {
         let [x, y, z] = self.0;
         [z, y, x]
     }
@@ -79,7 +79,7 @@ impl Extents {
 
 /// A number of levels, or `auto`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LevelsArg(pub Option<usize>);
+pub(crate) struct LevelsArg(pub Option<usize>);
 
 impl FromStr for LevelsArg {
     type Err = String;
@@ -94,7 +94,7 @@ impl FromStr for LevelsArg {
 
 /// `x0:x1,y0:y1,z0:z1`, half-open.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RegionArg(pub Region);
+pub(crate) struct RegionArg(pub Region);
 
 impl FromStr for RegionArg {
     type Err = String;
@@ -112,7 +112,7 @@ impl FromStr for RegionArg {
 
 /// One index of an axis, or a half-open range of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct PickArg(pub Pick);
+pub(crate) struct PickArg(pub Pick);
 
 impl FromStr for PickArg {
     type Err = String;
@@ -137,7 +137,7 @@ const LEAST_SIZE: u64 = 64 << 10;
 
 /// A number of bytes: `512MiB`, `2G`, `1000000`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Size(pub u64);
+pub(crate) struct Size(pub u64);
 
 impl FromStr for Size {
     type Err = String;
@@ -155,7 +155,7 @@ impl FromStr for Size {
 
 /// `None` is "auto".
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct InterpArg(pub Option<Method>);
+pub(crate) struct InterpArg(pub Option<Method>);
 
 impl FromStr for InterpArg {
     type Err = String;
@@ -171,7 +171,7 @@ impl FromStr for InterpArg {
 
 /// The value of `--outside`: a number or `edge`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OutsideArg(pub OutsideRequest);
+pub(crate) struct OutsideArg(pub OutsideRequest);
 
 impl FromStr for OutsideArg {
     type Err = String;
@@ -195,7 +195,7 @@ fn leveled(text: &str, most: u32) -> Result<(&str, Option<u32>), String> {
 
 /// The value of `--gzip`: `single` or `bgzf`, with a level, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GzipArg(pub Option<Framing>);
+pub(crate) struct GzipArg(pub Option<Framing>);
 
 impl FromStr for GzipArg {
     type Err = String;
@@ -211,7 +211,7 @@ impl FromStr for GzipArg {
 
 /// The value of `--codec`: a compressor, with a level.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CodecArg(pub Codec);
+pub(crate) struct CodecArg(pub Codec);
 
 impl FromStr for CodecArg {
     type Err = String;
@@ -242,7 +242,7 @@ impl FromStr for CodecArg {
 
 /// `None` writes a file per chunk.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ShardArg(pub Option<Extents>);
+pub(crate) struct ShardArg(pub Option<Extents>);
 
 impl FromStr for ShardArg {
     type Err = String;
@@ -253,7 +253,7 @@ impl FromStr for ShardArg {
 
 /// How a dry run is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DryRun {
+pub(crate) enum DryRun {
     Text,
     Json,
 }

@@ -30,7 +30,7 @@ const PREVIEW: Named = Named { what: "the preview", by: "--preview" };
 /// What is made of pictures besides the target.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Pictures")]
-pub struct PictureArgs {
+pub(crate) struct PictureArgs {
     /// Write a page for a browser to this file: pictures before and after, both grids in words, values, memory and time of the run
     #[arg(long, value_name = "FILE.html")]
     pub report: Option<PathBuf>,
@@ -44,7 +44,7 @@ pub struct PictureArgs {
 
 /// Where a preview goes, and what it shows.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PreviewArg {
+pub(crate) struct PreviewArg {
     pub path: PathBuf,
     pub highest: bool,
 }
@@ -60,7 +60,7 @@ impl PreviewArg {
 
 impl PictureArgs {
     /// What a job has to sample for them.
-    pub fn request(&self) -> Option<PicturesRequest> {
+    pub(crate) fn request(&self) -> Option<PicturesRequest> {
         let highest = self.preview.as_ref().is_some_and(|preview| preview.highest);
         let is_asked = self.report.is_some() || self.report_json.is_some() || self.preview.is_some();
         is_asked.then_some(PicturesRequest { highest })
@@ -75,7 +75,7 @@ impl PictureArgs {
     }
 
     /// Refuses what could not be written, before the work begins. `kept` are files that nothing may be written over.
-    pub fn check(&self, mut kept: Vec<Kept>) -> Result<()> {
+    pub(crate) fn check(&self, mut kept: Vec<Kept>) -> Result<()> {
         for (named, path) in self.files() {
             check_file(path, named, kept.iter().cloned())?;
             kept.push((named.what, path.clone()));
@@ -84,7 +84,7 @@ impl PictureArgs {
     }
 
     /// Makes them of a finished run, which was asked for by `arguments`.
-    pub fn write(&self, summary: &Summary, arguments: &[String], is_quiet: bool) -> Result<()> {
+    pub(crate) fn write(&self, summary: &Summary, arguments: &[String], is_quiet: bool) -> Result<()> {
         if self.request().is_some() {
             report::bring_rest(summary, sys::stop_flag())?;
         }
@@ -104,7 +104,7 @@ impl PictureArgs {
     }
 
     /// Writes the page, and its JSON.
-    pub fn save(&self, page: &report::Page, is_quiet: bool) -> Result<()> {
+    pub(crate) fn save(&self, page: &report::Page, is_quiet: bool) -> Result<()> {
         if let Some(path) = &self.report_json {
             save(path, page.json.as_bytes())?;
         }

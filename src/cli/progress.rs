@@ -15,7 +15,7 @@ use reslice::{job::PassKind, pipeline::Progress, sys};
 
 /// Values of `--progress`.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
-pub enum ProgressArg {
+pub(crate) enum ProgressArg {
     /// A bar on a terminal, lines otherwise
     Auto,
     Bar,

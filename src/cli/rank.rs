@@ -31,7 +31,7 @@ fn rank(index: u64, of: u64, named: &str) -> Result<Rank> {
 
 /// `I/N`, or `auto`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RankArg {
+pub(crate) enum RankArg {
     Given(Rank),
     Auto,
 }
