@@ -3,6 +3,7 @@
 import argparse
 import math
 import random
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ MEASURES = ("mean",)
 PICKS = ("mode", "min", "max", "median", "label", "label-gaussian")
 # Most bytes of voxels of a source, and of a target.
 MOST_BYTES = 12 * MIB
+# What a format of the target cannot hold.
+UNWRITTEN = re.compile(r"(MGH has|OME-TIFF has no) ")
 # The options of a run, which a batch has once.
 RUN = ("threads", "io", "scratch")
 

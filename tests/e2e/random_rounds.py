@@ -42,8 +42,6 @@ JITTER = 1 << 20
 # over 10^7 voxels have tables of gigabytes.
 TRIED_MIB, MOST_MIB = 1024, 4096
 REFUSED = re.compile(r"^error: .*memory budget (\S+ \S+) is too small", re.M)
-# What a format of the target cannot hold.
-UNWRITTEN = re.compile(r"(MGH has|OME-TIFF has no) ")
 NAMED = re.compile(r"^hint: use --memory (\d+)MiB", re.M)
 # Exit codes of timeout(1): ended by it, and by a signal.
 ENDED = 137
@@ -117,7 +115,7 @@ class Round:
         run = self.run(argv, *more, f"--memory={TINY}")
         found = NAMED.search(run.stderr)
         if run.code == 0 or not REFUSED.search(run.stderr) or not found:
-            if kind == "job" and (run.code == 2 or UNWRITTEN.search(run.stderr)):
+            if kind == "job" and (run.code == 2 or random_jobs.UNWRITTEN.search(run.stderr)):
                 self.report.usage[run.stderr.splitlines()[0].replace(str(self.folder), "")] += 1
             elif run.code != 0 or kind == "job":
                 self.fails("no refusal", f"exit {run.code}", run)

@@ -70,7 +70,8 @@ def play(seed, folder):
         return None
     failed = make(rng, job, least)
     if failed:
-        return f"{random_jobs.command(job.argv())}: {failed.stderr}"
+        is_job = not random_jobs.UNWRITTEN.search(failed.stderr)
+        return f"{random_jobs.command(job.argv())}: {failed.stderr}" if is_job else None
     plain = folder / f"plain{job.target.suffix}" if job.target.suffix != ".gz" else folder / "plain.nii"
     options = {name: value for name, value in job.options.items() if name not in WAYS}
     other = random_jobs.Job(job.source, plain, {**options, "threads": 1})

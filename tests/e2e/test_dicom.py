@@ -319,4 +319,4 @@ def test_gzip_of_a_slice(tmp_path):
     write(tmp_path / "s", planes(1), np.random.default_rng(4))
     one = next((tmp_path / "s").iterdir())
     (tmp_path / "one.dcm.gz").write_bytes(gzip.compress(one.read_bytes()))
-    refused("info", tmp_path / "one.dcm.gz", says=["packed by gzip", "gunzip --keep"])
+    refused("info", tmp_path / "one.dcm.gz", says=["in a gzip stream", "gunzip "])
